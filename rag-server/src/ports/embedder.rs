@@ -1,0 +1,50 @@
+//! Text to vectors.
+
+use async_trait::async_trait;
+
+/// What must be equal for two vectors to be comparable; stored with a collection and checked at start.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ModelIdentity {
+    /// The model's name.
+    pub name: String,
+    /// Length of its vectors.
+    pub dimension: usize,
+}
+
+/// Why a text was not embedded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EmbedError {
+    /// The model failed on this input.
+    #[error("the embedding model {model} failed: {cause}")]
+    Model {
+        /// The model's name.
+        model: String,
+        /// What it said.
+        cause: String,
+    },
+    /// Too many requests wait already; the caller should say so with Retry-After.
+    #[error("the embedding queue is full; try again in a second")]
+    Overloaded,
+    /// The process is stopping.
+    #[error("the embedder is stopping")]
+    Stopping,
+}
+
+/// Turns texts into vectors of length 1. Texts longer than the model's limit are cut by the model's own tokenizer.
+#[async_trait]
+pub trait Embedder: Send + Sync {
+    /// Which model this is.
+    fn model(&self) -> &ModelIdentity;
+
+    /// Tokens of a text by the model's own tokenizer, without the two special ones. Not cut.
+    fn count_tokens(&self, text: &str) -> usize;
+
+    /// Tokens that a passage may have before it would be cut.
+    fn max_tokens(&self) -> usize;
+
+    /// Embeds a question. Concurrent questions share batches.
+    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError>;
+
+    /// Embeds passages, in their order. Gives way to questions.
+    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError>;
+}

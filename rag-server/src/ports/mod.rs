@@ -1,0 +1,19 @@
+//! What the flows need from the outside world, as traits.
+//!
+//! Each port has one contract suite under `tests/contract`, and every adapter passes it. No adapter is named here.
+
+mod clock;
+mod embedder;
+mod error;
+mod generator;
+mod lease;
+mod records;
+mod vector_store;
+
+pub use clock::{Clock, SystemClock};
+pub use embedder::{EmbedError, Embedder, ModelIdentity};
+pub use error::StoreError;
+pub use generator::{Draft, GenerateError, Generator, Passage, Sentence};
+pub use lease::{Lease, acquire, release, renew};
+pub use records::{Kind, Page, Put, Record, Records, Swap};
+pub use vector_store::{Epoch, Search, VectorStore};

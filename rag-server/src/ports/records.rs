@@ -1,0 +1,109 @@
+//! Where documents, jobs and everything else that is not a vector is recorded.
+//!
+//! Only operations that SQLite, Postgres and Qdrant's payload collections can all keep: put if absent, compare and set on a version, remove, get, list. There is no read-modify-write.
+//! Guarantees: a write is durable when it returns; of two racing writers exactly one wins, and the other learns what stands there.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::StoreError;
+
+/// What kind of thing a record describes; records of different kinds never meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A committed document.
+    Document,
+    /// An ingestion job.
+    Job,
+    /// Chunk texts that a job has yet to embed.
+    Pending,
+    /// A document whose older chunks are still to be removed.
+    Purge,
+    /// What a corpus was built with, and whose it is.
+    Corpus,
+    /// Who works on something just now.
+    Lease,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [Self::Document, Self::Job, Self::Pending, Self::Purge, Self::Corpus, Self::Lease];
+
+    /// The name that is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Job => "job",
+            Self::Pending => "pending",
+            Self::Purge => "purge",
+            Self::Corpus => "corpus",
+            Self::Lease => "lease",
+        }
+    }
+}
+
+/// A record as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its id, unique within its kind; 1 to 1024 bytes.
+    pub id: String,
+    /// Counts its writes, from 1.
+    pub version: u64,
+    /// Its content, at most about a megabyte.
+    pub body: Value,
+}
+
+/// What became of a put.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Put {
+    /// The record is new.
+    Created(Record),
+    /// Another stood there and still does.
+    Existing(Record),
+}
+
+/// What became of a compare-and-set or a removal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Swap {
+    /// It was done. After a removal this holds what was removed.
+    Done(Record),
+    /// The version was another one, or there is no such record; this is what stands there.
+    Conflict(Option<Record>),
+}
+
+/// One page of a listing, ordered by id.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Pass this as `after` for the next page; none at the end.
+    pub next: Option<String>,
+}
+
+/// Keeps records.
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// The record, if there is one.
+    async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError>;
+
+    /// Those of the records that exist, in any order.
+    async fn get_many(&self, kind: Kind, ids: &[&str]) -> Result<Vec<Record>, StoreError>;
+
+    /// Writes a record that does not exist yet.
+    async fn put_if_absent(&self, kind: Kind, id: &str, body: Value) -> Result<Put, StoreError>;
+
+    /// Replaces a record if its version still is `expected`.
+    async fn compare_and_set(&self, kind: Kind, id: &str, expected: u64, body: Value) -> Result<Swap, StoreError>;
+
+    /// Removes a record if its version still is `expected`.
+    async fn remove(&self, kind: Kind, id: &str, expected: u64) -> Result<Swap, StoreError>;
+
+    /// Records whose id begins with `prefix`, by id in byte order, those after `after`, at most `limit`.
+    async fn list(&self, kind: Kind, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, StoreError>;
+
+    /// How many records of a kind there are.
+    async fn count(&self, kind: Kind) -> Result<u64, StoreError>;
+
+    /// Flushes and lets go; nothing is lost without it.
+    async fn close(&self) -> Result<(), StoreError>;
+}

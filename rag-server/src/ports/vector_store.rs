@@ -1,0 +1,53 @@
+//! Where chunks and their vectors live.
+//!
+//! A corpus is a series of epochs; exactly one is active and searched. A new epoch is filled beside the active one and then activated in one step.
+//! Guarantees: a write is durable when it returns, and repeating it changes nothing (ids are deterministic). Searches see every acknowledged write of every process.
+//! Caveat: a search may return chunks whose document is not committed; the caller drops those by the document's record.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::model::{ContentHash, DocumentId, Legs, Point, SparseVector};
+
+/// A numbered build of the corpus, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Epoch(pub u32);
+
+/// What is searched for. At least one leg is set.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Search {
+    /// Vector of the dense leg, length 1.
+    pub dense: Option<Vec<f32>>,
+    /// Term weights of the lexical leg (1 for each term of the question; the store multiplies the inverse document frequency in).
+    pub lexical: Option<SparseVector>,
+    /// Hits wanted from each leg.
+    pub limit: usize,
+}
+
+/// Stores points and finds them again.
+#[async_trait]
+pub trait VectorStore: Send + Sync {
+    /// The active epoch, or none before the first activation.
+    async fn active(&self) -> Result<Option<Epoch>, StoreError>;
+
+    /// Makes an empty epoch for vectors of `dimension`; does nothing when it exists.
+    async fn create_epoch(&self, epoch: Epoch, dimension: usize) -> Result<(), StoreError>;
+
+    /// Makes `epoch` the searched one, in one step. Refused when it does not exist.
+    async fn activate(&self, epoch: Epoch) -> Result<(), StoreError>;
+
+    /// Writes points to an epoch.
+    async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError>;
+
+    /// Removes the chunks of a document from an epoch, those of version `keep` excepted.
+    async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError>;
+
+    /// Searches the active epoch, each leg best first. Empty before the first activation.
+    async fn search(&self, search: &Search) -> Result<Legs, StoreError>;
+
+    /// How many chunks an epoch holds, the uncommitted ones included.
+    async fn count(&self, epoch: Epoch) -> Result<u64, StoreError>;
+
+    /// Flushes and lets go; nothing is lost without it.
+    async fn close(&self) -> Result<(), StoreError>;
+}
