@@ -1,0 +1,15 @@
+//! The words of the server: documents, chunks, questions, hits and answers.
+//!
+//! Plain values without input or output; every other module speaks in them.
+
+mod answer;
+mod chunk;
+mod document;
+mod hit;
+mod query;
+
+pub use answer::{Answer, AnswerStatus, Citation};
+pub use chunk::{Chunk, ChunkId, Point};
+pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome};
+pub use hit::{Hit, Legs, Similarity, SparseVector};
+pub use query::{Mode, Query};
