@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# make demo: the main job on a real node. Builds what is missing, says what it does and how long it takes, stops cleanly.
+# KUBECONFIG=... IMAGE_PREFIX=registry/path uses an existing cluster and images that it can pull instead.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+target=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu/debug
+
+fall_back() {
+  say "$1, so this runs rag-server alone instead (make demo-local)"
+  exec make --no-print-directory demo-local
+}
+
+if [ -n "${KUBECONFIG:-}" ]; then
+  : "${IMAGE_PREFIX:?set IMAGE_PREFIX to where the cluster can pull ragops-operator, rag-server and qdrant-double from, for example registry.example.com/ragops}"
+  command -v kubectl >/dev/null && command -v helm >/dev/null || { echo "make demo on an existing cluster needs kubectl and helm on the PATH" >&2; exit 1; }
+  say "building rag-server, which this demo uses as the client"
+  cargo build --workspace --bins
+  PATH="$PWD/$target:$PATH" exec bash tests/demo/demo.sh
+fi
+
+[ "$(uname -s)" = Linux ] || fall_back "a real node needs Linux"
+[ "$(id -u)" = 0 ] || fall_back "a real node needs root"
+command -v apt-get >/dev/null || fall_back "the node's packages (containerd, runc, ...) are installed with apt-get, which is not here"
+for tool in cargo go pip python3 gcc; do command -v $tool >/dev/null || { echo "make demo needs $tool" >&2; exit 1; }; done
+
+say "packages and model (about 2 minutes the first time)"
+make --no-print-directory packages model
+say "Kubernetes 1.37 from Go modules and both programs (25 to 35 minutes the first time on 2 cores, seconds after that)"
+mkdir -p target
+nice bash tests/cluster/parts/build.sh > target/cluster-parts.log 2>&1 &
+parts=$!
+trap 'kill "$parts" 2>/dev/null || true' EXIT
+cargo build --workspace --bins
+say "programs built after $((SECONDS / 60)) min; Kubernetes: $(tail -n 1 target/cluster-parts.log)"
+wait "$parts" || { tail -n 20 target/cluster-parts.log >&2; echo "Kubernetes was not built: see target/cluster-parts.log" >&2; exit 1; }
+trap - EXIT
+say "images"
+bash tests/images.sh "$target"
+say "a real node: control plane, kubelet, containerd, cluster DNS, in a network namespace of its own"
+PATH="$PWD/$target:$PATH" exec "$target/cluster" up --node \
+  --images target/images/ragops-operator.tar,target/images/rag-server.tar,target/images/qdrant-double.tar \
+  --exec tests/demo/demo.sh
