@@ -1,1 +1,28 @@
-//! stub
+//! The ragops operator: observe the cluster, decide what should be, apply it, report.
+//!
+//! ```text
+//!  api ◄─ observed ◄─ validate ◄─ decide ◄─ build ◄─ apply, report ◄─ controller ◄─ main
+//!            ▲                     pure          │        effects
+//!         observe ──────────── effects ──────────┘
+//! ```
+//! Imports point to the left. What is pure names no client, runtime, network or clock.
+
+pub mod api;
+pub mod cluster;
+
+pub mod apply;
+pub mod report;
+
+pub mod caches;
+pub mod context;
+pub mod controller;
+pub mod error;
+pub mod sampler;
+pub mod server_client;
+
+pub mod cli;
+pub mod http;
+pub mod leader;
+pub mod metrics;
+pub mod run;
+pub mod telemetry;

@@ -1,0 +1,251 @@
+//! RagCluster: the desired RAG service.
+//!
+//! One file per concern, defaults and rules beside the fields. Rules stand as deep as they can see; those that tie concerns
+//! together stand here with a field path. What no rule can see is checked in `cluster::validate`.
+
+mod auth;
+mod autoscaling;
+mod embedding;
+mod network_policy;
+mod pod_template;
+mod resources;
+mod retrieval;
+mod status;
+mod storage;
+mod vector_store;
+
+pub use auth::{ApiKey, Auth, Role};
+pub use autoscaling::{Autoscaling, ScaleDown, ScaleUp};
+pub use embedding::{Embedding, EmbeddingModel, LocalEmbedding};
+pub use network_policy::{NetworkPolicySpec, ScrapePeer};
+pub use pod_template::{PodTemplate, PullSecret};
+pub use resources::{Amount, ResourceAmounts, Resources};
+pub use retrieval::{Retrieval, RetrievalMode};
+pub use status::{AutoscalingStatus, ConfigurationStatus, CorrectionStatus, NextStep, RagClusterStatus};
+pub use storage::Storage;
+pub use vector_store::{DeletionPolicy, EmbeddedStore, ExternalQdrant, ManagedQdrant, SecretKeyRef, VectorStore};
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Query servers in a cluster that says nothing else.
+pub const DEFAULT_REPLICAS: i32 = 3;
+
+/// The fewest query servers of a Production cluster.
+pub const PRODUCTION_MIN_REPLICAS: i32 = 3;
+
+/// The desired RAG service. An empty spec is a valid one: three query servers over a managed Qdrant, autoscaled up to 20.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[kube(
+    group = "ragops.dev",
+    version = "v1alpha1",
+    kind = "RagCluster",
+    plural = "ragclusters",
+    singular = "ragcluster",
+    shortname = "rag",
+    category = "ragops",
+    namespaced,
+    status = "RagClusterStatus",
+    derive = "PartialEq",
+    doc = "A RAG service: query servers over a vector store, provisioned, scaled and watched over by the ragops operator.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(
+        name = "READY",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether the service answers."
+    ),
+    printcolumn(
+        name = "STATUS",
+        type_ = "string",
+        json_path = ".status.phase",
+        description = "What is happening, in a few words."
+    ),
+    printcolumn(
+        name = "REPLICAS",
+        type_ = "string",
+        json_path = ".status.servers",
+        description = "Ready query servers, of those that are wanted."
+    ),
+    printcolumn(
+        name = "REVISION",
+        type_ = "string",
+        json_path = ".status.revision",
+        description = "The revision that is applied."
+    ),
+    printcolumn(
+        name = "AGE",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Since when the cluster exists."
+    ),
+    printcolumn(
+        name = "ENDPOINT",
+        type_ = "string",
+        json_path = ".status.endpoint",
+        description = "Where clients inside Kubernetes reach the service.",
+        priority = 1
+    ),
+    validation = Rule::new(
+        "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')"
+    )
+    .message(Message::Expression(
+        "'metadata.name: found \"' + self.metadata.name + '\" (' + string(self.metadata.name.size()) + ' characters): \
+         a cluster name has at most 40 lower-case letters, digits and dashes, begins with a letter and does not end with a dash'"
+            .to_owned()
+    ))
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.profile != 'Production' || self.replicas >= 3")
+        .message(Message::Expression(
+            "'found ' + string(self.replicas) + ': a Production cluster keeps at least 3 query servers; \
+             set profile: Development for fewer'".to_owned()
+        ))
+        .field_path(".replicas"),
+    validation = Rule::new("!self.autoscaling.enabled || self.replicas <= self.autoscaling.maxReplicas")
+        .message(Message::Expression(
+            "'found ' + string(self.replicas) + ': while autoscaling is on, replicas is the floor and must not exceed \
+             autoscaling.maxReplicas (' + string(self.autoscaling.maxReplicas) + '); lower replicas, raise maxReplicas, \
+             or set autoscaling.enabled: false'".to_owned()
+        ))
+        .field_path(".replicas"),
+    validation = Rule::new(
+        "!has(self.vectorStore) || !has(self.vectorStore.embedded) \
+         || (self.profile == 'Development' && self.replicas == 1 && !self.autoscaling.enabled)"
+    )
+    .message(Message::Expression(
+        "'found profile: ' + self.profile + ', replicas: ' + string(self.replicas) + ', autoscaling.enabled: ' \
+         + string(self.autoscaling.enabled) + ': the embedded vector store lives inside one server; set \
+         profile: Development, replicas: 1 and autoscaling.enabled: false, or choose vectorStore.qdrant'".to_owned()
+    ))
+    .field_path(".vectorStore"),
+    validation = Rule::new(
+        "(has(self.vectorStore) && has(self.vectorStore.embedded)) \
+           == (has(oldSelf.vectorStore) && has(oldSelf.vectorStore.embedded)) \
+         && (has(self.vectorStore) && has(self.vectorStore.externalQdrant)) \
+           == (has(oldSelf.vectorStore) && has(oldSelf.vectorStore.externalQdrant))"
+    )
+    .message(
+        "the kind of vector store cannot be changed, added or removed (absent means a managed Qdrant): \
+         create a new RagCluster and ingest the documents there"
+    )
+    .field_path(".vectorStore"),
+    validation = Rule::new(
+        "!(has(self.vectorStore) && has(self.vectorStore.qdrant)) \
+         || (has(oldSelf.vectorStore) && has(oldSelf.vectorStore.qdrant)) \
+         || (self.vectorStore.qdrant.storage.size == '10Gi' && !has(self.vectorStore.qdrant.storage.className))"
+    )
+    .message(
+        "the volume of the managed Qdrant was created with the defaults (10Gi, default storage class) and cannot be changed: \
+         leave storage out, or create a new RagCluster"
+    )
+    .field_path(".vectorStore"),
+    validation = Rule::new(
+        "!(has(oldSelf.vectorStore) && has(oldSelf.vectorStore.qdrant)) \
+         || (has(self.vectorStore) && has(self.vectorStore.qdrant)) \
+         || (oldSelf.vectorStore.qdrant.storage.size == '10Gi' && !has(oldSelf.vectorStore.qdrant.storage.className))"
+    )
+    .message(
+        "the volume of the managed Qdrant was created with vectorStore.qdrant.storage and cannot be changed: \
+         keep vectorStore.qdrant.storage, or create a new RagCluster"
+    )
+    .field_path(".vectorStore"),
+    validation = Rule::new(
+        "(has(self.embedding) && has(self.embedding.local) ? self.embedding.local.model : 'all-MiniLM-L6-v2') \
+         == (has(oldSelf.embedding) && has(oldSelf.embedding.local) ? oldSelf.embedding.local.model : 'all-MiniLM-L6-v2')"
+    )
+    .message(
+        "the embedding model cannot be changed: what is stored was embedded with the old one; \
+         create a new RagCluster and ingest the documents there"
+    )
+    .field_path(".embedding")
+)]
+pub struct RagClusterSpec {
+    /// Image of the query servers. Absent: the operator's default, resolved once for each revision, so that a new operator
+    /// changes no running pod until the spec changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: Option<String>,
+
+    /// Production keeps at least 3 query servers; Development allows fewer, and the embedded vector store.
+    #[serde(default)]
+    pub profile: Profile,
+
+    /// Query servers: exactly this many while autoscaling is off, at least this many while it is on. More than 20 is capped.
+    #[serde(default = "default_replicas")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub replicas: i32,
+
+    /// How the number of query servers follows their CPU use.
+    #[serde(default)]
+    pub autoscaling: Autoscaling,
+
+    /// CPU and memory of each query server. Absent amounts: requests of 250m CPU and 256Mi memory, no limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+
+    /// Where the documents' vectors and records live. Absent: a managed Qdrant. The kind cannot be changed later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector_store: Option<VectorStore>,
+
+    /// What turns text into vectors. Absent: the model inside the server's image. Cannot be changed later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Embedding>,
+
+    /// How a query finds its passages, where the query itself does not say.
+    #[serde(default)]
+    pub retrieval: Retrieval,
+
+    /// Who may use the service.
+    #[serde(default)]
+    pub auth: Auth,
+
+    /// Which network traffic reaches the servers and the vector store.
+    #[serde(default)]
+    pub network_policy: NetworkPolicySpec,
+
+    /// What the pods carry besides what the operator gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
+
+    /// Keeps the operator's hands off: nothing is written while this is true, the status is still reported.
+    #[serde(default)]
+    pub paused: bool,
+
+    /// Answers queries and refuses writes, with 503 and Retry-After. Takes effect on running servers within about a minute.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// How much the cluster insists on.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Profile {
+    /// At least three query servers.
+    #[default]
+    Production,
+    /// Any number of query servers.
+    Development,
+}
+
+fn default_replicas() -> i32 {
+    DEFAULT_REPLICAS
+}
+
+impl RagClusterSpec {
+    /// Every Secret of the user's that the spec names, with the field that names it.
+    pub fn referenced_secrets(&self) -> Vec<(String, &str)> {
+        let external = self.vector_store.as_ref().and_then(|store| store.external_qdrant.as_ref());
+        let key = external.and_then(|external| external.api_key_secret_ref.as_ref());
+        let key = key.map(|key| ("spec.vectorStore.externalQdrant.apiKeySecretRef.name".to_owned(), key.name.as_str()));
+        let pull = self.pod_template.iter().flat_map(|template| template.image_pull_secrets.iter().enumerate());
+        let pull = pull
+            .map(|(index, secret)| (format!("spec.podTemplate.imagePullSecrets[{index}].name"), secret.name.as_str()));
+        key.into_iter().chain(pull).collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! Condition types and reasons: the only place where they are spelled.
+//!
+//! A reason is the machine's interface and names the class of a cause; the sentence for people is the condition's message.
+
+use std::fmt;
+
+/// A condition of a RagCluster. One that belongs to an unused feature is absent, not Unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConditionType {
+    /// The service answers: rolls up the three that follow.
+    Ready,
+    /// Enough query servers are ready.
+    ServersReady,
+    /// The vector store is reached.
+    VectorStoreReady,
+    /// Every server runs the configuration that was rendered for it.
+    ConfigurationInSync,
+    /// The operator is bringing the cluster to its spec (kstatus).
+    Reconciling,
+    /// The operator cannot go on without a person (kstatus).
+    Stalled,
+    /// The autoscaler keeps the dead band exactly.
+    AutoscalingExact,
+    /// The autoscaler gets the figures it decides by.
+    MetricsAvailable,
+    /// More servers were asked for than are allowed.
+    ReplicasCapped,
+    /// Writes are refused, as the spec asks.
+    ReadOnly,
+}
+
+impl ConditionType {
+    /// Every type, in the order in which they stand in a status.
+    pub const ALL: [Self; 10] = [
+        Self::Ready,
+        Self::ServersReady,
+        Self::VectorStoreReady,
+        Self::ConfigurationInSync,
+        Self::Reconciling,
+        Self::Stalled,
+        Self::AutoscalingExact,
+        Self::MetricsAvailable,
+        Self::ReplicasCapped,
+        Self::ReadOnly,
+    ];
+
+    /// The type as it stands in a status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::ServersReady => "ServersReady",
+            Self::VectorStoreReady => "VectorStoreReady",
+            Self::ConfigurationInSync => "ConfigurationInSync",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+            Self::AutoscalingExact => "AutoscalingExact",
+            Self::MetricsAvailable => "MetricsAvailable",
+            Self::ReplicasCapped => "ReplicasCapped",
+            Self::ReadOnly => "ReadOnly",
+        }
+    }
+
+    /// The status that is worth a warning when it is entered.
+    pub const fn bad_status(self) -> &'static str {
+        match self {
+            Self::Ready
+            | Self::ServersReady
+            | Self::VectorStoreReady
+            | Self::ConfigurationInSync
+            | Self::AutoscalingExact
+            | Self::MetricsAvailable => "False",
+            Self::Reconciling | Self::Stalled | Self::ReplicasCapped | Self::ReadOnly => "True",
+        }
+    }
+}
+
+impl fmt::Display for ConditionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a condition has its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConditionReason {
+    /// Ready: the service answers.
+    Serving,
+    /// Ready, ServersReady, VectorStoreReady: not there yet, and nothing is wrong.
+    Starting,
+    /// Ready: was serving and does not any more.
+    Degraded,
+    /// ServersReady: as many servers as asked for are ready.
+    AllReady,
+    /// ServersReady: fewer than asked for, enough to serve.
+    SomeReady,
+    /// ServersReady: no server is ready.
+    NoneReady,
+    /// ServersReady, VectorStoreReady: no node has room for a pod.
+    Unschedulable,
+    /// ServersReady, VectorStoreReady: the image cannot be fetched.
+    ImageUnavailable,
+    /// ServersReady, VectorStoreReady: the container starts and ends again.
+    CrashLooping,
+    /// ServersReady, VectorStoreReady: the container cannot be created.
+    ContainerNotCreated,
+    /// ServersReady: the roll-out makes no progress any more.
+    RolloutStuck,
+    /// VectorStoreReady: the store answers.
+    Reachable,
+    /// VectorStoreReady: the store is part of the server.
+    Embedded,
+    /// VectorStoreReady: the servers wait for the store.
+    Unreachable,
+    /// VectorStoreReady, ConfigurationInSync: no server has said anything yet.
+    NotReported,
+    /// ConfigurationInSync: every server reports the rendered bytes.
+    InSync,
+    /// ConfigurationInSync: a change is on its way to the servers.
+    Propagating,
+    /// ConfigurationInSync: a server has run other bytes for too long.
+    Mismatch,
+    /// Reconciling: the spec is reached.
+    Settled,
+    /// Reconciling: children are being written or are becoming ready.
+    Progressing,
+    /// Reconciling: the spec asks the operator to keep its hands off.
+    Paused,
+    /// Reconciling: an attempt failed and is repeated.
+    Retrying,
+    /// Stalled: nothing is in the way.
+    Unhindered,
+    /// Stalled: the spec cannot be carried out.
+    InvalidSpec,
+    /// Stalled: a Secret that the spec names does not exist.
+    SecretMissing,
+    /// Stalled: a name that is needed belongs to somebody else's object.
+    NameTaken,
+    /// Stalled: the operator may not do what it has to do.
+    Forbidden,
+    /// Stalled: the API server refuses an object.
+    Rejected,
+    /// AutoscalingExact: both thresholds hold to the percent.
+    DeadBand,
+    /// AutoscalingExact: the API server dropped the tolerance.
+    ToleranceDropped,
+    /// MetricsAvailable: the autoscaler decides by current figures.
+    Current,
+    /// MetricsAvailable: the autoscaler gets no figures.
+    MetricsMissing,
+    /// ReplicasCapped: more than the ceiling was asked for.
+    AboveCeiling,
+    /// ReadOnly: `readOnly` stands in the spec.
+    Requested,
+}
+
+impl ConditionReason {
+    /// The reason as it stands in a status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Serving => "Serving",
+            Self::Starting => "Starting",
+            Self::Degraded => "Degraded",
+            Self::AllReady => "AllReady",
+            Self::SomeReady => "SomeReady",
+            Self::NoneReady => "NoneReady",
+            Self::Unschedulable => "Unschedulable",
+            Self::ImageUnavailable => "ImageUnavailable",
+            Self::CrashLooping => "CrashLooping",
+            Self::ContainerNotCreated => "ContainerNotCreated",
+            Self::RolloutStuck => "RolloutStuck",
+            Self::Reachable => "Reachable",
+            Self::Embedded => "Embedded",
+            Self::Unreachable => "Unreachable",
+            Self::NotReported => "NotReported",
+            Self::InSync => "InSync",
+            Self::Propagating => "Propagating",
+            Self::Mismatch => "Mismatch",
+            Self::Settled => "Settled",
+            Self::Progressing => "Progressing",
+            Self::Paused => "Paused",
+            Self::Retrying => "Retrying",
+            Self::Unhindered => "Unhindered",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::SecretMissing => "SecretMissing",
+            Self::NameTaken => "NameTaken",
+            Self::Forbidden => "Forbidden",
+            Self::Rejected => "Rejected",
+            Self::DeadBand => "DeadBand",
+            Self::ToleranceDropped => "ToleranceDropped",
+            Self::Current => "Current",
+            Self::MetricsMissing => "MetricsMissing",
+            Self::AboveCeiling => "AboveCeiling",
+            Self::Requested => "Requested",
+        }
+    }
+}
+
+impl fmt::Display for ConditionReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

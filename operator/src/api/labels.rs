@@ -1,0 +1,42 @@
+//! The keys of labels and annotations, for those who write them (`cluster::build::metadata`) and those who select by them.
+
+/// What the workload is: `rag-server` or `qdrant`.
+pub const NAME: &str = "app.kubernetes.io/name";
+/// The name of the RagCluster.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The role inside the cluster, one of [`component`].
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Who manages the object; not part of a selector.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`].
+pub const MANAGED_BY_VALUE: &str = "ragops-operator";
+/// The uid of the RagCluster, so that a cluster never selects the pods of a namesake that went before it.
+pub const CLUSTER_UID: &str = "ragops.dev/cluster-uid";
+/// The revision that a pod, a ConfigMap or a ControllerRevision belongs to.
+pub const REVISION: &str = "ragops.dev/revision";
+/// The credential that a Secret holds one generation of.
+pub const CREDENTIAL: &str = "ragops.dev/credential";
+/// The generation of that credential, counted from 1.
+pub const GENERATION: &str = "ragops.dev/generation";
+/// Annotation: when a generation was minted.
+pub const MINTED_AT: &str = "ragops.dev/minted-at";
+/// Annotation of the mounted Secret: the clients whose Secrets may exist, so that they are found again without listing.
+pub const CLIENTS: &str = "ragops.dev/clients";
+/// Annotation of the autoscaler: the downward tolerance that it was asked for, to tell whether the API server dropped it.
+pub const TOLERANCE: &str = "ragops.dev/tolerance";
+
+/// Values of [`NAME`].
+pub mod name {
+    /// The query servers.
+    pub const SERVER: &str = "rag-server";
+    /// The managed vector store.
+    pub const QDRANT: &str = "qdrant";
+}
+
+/// Values of [`COMPONENT`].
+pub mod component {
+    /// The query servers and what belongs to them.
+    pub const SERVER: &str = "server";
+    /// The managed vector store and what belongs to it.
+    pub const VECTOR_STORE: &str = "vector-store";
+}

@@ -1,0 +1,90 @@
+//! The HorizontalPodAutoscaler with its dead band: above one threshold up, below the other down, between the two nothing.
+//!
+//! The autoscaler compares `floor(100 * used / requested) / target` with `1 - tolerance` and `1 + tolerance` and does nothing
+//! in between, both ends included. The target is the upper threshold with an upward tolerance of 0. The downward tolerance has
+//! to reach from the target to the lower threshold, and not to the percent below it.
+
+use k8s_openapi::api::autoscaling::v2::{
+    CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscaler,
+    HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget, ResourceMetricSource,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::metadata::{self, Part};
+use crate::api::cluster::Autoscaling;
+use crate::api::labels;
+use crate::cluster::decide::scaling::{Size, Tolerance, down_tolerance};
+use crate::cluster::validate::ValidatedCluster;
+
+/// How often a step policy may act: once a minute, so that new servers take load before the next step.
+const STEP_SECONDS: i32 = 60;
+
+/// NAME.
+pub(super) fn autoscaler(
+    cluster: &ValidatedCluster,
+    autoscaling: &Autoscaling,
+    size: &Size,
+) -> HorizontalPodAutoscaler {
+    let metadata = metadata::child(cluster, Part::Server, cluster.name.autoscaler());
+    HorizontalPodAutoscaler {
+        metadata: metadata::annotated(metadata, [(labels::TOLERANCE, &down_tolerance(autoscaling))]),
+        spec: HorizontalPodAutoscalerSpec {
+            scale_target_ref: CrossVersionObjectReference {
+                api_version: Some("apps/v1".to_owned()),
+                kind: "Deployment".to_owned(),
+                name: cluster.name.server(),
+            },
+            min_replicas: Some(size.floor),
+            max_replicas: size.ceiling,
+            metrics: Some(vec![cpu(autoscaling.scale_up.cpu_percent)]),
+            behavior: Some(HorizontalPodAutoscalerBehavior {
+                scale_up: Some(up(autoscaling, size)),
+                scale_down: Some(down(autoscaling, size)),
+            }),
+        },
+        ..HorizontalPodAutoscaler::default()
+    }
+}
+
+fn cpu(target_percent: i32) -> MetricSpec {
+    MetricSpec {
+        type_: "Resource".to_owned(),
+        resource: Some(ResourceMetricSource {
+            name: "cpu".to_owned(),
+            target: MetricTarget {
+                type_: "Utilization".to_owned(),
+                average_utilization: Some(target_percent),
+                ..MetricTarget::default()
+            },
+        }),
+        ..MetricSpec::default()
+    }
+}
+
+/// Quick: as many again, or four, whichever is more.
+fn up(autoscaling: &Autoscaling, size: &Size) -> HPAScalingRules {
+    HPAScalingRules {
+        tolerance: tolerance(size, "0"),
+        stabilization_window_seconds: Some(autoscaling.scale_up.for_seconds),
+        select_policy: Some("Max".to_owned()),
+        policies: Some(vec![policy("Percent", 100), policy("Pods", 4)]),
+    }
+}
+
+/// Careful: a quarter, or two, whichever is more; without a limit one decision could take all but the floor.
+fn down(autoscaling: &Autoscaling, size: &Size) -> HPAScalingRules {
+    HPAScalingRules {
+        tolerance: tolerance(size, &down_tolerance(autoscaling)),
+        stabilization_window_seconds: Some(autoscaling.scale_down.for_seconds),
+        select_policy: Some("Max".to_owned()),
+        policies: Some(vec![policy("Percent", 25), policy("Pods", 2)]),
+    }
+}
+
+fn tolerance(size: &Size, value: &str) -> Option<Quantity> {
+    (size.tolerance == Tolerance::Exact).then(|| Quantity(value.to_owned()))
+}
+
+fn policy(type_: &str, value: i32) -> HPAScalingPolicy {
+    HPAScalingPolicy { type_: type_.to_owned(), value, period_seconds: STEP_SECONDS }
+}

@@ -1,0 +1,188 @@
+//! The servers' configuration: the immutable file of a revision, and the live settings.
+//!
+//! The keys are a contract with rag-server, which refuses unknown ones; a test parses what is rendered here with the server's
+//! own parser.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde::Serialize;
+
+use super::metadata::{self, Part};
+use crate::api::Revision;
+use crate::api::cluster::{EmbeddingModel, RetrievalMode, Role};
+use crate::api::{Credential, labels};
+use crate::cluster::validate::{Store, ValidatedCluster};
+
+/// The port of the public API.
+pub const HTTP_PORT: i32 = 8080;
+/// The port of metrics and of the operator.
+pub const MANAGEMENT_PORT: i32 = 9090;
+/// The gRPC port of a managed Qdrant.
+pub const QDRANT_GRPC_PORT: i32 = 6334;
+/// For how long a server finishes what it has begun.
+pub const DRAIN_SECONDS: i32 = 25;
+
+/// Where the configuration is mounted, and its file.
+pub const CONFIG_DIR: &str = "/etc/ragops/config";
+/// The key of the configuration in its ConfigMap.
+pub const CONFIG_FILE: &str = "config.toml";
+/// Where the live settings are mounted.
+pub const LIVE_DIR: &str = "/etc/ragops/live";
+/// The key of the live settings in their ConfigMap.
+pub const LIVE_FILE: &str = "live.toml";
+/// Where the credentials are mounted.
+pub const CREDENTIALS_DIR: &str = "/etc/ragops/credentials";
+/// Where the volume of the embedded store is mounted.
+pub const DATA_DIR: &str = "/data";
+
+#[derive(Serialize)]
+struct ServerConfig {
+    owner: String,
+    server: Server,
+    auth: Auth,
+    embedding: Embedding,
+    vector_store: VectorStore,
+    records: Records,
+    retrieval: Retrieval,
+    live: Live,
+}
+
+#[derive(Serialize)]
+struct Server {
+    listen: String,
+    management_listen: String,
+    drain_seconds: i32,
+}
+
+#[derive(Serialize)]
+struct Auth {
+    credentials_dir: &'static str,
+    api_keys: Vec<ApiKey>,
+}
+
+#[derive(Serialize)]
+struct ApiKey {
+    name: String,
+    role: Role,
+}
+
+#[derive(Serialize)]
+struct Embedding {
+    local: LocalEmbedding,
+}
+
+#[derive(Serialize)]
+struct LocalEmbedding {
+    model: EmbeddingModel,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum VectorStore {
+    Embedded { path: &'static str },
+    Qdrant(Qdrant),
+}
+
+#[derive(Serialize)]
+struct Qdrant {
+    url: String,
+    collection: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_file: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Records {
+    Sqlite { path: String },
+    VectorStore {},
+}
+
+#[derive(Serialize)]
+struct Retrieval {
+    mode: RetrievalMode,
+    top_k: i32,
+    min_score: f64,
+}
+
+#[derive(Serialize)]
+struct Live {
+    file: String,
+}
+
+/// The bytes of the configuration of a new revision.
+pub fn render(cluster: &ValidatedCluster) -> String {
+    let config = ServerConfig {
+        owner: format!("{}/{}", cluster.namespace, cluster.name),
+        server: Server {
+            listen: format!("0.0.0.0:{HTTP_PORT}"),
+            management_listen: format!("0.0.0.0:{MANAGEMENT_PORT}"),
+            drain_seconds: DRAIN_SECONDS,
+        },
+        auth: Auth {
+            credentials_dir: CREDENTIALS_DIR,
+            api_keys: cluster
+                .clients
+                .iter()
+                .map(|(name, role)| ApiKey { name: name.to_string(), role: *role })
+                .collect(),
+        },
+        embedding: Embedding { local: LocalEmbedding { model: cluster.embedding_model } },
+        vector_store: vector_store(cluster),
+        records: match cluster.store {
+            Store::Embedded { .. } => Records::Sqlite { path: format!("{DATA_DIR}/records.sqlite") },
+            Store::Managed(_) | Store::External(_) => Records::VectorStore {},
+        },
+        retrieval: Retrieval {
+            mode: cluster.retrieval.mode,
+            top_k: cluster.retrieval.top_k,
+            min_score: cluster.retrieval.min_score,
+        },
+        live: Live { file: format!("{LIVE_DIR}/{LIVE_FILE}") },
+    };
+    // Structs of texts and numbers always have a TOML form; a test renders every variant.
+    toml::to_string(&config).unwrap_or_default()
+}
+
+fn vector_store(cluster: &ValidatedCluster) -> VectorStore {
+    let api_key_file = || format!("{CREDENTIALS_DIR}/{}", Credential::VectorStore.current_file());
+    match &cluster.store {
+        Store::Embedded { .. } => VectorStore::Embedded { path: DATA_DIR },
+        Store::Managed(_) => VectorStore::Qdrant(Qdrant {
+            url: format!("http://{}:{QDRANT_GRPC_PORT}", cluster.name.qdrant()),
+            collection: cluster.name.to_string(),
+            api_key_file: Some(api_key_file()),
+        }),
+        Store::External(external) => VectorStore::Qdrant(Qdrant {
+            url: external.url.clone(),
+            collection: external.collection.clone(),
+            api_key_file: external.api_key.as_ref().map(|_| api_key_file()),
+        }),
+    }
+}
+
+/// The live settings, as servers of the given schema version read them.
+pub fn render_live(cluster: &ValidatedCluster, _schema: u32) -> String {
+    format!("read_only = {}\n", cluster.read_only)
+}
+
+/// The immutable ConfigMap of a revision.
+pub(super) fn config(cluster: &ValidatedCluster, revision: &Revision, bytes: &str) -> ConfigMap {
+    let metadata = metadata::child(cluster, Part::Server, cluster.name.config(revision));
+    ConfigMap {
+        metadata: metadata::labelled(metadata, [(labels::REVISION, revision.as_str())]),
+        data: Some(BTreeMap::from([(CONFIG_FILE.to_owned(), bytes.to_owned())])),
+        immutable: Some(true),
+        ..ConfigMap::default()
+    }
+}
+
+/// The ConfigMap of the live settings.
+pub(super) fn live(cluster: &ValidatedCluster, schema: u32) -> ConfigMap {
+    ConfigMap {
+        metadata: metadata::child(cluster, Part::Server, cluster.name.live()),
+        data: Some(BTreeMap::from([(LIVE_FILE.to_owned(), render_live(cluster, schema))])),
+        ..ConfigMap::default()
+    }
+}

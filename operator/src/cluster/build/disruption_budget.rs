@@ -1,0 +1,22 @@
+//! How many servers a drain may take away at once.
+
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::metadata::{self, Part};
+use crate::cluster::validate::ValidatedCluster;
+
+/// NAME-server: one at a time, which also lets a node with the only server be drained; servers that do not work are in
+/// nobody's way.
+pub(super) fn disruption_budget(cluster: &ValidatedCluster) -> PodDisruptionBudget {
+    PodDisruptionBudget {
+        metadata: metadata::child(cluster, Part::Server, cluster.name.server()),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(metadata::label_selector(cluster, Part::Server)),
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+            min_available: None,
+        }),
+        ..PodDisruptionBudget::default()
+    }
+}

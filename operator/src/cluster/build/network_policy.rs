@@ -1,0 +1,78 @@
+//! Which traffic reaches and leaves the servers.
+
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::config::{HTTP_PORT, MANAGEMENT_PORT, QDRANT_GRPC_PORT};
+use super::metadata::{self, Part};
+use crate::api::cluster::ScrapePeer;
+use crate::cluster::validate::{Store, ValidatedCluster};
+
+/// The label that every namespace carries with its own name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+const DNS_PORT: i32 = 53;
+
+/// NAME-server: clients reach the public port, the operator and the scrapers the management port; the servers reach DNS and
+/// the vector store.
+pub(super) fn network_policy(
+    cluster: &ValidatedCluster,
+    scrape_from: &[ScrapePeer],
+    operator_namespace: &str,
+) -> NetworkPolicy {
+    let management = std::iter::once(namespace(operator_namespace)).chain(scrape_from.iter().map(peer)).collect();
+    let ingress = vec![
+        NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", HTTP_PORT)]) },
+        NetworkPolicyIngressRule { from: Some(management), ports: Some(vec![port("TCP", MANAGEMENT_PORT)]) },
+    ];
+    let dns = NetworkPolicyEgressRule { to: None, ports: Some(vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)]) };
+    NetworkPolicy {
+        metadata: metadata::child(cluster, Part::Server, cluster.name.server()),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(metadata::label_selector(cluster, Part::Server)),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(ingress),
+            egress: Some(std::iter::once(dns).chain(to_vector_store(cluster)).collect()),
+        }),
+    }
+}
+
+fn to_vector_store(cluster: &ValidatedCluster) -> Option<NetworkPolicyEgressRule> {
+    match &cluster.store {
+        Store::Embedded { .. } => None,
+        Store::Managed(_) => Some(NetworkPolicyEgressRule {
+            to: Some(vec![pods(cluster, Part::VectorStore)]),
+            ports: Some(vec![port("TCP", QDRANT_GRPC_PORT)]),
+        }),
+        // A policy cannot name a host; the port is what can be told.
+        Store::External(external) => {
+            Some(NetworkPolicyEgressRule { to: None, ports: Some(vec![port("TCP", i32::from(external.port))]) })
+        }
+    }
+}
+
+pub(super) fn pods(cluster: &ValidatedCluster, part: Part) -> NetworkPolicyPeer {
+    NetworkPolicyPeer { pod_selector: Some(metadata::label_selector(cluster, part)), ..NetworkPolicyPeer::default() }
+}
+
+pub(super) fn port(protocol: &str, port: i32) -> NetworkPolicyPort {
+    NetworkPolicyPort { protocol: Some(protocol.to_owned()), port: Some(IntOrString::Int(port)), end_port: None }
+}
+
+fn namespace(name: &str) -> NetworkPolicyPeer {
+    let labels = [(NAMESPACE_NAME.to_owned(), name.to_owned())];
+    let selector = LabelSelector { match_labels: Some(labels.into()), match_expressions: None };
+    NetworkPolicyPeer { namespace_selector: Some(selector), ..NetworkPolicyPeer::default() }
+}
+
+fn peer(peer: &ScrapePeer) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: peer.namespace_selector.clone(),
+        pod_selector: peer.pod_selector.clone(),
+        ip_block: None,
+    }
+}

@@ -1,0 +1,35 @@
+//! The managed vector store: one Qdrant with a volume and a key of its own.
+
+mod network_policy;
+mod service;
+mod stateful_set;
+
+use super::QdrantChildren;
+use super::metadata::Part;
+use super::{revision, secrets};
+use crate::cluster::decide::Plan;
+use crate::cluster::decide::revision::{CONFIG_SCHEMA, Frozen, PlannedRevision};
+use crate::cluster::observed::Observed;
+use crate::cluster::validate::{ManagedStore, ValidatedCluster};
+
+/// Everything that the managed vector store consists of.
+pub(super) fn children(
+    cluster: &ValidatedCluster,
+    store: &ManagedStore,
+    planned: &PlannedRevision,
+    plan: &Plan,
+    observed: &Observed,
+) -> QdrantChildren {
+    let frozen = planned.frozen.clone().unwrap_or_else(|| {
+        let image = store.image.clone().unwrap_or_else(|| observed.defaults.qdrant_image.clone());
+        let pod_template = stateful_set::pod_template(cluster, store, &planned.name, &image);
+        Frozen { image, pod_template, config: None, config_schema: CONFIG_SCHEMA }
+    });
+    QdrantChildren {
+        secret: secrets::qdrant(cluster, &plan.credentials),
+        revision: revision::revision(cluster, Part::VectorStore, planned, &frozen),
+        network_policy: cluster.network.is_some().then(|| network_policy::network_policy(cluster)),
+        service: service::service(cluster),
+        stateful_set: stateful_set::stateful_set(cluster, store, &frozen),
+    }
+}

@@ -1,0 +1,112 @@
+//! The managed vector store's StatefulSet, and the pod that a new revision freezes.
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EnvVar, EnvVarSource, PersistentVolumeClaim, PodSpec, PodTemplateSpec, SecretKeySelector,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::api::Revision;
+use crate::api::cluster::DeletionPolicy;
+use crate::cluster::build::config::QDRANT_GRPC_PORT;
+use crate::cluster::build::metadata::{self, Part};
+use crate::cluster::build::secrets::QDRANT_KEY;
+use crate::cluster::build::{data_claim, pod};
+use crate::cluster::decide::revision::Frozen;
+use crate::cluster::validate::{ManagedStore, ValidatedCluster};
+
+/// Qdrant's HTTP port, which answers the probes.
+pub(super) const HTTP_PORT: i32 = 6333;
+
+/// The user of Qdrant's unprivileged image.
+const QDRANT_USER: i64 = 1000;
+
+const STORAGE_DIR: &str = "/qdrant/storage";
+const SNAPSHOTS_DIR: &str = "/qdrant/snapshots";
+const INIT_DIR: &str = "/qdrant/init";
+
+/// NAME-qdrant: one replica, whose restart is a short pause of the service.
+pub(super) fn stateful_set(cluster: &ValidatedCluster, store: &ManagedStore, frozen: &Frozen) -> StatefulSet {
+    let when_deleted = match cluster.deletion_policy {
+        DeletionPolicy::Retain => "Retain",
+        DeletionPolicy::Delete => "Delete",
+    };
+    StatefulSet {
+        metadata: metadata::child(cluster, Part::VectorStore, cluster.name.qdrant()),
+        spec: StatefulSetSpec {
+            replicas: Some(1),
+            service_name: Some(cluster.name.qdrant()),
+            selector: metadata::label_selector(cluster, Part::VectorStore),
+            template: frozen.pod_template.clone(),
+            revision_history_limit: Some(2),
+            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
+                when_deleted: Some(when_deleted.to_owned()),
+                when_scaled: Some("Retain".to_owned()),
+            }),
+            volume_claim_templates: Some(vec![PersistentVolumeClaim {
+                metadata: ObjectMeta { name: Some("data".to_owned()), ..ObjectMeta::default() },
+                spec: Some(data_claim::claim(&store.storage)),
+                status: None,
+            }]),
+            ..StatefulSetSpec::default()
+        },
+        ..StatefulSet::default()
+    }
+}
+
+/// The pod of a new revision.
+pub(super) fn pod_template(
+    cluster: &ValidatedCluster,
+    store: &ManagedStore,
+    revision: &Revision,
+    image: &str,
+) -> PodTemplateSpec {
+    let spec = PodSpec {
+        containers: vec![qdrant(cluster, store, image)],
+        volumes: Some(vec![pod::empty_dir("snapshots"), pod::empty_dir("init"), pod::empty_dir("tmp")]),
+        // Time to write what is in memory.
+        termination_grace_period_seconds: Some(60),
+        ..pod::restricted(QDRANT_USER, &cluster.pod_template)
+    };
+    PodTemplateSpec { metadata: Some(metadata::pod(cluster, Part::VectorStore, revision.as_str())), spec: Some(spec) }
+}
+
+fn qdrant(cluster: &ValidatedCluster, store: &ManagedStore, image: &str) -> Container {
+    let port = |name: &str, number: i32| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    };
+    let key = SecretKeySelector { name: cluster.name.qdrant(), key: QDRANT_KEY.to_owned(), optional: None };
+    Container {
+        ports: Some(vec![port("http", HTTP_PORT), port("grpc", QDRANT_GRPC_PORT)]),
+        env: Some(vec![
+            EnvVar {
+                name: "QDRANT__SERVICE__API_KEY".to_owned(),
+                value_from: Some(EnvVarSource { secret_key_ref: Some(key), ..EnvVarSource::default() }),
+                value: None,
+            },
+            variable("QDRANT__STORAGE__STORAGE_PATH", STORAGE_DIR),
+            variable("QDRANT__STORAGE__SNAPSHOTS_PATH", SNAPSHOTS_DIR),
+            variable("QDRANT__TELEMETRY_DISABLED", "true"),
+            // The root is read-only: the mark of a finished start goes elsewhere.
+            variable("QDRANT_INIT_FILE_PATH", &format!("{INIT_DIR}/.qdrant-initialized")),
+        ]),
+        volume_mounts: Some(vec![
+            pod::mount("data", STORAGE_DIR, false),
+            pod::mount("snapshots", SNAPSHOTS_DIR, false),
+            pod::mount("init", INIT_DIR, false),
+            pod::mount("tmp", "/tmp", false),
+        ]),
+        // Large collections take minutes to load.
+        startup_probe: Some(pod::probe("/readyz", "http", 2, 300)),
+        liveness_probe: Some(pod::probe("/livez", "http", 10, 6)),
+        readiness_probe: Some(pod::probe("/readyz", "http", 5, 2)),
+        ..pod::container("qdrant", image, &store.resources)
+    }
+}
+
+fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
+}

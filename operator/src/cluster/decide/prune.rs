@@ -1,0 +1,98 @@
+//! What is in surplus: ours, live, and no longer wanted.
+//!
+//! A configuration stays as long as a pod may need it. Volumes are never in surplus: data is only removed with its cluster,
+//! and only where the spec says so.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::Metadata;
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::revision::PlannedRevision;
+use crate::api::{Credential, Revision, labels};
+use crate::cluster::observed::{ChildKind, ObjectRef, Observed};
+use crate::cluster::validate::ValidatedCluster;
+
+/// Revisions that are kept besides the one that runs, so that going back finds what was frozen.
+const HISTORY: usize = 10;
+
+/// Everything that is to be removed, in a fixed order.
+pub fn surplus(
+    cluster: &ValidatedCluster,
+    revision: &PlannedRevision,
+    qdrant_revision: Option<&PlannedRevision>,
+    observed: &Observed,
+) -> Vec<ObjectRef> {
+    let live = &observed.children;
+    let mut surplus = live.strays.clone();
+    if cluster.autoscaling.is_none() {
+        surplus.extend(reference(ChildKind::HorizontalPodAutoscaler, live.autoscaler.as_ref()));
+    }
+    if cluster.network.is_none() {
+        surplus.extend(reference(ChildKind::NetworkPolicy, live.network_policy.as_ref()));
+        surplus.extend(reference(ChildKind::NetworkPolicy, live.qdrant_network_policy.as_ref()));
+    }
+    let in_use = revisions_in_use(revision, observed);
+    surplus.extend(configs(cluster, &in_use, observed));
+    surplus.extend(revisions(&cluster.name.server(), &in_use, observed));
+    if let Some(revision) = qdrant_revision {
+        surplus.extend(revisions(&cluster.name.qdrant(), &BTreeSet::from([revision.name.clone()]), observed));
+    }
+    surplus.extend(secrets(cluster, observed));
+    surplus
+}
+
+/// The revision that is to run and, until the servers have settled on it, every other that a pod may still be made of.
+fn revisions_in_use(revision: &PlannedRevision, observed: &Observed) -> BTreeSet<Revision> {
+    let mut in_use: BTreeSet<Revision> =
+        observed.server_pods.iter().filter_map(|pod| revision_of(&pod.metadata)).collect();
+    let applied = observed
+        .children
+        .deployment
+        .as_ref()
+        .and_then(|deployment| revision_of(deployment.spec.template.metadata.as_ref()?));
+    in_use.extend(applied);
+    in_use.insert(revision.name.clone());
+    in_use
+}
+
+fn revision_of(metadata: &ObjectMeta) -> Option<Revision> {
+    Revision::parse(metadata.labels.as_ref()?.get(labels::REVISION)?)
+}
+
+fn configs(cluster: &ValidatedCluster, in_use: &BTreeSet<Revision>, observed: &Observed) -> Vec<ObjectRef> {
+    let wanted: BTreeSet<String> = in_use.iter().map(|revision| cluster.name.config(revision)).collect();
+    let is_surplus = |name: &Option<String>| name.as_ref().is_some_and(|name| !wanted.contains(name));
+    let configs = observed.children.configs.iter().filter(|config| is_surplus(&config.metadata.name));
+    configs.filter_map(|config| reference(ChildKind::ConfigMap, Some(config))).collect()
+}
+
+fn revisions(workload: &str, in_use: &BTreeSet<Revision>, observed: &Observed) -> Vec<ObjectRef> {
+    let prefix = format!("{workload}-");
+    let revision = |object: &ControllerRevision| {
+        object.metadata.name.as_deref().and_then(|name| name.strip_prefix(&prefix)).and_then(Revision::parse)
+    };
+    let is_idle = |object: &&ControllerRevision| revision(object).is_some_and(|revision| !in_use.contains(&revision));
+    let mut idle: Vec<&ControllerRevision> = observed.children.revisions.iter().filter(is_idle).collect();
+    idle.sort_by_key(|object| (std::cmp::Reverse(object.revision), object.metadata.name.clone()));
+    idle.into_iter().skip(HISTORY).filter_map(|object| reference(ChildKind::ControllerRevision, Some(object))).collect()
+}
+
+/// The Secrets of clients that are gone from the spec.
+fn secrets(cluster: &ValidatedCluster, observed: &Observed) -> Vec<ObjectRef> {
+    let secrets = &observed.children.secrets;
+    let keys = secrets.client_keys.iter().filter(|(client, _)| !cluster.clients.contains_key(client));
+    let generations = secrets.generations.iter().filter(|((credential, _), _)| match credential {
+        Credential::ApiKey(client) => !cluster.clients.contains_key(client),
+        Credential::Operator | Credential::VectorStore => false,
+    });
+    let surplus: Vec<&Secret> = keys.map(|(_, secret)| secret).chain(generations.map(|(_, secret)| secret)).collect();
+    surplus.into_iter().filter_map(|secret| reference(ChildKind::Secret, Some(secret))).collect()
+}
+
+fn reference<K: Metadata<Ty = ObjectMeta>>(kind: ChildKind, object: Option<&K>) -> Option<ObjectRef> {
+    let metadata = object?.metadata();
+    Some(ObjectRef { kind, name: metadata.name.clone()?, uid: metadata.uid.clone()? })
+}

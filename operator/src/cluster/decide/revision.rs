@@ -1,0 +1,160 @@
+//! Which revision runs, and whether it is a new one.
+//!
+//! A revision is named by a hash of the spec fields that need a roll-out, never of the rendered pod: a new operator with
+//! another default image or another pod template finds the revision that exists, takes what was frozen in it, and so
+//! changes no running pod until the spec changes.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::{PodTemplateSpec, Toleration};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::api::Revision;
+use crate::api::cluster::{
+    EmbeddingModel, ExternalQdrant, ManagedQdrant, PodTemplate, PullSecret, Resources, Retrieval, Role,
+};
+use crate::cluster::observed::Observed;
+use crate::cluster::validate::{Store, ValidatedCluster};
+
+/// A revision that is to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedRevision {
+    /// Its name.
+    pub name: Revision,
+    /// Its place in the order of revisions, counted from 1.
+    pub number: i64,
+    /// What was frozen when it was first applied; nothing when this pass is the first.
+    pub frozen: Option<Frozen>,
+}
+
+/// What a ControllerRevision holds: everything about the pods that must not change behind the user's back.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Frozen {
+    /// The resolved image.
+    pub image: String,
+    /// The pods.
+    pub pod_template: PodTemplateSpec,
+    /// The bytes of the servers' configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// The version of the configuration's schema, so that live settings are rendered as these servers read them.
+    #[serde(default = "first_schema")]
+    pub config_schema: u32,
+}
+
+/// The version of the configuration's schema that this operator renders.
+pub const CONFIG_SCHEMA: u32 = 1;
+
+fn first_schema() -> u32 {
+    1
+}
+
+/// The revision of the servers.
+pub fn of_servers(cluster: &ValidatedCluster, observed: &Observed) -> PlannedRevision {
+    let name = server_revision(cluster);
+    planned(&cluster.name.server_revision(&name), &cluster.name.server(), name, observed)
+}
+
+/// The revision of the managed vector store.
+pub fn of_qdrant(cluster: &ValidatedCluster, observed: &Observed) -> PlannedRevision {
+    let name = qdrant_revision(cluster);
+    planned(&cluster.name.qdrant_revision(&name), &cluster.name.qdrant(), name, observed)
+}
+
+fn planned(object_name: &str, workload: &str, name: Revision, observed: &Observed) -> PlannedRevision {
+    let of_workload = |revision: &&ControllerRevision| {
+        let prefix = format!("{workload}-");
+        revision
+            .metadata
+            .name
+            .as_deref()
+            .and_then(|name| name.strip_prefix(&prefix))
+            .is_some_and(|rest| Revision::parse(rest).is_some())
+    };
+    let mut siblings = observed.children.revisions.iter().filter(of_workload);
+    let newest = siblings.clone().filter_map(|revision| revision.revision).max().unwrap_or(0);
+    let existing = siblings.find(|revision| revision.metadata.name.as_deref() == Some(object_name));
+    let frozen = existing.and_then(|revision| serde_json::from_value(revision.data.0.clone()).ok());
+    let number = existing.and_then(|revision| revision.revision).unwrap_or(newest + 1);
+    PlannedRevision { name, number, frozen }
+}
+
+/// The fields of the spec that need a roll-out of the servers. A field that is added later must be left out of the JSON while
+/// it has its default, or every cluster would roll when the operator is upgraded.
+#[derive(Serialize)]
+struct ServerInputs<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a str>,
+    resources: Resources,
+    store: StoreInputs<'a>,
+    embedding: EmbeddingModel,
+    retrieval: &'a Retrieval,
+    clients: BTreeMap<&'a str, Role>,
+    pods: &'a PodTemplate,
+}
+
+#[derive(Serialize)]
+enum StoreInputs<'a> {
+    Managed,
+    External(&'a ExternalQdrant),
+    Embedded,
+}
+
+fn server_revision(cluster: &ValidatedCluster) -> Revision {
+    let spec = &cluster.spec;
+    let external = spec.vector_store.as_ref().and_then(|store| store.external_qdrant.as_ref());
+    let store = match (&cluster.store, external) {
+        (Store::External(_), Some(external)) => StoreInputs::External(external),
+        (Store::Embedded { .. }, _) => StoreInputs::Embedded,
+        (Store::Managed(_) | Store::External(_), _) => StoreInputs::Managed,
+    };
+    hash(&ServerInputs {
+        image: spec.image.as_deref(),
+        resources: spec.resources.clone().unwrap_or_default(),
+        store,
+        embedding: cluster.embedding_model,
+        retrieval: &spec.retrieval,
+        clients: cluster.clients.iter().map(|(name, role)| (name.as_str(), *role)).collect(),
+        pods: &cluster.pod_template,
+    })
+}
+
+/// The fields of the spec that need a restart of the managed vector store. The same holds for fields that are added later.
+#[derive(Serialize)]
+struct QdrantInputs<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    resources: Resources,
+    labels: &'a BTreeMap<String, String>,
+    annotations: &'a BTreeMap<String, String>,
+    node_selector: &'a BTreeMap<String, String>,
+    tolerations: &'a [Toleration],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority_class_name: Option<&'a str>,
+    image_pull_secrets: &'a [PullSecret],
+}
+
+fn qdrant_revision(cluster: &ValidatedCluster) -> Revision {
+    let given = cluster.spec.vector_store.as_ref().and_then(|store| store.qdrant.clone());
+    let ManagedQdrant { image, resources, storage: _ } = given.unwrap_or_default();
+    let pods = &cluster.pod_template;
+    hash(&QdrantInputs {
+        image,
+        resources: resources.unwrap_or_default(),
+        labels: &pods.labels,
+        annotations: &pods.annotations,
+        node_selector: &pods.node_selector,
+        tolerations: &pods.tolerations,
+        priority_class_name: pods.priority_class_name.as_deref(),
+        image_pull_secrets: &pods.image_pull_secrets,
+    })
+}
+
+fn hash(inputs: &impl Serialize) -> Revision {
+    // Through a JSON value, whose keys are ordered. Maps with text keys and plain values always have a JSON form.
+    let json = serde_json::to_value(inputs).unwrap_or_default();
+    Revision::of_hash(&hex::encode(Sha256::digest(json.to_string())))
+}

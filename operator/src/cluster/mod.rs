@@ -1,0 +1,60 @@
+//! RagCluster: from the object to its children and its status, in six calls.
+//!
+//! `observe` reads, `apply` and `report` write; what stands between them is pure.
+
+pub mod build;
+pub mod decide;
+pub mod events;
+pub mod observe;
+pub mod observed;
+pub mod status;
+pub mod validate;
+
+use std::time::Duration;
+
+use crate::api::RagCluster;
+use crate::apply::apply;
+use crate::caches::Caches;
+use crate::context::Context;
+use crate::error::Error;
+use crate::report::report;
+use build::build;
+use decide::decide;
+use observe::observe;
+use observed::Observed;
+use status::{Failure, Outcome, Planned, next_look, status};
+use validate::validate;
+
+/// One pass: brings the cluster nearer to its spec and says how far it is. Returns when to look again if nothing happens.
+pub async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster) -> Result<Duration, Error> {
+    let observed = observe(context, caches, cluster).await?;
+    let (outcome, failed) = match validate(cluster, &observed) {
+        Err(problems) => (Outcome::Invalid { problems }, None),
+        Ok(valid) => {
+            let plan = decide(&valid, &observed);
+            carry_out(context, cluster, &observed, Planned { cluster: valid, plan }).await
+        }
+    };
+    let status = status(cluster, &observed, &outcome);
+    let events = events::events(cluster.status.as_ref(), &status);
+    report(context, cluster, &status, &events).await?;
+    failed.map_or_else(|| Ok(next_look(&status)), Err)
+}
+
+async fn carry_out(
+    context: &Context,
+    cluster: &RagCluster,
+    observed: &Observed,
+    planned: Planned,
+) -> (Outcome, Option<Error>) {
+    if planned.plan.paused {
+        return (Outcome::Paused { planned: Box::new(planned) }, None);
+    }
+    let children = build(&planned.cluster, &planned.plan, observed);
+    let applied = apply(context, cluster, children, &observed.children).await;
+    let planned = Box::new(planned);
+    match applied {
+        Ok((_, corrections)) => (Outcome::Applied { planned, corrections }, None),
+        Err(error) => (Outcome::Failed { planned, failure: Failure::from(&error) }, Some(error)),
+    }
+}

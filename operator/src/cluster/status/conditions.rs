@@ -1,0 +1,71 @@
+//! Conditions: what was found becomes a list in which a transition time changes only with the status.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{MESSAGE_MAX_CHARS, cut};
+use crate::api::{ConditionReason, ConditionType};
+
+/// The status of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    True,
+    False,
+    Unknown,
+}
+
+impl State {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// What a pass found about one aspect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) type_: ConditionType,
+    pub(super) state: State,
+    pub(super) reason: ConditionReason,
+    pub(super) message: String,
+}
+
+impl Finding {
+    pub(super) fn new(type_: ConditionType, state: State, reason: ConditionReason, message: impl Into<String>) -> Self {
+        Self { type_, state, reason, message: message.into() }
+    }
+}
+
+/// The condition of a type.
+pub(super) fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_.as_str())
+}
+
+/// The new list, in the order of [`ConditionType::ALL`]; a type without a finding is absent.
+pub(super) fn merge(
+    previous: &[Condition],
+    findings: Vec<Finding>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let mut merged: Vec<(ConditionType, Condition)> = findings
+        .into_iter()
+        .map(|finding| {
+            let before = find(previous, finding.type_).filter(|before| before.status == finding.state.as_str());
+            let condition = Condition {
+                type_: finding.type_.as_str().to_owned(),
+                status: finding.state.as_str().to_owned(),
+                reason: finding.reason.as_str().to_owned(),
+                message: cut(&finding.message, MESSAGE_MAX_CHARS),
+                last_transition_time: before.map_or(Time(now), |before| before.last_transition_time.clone()),
+                observed_generation: generation,
+            };
+            (finding.type_, condition)
+        })
+        .collect();
+    merged.sort_by_key(|(type_, _)| *type_);
+    merged.into_iter().map(|(_, condition)| condition).collect()
+}

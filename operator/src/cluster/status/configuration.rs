@@ -1,0 +1,117 @@
+//! Whether every server runs what was rendered for it.
+//!
+//! A live setting takes up to about a minute to reach the servers, so other bytes are a finding only after a while; and a
+//! server that does not answer is not a finding at all.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use sha2::{Digest, Sha256};
+
+use super::Planned;
+use super::conditions::{Finding, State};
+use crate::api::cluster::ConfigurationStatus;
+use crate::api::{ConditionReason, ConditionType, RagClusterStatus, labels};
+use crate::cluster::build::{self, config};
+use crate::cluster::observed::{Answer, Observed};
+
+/// Longer than a changed ConfigMap takes to reach a pod.
+pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(3);
+
+/// What every server is to run; the time is kept while the bytes are the same.
+pub(super) fn expected(previous: &RagClusterStatus, planned: &Planned, observed: &Observed) -> ConfigurationStatus {
+    let frozen = build::frozen(&planned.cluster, &planned.plan, observed);
+    let sha256 = hash(&frozen.config.unwrap_or_default());
+    let live_sha256 = hash(&config::render_live(&planned.cluster, frozen.config_schema));
+    match &previous.configuration {
+        Some(before) if before.sha256 == sha256 && before.live_sha256 == live_sha256 => before.clone(),
+        Some(_) | None => ConfigurationStatus { sha256, live_sha256, since: Time(observed.now) },
+    }
+}
+
+fn hash(bytes: &str) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// What the servers of the applied revision report, against what is expected.
+pub(super) fn finding(expected: Option<&ConfigurationStatus>, revision: Option<&str>, observed: &Observed) -> Finding {
+    let found =
+        |state, reason, message: String| Finding::new(ConditionType::ConfigurationInSync, state, reason, message);
+    let Some(expected) = expected else {
+        return found(State::Unknown, ConditionReason::NotReported, "nothing has been rendered yet".to_owned());
+    };
+    let servers = tally(expected, revision, observed);
+    if let Some(overdue) = servers.overdue.first() {
+        let more = servers.overdue.len() - 1;
+        let others = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let message = format!(
+            "pod {overdue}{others} has run another configuration than the rendered one for more than 3 minutes; \
+             see its log for what it refused, or delete the pod"
+        );
+        return found(State::False, ConditionReason::Mismatch, message);
+    }
+    if servers.differing > 0 {
+        let message = format!(
+            "{} servers still run other settings; a change takes about a minute to reach them",
+            servers.differing
+        );
+        return found(State::Unknown, ConditionReason::Propagating, message);
+    }
+    if servers.in_sync == 0 {
+        let why = servers.silence.map(|why| format!(": {why}")).unwrap_or_default();
+        return found(
+            State::Unknown,
+            ConditionReason::NotReported,
+            format!("no server has reported its configuration yet{why}"),
+        );
+    }
+    let silent =
+        if servers.silent == 0 { String::new() } else { format!(" ({} servers have not answered)", servers.silent) };
+    found(State::True, ConditionReason::InSync, format!("configuration in sync{silent}"))
+}
+
+#[derive(Default)]
+struct Tally {
+    in_sync: usize,
+    differing: usize,
+    silent: usize,
+    silence: Option<String>,
+    overdue: Vec<String>,
+}
+
+fn tally(expected: &ConfigurationStatus, revision: Option<&str>, observed: &Observed) -> Tally {
+    let mut tally = Tally::default();
+    for pod in observed.server_pods.iter().filter(|pod| counts(pod, revision)) {
+        let report = pod.metadata.uid.as_ref().and_then(|uid| observed.reports.get(uid));
+        match report.map(|report| &report.answer) {
+            None => tally.silent += 1,
+            Some(Answer::Silent(why)) => {
+                tally.silent += 1;
+                tally.silence.get_or_insert_with(|| why.clone());
+            }
+            Some(Answer::Said(said)) => {
+                let is_live = said.live_sha256.as_ref() == Some(&expected.live_sha256);
+                if said.config_sha256 == expected.sha256 && is_live {
+                    tally.in_sync += 1;
+                } else if observed.now.duration_since(expected_since(expected, pod)) > GRACE {
+                    tally.overdue.push(pod.metadata.name.clone().unwrap_or_default());
+                } else {
+                    tally.differing += 1;
+                }
+            }
+        }
+    }
+    tally
+}
+
+/// Pods of the applied revision that are not on their way out.
+fn counts(pod: &Pod, revision: Option<&str>) -> bool {
+    let of = pod.metadata.labels.as_ref().and_then(|labels| labels.get(labels::REVISION));
+    pod.metadata.deletion_timestamp.is_none() && of.map(String::as_str) == revision
+}
+
+/// Since when the pod should have run what is expected.
+fn expected_since(expected: &ConfigurationStatus, pod: &Pod) -> Timestamp {
+    let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
+    started.map_or(expected.since.0, |started| started.max(expected.since.0))
+}

@@ -1,0 +1,149 @@
+//! What the operator is doing: Reconciling and Stalled, the sentence of the STATUS column, and what comes next.
+
+use super::conditions::{Finding, State};
+use super::configuration::GRACE;
+use super::servers::{Rollout, Servers};
+use super::{Failure, Outcome, cut, step};
+use crate::api::cluster::{ConfigurationStatus, NextStep};
+use crate::api::{ConditionReason, ConditionType};
+use crate::cluster::validate::Problem;
+use crate::error::Class;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// Longer phases would push the other columns out of sight.
+const PHASE_MAX_CHARS: usize = 60;
+
+/// What the operator is doing. kstatus reads the two conditions in the order in which it meets them, so never both are true.
+pub(super) enum Progress {
+    /// The spec is reached.
+    Settled,
+    /// On the way to it.
+    Moving(String),
+    /// The spec says so.
+    Paused,
+    /// A failure that passes.
+    Retrying(Failure),
+    /// Nothing happens until a person acts.
+    Stalled { reason: ConditionReason, message: String, phase: String },
+}
+
+/// What the outcome means.
+pub(super) fn progress(outcome: &Outcome, servers: &Servers, is_ready: bool) -> Progress {
+    match outcome {
+        Outcome::Invalid { problems } => invalid(problems),
+        Outcome::Paused { .. } => Progress::Paused,
+        Outcome::Failed { failure, .. } => failed(failure),
+        Outcome::Applied { planned, .. } => {
+            let revision = &planned.plan.revision.name;
+            match servers.rollout {
+                Rollout::Stuck => Progress::Stalled {
+                    reason: ConditionReason::RolloutStuck,
+                    message: format!("revision {revision} makes no progress: {}", servers.trouble()),
+                    phase: format!("Stuck: servers {}", servers.summary()),
+                },
+                Rollout::Moving if servers.existing > 0 => Progress::Moving(format!(
+                    "rolling out revision {revision}: {} of {} servers updated",
+                    servers.updated, servers.existing
+                )),
+                Rollout::Moving => Progress::Moving(format!("creating the servers of revision {revision}")),
+                Rollout::Done if is_ready => Progress::Settled,
+                Rollout::Done => Progress::Moving("waiting for what is not ready".to_owned()),
+            }
+        }
+    }
+}
+
+fn invalid(problems: &[Problem]) -> Progress {
+    let first = problems.first();
+    let reason = first.map_or(ConditionReason::InvalidSpec, |problem| problem.reason);
+    let all: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    Progress::Stalled {
+        reason,
+        message: all.join("; "),
+        phase: format!("{reason}: {}", first.map(|problem| problem.field.as_str()).unwrap_or_default()),
+    }
+}
+
+fn failed(failure: &Failure) -> Progress {
+    let reason = match failure.class {
+        Class::Forbidden => ConditionReason::Forbidden,
+        Class::Invalid => ConditionReason::Rejected,
+        Class::Conflict | Class::Transient => return Progress::Retrying(failure.clone()),
+    };
+    let message = format!("{}; {}", failure.message, failure.remedy);
+    Progress::Stalled { reason, message, phase: format!("{reason}: see condition Stalled") }
+}
+
+impl Progress {
+    /// Reconciling and Stalled.
+    pub(super) fn findings(&self) -> [Finding; 2] {
+        let (state, reason, message) = match self {
+            Self::Settled => (State::False, ConditionReason::Settled, "the spec is reached".to_owned()),
+            Self::Moving(what) => (State::True, ConditionReason::Progressing, what.clone()),
+            Self::Paused => {
+                (State::False, ConditionReason::Paused, "nothing is written while spec.paused is true".to_owned())
+            }
+            Self::Retrying(failure) => {
+                (State::True, ConditionReason::Retrying, format!("{}; {}", failure.message, failure.remedy))
+            }
+            Self::Stalled { .. } => {
+                (State::False, ConditionReason::Settled, "stalled; see condition Stalled".to_owned())
+            }
+        };
+        let reconciling = Finding::new(ConditionType::Reconciling, state, reason, message);
+        let stalled = match self {
+            Self::Stalled { reason, message, .. } => {
+                Finding::new(ConditionType::Stalled, State::True, *reason, message.clone())
+            }
+            _ => {
+                Finding::new(ConditionType::Stalled, State::False, ConditionReason::Unhindered, "nothing is in the way")
+            }
+        };
+        [reconciling, stalled]
+    }
+
+    /// The sentence of the STATUS column.
+    pub(super) fn phase(&self, findings: &[Finding], servers: &Servers, is_read_only: bool) -> String {
+        let is_false = |type_| findings.iter().find(|finding| finding.type_ == type_ && finding.state == State::False);
+        let serving = if is_read_only { "Serving, read-only" } else { "Serving" };
+        let phase = match (self, is_false(ConditionType::Ready)) {
+            (Self::Stalled { phase, .. }, _) => phase.clone(),
+            (Self::Paused, None) => format!("Paused, {}", serving.to_lowercase()),
+            (Self::Paused, Some(_)) => "Paused".to_owned(),
+            (Self::Moving(_), None) if servers.rollout == Rollout::Moving => {
+                format!("Rolling out: servers {}/{}", servers.updated, servers.existing)
+            }
+            (Self::Settled | Self::Moving(_) | Self::Retrying(_), None) => serving.to_owned(),
+            (Self::Settled | Self::Moving(_) | Self::Retrying(_), Some(ready)) => {
+                let what = match () {
+                    () if is_false(ConditionType::VectorStoreReady).is_some() => "vector store".to_owned(),
+                    () if is_false(ConditionType::ServersReady).is_some() => format!("servers {}", servers.summary()),
+                    () => "configuration".to_owned(),
+                };
+                format!("{}: {what}", ready.reason)
+            }
+        };
+        cut(&phase, PHASE_MAX_CHARS)
+    }
+
+    /// What the operator will do next, and when or on what condition.
+    pub(super) fn next(&self, expected: Option<&ConfigurationStatus>, findings: &[Finding]) -> Vec<NextStep> {
+        let mut next = Vec::new();
+        match self {
+            Self::Settled => {}
+            Self::Moving(what) => next.push(step(format!("settle, when done with: {what}"), None)),
+            Self::Paused => next.push(step("go on, when spec.paused is removed", None)),
+            Self::Retrying(_) => next.push(step("try again what failed, with growing pauses", None)),
+            Self::Stalled { .. } => next.push(step("go on, when what condition Stalled names is resolved", None)),
+        }
+        let is_propagating = findings.iter().any(|finding| finding.reason == ConditionReason::Propagating);
+        if let Some(expected) = expected.filter(|_| is_propagating) {
+            let deadline = expected.since.0.checked_add(GRACE).ok().map(Time);
+            next.push(step(
+                "report ConfigurationInSync as False, unless every server runs the rendered settings by then",
+                deadline,
+            ));
+        }
+        next
+    }
+}

@@ -1,0 +1,384 @@
+//! The spec and the facts become a cluster that can be built, or all problems at once.
+//!
+//! Pure. What the CRD's rules can refuse never gets here; what they cannot see is checked here, and every absent value is
+//! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::observed::{Observed, Presence};
+use crate::api::ConditionReason;
+use crate::api::cluster::{
+    Amount, Autoscaling, DeletionPolicy, EmbeddingModel, ExternalQdrant, ManagedQdrant, PodTemplate, Profile,
+    RagCluster, RagClusterSpec, Resources, Retrieval, Role, ScrapePeer, SecretKeyRef, Storage,
+};
+use crate::api::{ClientName, ClusterName};
+
+/// What a query server requests when the spec does not say: enough for the model, and a base for the autoscaler.
+const SERVER_REQUESTS: (&str, &str) = ("250m", "256Mi");
+
+/// What the managed vector store requests when the spec does not say.
+const QDRANT_REQUESTS: (&str, &str) = ("250m", "512Mi");
+
+/// Where the key material stands in a Secret of one generation, and in a client's Secret.
+pub const MATERIAL_KEY: &str = "key";
+
+/// Something that keeps the spec from being carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The class of the problem.
+    pub reason: ConditionReason,
+    /// The field, as a person would write it.
+    pub field: String,
+    /// What was found there.
+    pub found: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}; {}", self.field, self.found, self.remedy)
+    }
+}
+
+/// A cluster that can be built: every name well formed, every default filled in. Made by [`validate`] alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidatedCluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its uid, for owner references and selectors.
+    pub uid: String,
+    /// Image of the servers, where the spec names one.
+    pub image: Option<String>,
+    /// How many servers are asked for.
+    pub replicas: i32,
+    /// How the autoscaler works, where it is on.
+    pub autoscaling: Option<Autoscaling>,
+    /// CPU and memory of each server.
+    pub resources: Amounts,
+    /// Where vectors and records live.
+    pub store: Store,
+    /// Whether the store's volume outlives the cluster.
+    pub deletion_policy: DeletionPolicy,
+    /// The model that the servers embed with.
+    pub embedding_model: EmbeddingModel,
+    /// How a query finds its passages.
+    pub retrieval: Retrieval,
+    /// Who has a key; never empty, ordered by name.
+    pub clients: BTreeMap<ClientName, Role>,
+    /// Who may scrape, where NetworkPolicies are kept.
+    pub network: Option<Vec<ScrapePeer>>,
+    /// What the pods carry besides.
+    pub pod_template: PodTemplate,
+    /// Nothing is to be written.
+    pub paused: bool,
+    /// Writes are to be refused.
+    pub read_only: bool,
+    /// The spec as it was written, for what asks whether it changed. Defaults that the operator resolves are not in it.
+    pub spec: RagClusterSpec,
+    _validated: Seal,
+}
+
+/// Keeps others from making a [`ValidatedCluster`].
+#[derive(Clone, Debug, PartialEq)]
+struct Seal;
+
+/// Where vectors and records live.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Store {
+    /// A Qdrant that the operator runs.
+    Managed(ManagedStore),
+    /// A Qdrant that somebody else runs.
+    External(ExternalStore),
+    /// The engine inside the one server.
+    Embedded {
+        /// Its volume.
+        storage: Storage,
+    },
+}
+
+/// A Qdrant that the operator runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ManagedStore {
+    /// Its volume.
+    pub storage: Storage,
+    /// Its image, where the spec names one.
+    pub image: Option<String>,
+    /// Its CPU and memory.
+    pub resources: Amounts,
+}
+
+/// A Qdrant that somebody else runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExternalStore {
+    /// Address of its gRPC port.
+    pub url: String,
+    /// Its port.
+    pub port: u16,
+    /// Where its key stands, if it needs one.
+    pub api_key: Option<SecretKeyRef>,
+    /// The collection.
+    pub collection: String,
+}
+
+/// Resolved amounts by resource name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Amounts {
+    /// What the scheduler sets aside; CPU and memory are always there.
+    pub requests: BTreeMap<String, Quantity>,
+    /// What may not be exceeded.
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+/// Resolves the cluster, or says everything that is in the way.
+pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCluster, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let spec = &cluster.spec;
+    check_foreign(observed, &mut problems);
+    check_secrets(spec, observed, &mut problems);
+    check_material(observed, &mut problems);
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let name = problems.take("metadata.name", ClusterName::parse(name));
+    let clients = clients(spec, &mut problems);
+    let store = store(cluster, &mut problems);
+    let resources = amounts("spec.resources", spec.resources.as_ref(), SERVER_REQUESTS, &mut problems);
+    let autoscaling = spec.autoscaling.enabled.then(|| spec.autoscaling.clone());
+    if autoscaling.is_some() {
+        check_cpu_request(&resources, &mut problems);
+    }
+    check_embedded(spec, &mut problems);
+    match (name, store) {
+        (Some(name), Some(store)) if problems.found.is_empty() => Ok(ValidatedCluster {
+            name,
+            namespace: cluster.metadata.namespace.clone().unwrap_or_default(),
+            uid: cluster.metadata.uid.clone().unwrap_or_default(),
+            image: spec.image.clone(),
+            replicas: spec.replicas,
+            autoscaling,
+            resources,
+            store,
+            deletion_policy: spec.vector_store.as_ref().map(|store| store.deletion_policy).unwrap_or_default(),
+            embedding_model: embedding_model(spec),
+            retrieval: spec.retrieval.clone(),
+            clients,
+            network: spec.network_policy.enabled.then(|| spec.network_policy.scrape_from.clone()),
+            pod_template: spec.pod_template.clone().unwrap_or_default(),
+            paused: spec.paused,
+            read_only: spec.read_only,
+            spec: spec.clone(),
+            _validated: Seal,
+        }),
+        _ => Err(problems.found),
+    }
+}
+
+/// Collects what is in the way.
+#[derive(Default)]
+struct Problems {
+    found: Vec<Problem>,
+}
+
+impl Problems {
+    fn invalid(&mut self, field: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) {
+        self.add(ConditionReason::InvalidSpec, field, found, remedy);
+    }
+
+    fn add(
+        &mut self,
+        reason: ConditionReason,
+        field: impl Into<String>,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.found.push(Problem { reason, field: field.into(), found: found.into(), remedy: remedy.into() });
+    }
+
+    fn take<T, E: std::fmt::Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(refused) => {
+                self.invalid(field, refused.to_string(), "change it");
+                None
+            }
+        }
+    }
+}
+
+fn check_foreign(observed: &Observed, problems: &mut Problems) {
+    for foreign in &observed.foreign {
+        problems.add(
+            ConditionReason::NameTaken,
+            "metadata.name",
+            format!("{} \"{}\" exists and belongs to {}", foreign.kind, foreign.name, foreign.owner),
+            "it is left alone; rename or remove it, or give this RagCluster another name",
+        );
+    }
+}
+
+fn check_secrets(spec: &RagClusterSpec, observed: &Observed, problems: &mut Problems) {
+    for (field, name) in spec.referenced_secrets() {
+        if observed.referenced_secrets.get(name) == Some(&Presence::Missing) {
+            problems.add(
+                ConditionReason::SecretMissing,
+                field,
+                format!("there is no Secret \"{name}\" in this namespace"),
+                "create it, or name another one",
+            );
+        }
+    }
+}
+
+/// Material is written once and is immutable: a Secret without it was not written by us.
+fn check_material(observed: &Observed, problems: &mut Problems) {
+    for secret in observed.children.secrets.generations.values() {
+        let has_material =
+            secret.data.as_ref().and_then(|data| data.get(MATERIAL_KEY)).is_some_and(|key| !key.0.is_empty());
+        if !has_material {
+            problems.invalid(
+                format!("Secret/{}", secret.metadata.name.as_deref().unwrap_or_default()),
+                format!("holds no \"{MATERIAL_KEY}\""),
+                "delete it, and a new credential is minted in its place",
+            );
+        }
+    }
+}
+
+fn clients(spec: &RagClusterSpec, problems: &mut Problems) -> BTreeMap<ClientName, Role> {
+    if spec.auth.api_keys.is_empty() {
+        return BTreeMap::from([(ClientName::default_client(), Role::Writer)]);
+    }
+    let mut clients = BTreeMap::new();
+    for (index, key) in spec.auth.api_keys.iter().enumerate() {
+        let field = format!("spec.auth.apiKeys[{index}].name");
+        if let Some(name) = problems.take(&field, ClientName::parse(&key.name)) {
+            clients.insert(name, key.role);
+        }
+    }
+    clients
+}
+
+fn embedding_model(spec: &RagClusterSpec) -> EmbeddingModel {
+    spec.embedding.as_ref().and_then(|embedding| embedding.local.as_ref()).map(|local| local.model).unwrap_or_default()
+}
+
+fn store(cluster: &RagCluster, problems: &mut Problems) -> Option<Store> {
+    let Some(store) = &cluster.spec.vector_store else {
+        return Some(managed(&ManagedQdrant::default(), problems));
+    };
+    match (&store.qdrant, &store.external_qdrant, &store.embedded) {
+        (Some(qdrant), None, None) => Some(managed(qdrant, problems)),
+        (None, Some(external), None) => self::external(external, cluster, problems),
+        (None, None, Some(embedded)) => Some(Store::Embedded { storage: embedded.storage.clone() }),
+        _ => {
+            problems.invalid(
+                "spec.vectorStore",
+                "not exactly one vector store",
+                "name exactly one of qdrant, externalQdrant and embedded, or leave vectorStore out",
+            );
+            None
+        }
+    }
+}
+
+fn managed(qdrant: &ManagedQdrant, problems: &mut Problems) -> Store {
+    let field = "spec.vectorStore.qdrant.resources";
+    Store::Managed(ManagedStore {
+        storage: qdrant.storage.clone(),
+        image: qdrant.image.clone(),
+        resources: amounts(field, qdrant.resources.as_ref(), QDRANT_REQUESTS, problems),
+    })
+}
+
+fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Problems) -> Option<Store> {
+    let Some(port) = port_of(&external.url) else {
+        problems.invalid(
+            "spec.vectorStore.externalQdrant.url",
+            format!("\"{}\" names no host, or no valid port", external.url),
+            "write it as https://HOST:6334, with the gRPC port",
+        );
+        return None;
+    };
+    Some(Store::External(ExternalStore {
+        url: external.url.trim_end_matches('/').to_owned(),
+        port,
+        api_key: external.api_key_secret_ref.clone(),
+        collection: external.collection.clone().or_else(|| cluster.metadata.name.clone()).unwrap_or_default(),
+    }))
+}
+
+/// The port of a URL without path, query and user; a scheme's own port where it names none.
+fn port_of(url: &str) -> Option<u16> {
+    let (scheme, rest) = url.split_once("://")?;
+    let default = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let authority = rest.trim_end_matches('/');
+    // The colons of an IPv6 address stand inside brackets.
+    let after_host = authority.rfind(']').map_or(0, |end| end + 1);
+    let (host_end, port) = match authority[after_host..].rsplit_once(':') {
+        Some((before, port)) => (after_host + before.len(), port.parse().ok().filter(|port| *port != 0)?),
+        None => (authority.len(), default),
+    };
+    (host_end > 0).then_some(port)
+}
+
+/// A request that is left out follows the limit, as Kubernetes has it, and otherwise the default.
+fn amounts(field: &str, given: Option<&Resources>, defaults: (&str, &str), problems: &mut Problems) -> Amounts {
+    let requests = given.and_then(|given| given.requests.as_ref());
+    let limits = given.and_then(|given| given.limits.as_ref());
+    let mut resolved = Amounts { requests: BTreeMap::new(), limits: BTreeMap::new() };
+    let rows = [
+        ("cpu", requests.and_then(|r| r.cpu.as_ref()), limits.and_then(|l| l.cpu.as_ref()), defaults.0),
+        ("memory", requests.and_then(|r| r.memory.as_ref()), limits.and_then(|l| l.memory.as_ref()), defaults.1),
+    ];
+    for (resource, request, limit, default) in rows {
+        if limit.is_some_and(is_zero) {
+            problems.invalid(
+                format!("{field}.limits.{resource}"),
+                "a limit of 0",
+                "leave the limit out, or set it to what the container may use",
+            );
+        }
+        let request = request.or(limit).map_or(default, |amount| &amount.0);
+        resolved.requests.insert(resource.to_owned(), Quantity(request.to_owned()));
+        if let Some(limit) = limit {
+            resolved.limits.insert(resource.to_owned(), Quantity(limit.0.clone()));
+        }
+    }
+    resolved
+}
+
+fn is_zero(amount: &Amount) -> bool {
+    !amount.0.chars().any(|c| matches!(c, '1'..='9'))
+}
+
+/// The autoscaler measures use as a share of the request.
+fn check_cpu_request(resources: &Amounts, problems: &mut Problems) {
+    let is_missing = resources.requests.get("cpu").is_none_or(|cpu| is_zero(&Amount(cpu.0.clone())));
+    if is_missing {
+        problems.invalid(
+            "spec.resources.requests.cpu",
+            "a CPU request of 0, while autoscaling measures CPU use against the request",
+            "request some CPU, for example 250m, or set autoscaling.enabled: false",
+        );
+    }
+}
+
+/// The CRD says so too; this holds where an object was stored before the rule existed.
+fn check_embedded(spec: &RagClusterSpec, problems: &mut Problems) {
+    let is_embedded = spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some());
+    let fits = spec.profile == Profile::Development && spec.replicas == 1 && !spec.autoscaling.enabled;
+    if is_embedded && !fits {
+        problems.invalid(
+            "spec.vectorStore.embedded",
+            "the embedded vector store lives inside one server",
+            "set profile: Development, replicas: 1 and autoscaling.enabled: false, or choose vectorStore.qdrant",
+        );
+    }
+}
