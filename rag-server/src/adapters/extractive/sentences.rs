@@ -1,0 +1,180 @@
+//! Where the sentences of a passage begin and end.
+//!
+//! Pure. Every piece is a slice of the passage, so it is verbatim by construction. Headings, list items, table rows and lines of code stand for themselves; lines of a paragraph run together.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Longest piece, in bytes; a table row or a run of text without full stops is cut there.
+const MAX_BYTES: usize = 600;
+
+/// A piece of a passage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Piece<'a> {
+    /// The text, without spaces around it.
+    pub(super) text: &'a str,
+    /// A heading announces an answer and is none.
+    pub(super) heading: bool,
+}
+
+/// The pieces of a passage in reading order.
+pub(super) fn pieces(passage: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    for block in blocks(passage) {
+        if block.trim_start().starts_with('#') {
+            pieces.push(Piece { text: cut(block.trim()), heading: true });
+            continue;
+        }
+        for sentence in sentences(block) {
+            let text = cut(sentence.trim());
+            if text.contains(char::is_alphanumeric) {
+                pieces.push(Piece { text, heading: false });
+            }
+        }
+    }
+    pieces
+}
+
+/// Paragraphs, and lines that stand for themselves.
+fn blocks(passage: &str) -> Vec<&str> {
+    let mut blocks = Vec::new();
+    let (mut start, mut at, mut fenced) = (0, 0, false);
+    for line in passage.split_inclusive('\n') {
+        let trimmed = line.trim();
+        let fence = trimmed.starts_with("```") || trimmed.starts_with("~~~");
+        if fenced || fence || trimmed.is_empty() || begins_block(trimmed) {
+            blocks.push(&passage[start..at]);
+            start = at;
+        }
+        let ends = fenced || fence || trimmed.is_empty() || trimmed.starts_with(['#', '|']);
+        at += line.len();
+        if ends {
+            if !fence {
+                blocks.push(&passage[start..at]);
+            }
+            start = at;
+        }
+        fenced ^= fence;
+    }
+    blocks.push(&passage[start..]);
+    blocks.retain(|block| !block.trim().is_empty());
+    blocks
+}
+
+/// Whether a line is a heading, a table row or the start of a list item.
+fn begins_block(line: &str) -> bool {
+    let numbered = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    line.starts_with(['#', '|'])
+        || ["- ", "* ", "+ ", "> "].iter().any(|bullet| line.starts_with(bullet))
+        || (numbered.len() < line.len() && (numbered.starts_with(". ") || numbered.starts_with(") ")))
+}
+
+/// Sentences by the rules of Unicode, joined again where a full stop only ended an abbreviation.
+fn sentences(block: &str) -> Vec<&str> {
+    let mut sentences = Vec::new();
+    let mut start = 0;
+    for (at, sentence) in block.split_sentence_bound_indices() {
+        let end = at + sentence.len();
+        // A line break inside a paragraph is a mandatory bound for Unicode and none for a reader.
+        let wrapped = !sentence.trim_end().ends_with(['.', '!', '?', '。', '！', '？', ':', ';', '"', '”', ')', ']']);
+        if end < block.len() && (wrapped || ends_with_abbreviation(&block[start..end])) {
+            continue;
+        }
+        sentences.push(&block[start..end]);
+        start = end;
+    }
+    if start < block.len() {
+        sentences.push(&block[start..]);
+    }
+    sentences
+}
+
+fn ends_with_abbreviation(text: &str) -> bool {
+    let Some(text) = text.trim_end().strip_suffix('.') else { return false };
+    let word = text.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or(text);
+    let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
+    initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
+}
+
+/// What a full stop ends without ending the sentence.
+const ABBREVIATIONS: [&str; 24] = [
+    "al", "approx", "ca", "cf", "dr", "e.g", "eq", "eqs", "et", "fig", "figs", "i.e", "jr", "mr", "mrs", "ms", "no",
+    "pp", "prof", "ref", "refs", "resp", "st", "vs",
+];
+
+/// The beginning of a text up to the longest piece allowed, ended between words.
+fn cut(text: &str) -> &str {
+    if text.len() <= MAX_BYTES {
+        return text;
+    }
+    let head = &text[..text.floor_char_boundary(MAX_BYTES)];
+    head.rfind(char::is_whitespace).map_or(head, |at| head[..at].trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(passage: &str) -> Vec<&str> {
+        pieces(passage).into_iter().map(|piece| piece.text).collect()
+    }
+
+    #[test]
+    fn a_paragraph_is_cut_at_its_sentences_and_not_at_its_line_breaks() {
+        assert_eq!(
+            texts("Daily snapshots are\r\nkept for 7 days. Weekly ones\nare kept longer! Why?"),
+            ["Daily snapshots are\r\nkept for 7 days.", "Weekly ones\nare kept longer!", "Why?"]
+        );
+    }
+
+    #[test]
+    fn an_abbreviation_or_a_number_ends_no_sentence() {
+        assert_eq!(
+            texts("See Fig. 3 of Smith et al. (1954), e.g. the 2.5 s limit by J. Doe. Next."),
+            ["See Fig. 3 of Smith et al. (1954), e.g. the 2.5 s limit by J. Doe.", "Next."]
+        );
+    }
+
+    #[test]
+    fn headings_items_rows_and_code_stand_for_themselves() {
+        let passage = "# Backup\nIntro line\n- one item\n- another\n  goes on\n1. first\n\n| a | b |\n| 1 | 2 |\n```\nlet x = 1;\n# comment\n```\nEnd.";
+        let pieces = pieces(passage);
+        let texts: Vec<_> = pieces.iter().map(|piece| piece.text).collect();
+        assert_eq!(
+            texts,
+            [
+                "# Backup",
+                "Intro line",
+                "- one item",
+                "- another\n  goes on",
+                "1. first",
+                "| a | b |",
+                "| 1 | 2 |",
+                "let x = 1;",
+                "# comment",
+                "End."
+            ]
+        );
+        assert!(pieces[0].heading && !pieces[1].heading);
+    }
+
+    #[test]
+    fn a_piece_is_bounded_and_ends_between_words() {
+        let passage = "word ".repeat(1_000);
+        assert!(texts(&passage).iter().all(|text| text.len() <= MAX_BYTES && text.ends_with("word")));
+    }
+
+    proptest! {
+        #[test]
+        fn every_piece_is_a_slice_of_the_passage_in_reading_order(passage in "[ -~\n.é日|#`]{0,400}") {
+            let mut from = 0;
+            for piece in pieces(&passage) {
+                let at = piece.text.as_ptr() as usize - passage.as_ptr() as usize;
+                prop_assert!(at >= from && at + piece.text.len() <= passage.len());
+                from = at + piece.text.len();
+                prop_assert!(!piece.text.is_empty() && piece.text.len() <= MAX_BYTES);
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! In-memory doubles of the ports, for tests of the flows. They keep the promises of the ports in the plainest way: exact scans over maps.
+//!
+//! Doubles can be told to fail, which the real adapters cannot be.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::{
+    model::{ContentHash, DocumentId, Hit, Legs, Point, Similarity, SparseVector},
+    ports::{
+        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, Search, StoreError, Swap,
+        VectorStore,
+    },
+};
+
+/// What a double answers once it is told to fail.
+fn failure(store: &'static str) -> StoreError {
+    StoreError::Unreachable { store, address: "nowhere".to_owned(), cause: "told to fail".to_owned() }
+}
+
+/// Embeds by counting words: texts that share words are near, others are orthogonal.
+pub(crate) struct EmbedderDouble {
+    identity: ModelIdentity,
+}
+
+impl Default for EmbedderDouble {
+    fn default() -> Self {
+        Self { identity: ModelIdentity { name: "double".to_owned(), dimension: 512 } }
+    }
+}
+
+impl EmbedderDouble {
+    fn embed(&self, text: &str) -> Vec<f32> {
+        let mut vector = vec![0.0_f32; self.identity.dimension];
+        for term in crate::lexical::terms(text) {
+            vector[term as usize % self.identity.dimension] += 1.0;
+        }
+        let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+        if length > 0.0 {
+            vector.iter_mut().for_each(|value| *value /= length);
+        } else {
+            vector[0] = 1.0;
+        }
+        vector
+    }
+}
+
+#[async_trait]
+impl Embedder for EmbedderDouble {
+    fn model(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+
+    fn max_tokens(&self) -> usize {
+        254
+    }
+
+    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        Ok(self.embed(text))
+    }
+
+    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        Ok(texts.iter().map(|text| self.embed(text)).collect())
+    }
+}
+
+#[derive(Default)]
+struct Epochs {
+    active: Option<Epoch>,
+    points: BTreeMap<Epoch, Vec<Point>>,
+}
+
+/// A vector store that scans every point.
+#[derive(Default)]
+pub(crate) struct StoreDouble {
+    epochs: Mutex<Epochs>,
+    fails: AtomicBool,
+}
+
+impl StoreDouble {
+    /// Every later call fails.
+    pub(crate) fn fail(&self) {
+        self.fails.store(true, Ordering::SeqCst);
+    }
+
+    fn epochs(&self) -> Result<std::sync::MutexGuard<'_, Epochs>, StoreError> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(failure("the vector store"));
+        }
+        Ok(self.epochs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn ranked(points: &[Point], limit: usize, score: impl Fn(&Point) -> f32) -> Vec<Hit> {
+    let mut hits: Vec<_> =
+        points.iter().map(|point| Hit { chunk: point.chunk.clone(), score: Similarity(score(point)) }).collect();
+    hits.sort_by(|a, b| Similarity::best_first(a.score, b.score).then_with(|| a.chunk.id.cmp(&b.chunk.id)));
+    hits.truncate(limit);
+    hits
+}
+
+fn bm25(points: &[Point], query: &SparseVector, point: &Point) -> f32 {
+    let holding = |term: &u32| points.iter().filter(|p| p.sparse.indices.contains(term)).count() as f32;
+    let idf = |term: &u32| (1.0 + (points.len() as f32 - holding(term) + 0.5) / (holding(term) + 0.5)).ln();
+    let weight = |term: &u32| point.sparse.indices.iter().position(|i| i == term).map(|at| point.sparse.values[at]);
+    query.indices.iter().filter_map(|term| Some(weight(term)? * idf(term))).sum()
+}
+
+#[async_trait]
+impl VectorStore for StoreDouble {
+    async fn active(&self) -> Result<Option<Epoch>, StoreError> {
+        Ok(self.epochs()?.active)
+    }
+
+    async fn create_epoch(&self, epoch: Epoch, _dimension: usize) -> Result<(), StoreError> {
+        self.epochs()?.points.entry(epoch).or_default();
+        Ok(())
+    }
+
+    async fn activate(&self, epoch: Epoch) -> Result<(), StoreError> {
+        self.epochs()?.active = Some(epoch);
+        Ok(())
+    }
+
+    async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError> {
+        let mut epochs = self.epochs()?;
+        let stored = epochs.points.entry(epoch).or_default();
+        for point in points {
+            stored.retain(|other| other.chunk.id != point.chunk.id);
+            stored.push(point);
+        }
+        Ok(())
+    }
+
+    async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
+        let mut epochs = self.epochs()?;
+        let stored = epochs.points.entry(epoch).or_default();
+        stored.retain(|point| point.chunk.document != *document || Some(&point.chunk.version) == keep);
+        Ok(())
+    }
+
+    async fn search(&self, search: &Search) -> Result<Legs, StoreError> {
+        let epochs = self.epochs()?;
+        let Some(points) = epochs.active.and_then(|epoch| epochs.points.get(&epoch)) else {
+            return Ok(Legs::default());
+        };
+        let cosine = |vector: &Vec<f32>, point: &Point| vector.iter().zip(&point.dense).map(|(a, b)| a * b).sum();
+        let dense = search.dense.as_ref().map(|vector| ranked(points, search.limit, |point| cosine(vector, point)));
+        let lexical = search.lexical.as_ref().map(|terms| {
+            let mut hits = ranked(points, search.limit, |point| bm25(points, terms, point));
+            hits.retain(|hit| hit.score.0 > 0.0);
+            hits
+        });
+        Ok(Legs { dense: dense.unwrap_or_default(), lexical: lexical.unwrap_or_default() })
+    }
+
+    async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
+        Ok(self.epochs()?.points.get(&epoch).map_or(0, |points| points.len() as u64))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Records in a map.
+#[derive(Default)]
+pub(crate) struct RecordsDouble {
+    records: Mutex<HashMap<Kind, BTreeMap<String, Record>>>,
+    fails: AtomicBool,
+}
+
+impl RecordsDouble {
+    /// Every later call fails.
+    pub(crate) fn fail(&self) {
+        self.fails.store(true, Ordering::SeqCst);
+    }
+
+    fn with<T>(&self, kind: Kind, act: impl FnOnce(&mut BTreeMap<String, Record>) -> T) -> Result<T, StoreError> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(failure("the record store"));
+        }
+        Ok(act(self.records.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default()))
+    }
+}
+
+#[async_trait]
+impl Records for RecordsDouble {
+    async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
+        self.with(kind, |records| records.get(id).cloned())
+    }
+
+    async fn get_many(&self, kind: Kind, ids: &[&str]) -> Result<Vec<Record>, StoreError> {
+        self.with(kind, |records| ids.iter().filter_map(|id| records.get(*id).cloned()).collect())
+    }
+
+    async fn put_if_absent(&self, kind: Kind, id: &str, body: Value) -> Result<Put, StoreError> {
+        self.with(kind, |records| match records.get(id) {
+            Some(standing) => Put::Existing(standing.clone()),
+            None => {
+                let record = Record { id: id.to_owned(), version: 1, body };
+                records.insert(id.to_owned(), record.clone());
+                Put::Created(record)
+            }
+        })
+    }
+
+    async fn compare_and_set(&self, kind: Kind, id: &str, expected: u64, body: Value) -> Result<Swap, StoreError> {
+        self.with(kind, |records| match records.get_mut(id) {
+            Some(record) if record.version == expected => {
+                *record = Record { id: id.to_owned(), version: expected + 1, body };
+                Swap::Done(record.clone())
+            }
+            standing => Swap::Conflict(standing.cloned()),
+        })
+    }
+
+    async fn remove(&self, kind: Kind, id: &str, expected: u64) -> Result<Swap, StoreError> {
+        self.with(kind, |records| match records.remove(id) {
+            Some(record) if record.version == expected => Swap::Done(record),
+            Some(record) => {
+                records.insert(id.to_owned(), record.clone());
+                Swap::Conflict(Some(record))
+            }
+            None => Swap::Conflict(None),
+        })
+    }
+
+    async fn list(&self, kind: Kind, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        self.with(kind, |records| {
+            let wanted = |id: &str| id.starts_with(prefix) && after.is_none_or(|after| id > after);
+            let mut found: Vec<_> = records.values().filter(|record| wanted(&record.id)).cloned().collect();
+            let more = found.len() > limit;
+            found.truncate(limit);
+            let next = found.last().filter(|_| more).map(|record| record.id.clone());
+            Page { records: found, next }
+        })
+    }
+
+    async fn count(&self, kind: Kind) -> Result<u64, StoreError> {
+        self.with(kind, |records| records.len() as u64)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

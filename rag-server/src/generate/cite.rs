@@ -1,0 +1,123 @@
+//! Whether what an answer says stands in the passages that it cites.
+//!
+//! Pure, and the same for every generator: a draft is checked against the text of its passages, not trusted.
+
+use crate::{
+    model::AnswerStatus,
+    ports::{Draft, Passage},
+};
+
+/// A checked answer: its text with references, and how far the passages carry it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cited {
+    /// The sentences with references like `[1]`; the number is the place of the passage, from 1.
+    pub text: String,
+    /// Grounded when every sentence is supported; refused when there is no sentence.
+    pub status: AnswerStatus,
+}
+
+/// Checks each sentence of a draft and joins them. A sentence that its passage does not hold stays, without a reference, and makes the answer partial.
+pub fn cite(draft: &Draft, passages: &[Passage]) -> Cited {
+    let sentences: Vec<_> = draft.sentences.iter().filter(|sentence| !sentence.text.trim().is_empty()).collect();
+    if sentences.is_empty() {
+        return Cited { text: String::new(), status: AnswerStatus::Refused };
+    }
+    let mut status = AnswerStatus::Grounded;
+    let mut text = String::new();
+    for (at, sentence) in sentences.iter().enumerate() {
+        if at > 0 {
+            text.push(' ');
+        }
+        text.push_str(&collapsed(&sentence.text));
+        let passage = passages.get(sentence.passage);
+        if passage.is_some_and(|passage| holds(&passage.chunk.text, &sentence.text)) {
+            // Sentences in a row from the same passage share the reference behind the last of them.
+            let shared = sentences.get(at + 1).is_some_and(|next| {
+                next.passage == sentence.passage
+                    && passage.is_some_and(|passage| holds(&passage.chunk.text, &next.text))
+            });
+            if !shared {
+                text.push_str(&format!(" [{}]", sentence.passage + 1));
+            }
+        } else {
+            status = AnswerStatus::Partial;
+        }
+    }
+    Cited { text, status }
+}
+
+/// Whether a passage holds a sentence word for word; line breaks and runs of spaces are equal.
+fn holds(passage: &str, sentence: &str) -> bool {
+    let sentence = collapsed(sentence);
+    !sentence.is_empty() && collapsed(passage).contains(&sentence)
+}
+
+fn collapsed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Chunk, ChunkId, ContentHash},
+        ports::Sentence,
+    };
+
+    fn passage(text: &str) -> Passage {
+        let (document, version) = ("d".parse().unwrap(), ContentHash("v".to_owned()));
+        let id = ChunkId::new(&document, &version, 0);
+        let chunk = Chunk {
+            id,
+            document,
+            version,
+            ordinal: 0,
+            title: String::new(),
+            headings: Vec::new(),
+            text: text.to_owned(),
+        };
+        Passage { chunk, score: 1.0 }
+    }
+
+    fn draft(sentences: &[(&str, usize)]) -> Draft {
+        let sentence = |(text, passage): &(&str, usize)| Sentence { text: (*text).to_owned(), passage: *passage };
+        Draft { sentences: sentences.iter().map(sentence).collect() }
+    }
+
+    #[test]
+    fn sentences_that_stand_in_their_passages_are_grounded() {
+        let passages = [passage("Daily ones are\r\nkept 7 days. Weekly ones 5 weeks."), passage("All are encrypted.")];
+        let draft = draft(&[("Daily ones are\r\nkept 7 days.", 0), ("All are encrypted.", 1)]);
+        assert_eq!(
+            cite(&draft, &passages),
+            Cited {
+                text: "Daily ones are kept 7 days. [1] All are encrypted. [2]".into(),
+                status: AnswerStatus::Grounded
+            }
+        );
+    }
+
+    #[test]
+    fn sentences_in_a_row_from_one_passage_share_a_reference() {
+        let passages = [passage("One. Two. Three.")];
+        assert_eq!(cite(&draft(&[("One.", 0), ("Three.", 0)]), &passages).text, "One. Three. [1]");
+        assert_eq!(cite(&draft(&[("One.", 0), ("Four.", 0)]), &passages).text, "One. [1] Four.");
+    }
+
+    #[test]
+    fn a_sentence_that_its_passage_does_not_hold_makes_the_answer_partial() {
+        let passages = [passage("Kept 7 days."), passage("Encrypted.")];
+        for invented in [("Kept 8 days.", 0), ("Encrypted.", 0), ("Kept 7 days.", 2), ("kept 7 Days.", 0)] {
+            let cited = cite(&draft(&[("Kept 7 days.", 0), invented]), &passages);
+            assert_eq!(cited.status, AnswerStatus::Partial, "{invented:?}");
+            assert!(cited.text.ends_with(invented.0), "no reference behind an unsupported sentence: {}", cited.text);
+        }
+    }
+
+    #[test]
+    fn no_sentence_is_a_refusal() {
+        for empty in [draft(&[]), draft(&[("  ", 0)])] {
+            assert_eq!(cite(&empty, &[passage("x")]).status, AnswerStatus::Refused);
+        }
+    }
+}

@@ -1,0 +1,549 @@
+//! The sparse encoder: text to BM25 term weights, on both sides of the search.
+//!
+//! Pure. A term is a stemmed, lower-cased word, or an identifier kept whole (`ERR_4711`, `foo::bar`, `RFC-9457`) beside its parts. This module counts how often a term stands in a passage and
+//! how long the passage is; how rare a term is in the corpus is multiplied in by the store. Whatever changes a term or a weight changes [`VERSION`], because stored vectors no longer fit then.
+//!
+//! Terms are named by a 32-bit hash. In a vocabulary of 100,000 terms about one pair shares a name; the two then count as one term, which costs a little precision and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_stemmers::{Algorithm, Stemmer};
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::model::{Chunk, SparseVector};
+
+/// Version of the encoder; stored with the collection, and a collection of another version is not searched.
+pub const VERSION: &str = "english-1";
+
+/// Saturation of repeated terms; the value that most engines ship.
+const K1: f32 = 1.2;
+/// How far a long passage is held against its terms; the value that most engines ship.
+const B: f32 = 0.75;
+/// Length, in terms, of a passage that is neither short nor long. Fixed, because an average that moves with the corpus would make every stored weight stale.
+/// Stop words do not count: an abstract of 170 words, or a chunk filled to the model's limit, has about 100.
+const AVERAGE_LENGTH: f32 = 100.0;
+/// How much a term of the title or of a heading counts beside one of the text.
+const HEADING_WEIGHT: f32 = 0.5;
+/// Bytes of a question that are read; what a person types is far below.
+const MAX_QUERY_BYTES: usize = 16 * 1024;
+/// Different terms of a question that are searched for.
+const MAX_QUERY_TERMS: usize = 128;
+/// Longest word that is stemmed, and longest identifier that is kept whole, in bytes.
+const MAX_WORD_BYTES: usize = 128;
+
+/// Weights of a passage: how much each term of its title, headings and text tells about it.
+pub fn passage(title: &str, headings: &[String], text: &str) -> SparseVector {
+    let mut frequencies = BTreeMap::<u32, f32>::new();
+    let mut length = 0.0;
+    let above = std::iter::once(title).chain(headings.iter().map(String::as_str)).map(|text| (text, HEADING_WEIGHT));
+    for (text, weight) in above.chain([(text, 1.0)]) {
+        each_term(text, &mut |term| {
+            *frequencies.entry(hash(term)).or_default() += weight;
+            length += weight;
+            true
+        });
+    }
+    let norm = K1 * (1.0 - B + B * length / AVERAGE_LENGTH);
+    let (indices, values) = frequencies.into_iter().map(|(term, tf)| (term, tf * (K1 + 1.0) / (tf + norm))).unzip();
+    SparseVector { indices, values }
+}
+
+/// Terms of a question, each with weight 1. Of an overlong question only the beginning counts.
+pub fn query(text: &str) -> SparseVector {
+    let mut terms = BTreeSet::new();
+    each_term(&text[..text.floor_char_boundary(MAX_QUERY_BYTES)], &mut |term| {
+        terms.insert(hash(term));
+        terms.len() < MAX_QUERY_TERMS
+    });
+    SparseVector { values: vec![1.0; terms.len()], indices: terms.into_iter().collect() }
+}
+
+/// Identifiers and error codes of a question, lower-cased: what a passage can hold or not hold, whatever else it is about.
+///
+/// Quantities (`30-day`, `10ms`), plain numbers and names of products (`YouTube`) are none.
+pub fn rare_terms(text: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    for candidate in identifiers(&text[..text.floor_char_boundary(MAX_QUERY_BYTES)]) {
+        let term = normalised(candidate);
+        if terms.len() < MAX_QUERY_TERMS && is_rare(candidate) && !terms.contains(&term) {
+            terms.push(term);
+        }
+    }
+    terms
+}
+
+/// Whether a chunk holds one of the [`rare_terms`] of a question, as a whole identifier.
+pub fn holds_any(chunk: &Chunk, rare_terms: &[String]) -> bool {
+    if rare_terms.is_empty() {
+        return false;
+    }
+    let texts =
+        [chunk.title.as_str(), chunk.text.as_str()].into_iter().chain(chunk.headings.iter().map(String::as_str));
+    texts.flat_map(identifiers).any(|candidate| {
+        let normalised = normalised(candidate);
+        rare_terms.iter().any(|term| *term == normalised)
+    })
+}
+
+/// The different terms of a text, for comparing texts with each other.
+pub fn terms(text: &str) -> BTreeSet<u32> {
+    let mut terms = BTreeSet::new();
+    each_term(text, &mut |term| {
+        terms.insert(hash(term));
+        true
+    });
+    terms
+}
+
+/// Calls `sink` with each term of the text until it answers `false`.
+fn each_term(text: &str, sink: &mut dyn FnMut(&str) -> bool) {
+    let stemmer = Stemmer::create(Algorithm::English);
+    // In a text without any lower-case letter capitals say nothing.
+    let shouted = !text.chars().any(char::is_lowercase);
+    let mut previous: Option<(usize, &str)> = None;
+    for (start, word) in text.unicode_word_indices() {
+        // Scripts without spaces come as one word for each character: pairs of neighbours tell more than single ones.
+        if let Some((end, before)) = previous
+            && end == start
+            && !word.is_ascii()
+            && !before.is_ascii()
+            && !sink(&format!("{before}{word}"))
+        {
+            return;
+        }
+        previous = Some((start + word.len(), word));
+        let acronym = !shouted && word.len() > 1 && word.chars().all(char::is_uppercase);
+        for part in parts(word) {
+            let lower = part.to_lowercase();
+            let wanted = acronym || !is_stop_word(&lower);
+            if wanted && !sink(&stemmed(&stemmer, &lower)) {
+                return;
+            }
+        }
+    }
+    for identifier in identifiers(text) {
+        if is_compound(identifier) && !sink(&normalised(identifier)) {
+            return;
+        }
+    }
+}
+
+fn stemmed(stemmer: &Stemmer, word: &str) -> String {
+    let plain = word.len() <= MAX_WORD_BYTES && word.bytes().all(|b| b.is_ascii_lowercase());
+    if plain { stemmer.stem(word).into_owned() } else { word.replace(',', "") }
+}
+
+/// Splits a word where an identifier or a contraction joins several: `max_size`, `maxSize`, `std.fs`, `don't`.
+fn parts(word: &str) -> impl Iterator<Item = &str> {
+    word.split(['_', '\'', '’', ':']).flat_map(dotted).flat_map(humps).filter(|part| !part.is_empty())
+}
+
+/// Splits at full stops, except inside a number.
+fn dotted(word: &str) -> impl Iterator<Item = &str> {
+    let number = word.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b',');
+    let mut rest = Some(word);
+    std::iter::from_fn(move || {
+        let now = rest?;
+        match now.split_once('.').filter(|_| !number) {
+            Some((head, tail)) => {
+                rest = Some(tail);
+                Some(head)
+            }
+            None => rest.take(),
+        }
+    })
+}
+
+/// Splits before a capital that follows a small letter.
+fn humps(word: &str) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let cut = hump(rest).unwrap_or(rest.len());
+        let (head, tail) = rest.split_at(cut);
+        rest = tail;
+        Some(head)
+    })
+}
+
+/// Where the first capital stands that follows a small letter.
+fn hump(word: &str) -> Option<usize> {
+    let mut small = false;
+    for (at, c) in word.char_indices() {
+        if small && c.is_uppercase() {
+            return Some(at);
+        }
+        small = c.is_lowercase();
+    }
+    None
+}
+
+/// Runs of characters that may be an identifier, without punctuation at their ends.
+fn identifiers(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && !is_connector(c))
+        .map(|run| run.trim_matches(is_connector))
+        .filter(|run| run.len() > 1 && run.len() <= MAX_WORD_BYTES)
+}
+
+fn is_connector(c: char) -> bool {
+    matches!(c, '_' | '-' | '.' | ':' | '/' | '#' | '@') || is_typographic_hyphen(c)
+}
+
+fn is_typographic_hyphen(c: char) -> bool {
+    matches!(c, '\u{2010}' | '\u{2011}' | '\u{2012}' | '\u{2013}')
+}
+
+fn normalised(identifier: &str) -> String {
+    identifier.to_lowercase().replace(is_typographic_hyphen, "-")
+}
+
+/// Whether an identifier is more than one word, so that keeping it whole adds a term. Words joined by a hyphen or a slash alone (`boundary-layer`) are not.
+fn is_compound(identifier: &str) -> bool {
+    let number = identifier.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let joined = !number && identifier.contains(is_connector);
+    let telling = identifier.contains(['_', '.', ':', '#', '@']) || identifier.contains(|c: char| c.is_numeric());
+    (joined && telling) || hump(identifier).is_some()
+}
+
+/// Whether an identifier is so special that a passage which holds it is evidence by itself.
+fn is_rare(identifier: &str) -> bool {
+    if identifier.contains("://") {
+        return false;
+    }
+    let letters = identifier.contains(char::is_alphabetic);
+    let digits = identifier.chars().filter(char::is_ascii_digit).count();
+    let version = identifier.split('.').count() > 2 && !letters && digits > 0;
+    // One digit is too common: `type-2`, `phase-3`.
+    let code = letters && digits > 1 && !is_quantity(identifier);
+    let joined = letters && (identifier.contains('_') || identifier.contains("::"));
+    version || code || joined || is_camel_case(identifier)
+}
+
+/// A number with a unit, an ordinal, or a number in front of words: `10ms`, `5th`, `1950s`, `30-day`.
+fn is_quantity(identifier: &str) -> bool {
+    let unit = identifier.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = identifier.len() - unit.len();
+    let word = unit.trim_start_matches(is_connector);
+    number > 0
+        && word.chars().all(char::is_alphabetic)
+        && (word.len() < unit.len() && word.chars().all(char::is_lowercase) || unit.chars().count() <= 3)
+}
+
+/// Begins with two small letters and has a capital later: `maxReplicas`, but neither `iPhone` nor `YouTube`.
+fn is_camel_case(identifier: &str) -> bool {
+    identifier.chars().take(2).all(char::is_lowercase)
+        && identifier.chars().all(char::is_alphanumeric)
+        && hump(identifier).is_some()
+}
+
+/// FNV-1a with a final mix, so that short words spread over all 32 bits.
+fn hash(term: &str) -> u32 {
+    let mut hash = term.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash ^= hash >> 16;
+    hash = hash.wrapping_mul(0x85eb_ca6b);
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(0xc2b2_ae35);
+    hash ^ (hash >> 16)
+}
+
+fn is_stop_word(word: &str) -> bool {
+    STOP_WORDS.binary_search(&word).is_ok()
+}
+
+/// Words that say nothing about a passage, and what is left of contractions. Sorted.
+const STOP_WORDS: [&str; 150] = [
+    "a",
+    "about",
+    "above",
+    "after",
+    "again",
+    "against",
+    "all",
+    "am",
+    "an",
+    "and",
+    "any",
+    "are",
+    "aren",
+    "as",
+    "at",
+    "be",
+    "because",
+    "been",
+    "before",
+    "being",
+    "below",
+    "between",
+    "both",
+    "but",
+    "by",
+    "can",
+    "could",
+    "couldn",
+    "d",
+    "did",
+    "didn",
+    "do",
+    "does",
+    "doesn",
+    "doing",
+    "don",
+    "down",
+    "during",
+    "each",
+    "few",
+    "for",
+    "from",
+    "further",
+    "had",
+    "hadn",
+    "has",
+    "hasn",
+    "have",
+    "haven",
+    "having",
+    "he",
+    "her",
+    "here",
+    "hers",
+    "herself",
+    "him",
+    "himself",
+    "his",
+    "how",
+    "i",
+    "if",
+    "in",
+    "into",
+    "is",
+    "isn",
+    "it",
+    "its",
+    "itself",
+    "just",
+    "ll",
+    "m",
+    "me",
+    "more",
+    "most",
+    "mustn",
+    "my",
+    "myself",
+    "no",
+    "nor",
+    "not",
+    "now",
+    "of",
+    "off",
+    "on",
+    "once",
+    "only",
+    "or",
+    "other",
+    "ought",
+    "our",
+    "ours",
+    "ourselves",
+    "out",
+    "over",
+    "own",
+    "re",
+    "s",
+    "same",
+    "shan",
+    "she",
+    "should",
+    "shouldn",
+    "so",
+    "some",
+    "such",
+    "t",
+    "than",
+    "that",
+    "the",
+    "their",
+    "theirs",
+    "them",
+    "themselves",
+    "then",
+    "there",
+    "these",
+    "they",
+    "this",
+    "those",
+    "through",
+    "to",
+    "too",
+    "under",
+    "until",
+    "up",
+    "ve",
+    "very",
+    "was",
+    "wasn",
+    "we",
+    "were",
+    "weren",
+    "what",
+    "when",
+    "where",
+    "which",
+    "while",
+    "who",
+    "whom",
+    "why",
+    "will",
+    "with",
+    "won",
+    "would",
+    "wouldn",
+    "you",
+    "your",
+    "yours",
+    "yourself",
+    "yourselves",
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        each_term(text, &mut |term| {
+            words.push(term.to_owned());
+            true
+        });
+        words
+    }
+
+    fn weight(vector: &SparseVector, term: &str) -> Option<f32> {
+        vector.indices.iter().position(|index| *index == hash(term)).map(|at| vector.values[at])
+    }
+
+    #[test]
+    fn words_are_stemmed_and_stop_words_are_left_out() {
+        assert_eq!(words("How long are the Snapshots kept?"), ["long", "snapshot", "kept"]);
+        assert_eq!(words("I don't know; it’s the server's."), ["know", "server"]);
+        assert_eq!(words("1,284 of 3.5"), ["1284", "3.5"]);
+        assert_eq!(words("heißer Grüße"), ["heißer", "grüße"]);
+    }
+
+    #[test]
+    fn identifiers_are_kept_whole_beside_their_parts() {
+        for (text, expected) in [
+            ("ERR_4711", vec!["err", "4711", "err_4711"]),
+            ("0x80070005", vec!["0x80070005"]),
+            ("(foo::bar)", vec!["foo", "bar", "foo::bar"]),
+            ("RFC\u{2011}9457.", vec!["rfc", "9457", "rfc-9457"]),
+            ("maxReplicas", vec!["max", "replica", "maxreplicas"]),
+            ("v1.2.3", vec!["v1", "2", "3", "v1.2.3"]),
+            ("boundary-layer", vec!["boundari", "layer"]),
+            ("--dry-run", vec!["dri", "run"]),
+        ] {
+            assert_eq!(words(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_acronym_is_no_stop_word_unless_everything_is_in_capitals() {
+        assert_eq!(words("The WHO says"), ["who", "say"]);
+        assert_eq!(words("WHO SAYS"), ["say"]);
+    }
+
+    #[test]
+    fn scripts_without_spaces_are_searched_by_pairs_too() {
+        assert_eq!(words("東京"), ["東", "東京", "京"]);
+    }
+
+    #[test]
+    fn only_identifiers_and_error_codes_are_rare() {
+        let text = "Why does Mach-2 fail with ERR_4711, err_4711 or 0x80070005 (see RFC-9457 and foo::bar, maxReplicas, 10.0.0.1)?";
+        assert_eq!(rare_terms(text), ["err_4711", "0x80070005", "rfc-9457", "foo::bar", "maxreplicas", "10.0.0.1"]);
+        for text in [
+            "in 1954",
+            "30-day",
+            "the 5th",
+            "10ms",
+            "the 1950s",
+            "on YouTube",
+            "iPhone",
+            "type-2",
+            "3.5",
+            "e.g. this",
+            "https://a.b/c12",
+        ] {
+            assert!(rare_terms(text).is_empty(), "{text}: {:?}", rare_terms(text));
+        }
+    }
+
+    #[test]
+    fn a_rare_term_is_held_as_a_whole_or_not_at_all() {
+        let chunk = |text: &str| {
+            let (document, version) = ("d".parse().unwrap(), crate::model::ContentHash("v".into()));
+            let id = crate::model::ChunkId::new(&document, &version, 0);
+            Chunk { id, document, version, ordinal: 0, title: String::new(), headings: vec![], text: text.to_owned() }
+        };
+        let rare = rare_terms("what is ERR_4711");
+        assert!(holds_any(&chunk("On `err_4711`, restart."), &rare));
+        assert!(!holds_any(&chunk("On ERR_47110 and 4711, restart."), &rare));
+        assert!(!holds_any(&chunk("anything"), &[]));
+    }
+
+    #[test]
+    fn a_term_weighs_more_when_repeated_less_in_a_long_passage_and_less_in_a_heading() {
+        let once = weight(&passage("", &[], "snapshot of disk"), "snapshot").unwrap();
+        let twice = weight(&passage("", &[], "snapshot of snapshot"), "snapshot").unwrap();
+        let long = weight(&passage("", &[], &format!("snapshot {}", "disk ".repeat(300))), "snapshot").unwrap();
+        let heading = weight(&passage("", &["snapshot".to_owned()], "disk"), "snapshot").unwrap();
+        assert!(twice > once && once > long && once > heading && heading > 0.0, "{twice} {once} {long} {heading}");
+        assert_eq!(weight(&passage("", &[], "disk"), "snapshot"), None);
+    }
+
+    #[test]
+    fn the_weight_of_a_term_follows_bm25() {
+        // Two terms of length 2: tf 1, norm = 1.2 * (0.25 + 0.75 * 2 / 100).
+        let expected = 2.2 / (1.0 + 1.2 * (0.25 + 0.75 * 0.02));
+        let found = weight(&passage("", &[], "snapshot disk"), "snapshot").unwrap();
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+
+    #[test]
+    fn an_overlong_question_is_cut_to_a_bounded_number_of_terms() {
+        let text: String = (0..100_000).map(|n| format!("wört{n} ")).collect();
+        assert_eq!(query(&text).indices.len(), MAX_QUERY_TERMS);
+        assert!(query(&"ü".repeat(1_000_000)).indices.len() <= MAX_QUERY_TERMS);
+        assert!(rare_terms(&"ERR_1 ".repeat(100_000)).len() == 1);
+    }
+
+    #[test]
+    fn question_and_passage_agree_on_the_names_of_terms() {
+        let (question, passage) = (query("snapshots ERR_4711"), passage("", &[], "A snapshot failed: err_4711!"));
+        assert!(question.indices.iter().all(|term| passage.indices.contains(term)));
+        assert!(question.values.iter().all(|value| *value == 1.0));
+    }
+
+    proptest! {
+        #[test]
+        fn vectors_are_sorted_distinct_and_finite_for_any_text(text in ".{0,300}", title in ".{0,40}") {
+            for vector in [passage(&title, &[], &text), query(&text)] {
+                prop_assert_eq!(vector.indices.len(), vector.values.len());
+                prop_assert!(vector.indices.windows(2).all(|pair| pair[0] < pair[1]));
+                prop_assert!(vector.values.iter().all(|value| value.is_finite() && *value > 0.0));
+            }
+        }
+
+        #[test]
+        fn every_rare_term_of_a_text_is_held_by_the_text(text in "[a-zA-Z0-9_:. -]{0,80}") {
+            let (document, version): (crate::model::DocumentId, _) = ("d".parse().unwrap(), crate::model::ContentHash("v".into()));
+            let id = crate::model::ChunkId::new(&document, &version, 0);
+            let rare = rare_terms(&text);
+            let chunk = Chunk { id, document, version, ordinal: 0, title: String::new(), headings: vec![], text };
+            prop_assert!(rare.is_empty() || holds_any(&chunk, &rare));
+        }
+    }
+}
