@@ -7,5 +7,18 @@
 //! Data walks one way through the modules, in this order: [`model`] (the words), [`ports`] (what the flows need), the flows, [`adapters`] (the outside world, chosen only by [`cli`]).
 
 pub mod adapters;
+pub mod config;
+pub mod generate;
+pub mod ingest;
+pub mod lexical;
+pub mod metrics;
 pub mod model;
 pub mod ports;
+pub mod resilience;
+pub mod retrieve;
+pub mod security;
+pub mod shutdown;
+pub mod telemetry;
+
+#[cfg(test)]
+mod doubles;

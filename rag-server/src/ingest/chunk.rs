@@ -1,0 +1,433 @@
+//! Cuts a document's blocks into chunks; pure and deterministic.
+//!
+//! Guarantees: every chunk is a slice of what was pushed, in order, and together they hold every byte that is not blank, once. No chunk is above the limits. No cut falls
+//! inside a grapheme that fits the limits. Time is linear and memory is bounded by a few chunks, whatever is pushed.
+//! It may not read, write, or know a format: parsers turn formats into [`Block`]s.
+
+use std::collections::VecDeque;
+
+use super::split::{Level, Unit, explode};
+
+/// Changes when the same document would be cut differently; part of every content hash, so that a new version chunks everything again.
+pub const VERSION: &str = "structure-1";
+
+/// Tokens that a chunk may have, where the model allows it: small enough for a precise citation, large enough for a paragraph, and it leaves room for the headings above it.
+const CHUNK_TOKENS: usize = 200;
+
+/// Bytes that a chunk may have: a word without spaces is one token to some tokenizers, whatever its length.
+const CHUNK_BYTES: usize = 8 * 1024;
+
+/// Blank bytes inside a chunk after which it ends.
+const BLANK_BYTES: usize = 512;
+
+/// Characters of a heading that are kept in the path beside a chunk; its text keeps them all.
+const HEADING_CHARS: usize = 200;
+
+/// How large a chunk may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Tokens by the embedder's own tokenizer.
+    pub tokens: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Limits {
+    /// Limits for a model that cuts passages at `max_tokens`, with a fifth of them left for title and headings.
+    pub fn for_model(max_tokens: usize) -> Self {
+        Self { tokens: CHUNK_TOKENS.min(max_tokens - max_tokens / 5).max(1), bytes: CHUNK_BYTES }
+    }
+
+    pub(super) fn hold(self, tokens: usize, bytes: usize) -> bool {
+        tokens <= self.tokens && bytes <= self.bytes
+    }
+}
+
+/// What a block is, as far as it decides where it may be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Sentences; also a list item or a quotation.
+    Prose,
+    /// Lines that belong together: code, tables.
+    Lines,
+}
+
+/// A slice of the document that a parser recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Block<'t> {
+    /// A heading; it starts a section.
+    Heading {
+        /// 1 to 6.
+        level: u8,
+        /// The heading without its markup.
+        title: &'t str,
+        /// The slice.
+        text: &'t str,
+    },
+    /// Anything with text.
+    Body {
+        /// Where it may be cut.
+        shape: Shape,
+        /// The slice.
+        text: &'t str,
+        /// Whether the next block continues this one, because it was too long to be held whole.
+        continues: bool,
+    },
+    /// Blank lines.
+    Blank {
+        /// The slice.
+        text: &'t str,
+    },
+}
+
+/// A chunk before it belongs to a version of a document.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Draft {
+    /// Headings above it, outermost first.
+    pub headings: Vec<String>,
+    /// The slice.
+    pub text: String,
+}
+
+/// Takes blocks, gives chunks.
+pub struct Chunker<'c> {
+    limits: Limits,
+    count: &'c (dyn Fn(&str) -> usize + 'c),
+    /// What was pushed and not yet cut off, and the units that it consists of.
+    text: String,
+    units: VecDeque<Unit>,
+    tokens: usize,
+    path: Vec<(u8, String)>,
+    body: bool,
+    blank_tail: usize,
+    title: Option<String>,
+    emitted: bool,
+    ready: VecDeque<Draft>,
+}
+
+impl<'c> Chunker<'c> {
+    /// A chunker that counts tokens with `count`.
+    pub fn new(limits: Limits, count: &'c (dyn Fn(&str) -> usize + 'c)) -> Self {
+        Self {
+            limits,
+            count,
+            text: String::new(),
+            units: VecDeque::new(),
+            tokens: 0,
+            path: Vec::new(),
+            body: false,
+            blank_tail: 0,
+            title: None,
+            emitted: false,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The document's title: what a parser named, or the first heading. It stands once the first chunk is ready, so that all chunks carry the same.
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// Names the document; the first name stays.
+    pub fn set_title(&mut self, title: &str) {
+        if self.title.is_none() && !self.emitted && !title.trim().is_empty() {
+            self.title = Some(brief(title));
+        }
+    }
+
+    /// Takes the next block.
+    pub fn push(&mut self, block: Block<'_>) {
+        match block {
+            Block::Heading { level, title, text } => self.heading(level, title, text),
+            Block::Body { shape, text, continues } => {
+                self.body = true;
+                self.add(shape, text, if continues { Level::Line } else { Level::Block });
+            }
+            Block::Blank { text } => self.blank(text),
+        }
+    }
+
+    /// The next chunk that is complete.
+    pub fn pop(&mut self) -> Option<Draft> {
+        self.ready.pop_front()
+    }
+
+    /// Ends the document; the rest can be popped.
+    pub fn finish(&mut self) {
+        self.end_section();
+    }
+
+    fn heading(&mut self, level: u8, title: &str, text: &str) {
+        self.set_title(title);
+        // A heading directly under a larger one stays with it: "# Guide" followed by "## Start" is one chunk.
+        let deeper = self.path.last().is_none_or(|(above, _)| *above < level);
+        if self.body || !deeper {
+            self.end_section();
+        }
+        while self.path.last().is_some_and(|(above, _)| *above >= level) {
+            self.path.pop();
+        }
+        self.path.push((level, brief(title)));
+        self.add(Shape::Prose, text, Level::Never);
+    }
+
+    fn blank(&mut self, text: &str) {
+        if self.units.is_empty() {
+            return;
+        }
+        if self.blank_tail + text.len() > BLANK_BYTES {
+            let body = self.body;
+            self.end_section();
+            self.body = body;
+            return;
+        }
+        self.text.push_str(text);
+        self.blank_tail += text.len();
+        if let Some(last) = self.units.back_mut() {
+            last.bytes += text.len();
+        }
+    }
+
+    fn add(&mut self, shape: Shape, text: &str, level: Level) {
+        self.blank_tail = 0;
+        for unit in explode(text, shape, level, self.limits, self.count) {
+            self.tokens += unit.tokens;
+            self.units.push_back(unit);
+        }
+        self.text.push_str(text);
+        // Twice the limit is held back, so that the end of a section can be cut into two halves instead of a whole and a crumb.
+        while self.tokens > 2 * self.limits.tokens || self.text.len() > 2 * self.limits.bytes {
+            self.cut();
+        }
+    }
+
+    fn end_section(&mut self) {
+        while !self.units.is_empty() {
+            self.cut();
+        }
+        self.body = false;
+        self.blank_tail = 0;
+    }
+
+    /// Cuts one chunk off the front.
+    fn cut(&mut self) {
+        let mut units = self.best_cut();
+        loop {
+            let (bytes, tokens) = self.units.iter().take(units).fold((0, 0), |(b, t), u| (b + u.bytes, t + u.tokens));
+            let chunk = trimmed(&self.text[..bytes]);
+            // Units were counted alone; together they may count more where a cut falls inside a word.
+            let above = units > 1 && !self.limits.hold((self.count)(chunk), chunk.len());
+            if above {
+                units = units.div_ceil(2).min(units - 1);
+                continue;
+            }
+            if !chunk.is_empty() {
+                let headings = self.path.iter().map(|(_, title)| title.clone()).collect();
+                self.emitted = true;
+                self.ready.push_back(Draft { headings, text: chunk.to_owned() });
+            }
+            self.units.drain(..units);
+            self.text.drain(..bytes);
+            self.tokens = self.tokens.saturating_sub(tokens);
+            return;
+        }
+    }
+
+    /// How many units the next chunk takes: all that is left if it fits; else up to the strongest boundary in the second half of what fits, or, for the last two chunks, near the middle.
+    fn best_cut(&self) -> usize {
+        if self.limits.hold(self.tokens, self.text.len()) {
+            return self.units.len();
+        }
+        let last_two = self.tokens <= 2 * self.limits.tokens;
+        let (least, target) = if last_two {
+            (self.tokens.saturating_sub(self.limits.tokens), self.tokens / 2)
+        } else {
+            (self.limits.tokens / 2, self.limits.tokens)
+        };
+        let (mut tokens, mut bytes, mut fitting) = (0, 0, 1);
+        let mut best: Option<(Level, usize, usize)> = None;
+        for (index, unit) in self.units.iter().enumerate() {
+            tokens += unit.tokens;
+            bytes += unit.bytes;
+            if !self.limits.hold(tokens, bytes) {
+                break;
+            }
+            fitting = index + 1;
+            let distance = tokens.abs_diff(target);
+            let better = best.is_none_or(|(level, far, _)| (unit.level, far) >= (level, distance));
+            if tokens >= least.max(1) && better {
+                best = Some((unit.level, distance, fitting));
+            }
+        }
+        best.map_or(fitting, |(_, _, units)| units)
+    }
+}
+
+/// Without blank lines before and blanks after; the indentation of the first line stays.
+fn trimmed(text: &str) -> &str {
+    let text = text.trim_end();
+    let lead = text.len() - text.trim_start().len();
+    let line = text[..lead].rfind('\n').map_or(0, |newline| newline + 1);
+    &text[line..]
+}
+
+fn brief(title: &str) -> String {
+    let words: Vec<&str> = title.split_whitespace().collect();
+    words.join(" ").chars().take(HEADING_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use unicode_segmentation::UnicodeSegmentation as _;
+
+    use super::*;
+    use crate::ingest::parse::{Format, Parser};
+
+    /// Counts like a word-piece tokenizer: a token for each four characters of a word, one for each mark.
+    fn pieces(text: &str) -> usize {
+        text.unicode_words().map(|word| word.chars().count().div_ceil(4)).sum::<usize>()
+            + text.chars().filter(char::is_ascii_punctuation).count()
+    }
+
+    fn cut(text: &str, format: Format, tokens: usize, piece: usize) -> (Vec<Draft>, Option<String>) {
+        let mut chunker = Chunker::new(Limits { tokens, bytes: 2000 }, &pieces);
+        let mut parser = Parser::new(format);
+        let (mut rest, mut drafts) = (text, Vec::new());
+        while !rest.is_empty() {
+            let at = rest.ceil_char_boundary(piece.min(rest.len()));
+            parser.feed(&rest[..at], &mut chunker).unwrap();
+            rest = &rest[at..];
+            drafts.extend(std::iter::from_fn(|| chunker.pop()));
+        }
+        parser.finish(&mut chunker);
+        chunker.finish();
+        drafts.extend(std::iter::from_fn(|| chunker.pop()));
+        (drafts, chunker.title().map(str::to_owned))
+    }
+
+    fn markdown(text: &str) -> Vec<Draft> {
+        cut(text, Format::Markdown, 40, usize::MAX).0
+    }
+
+    fn texts(drafts: &[Draft]) -> Vec<&str> {
+        drafts.iter().map(|draft| draft.text.as_str()).collect()
+    }
+
+    /// Where the chunks lie in the source, if they lie there in order with nothing but blanks between.
+    fn places(text: &str, drafts: &[Draft]) -> Result<Vec<(usize, usize)>, String> {
+        let mut at = 0;
+        let mut places = Vec::new();
+        for draft in drafts {
+            let gap = text[at..].find(&draft.text).ok_or_else(|| format!("{:?} is no slice after {at}", draft.text))?;
+            if !text[at..at + gap].trim().is_empty() {
+                return Err(format!("{:?} is in no chunk", &text[at..at + gap]));
+            }
+            places.push((at + gap, at + gap + draft.text.len()));
+            at += gap + draft.text.len();
+        }
+        if text[at..].trim().is_empty() { Ok(places) } else { Err(format!("the end {:?} is in no chunk", &text[at..])) }
+    }
+
+    #[test]
+    fn a_section_is_a_chunk_with_its_headings_beside_it() {
+        let text = "# Guide\n\nIntro.\n\n## Retention\n\nKept for 7 days.\n\n## Scaling\n\nMore.\n\n# Other\n\nEnd.\n";
+        let (drafts, title) = cut(text, Format::Markdown, 40, usize::MAX);
+        assert_eq!(title.as_deref(), Some("Guide"));
+        assert_eq!(
+            drafts.iter().map(|d| d.headings.join(" > ")).collect::<Vec<_>>(),
+            ["Guide", "Guide > Retention", "Guide > Scaling", "Other"]
+        );
+        assert_eq!(drafts[1].text, "## Retention\n\nKept for 7 days.");
+    }
+
+    #[test]
+    fn a_heading_right_under_a_larger_one_stays_with_it() {
+        assert_eq!(texts(&markdown("# Guide\n\n## Start\n\nGo.\n\n## Stop\n\nHalt.")).len(), 2);
+        assert_eq!(markdown("Guide\n=====\n\nStart\n-----\nGo.")[0].headings, ["Guide", "Start"]);
+    }
+
+    #[test]
+    fn code_and_tables_stay_whole_where_they_fit() {
+        let code = "```sh\nkubectl get rag -n rag\n\n# not a heading\nkubectl describe rag handbook\n```";
+        let table = "| kind | keep |\r\n|---|:-:|\r\n| daily | 7 |\r\n| weekly | 5 |";
+        let prose = "One sentence of text stands here. Another sentence of text stands here. ".repeat(2);
+        let text = format!("# T\n\n{prose}\n\n{code}\n\n{prose}\n\n{table}\n");
+        let drafts = markdown(&text);
+        assert!(places(&text, &drafts).is_ok());
+        for block in [code, table] {
+            assert!(drafts.iter().any(|d| d.text.contains(block)), "{block:?} was cut: {:#?}", texts(&drafts));
+        }
+        assert!(drafts.iter().all(|d| d.headings == ["T"]));
+    }
+
+    #[test]
+    fn a_long_paragraph_is_cut_between_sentences_into_like_parts() {
+        let text = "The operator scales the servers up and down. ".repeat(8);
+        let drafts = cut(&text, Format::Text, 60, usize::MAX).0;
+        assert!(drafts.len() == 2 && drafts.iter().all(|d| d.text.ends_with("down.")), "{drafts:#?}");
+        let lengths: Vec<_> = drafts.iter().map(|d| d.text.len()).collect();
+        assert!(lengths[0].abs_diff(lengths[1]) < 100, "{lengths:?}");
+    }
+
+    #[test]
+    fn a_text_without_any_space_or_newline_is_cut_in_bounded_memory() {
+        let text = "é🏳️‍🌈".repeat(20_000);
+        let drafts = cut(&text, Format::Text, 60, 4096).0;
+        assert!(places(&text, &drafts).is_ok());
+        assert!(drafts.iter().all(|d| d.text.len() <= 2000));
+    }
+
+    #[test]
+    fn front_matter_names_the_document_and_a_heading_in_code_does_not() {
+        let (_, title) = cut("---\ntitle: \"The manual\"\n---\n# Start\nx", Format::Markdown, 40, usize::MAX);
+        assert_eq!(title.as_deref(), Some("The manual"));
+        let (drafts, title) = cut("~~~\n# code\n~~~\n\ntext", Format::Markdown, 40, usize::MAX);
+        assert_eq!((title, drafts[0].headings.len()), (None, 0));
+    }
+
+    fn scrap() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "[a-zA-Z]{1,12}( [a-zA-Z,.]{1,9}){0,12}[.!?]?".prop_map(|s| s),
+            1 => Just("\r\n\r\n".to_owned()),
+            2 => Just("\n".to_owned()),
+            1 => Just("\n\n\n".to_owned()),
+            1 => Just("# Heading\n".to_owned()),
+            1 => Just("\n## Deeper ##\n".to_owned()),
+            1 => Just("\n```\nlet x = 1;\n\n# no heading\n```\n".to_owned()),
+            1 => Just("\n| a | b |\n|---|---|\n| 1 | 2 |\n".to_owned()),
+            1 => Just("\n- item\n  more\n1. one\n".to_owned()),
+            1 => Just("👩‍👩‍👧‍👦🇩🇪e\u{301}\u{301} 日本語。".to_owned()),
+            1 => Just("x".repeat(700)),
+            1 => Just("---\n".to_owned()),
+            1 => "\\PC{0,20}".prop_map(|s| s),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_cover_the_source_once_in_order_within_the_limits_and_between_graphemes(
+            scraps in proptest::collection::vec(scrap(), 0..60),
+            tokens in 5_usize..60,
+            piece in 1_usize..500,
+            markdown in any::<bool>(),
+        ) {
+            let text = scraps.concat();
+            let format = if markdown { Format::Markdown } else { Format::Text };
+            let (drafts, _) = cut(&text, format, tokens, piece);
+            let places = places(&text, &drafts).map_err(TestCaseError::fail)?;
+            let boundaries: std::collections::HashSet<_> =
+                text.grapheme_indices(true).map(|(at, _)| at).chain([text.len()]).collect();
+            for (draft, (from, to)) in drafts.iter().zip(&places) {
+                prop_assert!(pieces(&draft.text) <= tokens || draft.text.graphemes(true).count() == 1);
+                prop_assert!(draft.text.len() <= 2000);
+                // Blanks are trimmed, so a chunk may begin or end beside the blank part of a grapheme.
+                let blank_before = text[..*from].ends_with(char::is_whitespace);
+                let blank_after = text[*to..].starts_with(char::is_whitespace);
+                prop_assert!(boundaries.contains(from) || blank_before, "{:?}", &draft.text);
+                prop_assert!(boundaries.contains(to) || blank_after, "{:?}", &draft.text);
+            }
+            prop_assert_eq!(&drafts, &cut(&text, format, tokens, usize::MAX).0, "the pieces decided");
+        }
+    }
+}

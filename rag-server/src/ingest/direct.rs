@@ -1,0 +1,205 @@
+//! Ingests documents in the calling process: what the command line does, and a job on its first pass over the texts.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Ingest, Interrupted,
+    chunk::{Draft, Limits},
+    document_of,
+    failure::{DocumentReport, FailureReason},
+    read::{self, Cutting, Inspected},
+    source::Source,
+    write::{Plan, Writer},
+};
+use crate::{
+    model::{DocumentRecord, Outcome},
+    ports::{Kind, StoreError},
+};
+
+/// Documents that are looked at together: one call to the records tells which of them changed.
+const BATCH: usize = 512;
+/// Threads that read and hash files.
+const READERS: usize = 2;
+/// Chunks that wait between the thread that cuts and the task that embeds.
+const CHUNKS_AHEAD: usize = 64;
+/// Passes over documents that another writer took over in between.
+const PASSES: usize = 3;
+
+/// What comes from the thread that cuts a document.
+pub(super) enum Cut {
+    /// A chunk; the first one brings what the text calls itself.
+    Chunk(Draft, Option<String>),
+    /// All chunks were given, or reading failed.
+    End(Result<u32, FailureReason>),
+}
+
+impl Ingest {
+    /// Ingests one document.
+    pub async fn ingest(&self, source: Source) -> DocumentReport {
+        let name = source.id.as_str().to_owned();
+        let mut last = None;
+        let ended = self.ingest_all(vec![source], &CancellationToken::new(), &mut |report| last = Some(report)).await;
+        let cause = match (ended, last) {
+            (_, Some(report)) => return report,
+            (Err(interrupted), None) => interrupted.to_string(),
+            (Ok(()), None) => "the run ended without a report".to_owned(),
+        };
+        DocumentReport::failed(&name, FailureReason::Store { cause })
+    }
+
+    /// Ingests documents in their order and reports each once. `stop` ends the run after the document in work.
+    ///
+    /// Failures of stores end the run; what was not reported then was not committed.
+    pub async fn ingest_all(
+        &self,
+        sources: Vec<Source>,
+        stop: &CancellationToken,
+        report: &mut (dyn FnMut(DocumentReport) + Send),
+    ) -> Result<(), Interrupted> {
+        let mut waiting = sources.into_iter().peekable();
+        while waiting.peek().is_some() && !stop.is_cancelled() {
+            let mut batch: Vec<Source> = waiting.by_ref().take(BATCH).collect();
+            for pass in 0..PASSES {
+                let mut again = HashSet::new();
+                self.pass(batch.clone(), pass > 0, stop, &mut |one| {
+                    if one.result == Err(FailureReason::TakenOver) && pass + 1 < PASSES {
+                        again.insert(one.name);
+                    } else {
+                        report(one);
+                    }
+                })
+                .await?;
+                batch.retain(|source| again.contains(source.id.as_str()));
+                if batch.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn pass(
+        &self,
+        batch: Vec<Source>,
+        force: bool,
+        stop: &CancellationToken,
+        report: &mut (dyn FnMut(DocumentReport) + Send),
+    ) -> Result<(), Interrupted> {
+        let batch = Arc::new(batch);
+        let inspected = self.inspect_all(Arc::clone(&batch)).await?;
+        let standing = self.standing(&batch).await.map_err(Interrupted::Store)?;
+        let mut writer = Writer::new(self);
+        for (source, inspected) in batch.iter().zip(inspected) {
+            if stop.is_cancelled() {
+                break;
+            }
+            let plan = inspected.map(|inspected| (plan(source, &inspected, force), inspected));
+            let done = match plan {
+                Err(reason) => Some(DocumentReport::failed(source.id.as_str(), reason)),
+                Ok((plan, _)) if standing.get(source.id.as_str()).is_some_and(|now| plan.is_met_by(now)) => {
+                    Some(DocumentReport { name: plan.id.into(), result: Ok(Outcome::Unchanged), chunks: 0 })
+                }
+                Ok((plan, inspected)) => {
+                    self.write(&mut writer, source, plan, inspected).await?;
+                    None
+                }
+            };
+            writer.reports().into_iter().for_each(&mut *report);
+            if let Some(done) = done {
+                self.count(&done);
+                report(done);
+            }
+        }
+        writer.flush().await?;
+        writer.reports().into_iter().for_each(report);
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        writer: &mut Writer<'_>,
+        source: &Source,
+        plan: Plan,
+        inspected: Inspected,
+    ) -> Result<(), Interrupted> {
+        if !writer.begin(plan).await? {
+            return Ok(());
+        }
+        let mut cuts = self.cut(source.clone(), inspected);
+        loop {
+            match cuts.recv().await {
+                Some(Cut::Chunk(draft, title)) => writer.chunk(draft, title.as_deref()).await?,
+                Some(Cut::End(Ok(_))) => return writer.end().await,
+                Some(Cut::End(Err(reason))) => return writer.abort(reason).await,
+                None => return Err(Interrupted::Worker { cause: "the thread that cuts documents".to_owned() }),
+            }
+        }
+    }
+
+    /// Cuts a document on a thread of its own, a few chunks ahead of whoever takes them.
+    pub(super) fn cut(&self, source: Source, inspected: Inspected) -> mpsc::Receiver<Cut> {
+        let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
+        let embedder = Arc::clone(&self.embedder);
+        tokio::task::spawn_blocking(move || {
+            let cutting = Cutting {
+                limits: Limits::for_model(embedder.max_tokens()),
+                count: &|text: &str| embedder.count_tokens(text),
+            };
+            let mut first = true;
+            let parsed = read::chunks(&source, &inspected, cutting, &mut |draft, title| {
+                let title = title.filter(|_| std::mem::take(&mut first)).map(str::to_owned);
+                send.blocking_send(Cut::Chunk(draft, title)).is_ok()
+            });
+            // Nobody waits for the end of a document that was given up.
+            drop(send.blocking_send(Cut::End(parsed.map(|parsed| parsed.chunks))));
+        });
+        receive
+    }
+
+    /// Reads and hashes documents, in their order, on a few threads.
+    pub(super) async fn inspect_all(
+        &self,
+        sources: Arc<Vec<Source>>,
+    ) -> Result<Vec<Result<Inspected, FailureReason>>, Interrupted> {
+        let share = sources.len().div_ceil(READERS).max(1);
+        let shares: Vec<_> = (0..sources.len())
+            .step_by(share)
+            .map(|from| {
+                let sources = Arc::clone(&sources);
+                tokio::task::spawn_blocking(move || {
+                    let to = (from + share).min(sources.len());
+                    sources[from..to].iter().map(read::inspect).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let mut inspected = Vec::with_capacity(sources.len());
+        for share in shares {
+            inspected.extend(share.await.map_err(|e| Interrupted::Worker { cause: e.to_string() })?);
+        }
+        Ok(inspected)
+    }
+
+    /// The standing records of documents, by id.
+    pub(super) async fn standing(&self, sources: &[Source]) -> Result<HashMap<String, DocumentRecord>, StoreError> {
+        let ids: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
+        let records = self.patiently(|| self.records.get_many(Kind::Document, &ids)).await?;
+        records.iter().map(|record| Ok((record.id.clone(), document_of(record)?))).collect()
+    }
+}
+
+pub(super) fn plan(source: &Source, inspected: &Inspected, force: bool) -> Plan {
+    Plan {
+        id: source.id.clone(),
+        version: inspected.version.clone(),
+        bytes: inspected.bytes,
+        title: source.title.clone(),
+        metadata: source.metadata.clone(),
+        force,
+    }
+}

@@ -1,0 +1,245 @@
+//! What is recorded of an ingestion job, and how far it is. The texts of its chunks wait in records of their own.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Ingest, chunk::Draft, failure::FailureReason, json};
+use crate::{
+    model::{ContentHash, DocumentId, Outcome},
+    ports::{Kind, StoreError, Swap},
+};
+
+/// The name of a job. Names sort by the time at which the jobs were submitted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(String);
+
+impl JobId {
+    const TIME_DIGITS: usize = 12;
+
+    pub(super) fn new(now: Timestamp) -> Self {
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        Self(format!("{:0width$x}-{random}", now.as_millisecond().max(0), width = Self::TIME_DIGITS))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// When the job was submitted.
+    pub(super) fn submitted(&self) -> Timestamp {
+        let millis = self.0.get(..Self::TIME_DIGITS).and_then(|hex| i64::from_str_radix(hex, 16).ok());
+        millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()).unwrap_or(Timestamp::MIN)
+    }
+}
+
+/// A text that names no job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of a job")]
+pub struct InvalidJobId;
+
+impl FromStr for JobId {
+    type Err = InvalidJobId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let well_formed = text.len() == Self::TIME_DIGITS + 33
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                Self::TIME_DIGITS => byte == b'-',
+                _ => byte.is_ascii_hexdigit(),
+            });
+        if well_formed { Ok(Self(text.to_owned())) } else { Err(InvalidJobId) }
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Nobody works on it yet.
+    Queued,
+    /// A replica works on it.
+    Running,
+    /// Every document has its outcome; some may have failed.
+    Done,
+    /// No document of it was ingested.
+    Failed,
+}
+
+impl JobState {
+    /// Whether nothing will change any more.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed)
+    }
+}
+
+/// How far a document of a job is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum DocumentState {
+    /// It waits.
+    Queued,
+    /// It stands in the corpus.
+    Done {
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// It could not be ingested.
+    Failed {
+        /// Why.
+        error: FailureReason,
+    },
+}
+
+/// A document of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobDocument {
+    /// Its name.
+    pub id: DocumentId,
+    /// How far it is.
+    #[serde(flatten)]
+    pub state: DocumentState,
+    /// How many chunks it has.
+    pub chunks: u32,
+}
+
+/// An ingestion job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// How far it is.
+    pub state: JobState,
+    /// Its documents, in the order in which they were sent.
+    pub documents: Vec<JobDocument>,
+    /// Chunks of all documents that had to be written.
+    pub chunks_total: u64,
+    /// Chunks that are dealt with.
+    pub chunks_done: u64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When a replica first worked on it.
+    pub started_at: Option<Timestamp>,
+    /// When its last document was dealt with.
+    pub finished_at: Option<Timestamp>,
+    /// Why it failed as a whole.
+    pub error: Option<String>,
+}
+
+impl Job {
+    pub(super) fn is_queued(&self, document: usize) -> bool {
+        self.documents.get(document).is_some_and(|document| document.state == DocumentState::Queued)
+    }
+
+    /// Ends the job once every document has its outcome.
+    pub(super) fn finish_at(&mut self, now: Timestamp) {
+        if self.documents.iter().any(|document| document.state == DocumentState::Queued) {
+            return;
+        }
+        let any = self.documents.iter().any(|document| matches!(document.state, DocumentState::Done { .. }));
+        self.state = if any { JobState::Done } else { JobState::Failed };
+        self.chunks_done = self.chunks_total;
+        self.finished_at = self.finished_at.or(Some(now));
+    }
+
+    pub(super) fn fail(&mut self, error: &str, now: Timestamp) {
+        for document in self.documents.iter_mut().filter(|document| document.state == DocumentState::Queued) {
+            document.state = DocumentState::Failed { error: FailureReason::Store { cause: error.to_owned() } };
+        }
+        self.error = Some(error.to_owned());
+        self.finish_at(now);
+    }
+}
+
+/// A job with its pace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobProgress {
+    /// The job.
+    pub job: Job,
+    /// Chunks per second since a replica first worked on it.
+    pub chunks_per_second: Option<f64>,
+    /// Seconds until it will be done at that pace.
+    pub eta_seconds: Option<u64>,
+}
+
+impl JobProgress {
+    fn at(job: Job, now: Timestamp) -> Self {
+        let seconds = job.started_at.map(|from| job.finished_at.unwrap_or(now).duration_since(from).as_secs_f64());
+        let pace = seconds.filter(|s| *s > 0.0 && job.chunks_done > 0).map(|s| job.chunks_done as f64 / s);
+        let left = job.chunks_total.saturating_sub(job.chunks_done) as f64;
+        let eta_seconds = pace.filter(|_| !job.state.is_final()).map(|pace| (left / pace).ceil() as u64);
+        Self { job, chunks_per_second: pace, eta_seconds }
+    }
+}
+
+/// A record of chunk texts that wait: parts of one or several documents.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Batch {
+    pub(super) parts: Vec<Part>,
+}
+
+/// Consecutive chunks of one document of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// Index of the document in the job.
+    pub(super) document: usize,
+    /// Stands on the first part of a document.
+    pub(super) header: Option<Header>,
+    pub(super) chunks: Vec<Draft>,
+    /// Whether this is the last part of the document.
+    pub(super) last: bool,
+}
+
+/// What is written with the chunks of a document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Header {
+    pub(super) version: ContentHash,
+    pub(super) bytes: u64,
+    pub(super) given_title: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) metadata: Option<std::collections::BTreeMap<String, String>>,
+}
+
+impl Ingest {
+    /// A job, if it is known.
+    pub async fn job(&self, id: &JobId) -> Result<Option<JobProgress>, StoreError> {
+        let record = self.records.get(Kind::Job, id.as_str()).await?;
+        let job = record.map(|record| job_of(id.as_str(), record.body)).transpose()?;
+        Ok(job.map(|job| JobProgress::at(job, self.clock.now())))
+    }
+
+    /// Changes a job by compare-and-set; gives what stands then, or none when there is no such job.
+    pub(super) async fn change_job(&self, id: &JobId, change: impl Fn(&mut Job)) -> Result<Option<Job>, StoreError> {
+        let mut standing = self.patiently(|| self.records.get(Kind::Job, id.as_str())).await?;
+        while let Some(record) = standing {
+            let before = job_of(id.as_str(), record.body)?;
+            let mut job = before.clone();
+            change(&mut job);
+            if job == before {
+                return Ok(Some(job));
+            }
+            let body = json(&job)?;
+            let swap = self
+                .patiently(|| self.records.compare_and_set(Kind::Job, id.as_str(), record.version, body.clone()))
+                .await?;
+            match swap {
+                Swap::Done(_) => return Ok(Some(job)),
+                Swap::Conflict(other) => standing = other,
+            }
+        }
+        Ok(None)
+    }
+}
+
+pub(super) fn job_of(id: &str, body: serde_json::Value) -> Result<Job, StoreError> {
+    serde_json::from_value(body)
+        .map_err(|e| StoreError::Corrupt { what: format!("the record of job {id}"), cause: e.to_string() })
+}

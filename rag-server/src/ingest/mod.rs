@@ -1,0 +1,196 @@
+//! The ingestion flow: read -> detect -> decode -> parse -> chunk -> embed -> store, and the record that commits a document.
+//!
+//! Guarantees: memory does not grow with a document or with their number; a document fails alone; a chunk is stored before the record that makes it visible;
+//! a kill between any two calls loses no acknowledged document, and doing it again completes it; of replicas that ingest the same document at once one goes first, the others wait.
+//! Assumption: clocks of replicas agree to well within a claim's time (see [`ports::lease`](crate::ports)).
+
+pub mod chunk;
+mod claim;
+mod direct;
+mod failure;
+mod jobs;
+mod parse;
+mod passage;
+mod read;
+mod source;
+mod split;
+mod submit;
+mod work;
+mod write;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    time::Duration,
+};
+
+use crate::{
+    model::{DocumentId, DocumentRecord},
+    ports::{Clock, EmbedError, Embedder, Epoch, Kind, Record, Records, StoreError, VectorStore},
+};
+
+pub use failure::{DocumentReport, FailureReason};
+pub use jobs::{DocumentState, Job, JobDocument, JobId, JobProgress, JobState};
+pub use parse::Format;
+pub use source::{Content, Found, MAX_METADATA_BYTES, Source, walk};
+pub use submit::{MAX_DOCUMENTS, SubmitError};
+
+/// Why a run ended early. What was reported stands; everything else can be ingested again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Interrupted {
+    /// A store failed, and went on failing.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The embedder failed in a way that is not the document's.
+    #[error(transparent)]
+    Embed(EmbedError),
+    /// A worker thread ended unexpectedly.
+    #[error("a worker thread ended: {cause}")]
+    Worker {
+        /// What is known of it.
+        cause: String,
+    },
+}
+
+/// How often and how long a failing call is repeated before a run gives up.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Attempts of each call.
+    pub attempts: u32,
+    /// Pause before the second attempt; it doubles each time.
+    pub first: Duration,
+    /// Pause between two looks at something that another replica works on, or at the list of jobs.
+    pub poll: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { attempts: 6, first: Duration::from_millis(200), poll: Duration::from_millis(500) }
+    }
+}
+
+type Count = dyn Fn(&'static str) + Send + Sync;
+
+/// The ingestion flow over its ports.
+pub struct Ingest {
+    store: Arc<dyn VectorStore>,
+    records: Arc<dyn Records>,
+    embedder: Arc<dyn Embedder>,
+    clock: Arc<dyn Clock>,
+    epoch: Epoch,
+    patience: Patience,
+    /// Whether no other process can write to these stores.
+    sole_writer: bool,
+    /// Names this process in claims and leases.
+    instance: String,
+    claims: AtomicU64,
+    live: Arc<Mutex<HashSet<String>>>,
+    submitted: tokio::sync::Notify,
+    counted: Option<Box<Count>>,
+}
+
+impl Ingest {
+    /// A flow that writes to `epoch`.
+    pub fn new(
+        store: Arc<dyn VectorStore>,
+        records: Arc<dyn Records>,
+        embedder: Arc<dyn Embedder>,
+        clock: Arc<dyn Clock>,
+        epoch: Epoch,
+    ) -> Self {
+        Self {
+            store,
+            records,
+            embedder,
+            clock,
+            epoch,
+            patience: Patience::default(),
+            sole_writer: false,
+            instance: uuid::Uuid::new_v4().simple().to_string(),
+            claims: AtomicU64::new(0),
+            live: Arc::default(),
+            submitted: tokio::sync::Notify::new(),
+            counted: None,
+        }
+    }
+
+    /// Says that no other process can write to the stores (they are locked by this one): what an earlier process left is taken up at once.
+    #[must_use]
+    pub fn sole_writer(mut self) -> Self {
+        self.sole_writer = true;
+        self
+    }
+
+    /// Calls `count` with the outcome of each document: `created`, `updated`, `metadata_only`, `unchanged` or `failed`.
+    #[must_use]
+    pub fn counted(mut self, count: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
+        self.counted = Some(Box::new(count));
+        self
+    }
+
+    /// Sets how failing calls are repeated.
+    #[must_use]
+    pub fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Documents by id, those after `after`, at most `limit`, and where the next page begins.
+    pub async fn documents(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<DocumentRecord>, Option<String>), StoreError> {
+        let page = self.records.list(Kind::Document, "", after, limit).await?;
+        let documents = page.records.iter().map(document_of).collect::<Result<_, _>>()?;
+        Ok((documents, page.next))
+    }
+
+    /// A document's record.
+    pub async fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, StoreError> {
+        self.records.get(Kind::Document, id.as_str()).await?.as_ref().map(document_of).transpose()
+    }
+
+    /// Repeats a call to a store while the failure may pass.
+    async fn patiently<T, F, C>(&self, mut call: C) -> Result<T, StoreError>
+    where
+        C: FnMut() -> F,
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut pause = self.patience.first;
+        for _ in 1..self.patience.attempts {
+            match call().await {
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, cause = error.cause(), "a store failed; trying again");
+                    let asked = match error {
+                        StoreError::RateLimited { retry_after_seconds, .. } => {
+                            Duration::from_secs(retry_after_seconds.min(60))
+                        }
+                        _ => Duration::ZERO,
+                    };
+                    tokio::time::sleep(pause.max(asked)).await;
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
+        call().await
+    }
+
+    fn count(&self, report: &DocumentReport) {
+        if let Some(count) = &self.counted {
+            count(report.outcome());
+        }
+    }
+}
+
+fn document_of(record: &Record) -> Result<DocumentRecord, StoreError> {
+    serde_json::from_value(record.body.clone()).map_err(|e| StoreError::Corrupt {
+        what: format!("the record of document {}", record.id),
+        cause: e.to_string(),
+    })
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(value).map_err(|e| StoreError::Failed { store: "the record", cause: e.to_string() })
+}

@@ -1,0 +1,168 @@
+//! Reads a document in pieces: its hash in one pass, its chunks in a second one. Never holds more than a piece of it.
+//!
+//! Runs on blocking threads; knows no port.
+
+use std::io::Read;
+
+use super::{
+    chunk::{self, Chunker, Draft, Limits},
+    failure::FailureReason,
+    parse::{Format, Parser},
+    source::{Content, Source},
+};
+use crate::model::ContentHash;
+
+/// Bytes that are read at once.
+const PIECE: usize = 64 * 1024;
+
+/// First bytes of files that are often named as if they were text.
+const MAGIC: [(&[u8], &str); 12] = [
+    (b"%PDF-", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive or an office document"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"\x1f\x8b", "gzip data"),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90", "a program"),
+    (b"BZh", "bzip2 data"),
+    (b"\xfd7zXZ", "xz data"),
+    (b"\x28\xb5\x2f\xfd", "zstd data"),
+    (b"\xd0\xcf\x11\xe0", "an old office document"),
+];
+
+/// What the first pass found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Inspected {
+    pub(super) version: ContentHash,
+    pub(super) bytes: u64,
+}
+
+/// What the second pass found out at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Parsed {
+    pub(super) chunks: u32,
+}
+
+/// Reads all of a document, checks that it is text, and names its version.
+pub(super) fn inspect(source: &Source) -> Result<Inspected, FailureReason> {
+    source.check()?;
+    let (bytes, limit) = (source.content.len()?, source.format.max_bytes());
+    if bytes > limit {
+        return Err(FailureReason::TooLarge { bytes, limit });
+    }
+    let mut blank = true;
+    let inspected = pieces(&source.content, source.format, &mut |piece| {
+        blank = blank && piece.chars().all(char::is_whitespace);
+        Ok(())
+    })?;
+    if blank { Err(FailureReason::Empty) } else { Ok(inspected) }
+}
+
+/// Reads a document again and cuts it; `take` gets each chunk together with the title, which is settled by then, and may end the pass by returning false.
+///
+/// Fails when the document is no longer the inspected one.
+pub(super) fn chunks(
+    source: &Source,
+    inspected: &Inspected,
+    cutting: Cutting<'_>,
+    take: &mut dyn FnMut(Draft, Option<&str>) -> bool,
+) -> Result<Parsed, FailureReason> {
+    let mut parser = Parser::new(source.format);
+    let mut chunker = Chunker::new(cutting.limits, cutting.count);
+    let mut count = 0_u32;
+    let mut hand_over = |chunker: &mut Chunker<'_>| {
+        while let Some(draft) = chunker.pop() {
+            count = count.saturating_add(1);
+            if !take(draft, chunker.title()) {
+                return Err(FailureReason::Changed);
+            }
+        }
+        Ok(())
+    };
+    let again = pieces(&source.content, source.format, &mut |piece| {
+        parser.feed(piece, &mut chunker)?;
+        hand_over(&mut chunker)
+    })?;
+    if again != *inspected {
+        return Err(FailureReason::Changed);
+    }
+    parser.finish(&mut chunker);
+    chunker.finish();
+    hand_over(&mut chunker)?;
+    if count == 0 {
+        return Err(FailureReason::NoText);
+    }
+    Ok(Parsed { chunks: count })
+}
+
+/// How a document is cut.
+#[derive(Clone, Copy)]
+pub(super) struct Cutting<'c> {
+    pub(super) limits: Limits,
+    pub(super) count: &'c dyn Fn(&str) -> usize,
+}
+
+/// Reads in pieces, hashes them, and gives them on as text. A byte order mark at the start is left out of the text.
+fn pieces(
+    content: &Content,
+    format: Format,
+    take: &mut dyn FnMut(&str) -> Result<(), FailureReason>,
+) -> Result<Inspected, FailureReason> {
+    let mut reader = content.open()?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(format!("{}\n{}\n", chunk::VERSION, format.as_str()).as_bytes());
+    let mut buffer = vec![0; PIECE];
+    let (mut carried, mut at) = (0, 0_u64);
+    loop {
+        let read = match reader.read(&mut buffer[carried..]) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            other => other.map_err(|e| FailureReason::of_io(&e))?,
+        };
+        hasher.update(&buffer[carried..carried + read]);
+        let held = &buffer[..carried + read];
+        if at == 0 {
+            refuse_magic(held)?;
+        }
+        if let Some(nul) = held.iter().position(|b| *b == 0) {
+            let what = format!("it holds a NUL byte at {}", at + nul as u64);
+            return Err(FailureReason::Binary { what });
+        }
+        let text = valid(held, at, read == 0)?;
+        let used = text.len();
+        take(if at == 0 { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text })?;
+        if read == 0 {
+            return Ok(Inspected {
+                version: ContentHash(hasher.finalize().to_hex().to_string()),
+                bytes: at + used as u64,
+            });
+        }
+        at += used as u64;
+        carried = held.len() - used;
+        buffer.copy_within(used..used + carried, 0);
+    }
+}
+
+/// The valid part; what is left is the beginning of a character whose end is still to be read.
+fn valid(held: &[u8], at: u64, last: bool) -> Result<&str, FailureReason> {
+    let error = match std::str::from_utf8(held) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let (text, rest) = held.split_at(error.valid_up_to());
+    if last || error.error_len().is_some() {
+        return Err(FailureReason::InvalidUtf8 { at: at + text.len() as u64, hint: None });
+    }
+    debug_assert!(rest.len() < 4, "an unfinished character has at most three bytes");
+    std::str::from_utf8(text).map_err(|_| FailureReason::InvalidUtf8 { at, hint: None })
+}
+
+fn refuse_magic(start: &[u8]) -> Result<(), FailureReason> {
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        return Err(FailureReason::InvalidUtf8 { at: 0, hint: Some("it looks like UTF-16".to_owned()) });
+    }
+    match MAGIC.iter().find(|(magic, _)| start.starts_with(magic)) {
+        Some((_, what)) => Err(FailureReason::Binary { what: format!("it begins like {what}") }),
+        None => Ok(()),
+    }
+}

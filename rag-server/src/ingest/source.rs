@@ -1,0 +1,139 @@
+//! What is to be ingested: a named document in a file or in memory, and the files below a folder.
+
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{failure::FailureReason, parse::Format};
+use crate::model::DocumentId;
+
+/// Bytes that title and metadata of a document may have together; they stand in its record and in each citation.
+pub const MAX_METADATA_BYTES: usize = 16 * 1024;
+
+/// Where the bytes of a document are.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// In a file, which is read in pieces and twice: once for its hash, once for its text.
+    File(PathBuf),
+    /// In memory.
+    Bytes(Arc<[u8]>),
+}
+
+/// A document to ingest.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its stable name.
+    pub id: DocumentId,
+    /// Its bytes.
+    pub content: Content,
+    /// How it is written.
+    pub format: Format,
+    /// Its title, where the sender knows better than the text; none keeps the one that stands.
+    pub title: Option<String>,
+    /// What the sender says about it; none keeps what stands.
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+impl Source {
+    /// A file under a name whose extension tells the format.
+    pub fn file(id: DocumentId, path: PathBuf) -> Result<Self, FailureReason> {
+        let format = Format::of_name(id.as_str())?;
+        Ok(Self { id, content: Content::File(path), format, title: None, metadata: None })
+    }
+
+    /// A text in memory.
+    pub fn text(id: DocumentId, format: Format, text: &str) -> Self {
+        Self { id, content: Content::Bytes(text.as_bytes().into()), format, title: None, metadata: None }
+    }
+
+    /// Refuses a title and metadata that are too large to stand in a record.
+    pub(super) fn check(&self) -> Result<(), FailureReason> {
+        let metadata = self.metadata.iter().flatten().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let bytes = metadata + self.title.as_deref().map_or(0, str::len);
+        if bytes > MAX_METADATA_BYTES {
+            return Err(FailureReason::MetadataTooLarge { bytes, limit: MAX_METADATA_BYTES });
+        }
+        Ok(())
+    }
+}
+
+impl Content {
+    /// Opens it for reading from the start.
+    pub(super) fn open(&self) -> Result<Box<dyn Read + '_>, FailureReason> {
+        match self {
+            Self::Bytes(bytes) => Ok(Box::new(&bytes[..])),
+            Self::File(path) => {
+                // A pipe would block the open, a device never end.
+                let metadata = std::fs::metadata(path).map_err(|e| FailureReason::of_io(&e))?;
+                if !metadata.is_file() {
+                    return Err(FailureReason::NotAFile);
+                }
+                Ok(Box::new(std::fs::File::open(path).map_err(|e| FailureReason::of_io(&e))?))
+            }
+        }
+    }
+
+    /// Its size in bytes.
+    pub(super) fn len(&self) -> Result<u64, FailureReason> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::File(path) => Ok(std::fs::metadata(path).map_err(|e| FailureReason::of_io(&e))?.len()),
+        }
+    }
+}
+
+/// One file that was found, or why it cannot be one.
+pub type Found = Result<Source, (String, FailureReason)>;
+
+/// The files at and below `root`, in an order that depends on their names alone. Links are followed; hidden files and folders below the root are left out.
+///
+/// The id of a document is its path below the folder, with `/` between the parts; a file that is named itself keeps its file name.
+pub fn walk(root: &Path) -> impl Iterator<Item = Found> + use<> {
+    let root = root.to_owned();
+    walkdir::WalkDir::new(&root)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .filter_map(move |entry| match entry {
+            Ok(entry) if entry.file_type().is_dir() => None,
+            Ok(entry) => Some(found(&root, entry.path())),
+            Err(error) => Some(Err(broken(&root, &error))),
+        })
+}
+
+fn found(root: &Path, path: &Path) -> Found {
+    let shown = below(root, path).to_string_lossy().into_owned();
+    let source = match below(root, path).to_str() {
+        None => Err(FailureReason::BadName { cause: "its name is not UTF-8".to_owned() }),
+        Some(name) => {
+            let name = name.replace(std::path::MAIN_SEPARATOR, "/");
+            DocumentId::try_from(name).map_err(FailureReason::from)
+        }
+    };
+    source.and_then(|id| Source::file(id, path.to_owned())).map_err(|reason| (shown, reason))
+}
+
+fn broken(root: &Path, error: &walkdir::Error) -> (String, FailureReason) {
+    let path = error.path().unwrap_or(root);
+    let reason = match (error.loop_ancestor(), error.io_error()) {
+        (Some(target), _) => FailureReason::SymlinkLoop { target: target.display().to_string() },
+        (None, Some(io)) if io.kind() == std::io::ErrorKind::NotFound && path.is_symlink() => {
+            FailureReason::Unreadable { cause: "the link leads nowhere".to_owned() }
+        }
+        (None, Some(io)) => FailureReason::of_io(io),
+        (None, None) => FailureReason::Unreadable { cause: error.to_string() },
+    };
+    (below(root, path).display().to_string(), reason)
+}
+
+/// The path below the root; the file name where the path is the root itself.
+fn below<'p>(root: &Path, path: &'p Path) -> &'p Path {
+    match path.strip_prefix(root) {
+        Ok(rest) if !rest.as_os_str().is_empty() => rest,
+        _ => path.file_name().map_or(path, Path::new),
+    }
+}

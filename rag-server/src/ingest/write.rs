@@ -1,0 +1,356 @@
+//! Embeds and stores chunks, and commits their documents: chunks first, then the record, then the purge of what it replaced.
+//!
+//! Chunks of several documents share a window, so that many small documents are embedded in full batches; the window bounds memory. Between [`Writer::begin`] and [`Writer::end`]
+//! (or [`Writer::abort`]) of one document no other may begin.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{
+    Ingest, Interrupted,
+    chunk::Draft,
+    claim::Claim,
+    document_of,
+    failure::{DocumentReport, FailureReason},
+    json,
+    passage::passage,
+};
+use crate::{
+    lexical,
+    model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Outcome, Point},
+    ports::{EmbedError, Kind, Put, Record, StoreError, Swap},
+};
+
+/// Chunks that are embedded and stored together.
+const WINDOW_CHUNKS: usize = 128;
+/// Bytes of text after which a window is full before that.
+const WINDOW_BYTES: usize = 512 * 1024;
+/// Passages of one call to the embedder; sorted by length before, so that a call holds passages of like length.
+const BATCH: usize = 32;
+/// Documents that are committed at the same time.
+const COMMITS: usize = 8;
+/// Looks at a document that another writer works on, before it is given up for now.
+const CLAIM_LOOKS: u32 = 240;
+
+/// A version of a document that is to be written.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) id: DocumentId,
+    pub(super) version: ContentHash,
+    pub(super) bytes: u64,
+    /// The title that the sender gave.
+    pub(super) title: Option<String>,
+    pub(super) metadata: Option<BTreeMap<String, String>>,
+    /// Whether it is written even though its record says that it stands.
+    pub(super) force: bool,
+}
+
+impl Plan {
+    /// Whether the standing record says all that this plan would write.
+    pub(super) fn is_met_by(&self, standing: &DocumentRecord) -> bool {
+        !self.force
+            && standing.version == self.version
+            && self.title.as_ref().is_none_or(|title| *title == standing.title)
+            && self.metadata.as_ref().is_none_or(|metadata| *metadata == standing.metadata)
+    }
+
+    fn changes_metadata_alone(&self, standing: &DocumentRecord) -> bool {
+        !self.force
+            && standing.version == self.version
+            && self.title.as_ref().is_none_or(|title| *title == standing.title)
+    }
+}
+
+struct Open {
+    plan: Plan,
+    claim: Claim,
+    standing: Option<Record>,
+    title: Option<String>,
+    chunks: u32,
+    failed: Option<FailureReason>,
+}
+
+struct Waiting {
+    chunk: Chunk,
+    passage: String,
+}
+
+/// Writes documents, one after the other.
+pub(super) struct Writer<'i> {
+    ingest: &'i Ingest,
+    open: Option<Open>,
+    ended: Vec<Open>,
+    window: Vec<Waiting>,
+    window_bytes: usize,
+    reports: Vec<DocumentReport>,
+}
+
+impl<'i> Writer<'i> {
+    pub(super) fn new(ingest: &'i Ingest) -> Self {
+        Self { ingest, open: None, ended: Vec::new(), window: Vec::new(), window_bytes: 0, reports: Vec::new() }
+    }
+
+    /// What became of documents since the last call.
+    pub(super) fn reports(&mut self) -> Vec<DocumentReport> {
+        let reports = std::mem::take(&mut self.reports);
+        for report in &reports {
+            self.ingest.count(report);
+        }
+        reports
+    }
+
+    /// Claims a document; false when nothing has to be written, and the report is there already.
+    pub(super) async fn begin(&mut self, plan: Plan) -> Result<bool, Interrupted> {
+        let Some(claim) = self.claim(&plan.id).await? else {
+            self.reports.push(DocumentReport::failed(plan.id.as_str(), FailureReason::TakenOver));
+            return Ok(false);
+        };
+        let ingest = self.ingest;
+        let standing = ingest
+            .patiently(|| ingest.records.get(Kind::Document, plan.id.as_str()))
+            .await
+            .map_err(Interrupted::Store)?;
+        let record = standing.as_ref().map(document_of).transpose().map_err(Interrupted::Store)?;
+        match record {
+            Some(record) if plan.is_met_by(&record) => {
+                self.settle(&plan.id, claim, Outcome::Unchanged, 0).await.map_err(Interrupted::Store)?;
+                Ok(false)
+            }
+            Some(record) if plan.changes_metadata_alone(&record) => {
+                let open =
+                    Open { plan, claim, standing, title: Some(record.title), chunks: record.chunks, failed: None };
+                let report = ingest.finish(open).await.map_err(Interrupted::Store)?;
+                self.reports.push(report);
+                Ok(false)
+            }
+            _ => {
+                let title = plan.title.clone();
+                self.open = Some(Open { plan, claim, standing, title, chunks: 0, failed: None });
+                Ok(true)
+            }
+        }
+    }
+
+    /// Takes the next chunk of the open document. `title` is what the text calls itself.
+    pub(super) async fn chunk(&mut self, draft: Draft, title: Option<&str>) -> Result<(), Interrupted> {
+        let Some(open) = self.open.as_mut().filter(|open| open.failed.is_none()) else { return Ok(()) };
+        let title = open.title.get_or_insert_with(|| title.map_or_else(|| file_name(&open.plan.id), str::to_owned));
+        let embedder = &self.ingest.embedder;
+        let passage =
+            passage(title, &draft.headings, &draft.text, embedder.max_tokens(), &|text| embedder.count_tokens(text));
+        let chunk = Chunk {
+            id: ChunkId::new(&open.plan.id, &open.plan.version, open.chunks),
+            document: open.plan.id.clone(),
+            version: open.plan.version.clone(),
+            ordinal: open.chunks,
+            title: title.clone(),
+            headings: draft.headings,
+            text: draft.text,
+        };
+        open.chunks += 1;
+        self.window_bytes += chunk.text.len();
+        self.window.push(Waiting { chunk, passage });
+        if self.window.len() >= WINDOW_CHUNKS || self.window_bytes >= WINDOW_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the open document; it is committed with the window that holds its last chunk.
+    pub(super) async fn end(&mut self) -> Result<(), Interrupted> {
+        match self.open.take() {
+            Some(open) => match open.failed.clone() {
+                Some(reason) => self.drop_document(open, reason).await,
+                None => {
+                    self.ended.push(open);
+                    Ok(())
+                }
+            },
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the open document up; what was written of it is purged and the standing version stays.
+    pub(super) async fn abort(&mut self, reason: FailureReason) -> Result<(), Interrupted> {
+        match self.open.take() {
+            Some(open) => self.drop_document(open, reason).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Embeds and stores the window, and commits the documents that it completes.
+    pub(super) async fn flush(&mut self) -> Result<(), Interrupted> {
+        let window = std::mem::take(&mut self.window);
+        self.window_bytes = 0;
+        let points = self.embed(window).await?;
+        let ingest = self.ingest;
+        if !points.is_empty() {
+            ingest.patiently(|| ingest.store.upsert(ingest.epoch, points.clone())).await.map_err(Interrupted::Store)?;
+        }
+        if let Some(open) = &mut self.open
+            && !ingest.renew(&mut open.claim).await.map_err(Interrupted::Store)?
+        {
+            open.failed = Some(FailureReason::TakenOver);
+        }
+        let (failed, whole): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.ended).into_iter().partition(|open| open.failed.is_some());
+        for open in failed {
+            let reason = open.failed.clone().unwrap_or(FailureReason::TakenOver);
+            self.drop_document(open, reason).await?;
+        }
+        let reports: Vec<_> = stream::iter(whole.into_iter().map(|open| ingest.finish(open)))
+            .buffered(COMMITS)
+            .try_collect()
+            .await
+            .map_err(Interrupted::Store)?;
+        self.reports.extend(reports);
+        Ok(())
+    }
+
+    /// Waits for its turn. Everything that this writer claimed and can complete is completed first, so that two writers never wait for each other.
+    async fn claim(&mut self, id: &DocumentId) -> Result<Option<Claim>, Interrupted> {
+        for look in 0..CLAIM_LOOKS {
+            if let Some(claim) = self.ingest.claim(id).await.map_err(Interrupted::Store)? {
+                return Ok(Some(claim));
+            }
+            if look == 0 {
+                self.flush().await?;
+            }
+            tokio::time::sleep(self.ingest.patience.poll).await;
+        }
+        Ok(None)
+    }
+
+    async fn settle(&mut self, id: &DocumentId, claim: Claim, outcome: Outcome, chunks: u32) -> Result<(), StoreError> {
+        let released = self.ingest.release(claim).await?;
+        let result = if released { Ok(outcome) } else { Err(FailureReason::TakenOver) };
+        self.reports.push(DocumentReport { name: id.as_str().to_owned(), result, chunks });
+        Ok(())
+    }
+
+    async fn drop_document(&mut self, mut open: Open, reason: FailureReason) -> Result<(), Interrupted> {
+        self.window.retain(|waiting| waiting.chunk.document != open.plan.id);
+        self.window_bytes = self.window.iter().map(|waiting| waiting.chunk.text.len()).sum();
+        // Chunks of the same version as the standing one were overwritten with themselves; all others go.
+        open.claim.dirty |= open.chunks > 0;
+        self.ingest.release(open.claim).await.map_err(Interrupted::Store)?;
+        self.reports.push(DocumentReport::failed(open.plan.id.as_str(), reason));
+        Ok(())
+    }
+
+    /// Vectors for the window. Where the model fails on a batch, each document is tried alone, and the culprits fail.
+    async fn embed(&mut self, mut window: Vec<Waiting>) -> Result<Vec<Point>, Interrupted> {
+        window.sort_by_key(|waiting| waiting.passage.len());
+        let mut points = Vec::with_capacity(window.len());
+        while !window.is_empty() {
+            let batch: Vec<_> = window.drain(..BATCH.min(window.len())).collect();
+            let texts = batch.iter().map(|waiting| waiting.passage.clone()).collect();
+            match self.ingest.vectors(texts).await {
+                Ok(vectors) => points.extend(batch.into_iter().zip(vectors).map(point)),
+                Err(EmbedError::Model { .. }) => {
+                    for waiting in batch {
+                        match self.ingest.vectors(vec![waiting.passage.clone()]).await {
+                            Ok(vectors) => points.extend(std::iter::once(waiting).zip(vectors).map(point)),
+                            Err(error @ EmbedError::Model { .. }) => self.fail(&waiting.chunk.document, &error),
+                            Err(error) => return Err(Interrupted::Embed(error)),
+                        }
+                    }
+                }
+                Err(error) => return Err(Interrupted::Embed(error)),
+            }
+        }
+        Ok(points)
+    }
+
+    fn fail(&mut self, document: &DocumentId, error: &EmbedError) {
+        let reason = FailureReason::Embedding { cause: error.to_string() };
+        for open in self.ended.iter_mut().chain(&mut self.open).filter(|open| open.plan.id == *document) {
+            open.failed = Some(reason.clone());
+        }
+    }
+}
+
+fn point((waiting, dense): (Waiting, Vec<f32>)) -> Point {
+    let chunk = waiting.chunk;
+    let sparse = lexical::passage(&chunk.title, &chunk.headings, &chunk.text);
+    Point { chunk, dense, sparse }
+}
+
+/// The last part of a document's name: its title when nothing better is known.
+pub(super) fn file_name(id: &DocumentId) -> String {
+    id.as_str().rsplit('/').find(|part| !part.is_empty()).unwrap_or(id.as_str()).to_owned()
+}
+
+impl Ingest {
+    /// Vectors of passages; repeats while the embedder is overloaded.
+    async fn vectors(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let mut pause = self.patience.first;
+        for _ in 1..self.patience.attempts {
+            match self.embedder.embed_passages(texts.clone()).await {
+                Err(EmbedError::Overloaded) => tokio::time::sleep(pause).await,
+                other => return other,
+            }
+            pause *= 2;
+        }
+        self.embedder.embed_passages(texts).await
+    }
+
+    /// Commits a document whose chunks are stored, purges what it replaced, and lets go of it.
+    async fn finish(&self, mut open: Open) -> Result<DocumentReport, StoreError> {
+        let taken_over = DocumentReport::failed(open.plan.id.as_str(), FailureReason::TakenOver);
+        if !self.renew(&mut open.claim).await? {
+            return Ok(taken_over);
+        }
+        let before = open.standing.as_ref().map(document_of).transpose()?;
+        let outcome = match &before {
+            None => Outcome::Created,
+            Some(before) if before.version == open.plan.version => Outcome::MetadataOnly,
+            Some(_) => Outcome::Updated,
+        };
+        let chunks = if outcome == Outcome::MetadataOnly { 0 } else { open.chunks };
+        self.commit(&open).await?;
+        open.claim.dirty |= outcome == Outcome::Updated;
+        if !self.release(open.claim).await? {
+            return Ok(taken_over);
+        }
+        Ok(DocumentReport { name: taken_over.name, result: Ok(outcome), chunks })
+    }
+
+    /// Writes the record. Only deletions and changes of metadata can come between, since the document is claimed.
+    async fn commit(&self, open: &Open) -> Result<(), StoreError> {
+        let id = open.plan.id.as_str();
+        let mut standing = open.standing.clone();
+        loop {
+            let before = standing.as_ref().map(document_of).transpose()?;
+            let body = json(&DocumentRecord {
+                id: open.plan.id.clone(),
+                title: open.title.clone().unwrap_or_else(|| file_name(&open.plan.id)),
+                version: open.plan.version.clone(),
+                metadata: open.plan.metadata.clone().or(before.map(|b| b.metadata)).unwrap_or_default(),
+                chunks: open.chunks,
+                bytes: open.plan.bytes,
+                updated_at: self.clock.now(),
+            })?;
+            standing = match &standing {
+                None => match self.patiently(|| self.records.put_if_absent(Kind::Document, id, body.clone())).await? {
+                    Put::Created(_) => return Ok(()),
+                    Put::Existing(other) => Some(other),
+                },
+                Some(record) => {
+                    let swap = self
+                        .patiently(|| self.records.compare_and_set(Kind::Document, id, record.version, body.clone()))
+                        .await?;
+                    match swap {
+                        Swap::Done(_) => return Ok(()),
+                        Swap::Conflict(other) => other,
+                    }
+                }
+            };
+            // A repeated write whose first answer was lost.
+            if standing.as_ref().is_some_and(|record| record.body == body) {
+                return Ok(());
+            }
+        }
+    }
+}
