@@ -1,0 +1,132 @@
+//! Everything that changes the store, as one value: what the log holds is what the wire carried. Pure.
+
+use prost::{Message, Oneof};
+use qdrant_client::qdrant::points_update_operation::Operation;
+use qdrant_client::qdrant::{
+    ChangeAliases, ClearPayloadPoints, CreateCollection, CreateFieldIndexCollection, DeleteCollection,
+    DeleteFieldIndexCollection, DeletePayloadPoints, DeletePoints, PointsUpdateOperation, SetPayloadPoints,
+    ShardKeySelector, UpdateBatchPoints, UpdateCollection, UpsertPoints,
+};
+
+use super::refusal::{Refusal, refuse_if};
+
+/// One record of the log.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Entry {
+    /// What was done.
+    #[prost(oneof = "Mutation", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    pub(crate) mutation: Option<Mutation>,
+}
+
+/// One change.
+#[derive(Clone, PartialEq, Oneof)]
+pub(crate) enum Mutation {
+    /// A new collection.
+    #[prost(message, tag = "1")]
+    CreateCollection(CreateCollection),
+    /// New settings of a collection.
+    #[prost(message, tag = "2")]
+    UpdateCollection(UpdateCollection),
+    /// A collection goes, with its aliases.
+    #[prost(message, tag = "3")]
+    DeleteCollection(DeleteCollection),
+    /// All of these alias actions, or none.
+    #[prost(message, tag = "4")]
+    ChangeAliases(ChangeAliases),
+    /// Points are written.
+    #[prost(message, tag = "5")]
+    Upsert(UpsertPoints),
+    /// Points go.
+    #[prost(message, tag = "6")]
+    Delete(DeletePoints),
+    /// Payloads are merged.
+    #[prost(message, tag = "7")]
+    SetPayload(SetPayloadPoints),
+    /// Payloads are replaced.
+    #[prost(message, tag = "8")]
+    OverwritePayload(SetPayloadPoints),
+    /// Payload keys go.
+    #[prost(message, tag = "9")]
+    DeletePayload(DeletePayloadPoints),
+    /// Payloads go.
+    #[prost(message, tag = "10")]
+    ClearPayload(ClearPayloadPoints),
+    /// A key is indexed.
+    #[prost(message, tag = "11")]
+    CreateFieldIndex(CreateFieldIndexCollection),
+    /// A key is indexed no more.
+    #[prost(message, tag = "12")]
+    DeleteFieldIndex(DeleteFieldIndexCollection),
+}
+
+/// Shard keys choose among shards that the double does not have.
+pub(crate) fn refuse_shard_keys(selector: Option<&ShardKeySelector>) -> Result<(), Refusal> {
+    refuse_if(selector.is_some_and(|selector| !selector.shard_keys.is_empty()), "shard keys")
+}
+
+/// Takes a batch apart; as in the real server each operation stands for itself.
+pub(crate) fn split_batch(batch: UpdateBatchPoints) -> Result<Vec<Mutation>, Refusal> {
+    let UpdateBatchPoints { collection_name, wait, operations, ordering, timeout } = batch;
+    let one = |operation: PointsUpdateOperation| {
+        let collection_name = collection_name.clone();
+        match operation.operation.ok_or_else(|| Refusal::invalid("an operation of the batch is empty"))? {
+            Operation::Upsert(upsert) => Ok(Mutation::Upsert(UpsertPoints {
+                collection_name,
+                wait,
+                points: upsert.points,
+                ordering,
+                shard_key_selector: upsert.shard_key_selector,
+                update_filter: upsert.update_filter,
+                timeout,
+                update_mode: upsert.update_mode,
+            })),
+            Operation::DeletePoints(delete) => Ok(Mutation::Delete(DeletePoints {
+                collection_name,
+                wait,
+                points: delete.points,
+                ordering,
+                shard_key_selector: delete.shard_key_selector,
+                timeout,
+            })),
+            Operation::SetPayload(set) => Ok(Mutation::SetPayload(SetPayloadPoints {
+                collection_name,
+                wait,
+                payload: set.payload,
+                points_selector: set.points_selector,
+                ordering,
+                shard_key_selector: set.shard_key_selector,
+                key: set.key,
+                timeout,
+            })),
+            Operation::OverwritePayload(set) => Ok(Mutation::OverwritePayload(SetPayloadPoints {
+                collection_name,
+                wait,
+                payload: set.payload,
+                points_selector: set.points_selector,
+                ordering,
+                shard_key_selector: set.shard_key_selector,
+                key: set.key,
+                timeout,
+            })),
+            Operation::DeletePayload(delete) => Ok(Mutation::DeletePayload(DeletePayloadPoints {
+                collection_name,
+                wait,
+                keys: delete.keys,
+                points_selector: delete.points_selector,
+                ordering,
+                shard_key_selector: delete.shard_key_selector,
+                timeout,
+            })),
+            Operation::ClearPayload(clear) => Ok(Mutation::ClearPayload(ClearPayloadPoints {
+                collection_name,
+                wait,
+                points: clear.points,
+                ordering,
+                shard_key_selector: clear.shard_key_selector,
+                timeout,
+            })),
+            _ => Err(Refusal::unsupported("vector and deprecated operations in a batch")),
+        }
+    };
+    operations.into_iter().map(one).collect()
+}
