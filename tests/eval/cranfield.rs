@@ -1,0 +1,61 @@
+//! The Cranfield collection as it is vendored: abstracts, questions, judgements.
+//!
+//! The abstracts are blocks one after the other, not one XML document. The judgements name a question by its position, not by the number that stands beside it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use anyhow::{Context, ensure};
+
+/// The collection.
+pub struct Cranfield {
+    /// Number and text of each abstract that has a text.
+    pub abstracts: Vec<(String, String)>,
+    /// Questions in the order of the file.
+    pub questions: Vec<String>,
+    /// Relevant abstracts by the question's position, from 1.
+    pub relevant: BTreeMap<usize, BTreeSet<String>>,
+}
+
+impl Cranfield {
+    /// Reads the collection from its folder and counts it.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let text = |name: &str| {
+            let path = folder.join(name);
+            fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
+        };
+        let abstracts: Vec<_> = elements(&text("cran.all.1400.xml")?, "doc")
+            .into_iter()
+            .filter_map(|block| Some((first(block, "docno")?, first(block, "text")?)))
+            .collect();
+        let questions: Vec<_> =
+            elements(&text("cran.qry.xml")?, "title").into_iter().map(|title| title.trim().to_owned()).collect();
+        let mut relevant = BTreeMap::<usize, BTreeSet<String>>::new();
+        for line in text("cranqrel.trec.txt")?.lines() {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            ensure!(fields.len() == 4, "a judgement has four fields, not {line:?}");
+            if fields[3].parse::<i32>()? > 0 {
+                relevant.entry(fields[0].parse()?).or_default().insert(fields[2].to_owned());
+            }
+        }
+        ensure!(abstracts.len() == 1400 && questions.len() == 225, "the collection is not whole");
+        let abstracts = abstracts.into_iter().filter(|(_, text)| !text.is_empty()).collect();
+        Ok(Self { abstracts, questions, relevant })
+    }
+}
+
+fn elements<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    text.split(open.as_str())
+        .skip(1)
+        .filter_map(|rest| rest.split_once(close.as_str()))
+        .map(|(inner, _)| inner)
+        .collect()
+}
+
+fn first(text: &str, name: &str) -> Option<String> {
+    elements(text, name).first().map(|inner| inner.trim().to_owned())
+}

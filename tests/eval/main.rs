@@ -1,0 +1,45 @@
+//! Measures a real `rag-server` as a process: `measure quality` and `measure bench`.
+
+#[path = "../bench/mod.rs"]
+mod bench;
+mod cranfield;
+mod measures;
+mod quality;
+mod server;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about = "measures a real rag-server")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Retrieval quality on judged sets; fails when the default mode ranks worse than promised
+    Quality(Paths),
+    /// Speed and memory, each figure beside its goal
+    Bench(Paths),
+}
+
+#[derive(Debug, Args)]
+struct Paths {
+    /// The program to measure
+    #[arg(long)]
+    server: PathBuf,
+    /// Folder with `cranfield/` and `covid-qa/`
+    #[arg(long)]
+    data: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse().what {
+        What::Quality(paths) => quality::run(&paths.server, &paths.data).await,
+        What::Bench(paths) => bench::run(&paths.server, &paths.data).await.map(|()| ExitCode::SUCCESS),
+    }
+}
