@@ -8,21 +8,18 @@
 //! Imports point to the left. What is pure names no client, runtime, network or clock.
 
 pub mod api;
-pub mod cluster;
-
 pub mod apply;
-pub mod report;
-
 pub mod caches;
+pub mod cli;
+pub mod cluster;
 pub mod context;
 pub mod controller;
 pub mod error;
-pub mod sampler;
-pub mod server_client;
-
-pub mod cli;
 pub mod http;
 pub mod leader;
 pub mod metrics;
+pub mod report;
 pub mod run;
+pub mod sampler;
+pub mod server_client;
 pub mod telemetry;

@@ -1,0 +1,204 @@
+//! The only module that writes children: ordered server-side apply, then prune. [`Children`] go in prepared and come out applied.
+//!
+//! Nothing is written where nothing differs. An object of the same name that is not ours is never adopted. What the API server
+//! refuses stops the pass there: later children build on earlier ones, and the next pass begins anew.
+
+mod drift;
+mod fields;
+mod memory;
+mod ownership;
+mod quantity;
+mod writer;
+
+use std::marker::PhantomData;
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt;
+use serde::Serialize;
+
+pub use drift::{Cause, Difference, drift};
+pub use memory::Unsettled;
+pub use ownership::{Owner, Ownership, claim_ownership, ownership};
+pub use writer::{CORE, SCALING};
+
+use crate::api::RagCluster;
+use crate::caches::Kind;
+use crate::cluster::build::{Children, Prepared, QdrantChildren, Replicas};
+use crate::cluster::observed::{ChildKind, LiveChildren, ObjectRef};
+use crate::cluster::status::Correction;
+use crate::context::Context;
+use crate::error::Error;
+use writer::{Writer, core_owns_replicas};
+
+/// With the API server, as it returned them.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied;
+
+/// Brings the children of `cluster` to what was prepared. Returns them as they are now, and the fields that were put back.
+pub async fn apply(
+    context: &Context,
+    cluster: &RagCluster,
+    children: Children<Prepared>,
+    live: &LiveChildren,
+) -> Result<(Children<Applied>, Vec<Correction>), Error> {
+    let (namespace, name, uid) =
+        (cluster.namespace().unwrap_or_default(), cluster.name_any(), cluster.uid().unwrap_or_default());
+    let owner = Owner { name: &name, uid: &uid };
+    let mut writer = Writer { context, namespace: &namespace, owner, corrections: Vec::new() };
+    let applied = write(&mut writer, children, live).await?;
+    Ok((applied, writer.corrections))
+}
+
+/// Taken apart without a rest pattern: a child that nobody applies does not compile.
+async fn write(
+    writer: &mut Writer<'_>,
+    children: Children<Prepared>,
+    live: &LiveChildren,
+) -> Result<Children<Applied>, Error> {
+    let Children {
+        service_account,
+        minted,
+        server_secret,
+        client_keys,
+        revision,
+        config,
+        live: live_settings,
+        network_policy,
+        data_claim,
+        qdrant,
+        deployment,
+        replicas,
+        disruption_budget,
+        autoscaler,
+        service,
+        prune,
+        stage: PhantomData,
+    } = children;
+    let secrets = &live.secrets;
+    Ok(Children {
+        service_account: writer.apply(&service_account, live.service_account.as_ref()).await?,
+        minted: create_all(writer, minted).await?,
+        server_secret: writer.apply(&server_secret, secrets.server.as_ref()).await?,
+        client_keys: apply_all(writer, client_keys, secrets.client_keys.values()).await?,
+        revision: apply_one_of(writer, revision, &live.revisions).await?,
+        config: apply_one_of(writer, config, &live.configs).await?,
+        live: writer.apply(&live_settings, live.live.as_ref()).await?,
+        network_policy: apply_some(writer, network_policy, live.network_policy.as_ref()).await?,
+        data_claim: apply_some(writer, data_claim, live.data_claim.as_ref()).await?,
+        qdrant: match qdrant {
+            Some(qdrant) => Some(write_qdrant(writer, qdrant, live).await?),
+            None => None,
+        },
+        deployment: write_deployment(writer, deployment, replicas.as_ref(), live.deployment.as_ref()).await?,
+        replicas,
+        disruption_budget: writer.apply(&disruption_budget, live.disruption_budget.as_ref()).await?,
+        autoscaler: apply_some(writer, autoscaler, live.autoscaler.as_ref()).await?,
+        service: writer.apply(&service, live.service.as_ref()).await?,
+        prune: remove_all(writer, prune).await?,
+        stage: PhantomData,
+    })
+}
+
+async fn write_qdrant(
+    writer: &mut Writer<'_>,
+    children: QdrantChildren,
+    live: &LiveChildren,
+) -> Result<QdrantChildren, Error> {
+    let QdrantChildren { secret, revision, network_policy, service, stateful_set } = children;
+    Ok(QdrantChildren {
+        secret: writer.apply(&secret, live.secrets.qdrant.as_ref()).await?,
+        revision: apply_one_of(writer, revision, &live.revisions).await?,
+        network_policy: apply_some(writer, network_policy, live.qdrant_network_policy.as_ref()).await?,
+        service: writer.apply(&service, live.qdrant_service.as_ref()).await?,
+        stateful_set: writer.apply(&stateful_set, live.qdrant_stateful_set.as_ref()).await?,
+    })
+}
+
+/// The Deployment is created with its number of servers, which the manager of scaling then takes over before the other lets go of
+/// it: a field that nobody owns any more falls back to the API server's default of one server. Each step is recognised from the
+/// live object, so that a pass which was cut off between two of them is finished by the next.
+async fn write_deployment(
+    writer: &mut Writer<'_>,
+    wanted: Deployment,
+    replicas: Option<&Replicas>,
+    live: Option<&Deployment>,
+) -> Result<Deployment, Error> {
+    let count = replicas.map(|replicas| replicas.count);
+    let mut live = match live {
+        Some(live) => live.clone(),
+        None => {
+            let mut first = wanted.clone();
+            first.spec.replicas = count;
+            writer.apply(&first, None).await?
+        }
+    };
+    let now = live.spec.replicas;
+    if core_owns_replicas(&live) {
+        if let Some(count) = count.or(now) {
+            live = writer.scale(&live, count).await?;
+        }
+    } else if let Some(count) = count.filter(|count| now != Some(*count)) {
+        live = writer.scale(&live, count).await?;
+    }
+    writer.apply(&wanted, Some(&live)).await
+}
+
+async fn create_all<K: Kind + Serialize>(writer: &mut Writer<'_>, wanted: Vec<K>) -> Result<Vec<K>, Error> {
+    let mut created = Vec::with_capacity(wanted.len());
+    for object in &wanted {
+        created.push(writer.create(object).await?);
+    }
+    Ok(created)
+}
+
+async fn apply_all<'l, K: Kind + Serialize>(
+    writer: &mut Writer<'_>,
+    wanted: Vec<K>,
+    live: impl Iterator<Item = &'l K> + Clone,
+) -> Result<Vec<K>, Error> {
+    let mut applied = Vec::with_capacity(wanted.len());
+    for object in &wanted {
+        let found = live.clone().find(|live| live.meta().name == object.meta().name);
+        applied.push(writer.apply(object, found).await?);
+    }
+    Ok(applied)
+}
+
+async fn apply_one_of<K: Kind + Serialize>(writer: &mut Writer<'_>, wanted: K, live: &[K]) -> Result<K, Error> {
+    let found = live.iter().find(|live| live.meta().name == wanted.meta().name);
+    writer.apply(&wanted, found).await
+}
+
+async fn apply_some<K: Kind + Serialize>(
+    writer: &mut Writer<'_>,
+    wanted: Option<K>,
+    live: Option<&K>,
+) -> Result<Option<K>, Error> {
+    match wanted {
+        Some(wanted) => writer.apply(&wanted, live).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn remove_all(writer: &mut Writer<'_>, surplus: Vec<ObjectRef>) -> Result<Vec<ObjectRef>, Error> {
+    for object in &surplus {
+        match object.kind {
+            ChildKind::ServiceAccount => writer.remove::<ServiceAccount>(object).await?,
+            ChildKind::ControllerRevision => writer.remove::<ControllerRevision>(object).await?,
+            ChildKind::ConfigMap => writer.remove::<ConfigMap>(object).await?,
+            ChildKind::Secret => writer.remove::<Secret>(object).await?,
+            ChildKind::NetworkPolicy => writer.remove::<NetworkPolicy>(object).await?,
+            ChildKind::PersistentVolumeClaim => writer.remove::<PersistentVolumeClaim>(object).await?,
+            ChildKind::Deployment => writer.remove::<Deployment>(object).await?,
+            ChildKind::StatefulSet => writer.remove::<StatefulSet>(object).await?,
+            ChildKind::PodDisruptionBudget => writer.remove::<PodDisruptionBudget>(object).await?,
+            ChildKind::HorizontalPodAutoscaler => writer.remove::<HorizontalPodAutoscaler>(object).await?,
+            ChildKind::Service => writer.remove::<Service>(object).await?,
+        }
+    }
+    Ok(surplus)
+}

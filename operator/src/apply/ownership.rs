@@ -1,0 +1,111 @@
+//! Whose a live object is. Pure. An object is never adopted: it is ours by the uid of its owner, or it is not ours.
+
+use kube::Resource;
+use kube::core::ObjectMeta;
+
+use crate::api::{RagCluster, labels};
+
+/// Whose a live object is, seen from one RagCluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// This RagCluster's.
+    Ours,
+    /// A RagCluster's of the same name that was deleted; garbage collection will remove it.
+    Leftover,
+    /// Somebody else's, in words for a person.
+    Foreign(String),
+}
+
+/// A RagCluster as an owner.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid.
+    pub uid: &'a str,
+}
+
+/// Whose an object is that should have an owner.
+pub fn ownership(object: &ObjectMeta, cluster: Owner<'_>) -> Ownership {
+    let owners = || object.owner_references.iter().flatten();
+    if owners().any(|owner| owner.uid == cluster.uid) {
+        return Ownership::Ours;
+    }
+    let is_cluster = |kind: &str, version: &str| {
+        kind == RagCluster::kind(&()) && version.split('/').next() == Some(RagCluster::group(&()).as_ref())
+    };
+    match owners().find(|owner| owner.controller == Some(true)).or_else(|| owners().next()) {
+        Some(owner) if is_cluster(&owner.kind, &owner.api_version) && owner.name == cluster.name => Ownership::Leftover,
+        Some(owner) => Ownership::Foreign(format!("{}/{}", owner.kind, owner.name)),
+        None => Ownership::Foreign("nobody (it has no owner reference)".to_owned()),
+    }
+}
+
+/// Whose a volume claim is. A retained one has no owner; what it holds goes to the cluster of the same namespace and name.
+pub fn claim_ownership(object: &ObjectMeta, cluster: Owner<'_>) -> Ownership {
+    let label = |key: &str| object.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+    let is_retained =
+        label(labels::MANAGED_BY) == Some(labels::MANAGED_BY_VALUE) && label(labels::INSTANCE) == Some(cluster.name);
+    match ownership(object, cluster) {
+        Ownership::Foreign(_) if object.owner_references.as_ref().is_none_or(Vec::is_empty) && is_retained => {
+            Ownership::Ours
+        }
+        found => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+    const CLUSTER: Owner<'static> = Owner { name: "handbook", uid: "u1" };
+
+    fn owned_by(kind: &str, name: &str, uid: &str) -> ObjectMeta {
+        let api_version = if kind == "RagCluster" { "ragops.dev/v1alpha1" } else { "apps/v1" };
+        let owner = OwnerReference {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        };
+        ObjectMeta { owner_references: Some(vec![owner]), ..ObjectMeta::default() }
+    }
+
+    fn labelled(managed_by: &str, instance: &str) -> ObjectMeta {
+        let labels = [(labels::MANAGED_BY, managed_by), (labels::INSTANCE, instance)];
+        ObjectMeta {
+            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn an_object_is_ours_by_uid_alone() {
+        assert_eq!(ownership(&owned_by("RagCluster", "handbook", "u1"), CLUSTER), Ownership::Ours);
+        assert_eq!(ownership(&owned_by("RagCluster", "handbook", "u0"), CLUSTER), Ownership::Leftover);
+        assert_eq!(
+            ownership(&owned_by("RagCluster", "other", "u2"), CLUSTER),
+            Ownership::Foreign("RagCluster/other".into())
+        );
+        assert_eq!(
+            ownership(&owned_by("Deployment", "web", "u3"), CLUSTER),
+            Ownership::Foreign("Deployment/web".into())
+        );
+        // Our labels alone prove nothing: anybody can write them.
+        assert!(matches!(ownership(&labelled(labels::MANAGED_BY_VALUE, "handbook"), CLUSTER), Ownership::Foreign(_)));
+    }
+
+    #[test]
+    fn a_retained_claim_comes_back_to_the_cluster_of_its_name_and_to_no_other() {
+        assert_eq!(claim_ownership(&labelled(labels::MANAGED_BY_VALUE, "handbook"), CLUSTER), Ownership::Ours);
+        assert!(matches!(
+            claim_ownership(&labelled(labels::MANAGED_BY_VALUE, "other"), CLUSTER),
+            Ownership::Foreign(_)
+        ));
+        assert!(matches!(claim_ownership(&labelled("helm", "handbook"), CLUSTER), Ownership::Foreign(_)));
+        assert!(matches!(claim_ownership(&owned_by("StatefulSet", "db", "u9"), CLUSTER), Ownership::Foreign(_)));
+    }
+}

@@ -1,0 +1,211 @@
+//! Writes one child at a time, and only if it has to.
+//!
+//! A child is created without force, so that a namesake which appears in between is not taken over, and changed with force, so
+//! that a field of ours which somebody changed is put back. What was put back is remembered for the report.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::drift::{Cause, Difference, drift};
+use super::fields;
+use super::ownership::{Owner, Ownership, claim_ownership, ownership};
+use crate::caches::{Kind, resource_name};
+use crate::cluster::observed::{ChildKind, ObjectRef};
+use crate::cluster::status::Correction;
+use crate::context::Context;
+use crate::error::{Call, Error, Phase, Verb};
+
+/// Owns everything about children but the number of servers.
+pub const CORE: &str = "ragops.dev/core";
+
+/// Owns the number of servers while no autoscaler does.
+pub const SCALING: &str = "ragops.dev/scaling";
+
+/// Whoever changed a field without leaving a name: a removed field has no owner.
+const SOMEBODY: &str = "somebody who removed it";
+
+/// Writes the children of one cluster.
+pub(super) struct Writer<'a> {
+    pub(super) context: &'a Context,
+    pub(super) namespace: &'a str,
+    pub(super) owner: Owner<'a>,
+    pub(super) corrections: Vec<Correction>,
+}
+
+impl Writer<'_> {
+    /// Brings a child to what is wanted; `live` is what the cache has of it.
+    pub(super) async fn apply<K: Kind + Serialize>(&mut self, wanted: &K, live: Option<&K>) -> Result<K, Error> {
+        let name = wanted.name_any();
+        let body = json_of(wanted);
+        if let Some(live) = live {
+            return self.change(&name, &body, live).await;
+        }
+        match self.unseen::<K>(&name).await? {
+            Some(unseen) => self.change(&name, &body, &unseen).await,
+            None => self.create_by_apply(&name, &body).await,
+        }
+    }
+
+    /// Creates a child that never changes afterwards. One that exists is a conflict: what else is planned was derived from this
+    /// one's content, so the next pass has to read it first.
+    pub(super) async fn create<K: Kind + Serialize>(&mut self, wanted: &K) -> Result<K, Error> {
+        let parameters = PostParams { field_manager: Some(CORE.to_owned()), ..PostParams::default() };
+        let created = self.api::<K>().create(&parameters, wanted).await;
+        let created = created.map_err(|source| self.failed::<K>(Verb::Create, &wanted.name_any(), source))?;
+        self.wrote(Verb::Create, &created);
+        Ok(created)
+    }
+
+    /// Hands the number of servers to the manager of scaling, which never applies anything else.
+    pub(super) async fn scale(&mut self, live: &Deployment, count: i32) -> Result<Deployment, Error> {
+        let name = live.name_any();
+        let body = json!({
+            "apiVersion": Deployment::api_version(&()),
+            "kind": Deployment::kind(&()),
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"replicas": count},
+        });
+        let found = drift(&body, &json_of(live), SCALING);
+        self.note_corrections::<Deployment>(&name, &found, false);
+        self.patch(&name, &body, &PatchParams::apply(SCALING).force()).await
+    }
+
+    /// Removes a child, unless a namesake has taken its place.
+    pub(super) async fn remove<K: Kind>(&mut self, object: &ObjectRef) -> Result<(), Error> {
+        let only_this = Preconditions { uid: Some(object.uid.clone()), resource_version: None };
+        let parameters = DeleteParams::background().preconditions(only_this);
+        match self.api::<K>().delete(&object.name, &parameters).await {
+            Ok(_) => self.context.metrics.wrote(Verb::Delete, &K::kind(&())),
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
+            Err(source) => return Err(self.failed::<K>(Verb::Delete, &object.name, source)),
+        }
+        self.context.unsettled.forget_child(self.cluster(), &object.uid);
+        Ok(())
+    }
+
+    /// A child that the cache does not have may exist all the same: somebody else's, or ours without its labels.
+    async fn unseen<K: Kind>(&self, name: &str) -> Result<Option<K>, Error> {
+        let found = self.api::<K>().get_opt(name).await.map_err(|source| self.failed::<K>(Verb::Get, name, source))?;
+        let Some(found) = found else { return Ok(None) };
+        let whose = if K::kind(&()) == ChildKind::PersistentVolumeClaim.as_str() { claim_ownership } else { ownership };
+        let object = format!("{}/{name}", K::kind(&()));
+        match whose(found.meta(), self.owner) {
+            Ownership::Ours => Ok(Some(found)),
+            Ownership::Leftover => Err(Error::Leftover { object }),
+            Ownership::Foreign(owner) => Err(Error::NameTaken { object, owner }),
+        }
+    }
+
+    async fn create_by_apply<K: Kind + Serialize>(&mut self, name: &str, body: &Value) -> Result<K, Error> {
+        let created: K = self.patch(name, body, &PatchParams::apply(CORE)).await?;
+        self.settle(body, &created);
+        Ok(created)
+    }
+
+    async fn change<K: Kind + Serialize>(&mut self, name: &str, body: &Value, live: &K) -> Result<K, Error> {
+        let uid = live.uid().unwrap_or_default();
+        let found = drift(body, &json_of(live), CORE);
+        let memory = &self.context.unsettled;
+        if found.is_empty() || memory.is_known(self.cluster(), &uid, body, &found) {
+            memory.note(self.cluster(), &uid, body, &found);
+            return Ok(live.clone());
+        }
+        let was_wanted = memory.was_wanted(self.cluster(), &uid, body);
+        self.note_corrections::<K>(name, &found, was_wanted);
+        let changed: K = self.patch(name, body, &PatchParams::apply(CORE).force()).await?;
+        let remaining = self.settle(body, &changed);
+        if !remaining.is_empty() {
+            let fields: Vec<String> = remaining.iter().map(ToString::to_string).collect();
+            tracing::warn!(kind = %K::kind(&()), name, ?fields, "the API server does not keep these fields as they were applied");
+        }
+        Ok(changed)
+    }
+
+    fn settle<K: Resource<DynamicType = ()> + Serialize>(&self, body: &Value, applied: &K) -> Vec<Difference> {
+        let remaining = drift(body, &json_of(applied), CORE);
+        self.context.unsettled.note(
+            self.cluster(),
+            applied.meta().uid.as_deref().unwrap_or_default(),
+            body,
+            &remaining,
+        );
+        remaining
+    }
+
+    async fn patch<K: Kind>(&mut self, name: &str, body: &Value, parameters: &PatchParams) -> Result<K, Error> {
+        let applied: Result<K, _> = self.api().patch(name, parameters, &Patch::Apply(body)).await;
+        let applied = applied.map_err(|source| self.failed::<K>(Verb::Patch, name, source))?;
+        self.wrote(Verb::Patch, &applied);
+        Ok(applied)
+    }
+
+    /// `was_wanted`: the plan is the one that was settled before, so that whatever is missing now was removed by somebody.
+    fn note_corrections<K: Resource<DynamicType = ()>>(&mut self, name: &str, found: &[Difference], was_wanted: bool) {
+        for difference in found {
+            let by = match &difference.cause {
+                Cause::SetBy(manager) if !is_expected(manager) => manager,
+                Cause::Ours if was_wanted => SOMEBODY,
+                Cause::SetBy(_) | Cause::Ours | Cause::Surplus => continue,
+            };
+            let object = format!("{}/{name}", K::kind(&()));
+            tracing::info!(object, field = difference.path, by, "a field of ours is put back");
+            match self.corrections.iter_mut().find(|known| known.object == object && known.by == by) {
+                Some(known) => known.fields.push(difference.path.clone()),
+                None => self.corrections.push(Correction {
+                    object,
+                    fields: vec![difference.path.clone()],
+                    by: by.to_owned(),
+                }),
+            }
+        }
+    }
+
+    fn wrote<K: Resource<DynamicType = ()>>(&self, verb: Verb, object: &K) {
+        let kind = K::kind(&()).into_owned();
+        self.context.metrics.wrote(verb, &kind);
+        let metadata = object.meta();
+        let name = metadata.name.clone().unwrap_or_default();
+        tracing::debug!(verb = verb.name(), kind, name, "written");
+        // Secrets are in no cache: they are read anew in every pass.
+        let is_cached = kind != ChildKind::Secret.as_str();
+        if let Some(version) = metadata.resource_version.as_ref().filter(|_| is_cached) {
+            self.context.expectations.wrote(self.cluster(), (kind, name), version);
+        }
+    }
+
+    fn failed<K: Resource<DynamicType = ()>>(&self, verb: Verb, name: &str, source: kube::Error) -> Error {
+        let call =
+            Call { verb, resource: resource_name::<K>(), namespace: self.namespace.to_owned(), name: name.to_owned() };
+        Error::Call { phase: Phase::Apply, call, source: Box::new(source) }
+    }
+
+    fn api<K: Kind>(&self) -> Api<K> {
+        Api::namespaced(self.context.client.clone(), self.namespace)
+    }
+
+    fn cluster(&self) -> (&str, &str) {
+        (self.namespace, self.owner.name)
+    }
+}
+
+/// Whether the manager of everything else also owns the number of servers. It does from the creation of the Deployment, which
+/// must not start with the API server's one server, until the manager of scaling has taken the number over.
+pub(super) fn core_owns_replicas(live: &Deployment) -> bool {
+    let live = json_of(live);
+    fields::applied_by(&live, CORE)
+        .and_then(|fields| fields::field(fields, "spec"))
+        .is_some_and(|spec| fields::field(spec, "replicas").is_some())
+}
+
+/// Managers whose changes are no surprise: ourselves under another name, and the autoscaler.
+fn is_expected(manager: &str) -> bool {
+    manager.starts_with("ragops.dev/") || manager == "kube-controller-manager"
+}
+
+fn json_of(object: &impl Serialize) -> Value {
+    // Kubernetes objects have text keys and finite numbers only, which always have a JSON form.
+    serde_json::to_value(object).unwrap_or_default()
+}

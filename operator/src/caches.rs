@@ -1,0 +1,371 @@
+//! What is known of one namespace: a cache of every kind that a cluster consists of, and the watches that fill them.
+//!
+//! Only objects that carry our labels are watched, Secrets never. Every change of one asks for a look at its cluster.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt, reflector};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+
+use crate::api::{RagCluster, labels};
+use crate::controller::Queue;
+use crate::error::{Call, Error, Phase, Verb};
+use crate::http::{Awaited, Readiness};
+
+/// A RagCluster, or the reason why an object of that name is none.
+pub type GuardedCluster = DeserializeGuard<RagCluster>;
+
+/// The caches of one namespace.
+#[derive(Clone)]
+pub struct Caches {
+    /// The clusters themselves.
+    pub clusters: Store<GuardedCluster>,
+    /// Children, one cache a kind.
+    pub service_accounts: Store<ServiceAccount>,
+    /// Revisions; those that Kubernetes makes for StatefulSets are among them.
+    pub revisions: Store<ControllerRevision>,
+    /// Configurations and live settings.
+    pub config_maps: Store<ConfigMap>,
+    /// Network policies.
+    pub network_policies: Store<NetworkPolicy>,
+    /// Volume claims.
+    pub claims: Store<PersistentVolumeClaim>,
+    /// Deployments.
+    pub deployments: Store<Deployment>,
+    /// Stateful sets.
+    pub stateful_sets: Store<StatefulSet>,
+    /// Disruption budgets.
+    pub disruption_budgets: Store<PodDisruptionBudget>,
+    /// Autoscalers.
+    pub autoscalers: Store<HorizontalPodAutoscaler>,
+    /// Services.
+    pub services: Store<Service>,
+    /// Pods of servers and vector stores, reduced to what is read of them.
+    pub pods: Store<Pod>,
+    /// Which clusters have to be looked at.
+    pub queue: Arc<Queue>,
+}
+
+/// The watches of one namespace. To be polled for as long as the process lives.
+pub struct Watches {
+    /// Fill the caches; end never.
+    pub running: Vec<BoxFuture<'static, ()>>,
+    /// One for each cache; resolves when it has been filled for the first time.
+    pub filled: Vec<BoxFuture<'static, ()>>,
+}
+
+/// Caches for `namespace`, and the watches that fill them. `pods_changed` is signalled when a pod changes.
+pub fn caches(
+    client: &Client,
+    namespace: &str,
+    readiness: &Arc<Readiness>,
+    pods_changed: &Arc<Notify>,
+) -> (Caches, Watches) {
+    let queue = Arc::new(Queue::default());
+    let (clusters, watch_clusters) = clusters(client, namespace, readiness, &queue);
+    let mut watching = Watching {
+        client,
+        namespace,
+        readiness,
+        queue: &queue,
+        clusters: &clusters,
+        filled: vec![filled(&clusters)],
+        running: vec![watch_clusters],
+    };
+    let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
+    let caches = Caches {
+        service_accounts: watching.children(&managed),
+        revisions: watching.children(&managed),
+        config_maps: watching.children(&managed),
+        network_policies: watching.children(&managed),
+        claims: watching.children(&managed),
+        deployments: watching.children(&managed),
+        stateful_sets: watching.children(&managed),
+        disruption_budgets: watching.children(&managed),
+        autoscalers: watching.children(&managed),
+        services: watching.children(&managed),
+        pods: watching.pods(pods_changed),
+        clusters: clusters.clone(),
+        queue: Arc::clone(&queue),
+    };
+    (caches, Watches { running: watching.running, filled: watching.filled })
+}
+
+/// A kind that lives in namespaces and is known at compile time.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<K> Kind for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// `deployments.apps`, as a Role and an error message spell it.
+pub fn resource_name<K: Resource<DynamicType = ()>>() -> String {
+    match K::group(&()) {
+        group if group.is_empty() => K::plural(&()).into_owned(),
+        group => format!("{}.{group}", K::plural(&())),
+    }
+}
+
+struct Watching<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    readiness: &'a Arc<Readiness>,
+    queue: &'a Arc<Queue>,
+    clusters: &'a Store<GuardedCluster>,
+    running: Vec<BoxFuture<'static, ()>>,
+    filled: Vec<BoxFuture<'static, ()>>,
+}
+
+impl Watching<'_> {
+    fn children<K>(&mut self, selector: &str) -> Store<K>
+    where
+        K: Kind,
+        ObjectRef<K>: Eq + Hash,
+    {
+        self.watch(selector, |_: &mut K| {}, || {})
+    }
+
+    fn pods(&mut self, changed: &Arc<Notify>) -> Store<Pod> {
+        let changed = Arc::clone(changed);
+        self.watch(labels::CLUSTER_UID, reduce_pod, move || changed.notify_one())
+    }
+
+    fn watch<K>(&mut self, selector: &str, reduce: fn(&mut K), signal: impl Fn() + Send + 'static) -> Store<K>
+    where
+        K: Kind,
+        ObjectRef<K>: Eq + Hash,
+    {
+        let (queue, clusters) = (Arc::clone(self.queue), self.clusters.clone());
+        let seen = move |event: &Event<K>| {
+            signal();
+            match event {
+                Event::Apply(child) | Event::Delete(child) => {
+                    if let Some(cluster) = cluster_of(child) {
+                        queue.push(&cluster);
+                    }
+                }
+                // After a gap in the watch, what was deleted meanwhile shows only by its absence.
+                Event::InitDone => clusters.state().iter().for_each(|cluster| queue.push(&cluster.name_any())),
+                Event::Init | Event::InitApply(_) => {}
+            }
+        };
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let config = watcher::Config::default().labels(selector);
+        let awaited =
+            self.readiness.waits_for(format!("the cache of {} in namespace {}", resource_name::<K>(), self.namespace));
+        let progress = Progress { namespace: self.namespace.to_owned(), awaited: Some(awaited) };
+        let (reader, watch) = fill(api, config, reduce, progress, seen);
+        self.running.push(watch.boxed());
+        self.filled.push(filled(&reader));
+        reader
+    }
+}
+
+fn clusters(
+    client: &Client,
+    namespace: &str,
+    readiness: &Arc<Readiness>,
+    queue: &Arc<Queue>,
+) -> (Store<GuardedCluster>, BoxFuture<'static, ()>) {
+    let awaited =
+        readiness.waits_for(format!("the cache of {} in namespace {namespace}", resource_name::<RagCluster>()));
+    let queue = Arc::clone(queue);
+    // Our own status writes come back as changes too; only what a person may have changed is a reason to look.
+    let mut generations: HashMap<String, (Option<String>, Option<i64>)> = HashMap::new();
+    let seen = move |event: &Event<GuardedCluster>| match event {
+        Event::Apply(cluster) | Event::InitApply(cluster) => {
+            let now = (cluster.uid(), cluster.meta().generation);
+            if generations.insert(cluster.name_any(), now.clone()) != Some(now) {
+                queue.push(&cluster.name_any());
+            }
+        }
+        Event::Delete(cluster) => {
+            generations.remove(&cluster.name_any());
+            queue.push(&cluster.name_any());
+        }
+        Event::Init | Event::InitDone => {}
+    };
+    let api: Api<GuardedCluster> = Api::namespaced(client.clone(), namespace);
+    let progress = Progress { namespace: namespace.to_owned(), awaited: Some(awaited) };
+    let (reader, watch) = fill(api, watcher::Config::default(), |_| {}, progress, seen);
+    (reader, watch.boxed())
+}
+
+fn filled<K>(cache: &Store<K>) -> BoxFuture<'static, ()>
+where
+    K: Kind,
+    ObjectRef<K>: Eq + Hash,
+{
+    let cache = cache.clone();
+    // The writer lives as long as its watch, and the process does not outlive a watch.
+    async move { cache.wait_until_ready().await.unwrap_or(()) }.boxed()
+}
+
+/// What a watch has to say about itself.
+struct Progress {
+    namespace: String,
+    awaited: Option<Awaited>,
+}
+
+impl Progress {
+    fn filled(&mut self) {
+        if let Some(awaited) = self.awaited.take() {
+            awaited.done();
+        }
+    }
+
+    fn failed<K: Resource<DynamicType = ()>>(&self, error: watcher::Error) {
+        let Some(source) = client_error(error) else { return };
+        let call = Call {
+            verb: Verb::List,
+            resource: resource_name::<K>(),
+            namespace: self.namespace.clone(),
+            name: "*".to_owned(),
+        };
+        let error = Error::Call { phase: Phase::Observe, call, source: Box::new(source) };
+        let remedy = error.remedy();
+        tracing::warn!(%error, remedy, "a watch has failed");
+        if let Some(awaited) = &self.awaited {
+            awaited.troubled(format!("{error}; {remedy}"));
+        }
+    }
+}
+
+/// A watch whose version is too old starts over by itself: nothing to say.
+fn client_error(error: watcher::Error) -> Option<kube::Error> {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Some(error),
+        watcher::Error::WatchError(status) if status.code == 410 => None,
+        watcher::Error::WatchError(status) => Some(kube::Error::Api(status)),
+        _ => None,
+    }
+}
+
+fn fill<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    reduce: fn(&mut K),
+    mut progress: Progress,
+    mut seen: impl FnMut(&Event<K>) + Send + 'static,
+) -> (Store<K>, impl Future<Output = ()> + Send + 'static)
+where
+    K: Kind,
+{
+    let (reader, writer) = store::<K>();
+    let events = watcher(api, config).default_backoff().map_ok(move |event| event.modify(reduce));
+    let watch = reflector(writer, events).for_each(move |event| {
+        match event {
+            Ok(event) => {
+                if matches!(event, Event::InitDone) {
+                    progress.filled();
+                }
+                seen(&event);
+            }
+            Err(error) => progress.failed::<K>(error),
+        }
+        std::future::ready(())
+    });
+    (reader, watch)
+}
+
+/// The cluster that a child belongs to: by its owner, or by its label where the owner is another child or nobody.
+fn cluster_of<K: Resource<DynamicType = ()>>(child: &K) -> Option<String> {
+    let owners = child.meta().owner_references.iter().flatten();
+    let owner = owners
+        .into_iter()
+        .find(|owner| owner.kind == RagCluster::kind(&()) && owner.api_version == RagCluster::api_version(&()));
+    owner.map(|owner| owner.name.clone()).or_else(|| child.labels().get(labels::INSTANCE).cloned())
+}
+
+/// Keeps of a pod what is read of it: thousands of them are held in memory.
+fn reduce_pod(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
+    pod.metadata.annotations = None;
+    if let Some(spec) = &mut pod.spec {
+        let node_name = spec.node_name.take();
+        *spec = k8s_openapi::api::core::v1::PodSpec { node_name, ..Default::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::{Container, PodSpec};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+    fn pod(metadata: ObjectMeta) -> Pod {
+        Pod { metadata, ..Pod::default() }
+    }
+
+    fn label(name: &str) -> Option<std::collections::BTreeMap<String, String>> {
+        Some([(labels::INSTANCE.to_owned(), name.to_owned())].into())
+    }
+
+    #[test]
+    fn a_child_leads_to_its_cluster_by_owner_or_else_by_label() {
+        let owner = |kind: &str, name: &str| OwnerReference {
+            api_version: if kind == "RagCluster" { "ragops.dev/v1alpha1" } else { "apps/v1" }.to_owned(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            ..OwnerReference::default()
+        };
+        let owned = pod(ObjectMeta { owner_references: Some(vec![owner("RagCluster", "a")]), ..ObjectMeta::default() });
+        assert_eq!(cluster_of(&owned).as_deref(), Some("a"));
+        let grandchild = ObjectMeta {
+            owner_references: Some(vec![owner("ReplicaSet", "x")]),
+            labels: label("b"),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(cluster_of(&pod(grandchild)).as_deref(), Some("b"));
+        assert_eq!(cluster_of(&pod(ObjectMeta::default())), None);
+    }
+
+    #[test]
+    fn a_cached_pod_keeps_its_identity_and_status_and_little_else() {
+        let mut pod = pod(ObjectMeta { name: Some("p".into()), labels: label("a"), ..ObjectMeta::default() });
+        pod.metadata.annotations = Some([("big".to_owned(), "x".repeat(1000))].into());
+        pod.spec =
+            Some(PodSpec { node_name: Some("n".into()), containers: vec![Container::default()], ..PodSpec::default() });
+        reduce_pod(&mut pod);
+        assert_eq!(pod.metadata.annotations, None);
+        assert_eq!(pod.labels().get(labels::INSTANCE).map(String::as_str), Some("a"));
+        let spec = pod.spec.unwrap();
+        assert_eq!((spec.node_name.as_deref(), spec.containers.len()), (Some("n"), 0));
+    }
+
+    #[test]
+    fn resources_are_named_as_a_role_names_them() {
+        assert_eq!(resource_name::<Deployment>(), "deployments.apps");
+        assert_eq!(resource_name::<Service>(), "services");
+        assert_eq!(resource_name::<GuardedCluster>(), "ragclusters.ragops.dev");
+    }
+}

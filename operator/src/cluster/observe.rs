@@ -1,0 +1,320 @@
+//! Reads everything that a pass needs, once, into [`Observed`].
+//!
+//! Children come from the caches. What a cache does not have is asked for by name, since it may be somebody else's, or ours with
+//! its labels gone. Our own Secrets are read by name; of users' Secrets only the metadata is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::runtime::reflector::{ObjectRef as StoreRef, Store};
+use kube::{Api, ResourceExt};
+
+use super::observed::{
+    Answer, ChildKind, Entropy, ForeignObject, LiveChildren, ObjectRef, Observed, OwnSecrets, Presence, Reported,
+    ServerReport,
+};
+use crate::api::{ClientName, ClusterName, Credential, Generation, RagCluster, labels};
+use crate::apply::{Owner, Ownership, claim_ownership, ownership};
+use crate::caches::{Caches, Kind, resource_name};
+use crate::context::Context;
+use crate::error::{Call, Error, Phase, Verb};
+use crate::sampler::Sample;
+
+/// Reads everything about `cluster`.
+pub async fn observe(context: &Context, caches: &Caches, cluster: &RagCluster) -> Result<Observed, Error> {
+    let (namespace, uid) = (cluster.namespace().unwrap_or_default(), cluster.uid().unwrap_or_default());
+    let name = cluster.name_any();
+    let owner = Owner { name: &name, uid: &uid };
+    let mut reader = Reader { context, namespace: &namespace, owner, foreign: Vec::new() };
+    // A name that the CRD would refuse has no children; `validate` says what is wrong with it.
+    let children = match ClusterName::parse(&name) {
+        Ok(name) => reader.children(caches, cluster, &name).await?,
+        Err(_) => LiveChildren::default(),
+    };
+    let pods = |part: &str| pods_of(caches, &uid, part);
+    let (server_pods, qdrant_pods) = (pods(labels::name::SERVER), pods(labels::name::QDRANT));
+    Ok(Observed {
+        now: (context.now)(),
+        entropy: Entropy(rand::random()),
+        defaults: context.defaults.clone(),
+        children,
+        referenced_secrets: reader.referenced_secrets(cluster).await,
+        foreign: reader.foreign,
+        reports: server_pods.iter().filter_map(|pod| report_of(context, pod)).collect(),
+        server_pods,
+        qdrant_pods,
+    })
+}
+
+/// Reads for one cluster, and collects what is in its way.
+struct Reader<'a> {
+    context: &'a Context,
+    namespace: &'a str,
+    owner: Owner<'a>,
+    foreign: Vec<ForeignObject>,
+}
+
+/// Which children the spec asks for. Names that it does not need are not looked up.
+struct Needs {
+    autoscaler: bool,
+    network: bool,
+    qdrant: bool,
+    data_claim: bool,
+}
+
+impl Needs {
+    fn of(cluster: &RagCluster) -> Self {
+        let store = cluster.spec.vector_store.as_ref();
+        Self {
+            autoscaler: cluster.spec.autoscaling.enabled,
+            network: cluster.spec.network_policy.enabled,
+            qdrant: store.is_none_or(|store| store.qdrant.is_some()),
+            data_claim: store.is_some_and(|store| store.embedded.is_some()),
+        }
+    }
+}
+
+impl Reader<'_> {
+    async fn children(
+        &mut self,
+        caches: &Caches,
+        cluster: &RagCluster,
+        name: &ClusterName,
+    ) -> Result<LiveChildren, Error> {
+        let Needs { autoscaler, network, qdrant, data_claim } = Needs::of(cluster);
+        let server = name.server();
+        let mut live = LiveChildren {
+            service_account: self.child(&caches.service_accounts, ChildKind::ServiceAccount, &server, true).await?,
+            revisions: self.owned(&caches.revisions),
+            configs: self.configs(&caches.config_maps, name),
+            live: self.child(&caches.config_maps, ChildKind::ConfigMap, &name.live(), true).await?,
+            secrets: self.secrets(cluster, name, qdrant).await?,
+            network_policy: self.child(&caches.network_policies, ChildKind::NetworkPolicy, &server, network).await?,
+            data_claim: self.child(&caches.claims, ChildKind::PersistentVolumeClaim, &name.data(), data_claim).await?,
+            deployment: self.child(&caches.deployments, ChildKind::Deployment, &server, true).await?,
+            disruption_budget: self
+                .child(&caches.disruption_budgets, ChildKind::PodDisruptionBudget, &server, true)
+                .await?,
+            autoscaler: self
+                .child(&caches.autoscalers, ChildKind::HorizontalPodAutoscaler, &name.autoscaler(), autoscaler)
+                .await?,
+            service: self.child(&caches.services, ChildKind::Service, &name.service(), true).await?,
+            ..LiveChildren::default()
+        };
+        let (store, kind) = (name.qdrant(), ChildKind::NetworkPolicy);
+        live.qdrant_service = self.child(&caches.services, ChildKind::Service, &store, qdrant).await?;
+        live.qdrant_stateful_set = self.child(&caches.stateful_sets, ChildKind::StatefulSet, &store, qdrant).await?;
+        live.qdrant_network_policy = self.child(&caches.network_policies, kind, &store, qdrant && network).await?;
+        live.strays = self.strays(caches, name);
+        Ok(live)
+    }
+
+    /// The child of this name, if it is ours. `needed`: the spec asks for it, so that somebody else's is in the way.
+    async fn child<K>(
+        &mut self,
+        cache: &Store<K>,
+        kind: ChildKind,
+        name: &str,
+        needed: bool,
+    ) -> Result<Option<K>, Error>
+    where
+        K: Kind,
+        StoreRef<K>: Hash + Eq,
+    {
+        let found = match cache.get(&StoreRef::new(name).within(self.namespace)) {
+            Some(found) => Some(K::clone(&found)),
+            None if needed => self.get::<K>(name).await?,
+            None => None,
+        };
+        let Some(found) = found else { return Ok(None) };
+        let whose = if kind == ChildKind::PersistentVolumeClaim { claim_ownership } else { ownership };
+        match whose(found.meta(), self.owner) {
+            Ownership::Ours => return Ok(Some(found)),
+            Ownership::Leftover if needed => return Err(Error::Leftover { object: format!("{kind}/{name}") }),
+            Ownership::Foreign(owner) if needed => {
+                self.foreign.push(ForeignObject { kind, name: name.to_owned(), owner })
+            }
+            Ownership::Leftover | Ownership::Foreign(_) => {}
+        }
+        Ok(None)
+    }
+
+    async fn get<K: Kind>(&self, name: &str) -> Result<Option<K>, Error> {
+        let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
+        api.get_opt(name).await.map_err(|source| {
+            let call = Call {
+                verb: Verb::Get,
+                resource: resource_name::<K>(),
+                namespace: self.namespace.to_owned(),
+                name: name.to_owned(),
+            };
+            Error::Call { phase: Phase::Observe, call, source: Box::new(source) }
+        })
+    }
+
+    /// Everything of a kind that is ours.
+    fn owned<K: Kind>(&self, cache: &Store<K>) -> Vec<K>
+    where
+        StoreRef<K>: Hash + Eq,
+    {
+        let ours = cache.state_filter(|object| ownership(object.meta(), self.owner) == Ownership::Ours);
+        let mut ours: Vec<K> = ours.iter().map(|object| K::clone(object)).collect();
+        // A cache has no order; decisions must not depend on chance.
+        ours.sort_by_key(|object| object.name_any());
+        ours
+    }
+
+    fn configs(&self, cache: &Store<ConfigMap>, name: &ClusterName) -> Vec<ConfigMap> {
+        let mut configs = self.owned(cache);
+        configs.retain(|config| config.name_any().starts_with(&name.config_prefix()));
+        configs
+    }
+
+    async fn secrets(
+        &mut self,
+        cluster: &RagCluster,
+        name: &ClusterName,
+        managed_store: bool,
+    ) -> Result<OwnSecrets, Error> {
+        let server = self.secret(&name.server()).await?;
+        let clients = clients(cluster, server.as_ref());
+        let mut credentials: Vec<Credential> = clients.iter().cloned().map(Credential::ApiKey).collect();
+        credentials.push(Credential::Operator);
+        if managed_store {
+            credentials.push(Credential::VectorStore);
+        }
+        let generation = |credential: Credential| (name.generation(&credential, Generation::FIRST), credential);
+        let generations: Vec<(String, Credential)> = credentials.into_iter().map(generation).collect();
+        let keys: Vec<(String, ClientName)> =
+            clients.into_iter().map(|client| (name.client_key(&client), client)).collect();
+        let names = generations.iter().map(|(name, _)| name).chain(keys.iter().map(|(name, _)| name));
+        let mut found =
+            try_join_all(names.map(|name| self.get::<Secret>(name))).await?.into_iter().flatten().collect::<Vec<_>>();
+        let mut take = |name: &str| {
+            let index = found.iter().position(|secret| secret.name_any() == name)?;
+            Some(found.swap_remove(index))
+        };
+        let mut secrets = OwnSecrets { server, ..OwnSecrets::default() };
+        for (name, credential) in generations {
+            if let Some(secret) = self.ours(take(&name))? {
+                secrets.generations.insert((credential, Generation::FIRST), secret);
+            }
+        }
+        for (name, client) in keys {
+            if let Some(secret) = self.ours(take(&name))? {
+                secrets.client_keys.insert(client, secret);
+            }
+        }
+        if managed_store {
+            secrets.qdrant = self.secret(&name.qdrant()).await?;
+        }
+        Ok(secrets)
+    }
+
+    async fn secret(&mut self, name: &str) -> Result<Option<Secret>, Error> {
+        let found = self.get(name).await?;
+        self.ours(found)
+    }
+
+    fn ours(&mut self, found: Option<Secret>) -> Result<Option<Secret>, Error> {
+        let Some(found) = found else { return Ok(None) };
+        let (kind, name) = (ChildKind::Secret, found.name_any());
+        match ownership(&found.metadata, self.owner) {
+            Ownership::Ours => return Ok(Some(found)),
+            Ownership::Leftover => return Err(Error::Leftover { object: format!("{kind}/{name}") }),
+            Ownership::Foreign(owner) => self.foreign.push(ForeignObject { kind, name, owner }),
+        }
+        Ok(None)
+    }
+
+    /// Ours, under a name that nothing has. Volume claims are never among them: data is not removed by comparison.
+    fn strays(&self, caches: &Caches, name: &ClusterName) -> Vec<ObjectRef> {
+        let (server, qdrant, service) = (name.server(), name.qdrant(), name.service());
+        let mut strays = Vec::new();
+        self.strays_of(&caches.service_accounts, (ChildKind::ServiceAccount, &[&server]), &mut strays);
+        self.strays_of(&caches.network_policies, (ChildKind::NetworkPolicy, &[&server, &qdrant]), &mut strays);
+        self.strays_of(&caches.deployments, (ChildKind::Deployment, &[&server]), &mut strays);
+        self.strays_of(&caches.stateful_sets, (ChildKind::StatefulSet, &[&qdrant]), &mut strays);
+        self.strays_of(&caches.disruption_budgets, (ChildKind::PodDisruptionBudget, &[&server]), &mut strays);
+        self.strays_of(&caches.autoscalers, (ChildKind::HorizontalPodAutoscaler, &[&name.autoscaler()]), &mut strays);
+        self.strays_of(&caches.services, (ChildKind::Service, &[&service, &qdrant]), &mut strays);
+        let mut config_maps = Vec::new();
+        self.strays_of(&caches.config_maps, (ChildKind::ConfigMap, &[&name.live()]), &mut config_maps);
+        strays.extend(config_maps.into_iter().filter(|config| !config.name.starts_with(&name.config_prefix())));
+        strays
+    }
+
+    fn strays_of<K: Kind>(&self, cache: &Store<K>, (kind, names): (ChildKind, &[&String]), strays: &mut Vec<ObjectRef>)
+    where
+        StoreRef<K>: Hash + Eq,
+    {
+        for object in self.owned(cache) {
+            let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
+            let is_going = object.meta().deletion_timestamp.is_some();
+            if !names.contains(&&name) && !is_going {
+                strays.push(ObjectRef { kind, name, uid });
+            }
+        }
+    }
+
+    async fn referenced_secrets(&self, cluster: &RagCluster) -> BTreeMap<String, Presence> {
+        let names: BTreeSet<&str> = cluster.spec.referenced_secrets().into_iter().map(|(_, name)| name).collect();
+        let secrets: Api<Secret> = Api::namespaced(self.context.client.clone(), self.namespace);
+        let mut presence = BTreeMap::new();
+        for name in names {
+            let found = match secrets.get_metadata_opt(name).await {
+                Ok(Some(_)) => Presence::Exists,
+                Ok(None) => Presence::Missing,
+                Err(error) => {
+                    tracing::warn!(
+                        secret = name,
+                        error = crate::error::sentence(&error),
+                        "a Secret of the spec cannot be looked up"
+                    );
+                    Presence::Unknown
+                }
+            };
+            presence.insert(name.to_owned(), found);
+        }
+        presence
+    }
+}
+
+/// The clients of the spec, and those whose Secrets may still exist.
+fn clients(cluster: &RagCluster, server: Option<&Secret>) -> BTreeSet<ClientName> {
+    let listed = cluster.spec.auth.api_keys.iter().map(|key| key.name.as_str());
+    let annotation = server.and_then(|secret| secret.annotations().get(labels::CLIENTS));
+    let remembered = annotation.into_iter().flat_map(|clients| clients.split(','));
+    let mut clients: BTreeSet<ClientName> =
+        listed.chain(remembered).filter_map(|name| ClientName::parse(name).ok()).collect();
+    if cluster.spec.auth.api_keys.is_empty() {
+        clients.insert(ClientName::default_client());
+    }
+    clients
+}
+
+fn pods_of(caches: &Caches, uid: &str, part: &str) -> Vec<Pod> {
+    let has = |pod: &Pod, key: &str, value: &str| pod.labels().get(key).is_some_and(|found| found == value);
+    let pods = caches.pods.state_filter(|pod| has(pod, labels::CLUSTER_UID, uid) && has(pod, labels::NAME, part));
+    let mut pods: Vec<Pod> = pods.iter().map(|pod| Pod::clone(pod)).collect();
+    pods.sort_by_key(ResourceExt::name_any);
+    pods
+}
+
+fn report_of(context: &Context, pod: &Pod) -> Option<(String, ServerReport)> {
+    let uid = pod.uid()?;
+    let Sample { at, answer } = context.samples.of(&uid)?;
+    let answer = match answer {
+        Ok(status) => Answer::Said(Reported {
+            config_sha256: status.config_sha256,
+            live_sha256: status.live_sha256,
+            ready: status.ready,
+            waiting_for: status.waiting_for,
+            read_only: status.read_only,
+        }),
+        Err(silence) => Answer::Silent(silence.to_string()),
+    };
+    Some((uid, ServerReport { asked_at: at, answer }))
+}

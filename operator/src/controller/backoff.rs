@@ -1,0 +1,119 @@
+//! When a cluster whose reconcile failed is looked at again: by the class of the error and by how often it failed in a row.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::Class;
+
+/// The first pause after a transient error; doubles with each further one.
+const FIRST: Duration = Duration::from_millis(500);
+
+/// The longest pause: an API server that recovers after hours is noticed within minutes.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// A Role is mended by a person, and nothing tells us when.
+const FORBIDDEN: Duration = Duration::from_secs(60);
+
+/// The first retries after a conflict only wait for the cache to see the other write.
+const CONFLICT: Duration = Duration::from_millis(50);
+
+/// A conflict that repeats this often is a fight with another writer, not a race.
+const CONFLICTS_AT_ONCE: u32 = 5;
+
+/// Failures in a row, by namespace and name.
+#[derive(Default)]
+pub struct Backoff {
+    failures: Mutex<HashMap<(String, String), u32>>,
+}
+
+impl Backoff {
+    /// Notes a failure and returns the pause before the next look. `jitter` in 0..1 spreads the retries of many clusters.
+    pub fn failed(&self, namespace: &str, name: &str, class: Class, jitter: f64) -> Duration {
+        let mut failures = self.lock();
+        let count = failures.entry((namespace.to_owned(), name.to_owned())).or_default();
+        *count = count.saturating_add(1);
+        pause(class, *count).mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0)
+    }
+
+    /// Forgets all failures of a cluster: it was reconciled, or is gone.
+    pub fn reset(&self, namespace: &str, name: &str) {
+        self.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    /// How many clusters wait for a retry.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether no cluster waits for a retry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pause after the failure number `count` in a row.
+fn pause(class: Class, count: u32) -> Duration {
+    let growing = |count: u32| FIRST.saturating_mul(2_u32.saturating_pow(count.saturating_sub(1))).min(LONGEST);
+    match class {
+        Class::Conflict if count <= CONFLICTS_AT_ONCE => CONFLICT,
+        Class::Conflict => growing(count - CONFLICTS_AT_ONCE),
+        Class::Transient => growing(count),
+        Class::Forbidden => FORBIDDEN,
+        Class::Invalid => LONGEST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{prop_assert, proptest};
+
+    fn pauses(class: Class, count: usize) -> Vec<u128> {
+        let backoff = Backoff::default();
+        (0..count).map(|_| backoff.failed("ns", "a", class, 0.0).as_millis()).collect()
+    }
+
+    #[test]
+    fn transient_errors_back_off_up_to_the_longest_pause() {
+        assert_eq!(pauses(Class::Transient, 4), [500, 1_000, 2_000, 4_000]);
+        assert_eq!(pauses(Class::Transient, 100).last(), Some(&300_000));
+    }
+
+    #[test]
+    fn a_conflict_is_tried_again_at_once_but_not_forever() {
+        assert_eq!(pauses(Class::Conflict, 8), [50, 50, 50, 50, 50, 500, 1_000, 2_000]);
+    }
+
+    #[test]
+    fn a_missing_verb_is_tried_slowly_and_an_invalid_child_more_slowly() {
+        assert_eq!(pauses(Class::Forbidden, 2), [60_000, 60_000]);
+        assert_eq!(pauses(Class::Invalid, 1), [300_000]);
+    }
+
+    #[test]
+    fn success_starts_over_for_this_cluster_alone() {
+        let backoff = Backoff::default();
+        backoff.failed("ns", "a", Class::Transient, 0.0);
+        backoff.failed("ns", "b", Class::Transient, 0.0);
+        backoff.reset("ns", "a");
+        assert_eq!(backoff.len(), 1);
+        assert_eq!(backoff.failed("ns", "a", Class::Transient, 0.0), FIRST);
+        assert_eq!(backoff.failed("ns", "b", Class::Transient, 0.0), FIRST * 2);
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_never_shrinks_with_failures_nor_leaves_its_bounds(count in 1_u32.., jitter in -9.0..9.0_f64) {
+            for class in [Class::Conflict, Class::Transient, Class::Forbidden, Class::Invalid] {
+                prop_assert!(pause(class, count) <= pause(class, count.saturating_add(1)));
+                let jittered = pause(class, count).mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0);
+                prop_assert!(jittered >= CONFLICT && jittered <= LONGEST.mul_f64(1.25));
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The process's own port: alive, ready (or what it waits for), and its metrics. Answers questions, never asks any.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::metrics::Metrics;
+
+/// What has to happen before the process is ready. Each part holds a handle, and says when it is done.
+#[derive(Default)]
+pub struct Readiness {
+    missing: Mutex<BTreeMap<String, Option<String>>>,
+}
+
+impl Readiness {
+    /// The process is not ready before the returned handle says so.
+    pub fn waits_for(self: &Arc<Self>, what: impl Into<String>) -> Awaited {
+        let what = what.into();
+        self.lock().insert(what.clone(), None);
+        Awaited { what, readiness: Arc::clone(self) }
+    }
+
+    /// What is missing, with the trouble that keeps it, one sentence each. Empty: ready.
+    pub fn missing(&self) -> Vec<String> {
+        let say = |(what, trouble): (&String, &Option<String>)| match trouble {
+            Some(trouble) => format!("{what}: {trouble}"),
+            None => what.clone(),
+        };
+        self.lock().iter().map(say).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something that the process waits for. Dropped without [`Awaited::done`], it stays missing.
+pub struct Awaited {
+    what: String,
+    readiness: Arc<Readiness>,
+}
+
+impl Awaited {
+    /// Says what stands in the way.
+    pub fn troubled(&self, why: String) {
+        if let Some(trouble) = self.readiness.lock().get_mut(&self.what) {
+            *trouble = Some(why);
+        }
+    }
+
+    /// It has happened.
+    pub fn done(self) {
+        self.readiness.lock().remove(&self.what);
+    }
+}
+
+#[derive(Clone)]
+struct Port {
+    readiness: Arc<Readiness>,
+    metrics: Arc<Metrics>,
+}
+
+/// The routes of the port.
+pub fn router(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(figures))
+        .with_state(Port { readiness, metrics })
+}
+
+/// Answers on `listener` until `stop` resolves.
+pub async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()> + Send + 'static) {
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
+        tracing::error!(%error, "the port for health and metrics has failed");
+    }
+}
+
+async fn ready(State(port): State<Port>) -> Response {
+    let missing = port.readiness.missing();
+    if missing.is_empty() {
+        return "ok\n".into_response();
+    }
+    let body: String = missing.iter().map(|what| format!("waiting for {what}\n")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+}
+
+async fn figures(State(port): State<Port>) -> Response {
+    match port.metrics.text() {
+        Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn get_from(app: Router) -> (tokio::sync::oneshot::Sender<()>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        tokio::spawn(serve(listener, app, async {
+            let _ = stopped.await;
+        }));
+        (stop, address)
+    }
+
+    #[tokio::test]
+    async fn ready_lists_what_is_missing_until_every_handle_is_done() {
+        let readiness = Arc::new(Readiness::default());
+        let cache = readiness.waits_for("the cache of deployments.apps in team-a");
+        let lease = readiness.waits_for("an answer about the lease");
+        cache.troubled("list is forbidden".to_owned());
+        let (_stop, address) = get_from(router(readiness, Arc::new(Metrics::new().unwrap()))).await;
+
+        let answer = reqwest::get(format!("{address}/readyz")).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 503);
+        assert_eq!(
+            answer.text().await.unwrap(),
+            "waiting for an answer about the lease\nwaiting for the cache of deployments.apps in team-a: list is forbidden\n"
+        );
+        lease.done();
+        cache.done();
+        assert_eq!(reqwest::get(format!("{address}/readyz")).await.unwrap().status().as_u16(), 200);
+        assert_eq!(reqwest::get(format!("{address}/healthz")).await.unwrap().status().as_u16(), 200);
+        let figures = reqwest::get(format!("{address}/metrics")).await.unwrap().text().await.unwrap();
+        assert!(figures.contains("ragops_leader 0"), "{figures}");
+    }
+
+    #[test]
+    fn a_part_that_died_stays_missing() {
+        let readiness = Arc::new(Readiness::default());
+        drop(readiness.waits_for("a cache"));
+        assert_eq!(readiness.missing(), ["a cache"]);
+    }
+}

@@ -1,0 +1,168 @@
+//! The one door through which a status is written: once in a pass, only if it differs, and then its events.
+//!
+//! An event that cannot be published is logged and dropped: it must not keep a cluster from being reconciled.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event as EventObject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::error_boundary::InvalidObject;
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+
+use crate::api::{RagCluster, RagClusterStatus};
+use crate::apply::CORE;
+use crate::caches::resource_name;
+use crate::cluster::events::{Event, Severity};
+use crate::context::Context;
+use crate::error::{Call, Error, Phase, Verb, sentence};
+
+/// The name under which the operator appears in events.
+const REPORTER: &str = "ragops-operator";
+
+/// The API server takes notes of at most 1024 bytes.
+const MAX_NOTE_BYTES: usize = 1024;
+
+/// The same event of the same object within this time is one event: a pass that was cut off after publishing repeats it.
+const SAME_EVENT_SECONDS: i64 = 10;
+
+/// Writes `status` if it differs from the one that the cluster has, and publishes what that means.
+pub async fn report(
+    context: &Context,
+    cluster: &RagCluster,
+    status: &RagClusterStatus,
+    events: &[Event],
+) -> Result<(), Error> {
+    if cluster.status.as_ref() != Some(status) {
+        write(context, cluster, status).await?;
+    }
+    for event in events {
+        publish(context, &cluster.object_ref(&()), event).await;
+    }
+    Ok(())
+}
+
+/// Reports an object that is not what its kind says.
+pub async fn unreadable(context: &Context, invalid: &InvalidObject) {
+    let metadata = &invalid.metadata;
+    let regarding = ObjectReference {
+        api_version: Some(RagCluster::api_version(&()).into_owned()),
+        kind: Some(RagCluster::kind(&()).into_owned()),
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        uid: metadata.uid.clone(),
+        resource_version: metadata.resource_version.clone(),
+        ..ObjectReference::default()
+    };
+    let event = Event {
+        severity: Severity::Warning,
+        reason: "Unreadable".to_owned(),
+        action: "Observe".to_owned(),
+        note: format!(
+            "left alone, since it is not a RagCluster as this operator knows it: {}; correct the field",
+            invalid.error
+        ),
+    };
+    publish(context, &regarding, &event).await;
+}
+
+async fn write(context: &Context, cluster: &RagCluster, status: &RagClusterStatus) -> Result<(), Error> {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let body = json!({
+        "apiVersion": RagCluster::api_version(&()),
+        "kind": RagCluster::kind(&()),
+        // The uid keeps a namesake that was created meanwhile from getting its predecessor's status.
+        "metadata": {"name": name, "namespace": namespace, "uid": cluster.uid()},
+        "status": status,
+    });
+    let api: Api<RagCluster> = Api::namespaced(context.client.clone(), &namespace);
+    let written = api.patch_status(&name, &PatchParams::apply(CORE).force(), &Patch::Apply(&body)).await;
+    let written = written.map_err(|source| {
+        let resource = format!("{}/status", resource_name::<RagCluster>());
+        let call = Call { verb: Verb::Patch, resource, namespace: namespace.clone(), name: name.clone() };
+        Error::Call { phase: Phase::Report, call, source: Box::new(source) }
+    })?;
+    let kind = RagCluster::kind(&()).into_owned();
+    context.metrics.wrote(Verb::Patch, &kind);
+    if let Some(version) = written.resource_version() {
+        context.expectations.wrote((&namespace, &name), (kind, name.clone()), &version);
+    }
+    Ok(())
+}
+
+async fn publish(context: &Context, regarding: &ObjectReference, event: &Event) {
+    let namespace = regarding.namespace.clone().unwrap_or_default();
+    let object = object_of(event, regarding, &context.identity, (context.now)());
+    let api: Api<EventObject> = Api::namespaced(context.client.clone(), &namespace);
+    match api.create(&PostParams::default(), &object).await {
+        Ok(_) => context.metrics.wrote(Verb::Create, "Event"),
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        Err(error) => {
+            let remedy = "the operator needs create on events.events.k8s.io";
+            tracing::warn!(reason = event.reason, error = sentence(&error), remedy, "an event could not be published");
+        }
+    }
+}
+
+fn object_of(event: &Event, regarding: &ObjectReference, identity: &str, now: Timestamp) -> EventObject {
+    let mut hasher = DefaultHasher::new();
+    (&regarding.uid, &event.reason, &event.note, now.as_second() / SAME_EVENT_SECONDS).hash(&mut hasher);
+    let name = format!("{}.{:016x}", regarding.name.as_deref().unwrap_or("ragcluster"), hasher.finish());
+    EventObject {
+        metadata: ObjectMeta { name: Some(name), namespace: regarding.namespace.clone(), ..ObjectMeta::default() },
+        action: Some(event.action.clone()),
+        reason: Some(event.reason.clone()),
+        note: Some(cut(&event.note, MAX_NOTE_BYTES)),
+        type_: Some(match event.severity {
+            Severity::Normal => "Normal".to_owned(),
+            Severity::Warning => "Warning".to_owned(),
+        }),
+        event_time: Some(MicroTime(now)),
+        regarding: Some(regarding.clone()),
+        reporting_controller: Some(REPORTER.to_owned()),
+        reporting_instance: Some(cut(identity, 128)),
+        ..EventObject::default()
+    }
+}
+
+/// The beginning of `text` that fits, cut between two characters.
+fn cut(text: &str, bytes: usize) -> String {
+    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(note: &str) -> Event {
+        Event { severity: Severity::Warning, reason: "Held".into(), action: "Report".into(), note: note.into() }
+    }
+
+    fn regarding() -> ObjectReference {
+        ObjectReference { name: Some("handbook".into()), uid: Some("u".into()), ..ObjectReference::default() }
+    }
+
+    fn name(note: &str, second: i64) -> String {
+        let now = Timestamp::from_second(second).unwrap();
+        object_of(&event(note), &regarding(), "me", now).metadata.name.unwrap()
+    }
+
+    #[test]
+    fn a_repeated_report_is_the_same_event_and_a_later_one_is_not() {
+        assert_eq!(name("x", 100), name("x", 105));
+        assert_ne!(name("x", 100), name("y", 100));
+        assert_ne!(name("x", 100), name("x", 200));
+    }
+
+    #[test]
+    fn a_long_note_is_cut_between_characters() {
+        let object = object_of(&event(&"é".repeat(1000)), &regarding(), "me", Timestamp::UNIX_EPOCH);
+        assert_eq!(object.note.unwrap().len(), MAX_NOTE_BYTES);
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("", 5), "");
+    }
+}

@@ -1,0 +1,260 @@
+//! Asks every query server about itself in the background, so that a reconcile never waits for a pod: it sees the last answer
+//! and its time. A changed answer asks for a look at the cluster. The operator's key is read by name and never shown.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::api::Credential;
+use crate::metrics::Metrics;
+use crate::server_client::{OperatorKey, ServerClient, ServerStatus, Silence};
+
+/// Questions under way at once: enough for hundreds of servers in a few seconds, few enough for a small process.
+const AT_ONCE: usize = 32;
+
+/// Pods change in bursts; one round answers for all of them.
+const BURST: Duration = Duration::from_millis(200);
+
+/// How long a key is used before it is read again; a refused key is read again at once.
+const KEY_LIFETIME: Duration = Duration::from_secs(60);
+
+/// A server that can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Namespace of pod and cluster.
+    pub namespace: String,
+    /// Name of the RagCluster.
+    pub cluster: String,
+    /// Name of the Secret that holds the operator's key.
+    pub secret: String,
+    /// Uid of the pod: a name may be used again.
+    pub pod_uid: String,
+    /// Address of the pod.
+    pub address: IpAddr,
+}
+
+/// The last answer of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// When it was given.
+    pub at: Timestamp,
+    /// What was said, or why nothing was.
+    pub answer: Result<ServerStatus, Silence>,
+}
+
+/// The last answers of all servers, by the uid of their pod.
+#[derive(Default)]
+pub struct Samples(RwLock<HashMap<String, Sample>>);
+
+impl Samples {
+    /// The last answer of the pod with this uid.
+    pub fn of(&self, pod_uid: &str) -> Option<Sample> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(pod_uid).cloned()
+    }
+
+    /// Keeps an answer and says whether it tells anything new.
+    fn keep(&self, pod_uid: &str, sample: Sample) -> bool {
+        let mut samples = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match samples.insert(pod_uid.to_owned(), sample.clone()).map(|before| before.answer) {
+            None => true,
+            Some(before) => differ(&before, &sample.answer),
+        }
+    }
+
+    /// Forgets pods that are gone.
+    fn retain(&self, targets: &[Target]) {
+        let mut samples = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        samples.retain(|uid, _| targets.iter().any(|target| target.pod_uid == *uid));
+    }
+}
+
+fn differ(before: &Result<ServerStatus, Silence>, after: &Result<ServerStatus, Silence>) -> bool {
+    match (before, after) {
+        (Ok(before), Ok(after)) => before.differs_from(after),
+        (Err(before), Err(after)) => before != after,
+        _ => true,
+    }
+}
+
+/// What the sampler needs of the rest of the process.
+pub trait Surroundings: Send + Sync {
+    /// The servers that can be asked now.
+    fn targets(&self) -> Vec<Target>;
+    /// A server's answer has changed.
+    fn changed(&self, target: &Target);
+}
+
+/// The background task.
+pub struct Sampler {
+    /// Reads the operator's keys.
+    pub client: Client,
+    /// Asks the servers.
+    pub servers: ServerClient,
+    /// Where the answers are kept.
+    pub samples: Arc<Samples>,
+    /// Counts the questions.
+    pub metrics: Arc<Metrics>,
+    /// Signalled when pods have changed.
+    pub pods_changed: Arc<Notify>,
+    /// The time between two rounds.
+    pub every: Duration,
+}
+
+impl Sampler {
+    /// Asks all servers at every interval, and those without a good answer as soon as pods change. Ends never.
+    pub async fn run(self, surroundings: impl Surroundings) {
+        let mut keys = Keys::default();
+        let mut tick = interval(self.every);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let all = tokio::select! {
+                _ = tick.tick() => true,
+                () = self.pods_changed.notified() => {
+                    sleep(BURST).await;
+                    false
+                }
+            };
+            self.round(&surroundings, &mut keys, all).await;
+        }
+    }
+
+    async fn round(&self, surroundings: &impl Surroundings, keys: &mut Keys, all: bool) {
+        let targets = surroundings.targets();
+        self.samples.retain(&targets);
+        keys.retain(&targets);
+        let asked: Vec<Target> = targets.into_iter().filter(|target| all || !self.is_ready(target)).collect();
+        for target in &asked {
+            keys.refresh(&self.client, target).await;
+        }
+        let with_keys = asked.into_iter().filter_map(|target| keys.of(&target).map(|key| (target, key)));
+        let questions: Vec<_> = with_keys.map(|(target, key)| self.ask(target, key)).collect();
+        let mut answers = futures::stream::iter(questions).buffer_unordered(AT_ONCE);
+        while let Some((target, answer)) = answers.next().await {
+            self.metrics.sampled(answer.as_ref().map_or_else(|silence| silence.name(), |_| "answered"));
+            if answer == Err(Silence::AuthFailed) {
+                keys.forget(&target);
+            }
+            if self.samples.keep(&target.pod_uid, Sample { at: Timestamp::now(), answer }) {
+                surroundings.changed(&target);
+            }
+        }
+    }
+
+    fn is_ready(&self, target: &Target) -> bool {
+        self.samples.of(&target.pod_uid).is_some_and(|sample| sample.answer.is_ok_and(|status| status.ready))
+    }
+
+    async fn ask(&self, target: Target, key: OperatorKey) -> (Target, Result<ServerStatus, Silence>) {
+        let answer = self.servers.status(target.address, &key).await;
+        (target, answer)
+    }
+}
+
+/// The operator's keys, by namespace and Secret.
+#[derive(Default)]
+struct Keys(BTreeMap<(String, String), (Instant, Option<OperatorKey>)>);
+
+impl Keys {
+    fn of(&self, target: &Target) -> Option<OperatorKey> {
+        self.0.get(&place(target))?.1.clone()
+    }
+
+    fn forget(&mut self, target: &Target) {
+        self.0.remove(&place(target));
+    }
+
+    fn retain(&mut self, targets: &[Target]) {
+        self.0.retain(|place_of_key, _| targets.iter().any(|target| place(target) == *place_of_key));
+    }
+
+    /// Reads the key if it is unknown or old. A key that cannot be read is asked for again in the next round.
+    async fn refresh(&mut self, client: &Client, target: &Target) {
+        let known = self.0.get(&place(target));
+        if known.is_some_and(|(read, key)| key.is_some() && read.elapsed() < KEY_LIFETIME) {
+            return;
+        }
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), &target.namespace);
+        let key = match secrets.get_opt(&target.secret).await {
+            Ok(secret) => secret.and_then(|secret| key_in(&secret)),
+            Err(error) => {
+                let error = crate::error::sentence(&error);
+                tracing::warn!(
+                    namespace = target.namespace,
+                    secret = target.secret,
+                    error,
+                    "the operator's key cannot be read"
+                );
+                None
+            }
+        };
+        self.0.insert(place(target), (Instant::now(), key));
+    }
+}
+
+fn place(target: &Target) -> (String, String) {
+    (target.namespace.clone(), target.secret.clone())
+}
+
+fn key_in(secret: &Secret) -> Option<OperatorKey> {
+    OperatorKey::from_bytes(&secret.data.as_ref()?.get(&Credential::Operator.current_file())?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(answer: Result<ServerStatus, Silence>) -> Sample {
+        Sample { at: Timestamp::UNIX_EPOCH, answer }
+    }
+
+    fn ready() -> ServerStatus {
+        ServerStatus { ready: true, ..ServerStatus::default() }
+    }
+
+    fn target(pod_uid: &str) -> Target {
+        Target {
+            namespace: "ns".into(),
+            cluster: "a".into(),
+            secret: "a-server".into(),
+            pod_uid: pod_uid.into(),
+            address: IpAddr::from([127, 0, 0, 1]),
+        }
+    }
+
+    #[test]
+    fn only_news_asks_for_a_look() {
+        let samples = Samples::default();
+        assert!(samples.keep("u", sample(Ok(ready()))));
+        assert!(!samples.keep("u", sample(Ok(ready()))));
+        assert!(!samples.keep("u", sample(Ok(ServerStatus { documents: 9, ..ready() }))));
+        assert!(samples.keep("u", sample(Err(Silence::Timeout))));
+        assert!(!samples.keep("u", sample(Err(Silence::Timeout))));
+        assert!(samples.keep("u", sample(Err(Silence::AuthFailed))));
+        assert!(samples.keep("u", sample(Ok(ready()))));
+    }
+
+    #[test]
+    fn the_last_answer_is_kept_even_when_it_is_no_news() {
+        let samples = Samples::default();
+        samples.keep("u", sample(Ok(ready())));
+        samples.keep("u", sample(Ok(ServerStatus { documents: 9, ..ready() })));
+        assert_eq!(samples.of("u").and_then(|sample| sample.answer.ok()).map(|status| status.documents), Some(9));
+    }
+
+    #[test]
+    fn pods_that_are_gone_are_forgotten() {
+        let samples = Samples::default();
+        samples.keep("gone", sample(Ok(ready())));
+        samples.keep("here", sample(Ok(ready())));
+        samples.retain(&[target("here")]);
+        assert!(samples.of("gone").is_none() && samples.of("here").is_some());
+    }
+}
