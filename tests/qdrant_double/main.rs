@@ -54,6 +54,7 @@ async fn main() -> anyhow::Result<()> {
         grpc: SocketAddr::new(flags.host, flags.grpc_port),
         http: SocketAddr::new(flags.host, flags.http_port),
         api_keys: ApiKeys::new(keys.into_iter().filter_map(|name| std::env::var(name).ok())),
+        strict: false,
     };
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

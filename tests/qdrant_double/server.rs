@@ -39,6 +39,8 @@ pub struct Settings {
     pub http: SocketAddr,
     /// The keys that are accepted.
     pub api_keys: ApiKeys,
+    /// Whether collections that ask for nothing else want an index for every filter, as managed services set it.
+    pub strict: bool,
 }
 
 /// A double that serves until it is stopped or dropped.
@@ -62,7 +64,9 @@ impl Double {
         let http = TcpListener::bind(settings.http).await?;
         let stop = CancellationToken::new();
         let (grpc_address, http_address) = (grpc.local_addr()?, http.local_addr()?);
-        let serving = serve(Arc::new(database), settings.api_keys, (grpc, http), stop.clone());
+        let database = Arc::new(database);
+        let api = Api::new(Arc::clone(&database), settings.strict);
+        let serving = serve(database, api, ApiKeyCheck(settings.api_keys), (grpc, http), stop.clone());
         Ok(Self { grpc: grpc_address, http: http_address, stop, task: tokio::spawn(serving) })
     }
 
@@ -91,12 +95,11 @@ impl Drop for Double {
 
 async fn serve(
     database: Arc<Database>,
-    keys: ApiKeys,
+    api: Api,
+    check: ApiKeyCheck,
     (grpc, http): (TcpListener, TcpListener),
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let api = Api::new(Arc::clone(&database));
-    let check = ApiKeyCheck(keys);
     let points = PointsServer::new(api.clone()).max_decoding_message_size(MAX_REQUEST_BYTES);
     let grpc = Server::builder()
         .add_service(QdrantServer::new(api.clone()))

@@ -11,8 +11,8 @@ use qdrant_client::qdrant::{
     CreateCollectionBuilder, CreateFieldIndexCollectionBuilder, DeletePointsBuilder, Direction, Distance, FieldType,
     Filter, Fusion, GetPointsBuilder, Modifier, NamedVectors, OrderByBuilder, PointId, PointStruct, PointsIdsList,
     PrefetchQueryBuilder, Query, QueryPointsBuilder, Range, ScrollPointsBuilder, SetPayloadPointsBuilder,
-    SparseVectorParamsBuilder, SparseVectorsConfigBuilder, StrictModeConfigBuilder, UpdateMode, UpdateStatus,
-    UpsertPointsBuilder, Vector, VectorInput, VectorParamsBuilder, VectorsConfigBuilder, alias_operations::Action,
+    SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpdateMode, UpdateStatus, UpsertPointsBuilder, Vector,
+    VectorInput, VectorParamsBuilder, VectorsConfigBuilder, alias_operations::Action,
 };
 use qdrant_client::{Payload, Qdrant, QdrantError};
 use ragops_tests::qdrant_double::{ApiKeys, Double, Settings, VERSION};
@@ -21,14 +21,18 @@ use tonic::Code;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-async fn double_at(folder: &Path, keys: &[&str]) -> std::io::Result<Double> {
-    Double::start(Settings {
+fn settings(folder: &Path, keys: &[&str]) -> Settings {
+    Settings {
         storage_path: folder.to_owned(),
         grpc: ([127, 0, 0, 1], 0).into(),
         http: ([127, 0, 0, 1], 0).into(),
         api_keys: ApiKeys::new(keys.iter().map(|key| (*key).to_owned())),
-    })
-    .await
+        strict: false,
+    }
+}
+
+async fn double_at(folder: &Path, keys: &[&str]) -> std::io::Result<Double> {
+    Double::start(settings(folder, keys)).await
 }
 
 fn client(double: &Double, key: Option<&str>) -> Result<Qdrant, QdrantError> {
@@ -356,13 +360,9 @@ async fn what_the_double_cannot_do_it_refuses() -> Outcome {
 #[tokio::test]
 async fn strict_mode_wants_an_index_for_every_filter() -> Outcome {
     let folder = tempfile::tempdir()?;
-    let double = double_at(folder.path(), &[]).await?;
+    let double = Double::start(Settings { strict: true, ..settings(folder.path(), &[]) }).await?;
     let client = client(&double, None)?;
-    let strict = StrictModeConfigBuilder::default()
-        .enabled(true)
-        .unindexed_filtering_retrieve(false)
-        .unindexed_filtering_update(false);
-    client.create_collection(CreateCollectionBuilder::new("c").strict_mode_config(strict)).await?;
+    client.create_collection(CreateCollectionBuilder::new("c")).await?;
     let filter = || Filter::must([Condition::matches("kind", "b".to_owned())]);
     let delete = || DeletePointsBuilder::new("c").points(filter()).wait(true);
     assert_eq!(passing(&client, filter()).await.map_err(code), Err(Code::InvalidArgument));

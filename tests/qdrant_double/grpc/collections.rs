@@ -10,7 +10,8 @@ use qdrant_client::qdrant::{
     DeleteCollection, DeleteShardKeyRequest, DeleteShardKeyResponse, GetCollectionInfoRequest,
     GetCollectionInfoResponse, ListAliasesRequest, ListAliasesResponse, ListCollectionAliasesRequest,
     ListCollectionsRequest, ListCollectionsResponse, ListShardKeysRequest, ListShardKeysResponse, OptimizerStatus,
-    PayloadSchemaInfo, UpdateCollection, UpdateCollectionClusterSetupRequest, UpdateCollectionClusterSetupResponse,
+    PayloadSchemaInfo, StrictModeConfig, UpdateCollection, UpdateCollectionClusterSetupRequest,
+    UpdateCollectionClusterSetupResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -88,7 +89,16 @@ impl Collections for Api {
         &self,
         request: Request<CreateCollection>,
     ) -> Result<Response<CollectionOperationResponse>, Status> {
-        self.settle(Mutation::CreateCollection(request.into_inner())).await
+        let mut request = request.into_inner();
+        if self.strict && request.strict_mode_config.is_none() {
+            request.strict_mode_config = Some(StrictModeConfig {
+                enabled: Some(true),
+                unindexed_filtering_retrieve: Some(false),
+                unindexed_filtering_update: Some(false),
+                ..StrictModeConfig::default()
+            });
+        }
+        self.settle(Mutation::CreateCollection(request)).await
     }
 
     async fn update(

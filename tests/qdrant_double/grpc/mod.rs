@@ -22,12 +22,13 @@ use super::store::Store;
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     database: Arc<Database>,
+    strict: bool,
 }
 
 impl Api {
-    /// Serves this database.
-    pub(crate) fn new(database: Arc<Database>) -> Self {
-        Self { database }
+    /// Serves this database; `strict` makes new collections want an index for every filter.
+    pub(crate) fn new(database: Arc<Database>, strict: bool) -> Self {
+        Self { database, strict }
     }
 
     /// Scans and answers off the async threads.

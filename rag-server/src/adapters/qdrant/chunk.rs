@@ -1,0 +1,127 @@
+//! A chunk as the payload of a point, and back.
+
+use std::collections::HashMap;
+
+use qdrant_client::qdrant::{
+    NamedVectors, PointId, PointStruct, ScoredPoint, Value, Vector, point_id::PointIdOptions, value::Kind,
+};
+use uuid::Uuid;
+
+use crate::{
+    model::{Chunk, ChunkId, ContentHash, Hit, Point, Similarity},
+    ports::StoreError,
+};
+
+/// The dense vector's name.
+pub(super) const DENSE: &str = "dense";
+/// The sparse vector's name.
+pub(super) const LEXICAL: &str = "lexical";
+
+/// The document that a chunk belongs to.
+pub(super) const DOCUMENT: &str = "document";
+/// The version of the document.
+pub(super) const VERSION: &str = "version";
+const ORDINAL: &str = "ordinal";
+const TITLE: &str = "title";
+const HEADINGS: &str = "headings";
+const TEXT: &str = "text";
+
+/// A chunk with its vectors, for the wire.
+pub(super) fn to_point(point: Point) -> PointStruct {
+    let Point { chunk, dense, sparse } = point;
+    let Chunk { id, document, version, ordinal, title, headings, text } = chunk;
+    let terms: Vec<(u32, f32)> = sparse.indices.into_iter().zip(sparse.values).collect();
+    // A text without a term has no lexical vector, so that it does not count as a document of that leg.
+    let lexical = (!terms.is_empty()).then(|| (LEXICAL, Vector::from(terms)));
+    let vectors: Vec<(&str, Vector)> = std::iter::once((DENSE, Vector::from(dense))).chain(lexical).collect();
+    let vectors = NamedVectors::from(vectors);
+    let payload: HashMap<String, Value> = HashMap::from([
+        (DOCUMENT.to_owned(), String::from(document).into()),
+        (VERSION.to_owned(), version.0.into()),
+        (ORDINAL.to_owned(), i64::from(ordinal).into()),
+        (TITLE.to_owned(), title.into()),
+        (HEADINGS.to_owned(), headings.into()),
+        (TEXT.to_owned(), text.into()),
+    ]);
+    PointStruct { id: Some(id.0.to_string().into()), payload, vectors: Some(vectors.into()) }
+}
+
+/// A found chunk, from the wire.
+pub(super) fn to_hit(point: ScoredPoint) -> Result<Hit, StoreError> {
+    let ScoredPoint { id, mut payload, score, .. } = point;
+    let id = uuid(id)?;
+    let corrupt = |cause: &str| StoreError::Corrupt { what: format!("the chunk {id}"), cause: cause.to_owned() };
+    let mut take = |key: &str| payload.remove(key).and_then(|value| value.kind);
+    let chunk = Chunk {
+        id: ChunkId(id),
+        document: text(take(DOCUMENT))
+            .and_then(|document| document.try_into().ok())
+            .ok_or_else(|| corrupt("its document is missing or not a document's name"))?,
+        version: text(take(VERSION)).map(ContentHash).ok_or_else(|| corrupt("its version is missing"))?,
+        ordinal: ordinal(take(ORDINAL)).ok_or_else(|| corrupt("its position is missing"))?,
+        title: text(take(TITLE)).ok_or_else(|| corrupt("its title is missing"))?,
+        headings: texts(take(HEADINGS)).ok_or_else(|| corrupt("its headings are missing"))?,
+        text: text(take(TEXT)).ok_or_else(|| corrupt("its text is missing"))?,
+    };
+    Ok(Hit { chunk, score: Similarity(score) })
+}
+
+fn uuid(id: Option<PointId>) -> Result<Uuid, StoreError> {
+    match id.and_then(|id| id.point_id_options) {
+        Some(PointIdOptions::Uuid(text)) => Uuid::parse_str(&text).ok(),
+        Some(PointIdOptions::Num(_)) | None => None,
+    }
+    .ok_or_else(|| StoreError::Corrupt { what: "a chunk".to_owned(), cause: "its id is not a UUID".to_owned() })
+}
+
+fn text(kind: Option<Kind>) -> Option<String> {
+    match kind? {
+        Kind::StringValue(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn texts(kind: Option<Kind>) -> Option<Vec<String>> {
+    match kind? {
+        Kind::ListValue(list) => list.values.into_iter().map(|value| text(value.kind)).collect(),
+        _ => None,
+    }
+}
+
+fn ordinal(kind: Option<Kind>) -> Option<u32> {
+    match kind? {
+        Kind::IntegerValue(integer) => integer.try_into().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SparseVector;
+
+    #[test]
+    fn a_chunk_comes_back_as_it_was_written() -> Result<(), Box<dyn std::error::Error>> {
+        let (document, version) = ("ops/日本語.md".parse()?, ContentHash("v".to_owned()));
+        let chunk = Chunk {
+            id: ChunkId::new(&document, &version, 7),
+            document,
+            version,
+            ordinal: 7,
+            title: "a\r\n\0é".to_owned(),
+            headings: vec![String::new(), "b".to_owned()],
+            text: " | table |\r\n".to_owned(),
+        };
+        let sparse = SparseVector { indices: vec![1], values: vec![0.5] };
+        let written = to_point(Point { chunk: chunk.clone(), dense: vec![1.0], sparse });
+        let found = ScoredPoint { id: written.id, payload: written.payload, score: 0.5, ..ScoredPoint::default() };
+        assert_eq!(to_hit(found)?, Hit { chunk, score: Similarity(0.5) });
+        Ok(())
+    }
+
+    #[test]
+    fn a_foreign_point_is_said_to_be_damaged() {
+        let foreign = ScoredPoint { id: Some(7.into()), ..ScoredPoint::default() };
+        assert_eq!(to_hit(foreign).map_err(|error| error.cause()), Err("corrupt"));
+    }
+}

@@ -1,0 +1,191 @@
+//! Chunks in collections `NAME-e1`, `NAME-e2`, ..., one for each epoch; the alias `NAME` is the active one.
+
+use async_trait::async_trait;
+use qdrant_client::qdrant::{
+    CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
+    Filter, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, SparseVectorParamsBuilder,
+    SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParamsBuilder, VectorsConfigBuilder,
+    points_selector::PointsSelectorOneOf, vectors_config::Config,
+};
+
+use super::{
+    STORE,
+    chunk::{DENSE, DOCUMENT, LEXICAL, VERSION, to_hit, to_point},
+    condition,
+    connection::QdrantConnection,
+    indexes, strong,
+};
+use crate::{
+    model::{ContentHash, DocumentId, Hit, Legs, Point, SparseVector},
+    ports::{Epoch, Search, StoreError, VectorStore},
+};
+
+/// Points in one request: with texts and vectors some hundred kilobytes, well below any server's limit.
+const POINTS_PER_REQUEST: usize = 128;
+
+/// Chunks and vectors in a Qdrant server.
+#[derive(Clone)]
+pub struct QdrantVectorStore {
+    connection: QdrantConnection,
+    alias: String,
+}
+
+impl QdrantVectorStore {
+    /// Keeps the corpus under this alias.
+    pub fn new(connection: QdrantConnection, collection: &str) -> Self {
+        Self { connection, alias: collection.to_owned() }
+    }
+
+    fn collection(&self, epoch: Epoch) -> String {
+        format!("{}-e{}", self.alias, epoch.0)
+    }
+
+    fn epoch(&self, collection: &str) -> Option<Epoch> {
+        collection.strip_prefix(&self.alias)?.strip_prefix("-e")?.parse().ok().map(Epoch)
+    }
+
+    /// A collection that was made for another model would take no vector of this one.
+    async fn check_dimension(&self, epoch: Epoch, dimension: usize) -> Result<(), StoreError> {
+        let name = &self.collection(epoch);
+        let info = self.connection.call(|client| async move { client.collection_info(name).await }).await?;
+        let params = info.result.and_then(|info| info.config?.params?.vectors_config?.config);
+        let found = match params {
+            Some(Config::ParamsMap(mut named)) => named.map.remove(DENSE).map(|vector| vector.size),
+            Some(Config::Params(_)) | None => None,
+        };
+        if found == Some(dimension as u64) {
+            return Ok(());
+        }
+        let found = found.map_or_else(|| "no vector of that name".to_owned(), |size| format!("{size} dimensions"));
+        let cause = format!("the collection {name} has {found} where the model has {dimension}; make a new epoch");
+        Err(StoreError::Refused { store: STORE, cause })
+    }
+}
+
+fn schema(name: String, dimension: usize) -> CreateCollection {
+    let mut dense = VectorsConfigBuilder::default();
+    dense.add_named_vector_params(DENSE, VectorParamsBuilder::new(dimension as u64, Distance::Cosine));
+    let mut lexical = SparseVectorsConfigBuilder::default();
+    lexical.add_named_vector_params(LEXICAL, SparseVectorParamsBuilder::default().modifier(Modifier::Idf));
+    CreateCollectionBuilder::new(name).vectors_config(dense).sparse_vectors_config(lexical).build()
+}
+
+/// Both legs of a search as one batch, in this order.
+fn legs(alias: &str, search: &Search) -> QueryBatchPoints {
+    let leg = |vector: &str, input: VectorInput| QueryPoints {
+        collection_name: alias.to_owned(),
+        query: Some(input.into()),
+        using: Some(vector.to_owned()),
+        limit: Some(search.limit as u64),
+        with_payload: Some(true.into()),
+        ..QueryPoints::default()
+    };
+    let dense = search.dense.as_ref().map(|dense| leg(DENSE, dense.clone().into()));
+    let lexical = terms(search).map(|sparse| {
+        let terms: Vec<(u32, f32)> = sparse.indices.iter().copied().zip(sparse.values.iter().copied()).collect();
+        leg(LEXICAL, terms.as_slice().into())
+    });
+    let query_points = dense.into_iter().chain(lexical).collect();
+    QueryBatchPoints { collection_name: alias.to_owned(), query_points, ..QueryBatchPoints::default() }
+}
+
+/// The terms of the lexical leg; a question without any finds nothing there.
+fn terms(search: &Search) -> Option<&SparseVector> {
+    search.lexical.as_ref().filter(|sparse| !sparse.indices.is_empty())
+}
+
+#[async_trait]
+impl VectorStore for QdrantVectorStore {
+    async fn active(&self) -> Result<Option<Epoch>, StoreError> {
+        let aliases = self.connection.call(|client| async move { client.list_aliases().await }).await?.aliases;
+        let Some(alias) = aliases.into_iter().find(|alias| alias.alias_name == self.alias) else { return Ok(None) };
+        let name = alias.collection_name;
+        self.epoch(&name).map(Some).ok_or_else(|| {
+            let cause = format!("the alias {} points at {name}, which is none of its epochs", self.alias);
+            StoreError::Refused { store: STORE, cause }
+        })
+    }
+
+    async fn create_epoch(&self, epoch: Epoch, dimension: usize) -> Result<(), StoreError> {
+        let wanted = schema(self.collection(epoch), dimension);
+        let filtered = [(DOCUMENT, FieldType::Keyword), (VERSION, FieldType::Keyword)];
+        indexes::ensure(&self.connection, wanted, &filtered).await?;
+        self.check_dimension(epoch, dimension).await
+    }
+
+    async fn activate(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let (collection, alias) = (&self.collection(epoch), &self.alias);
+        // Making an alias that exists moves it, in one step.
+        let moved = |client: qdrant_client::Qdrant| async move {
+            client.create_alias(CreateAliasBuilder::new(collection.clone(), alias.clone())).await
+        };
+        self.connection.call(moved).await?;
+        Ok(())
+    }
+
+    async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError> {
+        let mut points = points.into_iter().map(to_point).peekable();
+        while points.peek().is_some() {
+            let request = &UpsertPoints {
+                collection_name: self.collection(epoch),
+                wait: Some(true),
+                points: points.by_ref().take(POINTS_PER_REQUEST).collect(),
+                ordering: strong(),
+                ..UpsertPoints::default()
+            };
+            let written = |client: qdrant_client::Qdrant| async move { client.upsert_points(request.clone()).await };
+            self.connection.write(written).await?;
+        }
+        Ok(())
+    }
+
+    async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
+        let kept = keep.map(|version| condition::is(VERSION, version.0.clone()));
+        let filter = Filter {
+            must: vec![condition::is(DOCUMENT, document.as_str())],
+            must_not: kept.into_iter().collect(),
+            ..Filter::default()
+        };
+        let request = &DeletePoints {
+            collection_name: self.collection(epoch),
+            wait: Some(true),
+            points: Some(PointsSelector { points_selector_one_of: Some(PointsSelectorOneOf::Filter(filter)) }),
+            ordering: strong(),
+            ..DeletePoints::default()
+        };
+        let written = |client: qdrant_client::Qdrant| async move { client.delete_points(request.clone()).await };
+        self.connection.write(written).await?;
+        Ok(())
+    }
+
+    async fn search(&self, search: &Search) -> Result<Legs, StoreError> {
+        let request = &legs(&self.alias, search);
+        if request.query_points.is_empty() || search.limit == 0 {
+            return Ok(Legs::default());
+        }
+        let asked = |client: qdrant_client::Qdrant| async move { client.query_batch(request.clone()).await };
+        let found = match self.connection.call(asked).await {
+            Ok(found) => found,
+            // Without the alias nothing was ever activated.
+            Err(failure) if failure.is_missing() => return Ok(Legs::default()),
+            Err(failure) => return Err(failure.into()),
+        };
+        let mut found = found.result.into_iter();
+        let mut leg = |asked: bool| -> Result<Vec<Hit>, StoreError> {
+            let points = if asked { found.next() } else { None };
+            points.into_iter().flat_map(|batch| batch.result).map(to_hit).collect()
+        };
+        Ok(Legs { dense: leg(search.dense.is_some())?, lexical: leg(terms(search).is_some())? })
+    }
+
+    async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
+        let request =
+            &CountPoints { collection_name: self.collection(epoch), exact: Some(true), ..CountPoints::default() };
+        let counted = self.connection.call(|client| async move { client.count(request.clone()).await }).await?;
+        Ok(counted.result.map_or(0, |result| result.count))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
