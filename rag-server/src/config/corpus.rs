@@ -1,0 +1,192 @@
+//! The keys of `[embedding]`, `[vector_store]`, `[records]` and `[retrieval]`.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Mode;
+
+/// How text becomes vectors. The local model, unless something else is chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Embedding {
+    /// A model that runs inside the server, on the CPU.
+    pub local: LocalEmbedding,
+}
+
+/// A model that runs inside the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalEmbedding {
+    /// The model's name.
+    #[schemars(extend("enum" = ["all-MiniLM-L6-v2"]))]
+    pub model: String,
+    /// Folder with `model.onnx` and `tokenizer.json`. Without it: `$RAG_MODEL_DIR`, then `./model`, then `model` in the user's data folder, then `/model`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+}
+
+impl Default for LocalEmbedding {
+    fn default() -> Self {
+        Self { model: "all-MiniLM-L6-v2".to_owned(), path: None }
+    }
+}
+
+/// Where chunks and their vectors live: at most one of the members; none means embedded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorStore {
+    /// The engine inside this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<Embedded>,
+    /// A Qdrant server or cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qdrant: Option<Qdrant>,
+}
+
+/// The engine inside this process.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Embedded {
+    /// Folder of the data. Default: `rag-server` in the user's data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+}
+
+/// A Qdrant server or cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Qdrant {
+    /// Its gRPC address, such as `http://qdrant:6334`.
+    #[schemars(extend("format" = "http-url"))]
+    pub url: String,
+    /// Name of the alias; the collections behind it are `NAME-e1`, `NAME-e2`, ..., and the records are in `NAME-records`.
+    #[schemars(extend("minLength" = 1, "maxLength" = 200))]
+    pub collection: String,
+    /// File that holds its API key; read again whenever it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_file: Option<PathBuf>,
+}
+
+/// The vector store that was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VectorStoreChoice<'a> {
+    /// The engine inside this process, with its data in this folder.
+    Embedded(PathBuf),
+    /// A Qdrant server or cluster.
+    Qdrant(&'a Qdrant),
+}
+
+impl VectorStore {
+    /// What was chosen; nothing means embedded.
+    pub fn choice(&self) -> VectorStoreChoice<'_> {
+        match &self.qdrant {
+            Some(qdrant) => VectorStoreChoice::Qdrant(qdrant),
+            None => VectorStoreChoice::Embedded(self.data_dir()),
+        }
+    }
+
+    /// Folder of the embedded store, whether or not it is used.
+    fn data_dir(&self) -> PathBuf {
+        self.embedded.as_ref().and_then(|embedded| embedded.path.clone()).unwrap_or_else(default_data_dir)
+    }
+}
+
+/// Where documents and jobs are recorded: at most one of the members; none means beside the vectors.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Records {
+    /// A SQLite file, for one server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqlite: Option<Sqlite>,
+    /// Payload collections of the Qdrant that holds the vectors, for any number of servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vector_store: Option<VectorStoreRecords>,
+}
+
+/// A SQLite file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sqlite {
+    /// The file. Default: `records.sqlite` in the folder of the embedded vector store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+}
+
+/// Payload collections of the Qdrant that holds the vectors; there is nothing to set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VectorStoreRecords {}
+
+/// Where records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordsChoice {
+    /// In this SQLite file.
+    Sqlite(PathBuf),
+    /// In the Qdrant that holds the vectors.
+    VectorStore,
+}
+
+impl Records {
+    /// What was chosen, or what goes with the vector store.
+    pub fn choice(&self, vectors: &VectorStore) -> RecordsChoice {
+        match (&self.sqlite, &self.vector_store) {
+            (Some(Sqlite { path: Some(path) }), _) => RecordsChoice::Sqlite(path.clone()),
+            (None, Some(_)) => RecordsChoice::VectorStore,
+            (None, None) if vectors.qdrant.is_some() => RecordsChoice::VectorStore,
+            _ => RecordsChoice::Sqlite(vectors.data_dir().join("records.sqlite")),
+        }
+    }
+}
+
+/// How a question is searched, unless it says otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retrieval {
+    /// Which legs are searched.
+    #[schemars(extend("enum" = ["Hybrid", "Dense", "Lexical"]), with = "String")]
+    pub mode: Mode,
+    /// How many passages an answer may cite.
+    #[schemars(range(min = 1, max = 50))]
+    pub top_k: usize,
+    /// Cosine below which a passage is no evidence; measured for the local model.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_score: f32,
+}
+
+impl Retrieval {
+    /// Most passages that a request may ask for.
+    pub const MAX_TOP_K: usize = 50;
+}
+
+impl Default for Retrieval {
+    fn default() -> Self {
+        Self { mode: Mode::Hybrid, top_k: 5, min_score: 0.40 }
+    }
+}
+
+/// `rag-server` in the user's data folder by the XDG rules; without a home, the current folder.
+fn default_data_dir() -> PathBuf {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .unwrap_or_else(|| Path::new(".").to_owned())
+        .join("rag-server")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_go_with_the_vector_store_unless_they_are_chosen() {
+        let embedded = VectorStore { embedded: Some(Embedded { path: Some("/data".into()) }), qdrant: None };
+        let qdrant = Qdrant { url: "http://q:6334".to_owned(), collection: "c".to_owned(), api_key_file: None };
+        let qdrant = VectorStore { embedded: None, qdrant: Some(qdrant) };
+        let file = Records { sqlite: Some(Sqlite { path: Some("/r.sqlite".into()) }), vector_store: None };
+        assert_eq!(Records::default().choice(&embedded), RecordsChoice::Sqlite("/data/records.sqlite".into()));
+        assert_eq!(Records::default().choice(&qdrant), RecordsChoice::VectorStore);
+        assert_eq!(file.choice(&qdrant), RecordsChoice::Sqlite("/r.sqlite".into()));
+    }
+}

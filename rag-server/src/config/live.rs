@@ -1,0 +1,131 @@
+//! What may change while the server runs: the content of the live file, followed by looking at it every second.
+//!
+//! A damaged file changes nothing: what was accepted before stays, and a warning says so once.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    layers,
+    problem::{Origin, Problem, Problems},
+    shape::{self, Shape},
+    walk::Origins,
+};
+
+/// What may change while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Live {
+    /// Questions are answered, writes are refused.
+    pub read_only: bool,
+}
+
+impl Live {
+    /// Reads the bytes of a live file; `origin` is how problems name it.
+    pub fn from_toml(bytes: &[u8], origin: &str) -> Result<Self, Problems> {
+        let schema = shape::schema::<Self>();
+        let mut problems = Vec::new();
+        let table = layers::read(Shape::new(&schema), origin, bytes, &mut Origins::new(), &mut problems)?;
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        table.try_into().map_err(|e: toml::de::Error| {
+            Problem { origin: Origin::Absent(origin.to_owned()), message: e.message().to_owned() }.into()
+        })
+    }
+}
+
+/// What holds now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LiveState {
+    /// The values.
+    pub live: Live,
+    /// SHA-256 of the file's exact bytes, in hex; none before a file was accepted.
+    pub sha256: Option<String>,
+}
+
+/// Follows the live file.
+#[derive(Debug)]
+pub struct LiveFile {
+    path: Option<PathBuf>,
+    state: RwLock<Arc<LiveState>>,
+    /// Hash of the bytes that were refused last, so that a warning comes once.
+    refused: RwLock<Option<String>>,
+}
+
+impl LiveFile {
+    /// Follows the file at `path`; without one the defaults hold for ever.
+    pub fn new(path: Option<PathBuf>) -> Self {
+        Self { path, state: RwLock::default(), refused: RwLock::default() }
+    }
+
+    /// What holds now.
+    pub fn state(&self) -> Arc<LiveState> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks at the file, and takes over what it says if it changed and can be accepted.
+    pub fn refresh(&self) {
+        let Some(path) = &self.path else { return };
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) => return self.refuse(e.to_string(), || format!("{} cannot be read: {e}", path.display())),
+        };
+        let sha256 = layers::sha256(&bytes);
+        if self.state().sha256.as_ref() == Some(&sha256) {
+            return;
+        }
+        match Live::from_toml(&bytes, &path.display().to_string()) {
+            Ok(live) => {
+                tracing::info!(read_only = live.read_only, sha256, "live settings accepted");
+                let state = Arc::new(LiveState { live, sha256: Some(sha256) });
+                *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+                *self.refused.write().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            Err(problems) => self.refuse(sha256, || problems.to_string()),
+        }
+    }
+
+    fn refuse(&self, what: String, message: impl FnOnce() -> String) {
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        if refused.as_ref() != Some(&what) {
+            tracing::warn!("live settings stay as they were: {}", message());
+            *refused = Some(what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_live_file_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("live.toml");
+        let live = LiveFile::new(Some(path.clone()));
+        live.refresh();
+        assert_eq!(*live.state(), LiveState::default());
+        std::fs::write(&path, "read_only = true\n").unwrap();
+        live.refresh();
+        let accepted = live.state();
+        assert!(accepted.live.read_only);
+        assert_eq!(accepted.sha256, Some(layers::sha256(b"read_only = true\n")));
+        for damaged in ["read_only = \"yes\"", "readonly = true", "read_only ="] {
+            std::fs::write(&path, damaged).unwrap();
+            live.refresh();
+            assert_eq!(live.state(), accepted, "{damaged}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        live.refresh();
+        assert_eq!(live.state(), accepted);
+        std::fs::write(&path, "").unwrap();
+        live.refresh();
+        assert!(!live.state().live.read_only);
+    }
+}

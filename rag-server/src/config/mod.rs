@@ -1,0 +1,112 @@
+//! One struct holds everything that can be set; `docs`, the parser and the tests all read it.
+//!
+//! Layers, the later winning: defaults, one TOML file, the environment (`RAG__SECTION__KEY`), flags. Unknown keys are refused, and all problems are told at once, each with its place.
+//! No secret stands in a configuration, only the files that hold them. Nothing here starts anything.
+
+mod corpus;
+mod layers;
+mod live;
+mod problem;
+mod rules;
+mod server;
+mod shape;
+mod walk;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use corpus::{
+    Embedded, Embedding, LocalEmbedding, Qdrant, Records, RecordsChoice, Retrieval, Sqlite, VectorStore,
+    VectorStoreChoice, VectorStoreRecords,
+};
+pub use layers::{Layers, Loaded, Setting};
+pub use live::{Live, LiveFile, LiveState};
+pub use problem::{Origin, Problem, Problems};
+pub use server::{ApiKey, Auth, LiveSource, Role, Server};
+
+/// Everything that can be set. Every key is optional.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Who owns the corpus, as `namespace/name`. A corpus that belongs to somebody else is refused.
+    #[schemars(extend("maxLength" = 253, "minLength" = 1))]
+    pub owner: String,
+    /// Listeners and limits.
+    pub server: Server,
+    /// Who may ask.
+    pub auth: Auth,
+    /// How text becomes vectors.
+    pub embedding: Embedding,
+    /// Where chunks and their vectors live.
+    pub vector_store: VectorStore,
+    /// Where documents and jobs are recorded.
+    pub records: Records,
+    /// How a question is searched.
+    pub retrieval: Retrieval,
+    /// What may change while the server runs.
+    pub live: LiveSource,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            owner: "local".to_owned(),
+            server: Server::default(),
+            auth: Auth::default(),
+            embedding: Embedding::default(),
+            vector_store: VectorStore::default(),
+            records: Records::default(),
+            retrieval: Retrieval::default(),
+            live: LiveSource::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the bytes of one configuration file over the defaults; `origin` is how problems name it.
+    pub fn from_toml(bytes: &[u8], origin: &str) -> Result<Self, Problems> {
+        Layers { file: Some((origin, bytes)), ..Layers::default() }.load().map(|loaded| loaded.config)
+    }
+
+    /// The effective configuration as TOML. It holds no secret, because a configuration never does.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    /// The JSON schema of the file, with descriptions, defaults and limits.
+    pub fn schema() -> serde_json::Value {
+        shape::schema::<Self>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default_configuration() {
+        assert_eq!(Config::from_toml(b"", "config.toml").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_effective_configuration_reads_back_as_itself() {
+        let text = r#"
+            owner = "team-a/handbook"
+            [server]
+            listen = "0.0.0.0:8080"
+            [auth]
+            credentials_dir = "/etc/ragops/credentials"
+            [[auth.api_keys]]
+            name = "default"
+            role = "Writer"
+            [vector_store.qdrant]
+            url = "http://handbook-qdrant:6334"
+            collection = "handbook"
+            [retrieval]
+            mode = "Dense"
+        "#;
+        let config = Config::from_toml(text.as_bytes(), "config.toml").unwrap();
+        let again = config.to_toml().unwrap();
+        assert_eq!(Config::from_toml(again.as_bytes(), "again.toml").unwrap(), config);
+    }
+}

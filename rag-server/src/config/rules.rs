@@ -1,0 +1,173 @@
+//! What a configuration must keep beyond the type of each key: rules between keys.
+
+use super::{
+    Config,
+    problem::{Origin, Problem},
+    walk::Origins,
+};
+
+/// Everything that breaks a rule.
+pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
+    let rules = [owner, vector_store, records, listeners, keys_off_loopback, credentials_dir];
+    let broken = rules.iter().filter_map(|rule| rule(config)).chain(api_key_names(config));
+    broken.map(|(path, message)| Problem { origin: origin(origins, &path), message }).collect()
+}
+
+/// The key that breaks a rule, and what to do.
+type Broken = (String, String);
+
+fn broken(path: &str, message: impl Into<String>) -> Option<Broken> {
+    Some((path.to_owned(), message.into()))
+}
+
+/// Where the key, or else the nearest table around it, was said.
+fn origin(origins: &Origins, path: &str) -> Origin {
+    let mut path = path;
+    loop {
+        match (origins.get(path), path.rfind(['.', '['])) {
+            (Some(origin), _) => return origin.clone(),
+            (None, Some(end)) => path = &path[..end],
+            (None, None) => return Origin::Absent("configuration".to_owned()),
+        }
+    }
+}
+
+fn owner(config: &Config) -> Option<Broken> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-./".contains(c);
+    if config.owner.chars().all(allowed) {
+        return None;
+    }
+    broken("owner", format!("owner is {:?}; it must be a name such as \"team-a/handbook\"", config.owner))
+}
+
+fn vector_store(config: &Config) -> Option<Broken> {
+    let store = &config.vector_store;
+    if store.embedded.is_none() || store.qdrant.is_none() {
+        return None;
+    }
+    broken("vector_store.qdrant", "vector_store has both embedded and qdrant; keep exactly one")
+}
+
+fn records(config: &Config) -> Option<Broken> {
+    let records = &config.records;
+    if records.sqlite.is_some() && records.vector_store.is_some() {
+        return broken("records.vector_store", "records has both sqlite and vector_store; keep exactly one");
+    }
+    if records.vector_store.is_some() && config.vector_store.qdrant.is_none() {
+        return broken(
+            "records.vector_store",
+            "records.vector_store needs vector_store.qdrant; use records.sqlite with the embedded store",
+        );
+    }
+    None
+}
+
+fn listeners(config: &Config) -> Option<Broken> {
+    let server = &config.server;
+    if server.listen != server.management_listen || server.listen.port() == 0 {
+        return None;
+    }
+    broken(
+        "server.management_listen",
+        format!("server.listen and server.management_listen are both {}; give them different ports", server.listen),
+    )
+}
+
+fn keys_off_loopback(config: &Config) -> Option<Broken> {
+    let listen = config.server.listen;
+    if listen.ip().to_canonical().is_loopback() || !config.auth.api_keys.is_empty() {
+        return None;
+    }
+    broken(
+        "server.listen",
+        format!(
+            "server.listen is {listen}, which others can reach, and no API keys are set; add [[auth.api_keys]] and auth.credentials_dir, or listen on 127.0.0.1"
+        ),
+    )
+}
+
+fn credentials_dir(config: &Config) -> Option<Broken> {
+    if config.auth.api_keys.is_empty() || config.auth.credentials_dir.is_some() {
+        return None;
+    }
+    broken("auth.api_keys", "auth.api_keys needs auth.credentials_dir, the folder that holds the keys' files")
+}
+
+fn api_key_names(config: &Config) -> Vec<Broken> {
+    let keys = &config.auth.api_keys;
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let problem = |(index, key): (usize, &super::ApiKey)| {
+        let path = format!("auth.api_keys[{index}].name");
+        let message = if !key.name.chars().all(allowed) {
+            format!("{path} is {:?}; it must be of a-z, 0-9 and -", key.name)
+        } else if keys.iter().take(index).any(|earlier| earlier.name == key.name) {
+            format!("{path} is {:?}, which another key has already; give it another name", key.name)
+        } else {
+            return None;
+        };
+        Some((path, message))
+    };
+    keys.iter().enumerate().filter_map(problem).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Vec<String> {
+        match Config::from_toml(text.as_bytes(), "c") {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.0.iter().map(Problem::to_string).collect(),
+        }
+    }
+
+    const QDRANT: &str = "[vector_store.qdrant]\nurl = \"http://q:6334\"\ncollection = \"c\"\n";
+
+    #[test]
+    fn a_union_holds_exactly_one_member() {
+        let both = format!("[vector_store.embedded]\n{QDRANT}");
+        assert_eq!(told(&both), ["c line 2: vector_store has both embedded and qdrant; keep exactly one"]);
+        let both = format!("{QDRANT}[records.sqlite]\n[records.vector_store]\n");
+        assert_eq!(told(&both), ["c line 5: records has both sqlite and vector_store; keep exactly one"]);
+        assert_eq!(told(&format!("{QDRANT}[records.vector_store]\n")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn records_in_the_vector_store_need_a_qdrant() {
+        assert_eq!(
+            told("[records.vector_store]\n"),
+            [
+                "c line 1: records.vector_store needs vector_store.qdrant; use records.sqlite with the embedded store"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_keys() {
+        let told_open = told("[server]\nlisten = \"0.0.0.0:8080\"\n");
+        assert!(told_open[0].starts_with("c line 2: server.listen is 0.0.0.0:8080, which others can reach"), "{told_open:?}");
+        assert_eq!(told("[server]\nlisten = \"[::1]:8080\"\n"), Vec::<String>::new());
+        let keyed = "[server]\nlisten = \"0.0.0.0:8080\"\n[auth]\ncredentials_dir = \"/k\"\n[[auth.api_keys]]\nname = \"a\"\nrole = \"Reader\"\n";
+        assert_eq!(told(keyed), Vec::<String>::new());
+    }
+
+    #[test]
+    fn names_of_keys_are_file_names_and_differ() {
+        let text = "[auth]\ncredentials_dir = \"/k\"\napi_keys = [\n{ name = \"../a\", role = \"Reader\" },\n{ name = \"b\", role = \"Reader\" },\n{ name = \"b\", role = \"Writer\" },\n]\n";
+        assert_eq!(
+            told(text),
+            [
+                "c line 4: auth.api_keys[0].name is \"../a\"; it must be of a-z, 0-9 and -",
+                "c line 6: auth.api_keys[2].name is \"b\", which another key has already; give it another name",
+            ]
+        );
+    }
+
+    #[test]
+    fn keys_without_a_folder_are_refused() {
+        assert_eq!(
+            told("[[auth.api_keys]]\nname = \"a\"\nrole = \"Reader\"\n"),
+            ["c line 1: auth.api_keys needs auth.credentials_dir, the folder that holds the keys' files"]
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! The keys of `[server]`, `[auth]` and `[live]`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Listeners and limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port of the public API. Anything but loopback needs API keys.
+    #[schemars(extend("format" = "ip:port"))]
+    pub listen: SocketAddr,
+    /// Address and port of `/metrics` and `/ops/status`; to be reached by the operator and the scraper alone.
+    #[schemars(extend("format" = "ip:port"))]
+    pub management_listen: SocketAddr,
+    /// A request that takes longer is given up.
+    #[schemars(range(min = 1, max = 600))]
+    pub request_timeout_seconds: u64,
+    /// Largest request body in bytes, and at the same time what all bodies together may take in memory.
+    #[schemars(range(min = 1024, max = 1_073_741_824))]
+    pub max_body_bytes: usize,
+    /// How long requests in flight may take to finish once the server is told to stop.
+    #[schemars(range(min = 0, max = 3600))]
+    pub drain_seconds: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            management_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            request_timeout_seconds: 30,
+            max_body_bytes: 32 * 1024 * 1024,
+            drain_seconds: 25,
+        }
+    }
+}
+
+impl Server {
+    /// The time that a request may take.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_seconds)
+    }
+
+    /// The time that requests in flight have once the server stops.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// Folder with the credential files `api-key.NAME.current`, `api-key.NAME.previous`, `operator.current` and `operator.previous`; read again whenever they change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials_dir: Option<PathBuf>,
+    /// The API keys. None: everybody on loopback may do everything, and no other address is listened on.
+    #[schemars(length(max = 100))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_keys: Vec<ApiKey>,
+}
+
+/// One client's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// Names the key's files and its metrics: 1 to 63 of a-z, 0-9 and `-`.
+    #[schemars(extend("minLength" = 1, "maxLength" = 63))]
+    pub name: String,
+    /// What its holder may do.
+    pub role: Role,
+}
+
+/// What the holder of a key may do; each role includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Role {
+    /// Ask questions and read documents.
+    Reader,
+    /// Also ingest and delete documents.
+    Writer,
+    /// Also administer the server.
+    Admin,
+}
+
+impl Role {
+    /// The role's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "Reader",
+            Self::Writer => "Writer",
+            Self::Admin => "Admin",
+        }
+    }
+}
+
+/// Where that stands which may change while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LiveSource {
+    /// A TOML file with `read_only`; read again whenever it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+}

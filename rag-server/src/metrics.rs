@@ -1,0 +1,90 @@
+//! The server's metrics, by the names that the manuals use. Every label has a closed set of values.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// Bounds of the latency buckets in seconds, close together around the objective of 500 ms.
+const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 30.0];
+
+/// Everything that is counted.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by route template and status.
+    pub requests: IntCounterVec,
+    /// How long requests took, by route template.
+    pub request_seconds: HistogramVec,
+    /// How long the server itself took for a question, waiting for providers excluded.
+    pub server_seconds: Histogram,
+    /// Questions by what became of them: `grounded`, `partial`, `refused`, `failed`.
+    pub query_outcomes: IntCounterVec,
+    /// Documents by what became of them.
+    pub ingested: IntCounterVec,
+    /// Batches of chunk texts that wait to be embedded.
+    pub ingest_queue: IntGauge,
+    /// Uses of each credential, by generation.
+    pub credential_uses: IntCounterVec,
+    /// Requests whose credential was refused, by reason: `missing`, `unknown`, `role`.
+    pub credentials_refused: IntCounterVec,
+    /// 1 when the server is ready.
+    pub ready: IntGauge,
+    /// 1 when the folder of credentials holds something that was not taken over.
+    pub credentials_damaged: IntGauge,
+}
+
+impl Metrics {
+    /// Registers all metrics.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone())).map(|()| counters)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let seconds = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        let request_seconds =
+            HistogramVec::new(seconds("http_request_duration_seconds", "Time of a request, by route."), &["route"])?;
+        let server_seconds =
+            Histogram::with_opts(seconds("rag_server_seconds", "Time of a question, waiting for providers excluded."))?;
+        registry.register(Box::new(request_seconds.clone()))?;
+        registry.register(Box::new(server_seconds.clone()))?;
+        let build = IntGaugeVec::new(Opts::new("rag_server_build_info", "The running version."), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build))?;
+        Ok(Self {
+            requests: counters("http_requests_total", "Requests by route and status.", &["route", "status"])?,
+            request_seconds,
+            server_seconds,
+            query_outcomes: counters("rag_query_outcome_total", "Questions by outcome.", &["outcome"])?,
+            ingested: counters("rag_ingest_documents_total", "Documents by outcome.", &["outcome"])?,
+            ingest_queue: gauge("rag_ingest_queue", "Batches of chunk texts that wait to be embedded.")?,
+            credential_uses: counters(
+                "rag_credential_uses_total",
+                "Uses of a credential by generation.",
+                &["credential", "generation"],
+            )?,
+            credentials_refused: counters(
+                "rag_credentials_refused_total",
+                "Requests without a sufficient credential, by reason.",
+                &["reason"],
+            )?,
+            ready: gauge("rag_ready", "1 when the server is ready.")?,
+            credentials_damaged: gauge(
+                "rag_credentials_damaged",
+                "1 when changed credentials could not be taken over and the old ones stay valid.",
+            )?,
+            registry,
+        })
+    }
+
+    /// All metrics in the text format of Prometheus.
+    pub fn text(&self) -> prometheus::Result<String> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}

@@ -1,0 +1,60 @@
+//! Who is let in: a bounded number of requests, and a bounded number of bytes that all their bodies may hold together.
+//!
+//! Nobody waits here. Whoever finds no room is told to come back, so that a queue never hides an overload.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Room for requests and for their bodies.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    requests: Arc<Semaphore>,
+    body_bytes: Arc<Semaphore>,
+}
+
+/// Room that is taken until this is dropped.
+#[derive(Debug)]
+pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+impl Admission {
+    /// Room for this many requests and bytes.
+    pub fn new(requests: usize, body_bytes: usize) -> Self {
+        let room = |wanted: usize| Arc::new(Semaphore::new(wanted.min(Semaphore::MAX_PERMITS)));
+        Self { requests: room(requests), body_bytes: room(body_bytes) }
+    }
+
+    /// Room for one request, if there is any.
+    pub fn request(&self) -> Option<Permit> {
+        Arc::clone(&self.requests).try_acquire_owned().ok().map(Permit)
+    }
+
+    /// Room for a body of this size, if there is any.
+    pub fn body(&self, bytes: usize) -> Option<Permit> {
+        let bytes = u32::try_from(bytes).ok()?;
+        Arc::clone(&self.body_bytes).try_acquire_many_owned(bytes).ok().map(Permit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_bounded_and_comes_back() {
+        let admission = Admission::new(1, 10);
+        let first = admission.request();
+        assert!(first.is_some());
+        assert!(admission.request().is_none());
+        drop(first);
+        assert!(admission.request().is_some());
+
+        let body = admission.body(7);
+        assert!(body.is_some());
+        assert!(admission.body(4).is_none());
+        assert!(admission.body(3).is_some());
+        drop(body);
+        assert!(admission.body(10).is_some());
+        assert!(admission.body(11).is_none());
+    }
+}

@@ -1,0 +1,43 @@
+//! One deadline for a request, carried through everything that is done for it.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::Instant;
+
+/// When a request is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline(Instant);
+
+/// The deadline passed; the work was dropped where it stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the deadline passed")]
+pub struct Expired;
+
+impl Deadline {
+    /// A deadline that far from now.
+    pub fn after(limit: Duration) -> Self {
+        Self(Instant::now() + limit)
+    }
+
+    /// The earlier of this deadline and one that far from now.
+    pub fn or_after(self, limit: Duration) -> Self {
+        Self(self.0.min(Instant::now() + limit))
+    }
+
+    /// Does the work, or drops it at the deadline.
+    pub async fn run<F: Future>(self, work: F) -> Result<F::Output, Expired> {
+        tokio::time::timeout_at(self.0, work).await.map_err(|_| Expired)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_never_ends_is_dropped_at_the_earlier_deadline() {
+        let deadline = Deadline::after(Duration::from_secs(3600)).or_after(Duration::ZERO);
+        assert_eq!(deadline.run(std::future::pending::<()>()).await, Err(Expired));
+        assert_eq!(Deadline::after(Duration::from_secs(3600)).run(async { 1 }).await, Ok(1));
+    }
+}

@@ -1,0 +1,9 @@
+//! Who may do what: credentials from files, compared in constant time, two generations valid at once.
+//!
+//! Key material is hashed as soon as it is read; after that only digests and fingerprints exist. Nothing here knows HTTP.
+
+mod credential;
+mod keys;
+
+pub use credential::{Credential, CredentialError, Credentials, Generation, MIN_KEY_BYTES};
+pub use keys::Keys;
