@@ -2,8 +2,6 @@
 //!
 //! Pure. Every piece is a slice of the passage, so it is verbatim by construction. Headings, list items, table rows and lines of code stand for themselves; lines of a paragraph run together.
 
-use unicode_segmentation::UnicodeSegmentation;
-
 /// Longest piece, in bytes; a table row or a run of text without full stops is cut there.
 const MAX_BYTES: usize = 600;
 
@@ -68,24 +66,34 @@ fn begins_block(line: &str) -> bool {
         || (numbered.len() < line.len() && (numbered.starts_with(". ") || numbered.starts_with(") ")))
 }
 
-/// Sentences by the rules of Unicode, joined again where a full stop only ended an abbreviation.
+/// Sentences of a block: a full stop, question or exclamation mark ends one where white space and no small letter follows, unless it only ended an abbreviation.
+///
+/// The rules of Unicode say nearly the same and need tables, which cost more than everything else that an answer takes.
 fn sentences(block: &str) -> Vec<&str> {
     let mut sentences = Vec::new();
     let mut start = 0;
-    for (at, sentence) in block.split_sentence_bound_indices() {
-        let end = at + sentence.len();
-        // A line break inside a paragraph is a mandatory bound for Unicode and none for a reader.
-        let wrapped = !sentence.trim_end().ends_with(['.', '!', '?', '。', '！', '？', ':', ';', '"', '”', ')', ']']);
-        if end < block.len() && (wrapped || ends_with_abbreviation(&block[start..end])) {
-            continue;
+    let mut ended: Option<char> = None;
+    for (at, c) in block.char_indices() {
+        if let Some(mark) = ended {
+            let wide = matches!(mark, '。' | '！' | '？');
+            if matches!(c, '"' | '\'' | '”' | '’' | ')' | ']' | '»' | '.' | '!' | '?' | '。' | '！' | '？') {
+                continue;
+            }
+            if (c.is_whitespace() || wide) && !goes_on(block, start, at, mark) {
+                sentences.push(&block[start..at]);
+                start = at;
+            }
         }
-        sentences.push(&block[start..end]);
-        start = end;
+        ended = matches!(c, '.' | '!' | '?' | '。' | '！' | '？').then_some(c);
     }
-    if start < block.len() {
-        sentences.push(&block[start..]);
-    }
+    sentences.push(&block[start..]);
     sentences
+}
+
+/// Whether the text behind a mark still belongs to the sentence.
+fn goes_on(block: &str, start: usize, at: usize, mark: char) -> bool {
+    let next = block[at..].chars().find(|c| !c.is_whitespace());
+    next.is_none_or(char::is_lowercase) || (mark == '.' && ends_with_abbreviation(&block[start..at]))
 }
 
 fn ends_with_abbreviation(text: &str) -> bool {
