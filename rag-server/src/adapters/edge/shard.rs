@@ -1,0 +1,245 @@
+//! One epoch as a shard of the engine: its configuration, and the translation between our words and the engine's.
+//!
+//! Not safe by itself: writes, [`Shard::flush`] and [`Shard::optimize`] must come from one thread, or the engine panics. Searches may run beside them.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use qdrant_edge::{
+    Condition, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams, FieldCondition,
+    FieldIndexOperations, Filter, HnswIndexConfig, JsonPath, Match, MatchValue, Modifier, NamedQuery, OperationError,
+    PayloadFieldSchema, PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStruct, QueryEnum,
+    ScoredPoint, SearchRequest, SparseVector as EngineSparse, UpdateOperation, ValueVariants, Vector, VectorInternal,
+    Vectors, WalOptions, WithPayloadInterface,
+};
+
+use super::STORE;
+use crate::{
+    model::{Chunk, ContentHash, DocumentId, Hit, Legs, Point, Similarity, SparseVector},
+    ports::{Search, StoreError},
+};
+
+const DENSE: &str = "dense";
+const LEXICAL: &str = "lexical";
+
+/// Payload fields that a purge filters by; names of fields of [`Chunk`].
+const DOCUMENT: &str = "document";
+const VERSION: &str = "version";
+
+/// Points in one operation of the engine: it bounds what one entry of its log holds.
+const POINTS_PER_OPERATION: usize = 64;
+
+/// Bytes of one part of the engine's log. The engine's default of 32 MiB is meant for servers.
+const LOG_PART: usize = 8 * 1024 * 1024;
+
+/// Kilobytes of vectors in one segment at most (about 20,000 chunks): it bounds how long an optimisation holds up writes.
+const MAX_SEGMENT_KB: usize = 30_000;
+
+/// An open shard.
+pub(super) struct Shard {
+    engine: EdgeShard,
+}
+
+impl Shard {
+    /// Makes an empty shard in an existing, empty folder.
+    pub(super) fn create(path: &Path, dimension: usize) -> Result<Self, StoreError> {
+        let shard = Self { engine: EdgeShard::new(path, config(dimension)).map_err(failed)? };
+        shard.ensure_indexes()?;
+        shard.flush()?;
+        Ok(shard)
+    }
+
+    /// Opens a shard.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let corrupt = |cause: String| StoreError::Corrupt { what: path.display().to_string(), cause };
+        let engine = guarded(|| EdgeShard::load(path, None).map_err(|e| corrupt(e.to_string())))
+            .unwrap_or_else(|| Err(corrupt("the engine panicked; its message is in the log".to_owned())))?;
+        let shard = Self { engine };
+        shard.ensure_indexes()?;
+        Ok(shard)
+    }
+
+    /// Length of the dense vectors.
+    pub(super) fn dimension(&self) -> usize {
+        self.engine.config().vectors.get(DENSE).map_or(0, |dense| dense.size)
+    }
+
+    /// Chunks that are stored.
+    pub(super) fn count(&self) -> u64 {
+        self.engine.info().points_count as u64
+    }
+
+    /// Writes points. Durable only after [`Self::flush`].
+    pub(super) fn upsert(&self, points: Vec<Point>) -> Result<(), StoreError> {
+        let dimension = self.dimension();
+        if let Some(wrong) = points.iter().find(|point| point.dense.len() != dimension) {
+            let found = wrong.dense.len();
+            return Err(refused(format!("a vector has {found} numbers; this epoch holds vectors of {dimension}")));
+        }
+        let mut points = points.into_iter().map(engine_point).collect::<Result<Vec<_>, _>>()?.into_iter();
+        loop {
+            let part: Vec<_> = points.by_ref().take(POINTS_PER_OPERATION).map(Into::into).collect();
+            if part.is_empty() {
+                return Ok(());
+            }
+            let insert = PointOperations::UpsertPoints(PointInsertOperations::PointsList(part));
+            self.update(UpdateOperation::PointOperation(insert))?;
+        }
+    }
+
+    /// Removes a document's chunks, those of one version excepted. Durable only after [`Self::flush`].
+    pub(super) fn purge(&self, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
+        let mut filter = Filter::new_must(equals(DOCUMENT, document.as_str())?);
+        filter.must_not = match keep {
+            Some(version) => Some(vec![equals(VERSION, &version.0)?]),
+            None => None,
+        };
+        self.update(UpdateOperation::PointOperation(PointOperations::DeletePointsByFilter(filter)))
+    }
+
+    /// Makes every write so far durable.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        // The engine panics where it cannot write, such as on a full disk; that must not end the writer.
+        guarded(|| self.engine.flush()).ok_or_else(|| StoreError::Failed {
+            store: STORE,
+            cause: format!("{} cannot be flushed; is the disk full?", self.engine.path().display()),
+        })
+    }
+
+    /// Builds indexes and drops deleted points where it is worth it. Takes seconds.
+    pub(super) fn optimize(&self) -> Result<bool, StoreError> {
+        let done = guarded(|| self.engine.optimize())
+            .ok_or_else(|| StoreError::Failed { store: STORE, cause: "the optimiser panicked".to_owned() })?
+            .map_err(failed)?;
+        self.ensure_indexes()?;
+        self.flush()?;
+        Ok(done)
+    }
+
+    /// Both legs, each best first.
+    pub(super) fn search(&self, search: &Search) -> Result<Legs, StoreError> {
+        let dense = match &search.dense {
+            Some(vector) => self.leg(VectorInternal::Dense(vector.clone()), DENSE, search.limit)?,
+            None => Vec::new(),
+        };
+        let lexical = match &search.lexical {
+            Some(terms) if !terms.indices.is_empty() => {
+                self.leg(VectorInternal::Sparse(engine_terms(terms)?), LEXICAL, search.limit)?
+            }
+            Some(_) | None => Vec::new(),
+        };
+        Ok(Legs { dense, lexical })
+    }
+
+    fn leg(&self, query: VectorInternal, using: &str, limit: usize) -> Result<Vec<Hit>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let request = SearchRequest {
+            query: QueryEnum::Nearest(NamedQuery::new(query, using)),
+            filter: None,
+            params: None,
+            limit,
+            offset: 0,
+            with_payload: Some(WithPayloadInterface::Bool(true)),
+            with_vector: None,
+            score_threshold: None,
+        };
+        self.engine.search(request).map_err(failed)?.into_iter().map(hit).collect()
+    }
+
+    /// New segments come without payload indexes; asking again for one that exists changes nothing.
+    fn ensure_indexes(&self) -> Result<(), StoreError> {
+        for field in [DOCUMENT, VERSION] {
+            let create = FieldIndexOperations::CreateIndex(CreateIndex {
+                field_name: json_path(field)?,
+                field_schema: Some(PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword)),
+            });
+            self.update(UpdateOperation::FieldIndexOperation(create))?;
+        }
+        Ok(())
+    }
+
+    fn update(&self, operation: UpdateOperation) -> Result<(), StoreError> {
+        guarded(|| self.engine.update(operation))
+            .ok_or_else(|| StoreError::Failed { store: STORE, cause: "the engine panicked at a write".to_owned() })?
+            .map_err(failed)
+    }
+}
+
+fn config(dimension: usize) -> EdgeConfig {
+    let dense = EdgeVectorParams::builder(dimension, Distance::Cosine).on_disk(true).build();
+    let lexical = EdgeSparseVectorParams::builder().modifier(Modifier::Idf).build();
+    // One thread: an optimisation must leave room for questions.
+    let hnsw = HnswIndexConfig { max_indexing_threads: 1, ..HnswIndexConfig::default() };
+    let mut config =
+        EdgeConfig::builder().vector(DENSE, dense).sparse_vector(LEXICAL, lexical).hnsw_config(hnsw).build();
+    config.wal_options = Some(WalOptions { segment_capacity: LOG_PART, ..WalOptions::default() });
+    config.optimizers.max_segment_size = Some(MAX_SEGMENT_KB);
+    config
+}
+
+fn engine_point(point: Point) -> Result<PointStruct, StoreError> {
+    let payload = serde_json::to_value(&point.chunk).map_err(|e| refused(e.to_string()))?;
+    let vectors = Vectors::new_named([
+        (DENSE, Vector::new_dense(point.dense)),
+        (LEXICAL, Vector::new_sparse(point.sparse.indices, point.sparse.values).map_err(failed)?),
+    ]);
+    Ok(PointStruct::new(PointId::Uuid(point.chunk.id.0), vectors, payload))
+}
+
+fn engine_terms(terms: &SparseVector) -> Result<EngineSparse, StoreError> {
+    EngineSparse::new(terms.indices.clone(), terms.values.clone()).map_err(|e| refused(e.to_string()))
+}
+
+fn hit(point: ScoredPoint) -> Result<Hit, StoreError> {
+    let corrupt = |cause: String| StoreError::Corrupt { what: format!("the chunk {}", point.id), cause };
+    let payload = point.payload.as_ref().ok_or_else(|| corrupt("it has no content".to_owned()))?;
+    let value = serde_json::Value::Object(payload.0.clone());
+    let chunk: Chunk = serde_json::from_value(value).map_err(|e| corrupt(e.to_string()))?;
+    Ok(Hit { chunk, score: Similarity(point.score) })
+}
+
+fn equals(field: &str, value: &str) -> Result<Condition, StoreError> {
+    let value = Match::Value(MatchValue { value: ValueVariants::String(value.to_owned().into()) });
+    Ok(Condition::Field(FieldCondition::new_match(json_path(field)?, value)))
+}
+
+fn json_path(field: &str) -> Result<JsonPath, StoreError> {
+    JsonPath::try_from(field).map_err(|()| refused(format!("{field} is no payload field")))
+}
+
+/// None when the engine panicked; its message went to the panic hook.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+fn refused(cause: String) -> StoreError {
+    StoreError::Refused { store: STORE, cause }
+}
+
+fn failed(error: OperationError) -> StoreError {
+    match error {
+        OperationError::WrongVectorDimension { .. }
+        | OperationError::VectorNameNotExists { .. }
+        | OperationError::PointIdError { .. }
+        | OperationError::TypeError { .. }
+        | OperationError::TypeInferenceError { .. }
+        | OperationError::ValidationError { .. }
+        | OperationError::WrongSparse
+        | OperationError::WrongMulti
+        | OperationError::MissingRangeIndexForOrderBy { .. }
+        | OperationError::MissingMapIndexForFacet { .. }
+        | OperationError::VariableTypeError { .. }
+        | OperationError::NonFiniteNumber { .. } => refused(error.to_string()),
+        OperationError::InconsistentStorage { .. } => {
+            StoreError::Corrupt { what: STORE.to_owned(), cause: error.to_string() }
+        }
+        OperationError::ServiceError { .. }
+        | OperationError::OutOfMemory { .. }
+        | OperationError::Cancelled { .. }
+        | OperationError::Timeout { .. } => StoreError::Failed { store: STORE, cause: error.to_string() },
+    }
+}

@@ -1,0 +1,362 @@
+//! The contract of `VectorStore`, clause by clause.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use rag_server::{
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Hit, Legs, Point, SparseVector},
+    ports::{Epoch, Search, StoreError, VectorStore},
+};
+
+/// Length of the vectors in this suite.
+pub(crate) const DIMENSION: usize = 4;
+
+const FIRST: Epoch = Epoch(1);
+
+/// Storage of its own for one clause, and the way to it.
+#[async_trait]
+pub(crate) trait Storage: Send + Sync {
+    /// Whether two handles may be open at once.
+    const SHARED: bool;
+
+    /// Why this storage cannot be had here, if it cannot.
+    fn skipped() -> Option<String> {
+        None
+    }
+
+    /// New, empty storage.
+    async fn fresh() -> Self;
+
+    /// A handle on it.
+    async fn open(&self) -> Arc<dyn VectorStore>;
+}
+
+/// Makes one test of each clause for a [`Storage`].
+macro_rules! vector_store_suite {
+    ($storage:ty) => {
+        $crate::vector_store::vector_store_suite!($storage:
+            before_the_first_activation_a_search_finds_nothing,
+            making_an_epoch_again_changes_nothing,
+            an_epoch_that_does_not_exist_is_not_activated,
+            what_was_acknowledged_is_there_after_reopening,
+            repeating_a_write_changes_nothing,
+            a_later_write_of_the_same_chunk_replaces_it,
+            the_dense_leg_ranks_by_cosine,
+            the_lexical_leg_ranks_by_weight_and_rarity,
+            a_leg_is_bounded_and_empty_unless_asked_for,
+            text_comes_back_byte_for_byte,
+            a_new_epoch_is_searched_only_once_it_is_activated,
+            a_purge_keeps_the_named_version_and_other_documents,
+            a_purge_without_a_version_removes_the_document,
+            a_purge_is_there_after_reopening,
+            writers_at_once_lose_nothing,
+            a_handle_sees_what_another_was_acknowledged,
+            a_vector_of_another_length_is_refused,
+            a_large_write_is_taken_whole,
+        );
+    };
+    ($storage:ty: $($clause:ident),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $clause() {
+                if let Some(why) = <$storage as $crate::vector_store::Storage>::skipped() {
+                    eprintln!("skipped, because {why}");
+                    return;
+                }
+                $crate::vector_store::$clause::<$storage>().await;
+            }
+        )*
+    };
+}
+pub(crate) use vector_store_suite;
+
+/// A chunk of a document with the given vectors; its text is its place.
+pub(crate) fn point(
+    document: &str,
+    version: &str,
+    ordinal: u32,
+    dense: [f32; DIMENSION],
+    terms: &[(u32, f32)],
+) -> Point {
+    let document: DocumentId = document.parse().unwrap();
+    let version = ContentHash(version.to_owned());
+    let id = ChunkId::new(&document, &version, ordinal);
+    let text = format!("{document} {} {ordinal}", version.0);
+    let chunk =
+        Chunk { id, document, version, ordinal, title: "A title".to_owned(), headings: vec!["One".to_owned()], text };
+    let (indices, values) = terms.iter().copied().unzip();
+    let length = dense.iter().map(|x| x * x).sum::<f32>().sqrt();
+    Point { chunk, dense: dense.iter().map(|x| x / length).collect(), sparse: SparseVector { indices, values } }
+}
+
+async fn prepared(storage: &impl Storage, points: Vec<Point>) -> Arc<dyn VectorStore> {
+    let store = storage.open().await;
+    store.create_epoch(FIRST, DIMENSION).await.unwrap();
+    store.upsert(FIRST, points).await.unwrap();
+    store.activate(FIRST).await.unwrap();
+    store
+}
+
+fn dense(vector: [f32; DIMENSION], limit: usize) -> Search {
+    Search { dense: Some(vector.to_vec()), lexical: None, limit }
+}
+
+fn lexical(terms: &[u32], limit: usize) -> Search {
+    let lexical = SparseVector { indices: terms.to_vec(), values: vec![1.0; terms.len()] };
+    Search { dense: None, lexical: Some(lexical), limit }
+}
+
+fn texts(hits: &[Hit]) -> Vec<&str> {
+    hits.iter().map(|hit| hit.chunk.text.as_str()).collect()
+}
+
+async fn all(store: &dyn VectorStore) -> BTreeSet<String> {
+    let legs = store.search(&dense([1.0, 0.0, 0.0, 0.0], 10_000)).await.unwrap();
+    texts(&legs.dense).into_iter().map(str::to_owned).collect()
+}
+
+fn close_to(found: f32, expected: f32) -> bool {
+    (found - expected).abs() < 1e-3
+}
+
+pub(crate) async fn before_the_first_activation_a_search_finds_nothing<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = storage.open().await;
+    assert_eq!(store.active().await, Ok(None));
+    assert_eq!(store.search(&dense([1.0, 0.0, 0.0, 0.0], 5)).await, Ok(Legs::default()));
+    store.create_epoch(FIRST, DIMENSION).await.unwrap();
+    assert_eq!(store.active().await, Ok(None));
+    assert_eq!(store.search(&lexical(&[7], 5)).await, Ok(Legs::default()));
+}
+
+pub(crate) async fn making_an_epoch_again_changes_nothing<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, vec![point("a", "v1", 0, [1.0, 0.0, 0.0, 0.0], &[])]).await;
+    store.create_epoch(FIRST, DIMENSION).await.unwrap();
+    store.activate(FIRST).await.unwrap();
+    assert_eq!(store.count(FIRST).await, Ok(1));
+    assert_eq!(all(&*store).await, BTreeSet::from(["a v1 0".to_owned()]));
+}
+
+pub(crate) async fn an_epoch_that_does_not_exist_is_not_activated<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, vec![]).await;
+    let refused = store.activate(Epoch(9)).await.unwrap_err();
+    assert!(!refused.is_transient(), "{refused}");
+    assert_eq!(store.active().await, Ok(Some(FIRST)));
+}
+
+pub(crate) async fn what_was_acknowledged_is_there_after_reopening<S: Storage>() {
+    let storage = S::fresh().await;
+    let points = (0..20).map(|n| point("a", "v1", n, [1.0, n as f32, 0.0, 0.0], &[(n, 1.0)])).collect();
+    prepared(&storage, points).await.close().await.unwrap();
+    let store = storage.open().await;
+    assert_eq!(store.active().await, Ok(Some(FIRST)));
+    assert_eq!(store.count(FIRST).await, Ok(20));
+    let legs = store.search(&lexical(&[13], 5)).await.unwrap();
+    assert_eq!(texts(&legs.lexical), ["a v1 13"]);
+}
+
+pub(crate) async fn repeating_a_write_changes_nothing<S: Storage>() {
+    let storage = S::fresh().await;
+    let points: Vec<Point> = (0..8).map(|n| point("a", "v1", n, [1.0, n as f32, 0.0, 0.0], &[(n, 1.0)])).collect();
+    let store = prepared(&storage, points.clone()).await;
+    let before = store.search(&dense([1.0, 2.0, 0.0, 0.0], 8)).await.unwrap();
+    store.upsert(FIRST, points.clone()).await.unwrap();
+    store.upsert(FIRST, points).await.unwrap();
+    assert_eq!(store.count(FIRST).await, Ok(8));
+    assert_eq!(texts(&store.search(&dense([1.0, 2.0, 0.0, 0.0], 8)).await.unwrap().dense), texts(&before.dense));
+}
+
+pub(crate) async fn a_later_write_of_the_same_chunk_replaces_it<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, vec![point("a", "v1", 0, [1.0, 0.0, 0.0, 0.0], &[(1, 1.0)])]).await;
+    store.upsert(FIRST, vec![point("a", "v1", 0, [0.0, 1.0, 0.0, 0.0], &[(2, 1.0)])]).await.unwrap();
+    let legs = store.search(&dense([0.0, 1.0, 0.0, 0.0], 5)).await.unwrap();
+    assert!(legs.dense.len() == 1 && close_to(legs.dense[0].score.0, 1.0), "{legs:?}");
+    assert!(store.search(&lexical(&[1], 5)).await.unwrap().lexical.is_empty());
+    assert_eq!(store.search(&lexical(&[2], 5)).await.unwrap().lexical.len(), 1);
+}
+
+pub(crate) async fn the_dense_leg_ranks_by_cosine<S: Storage>() {
+    let storage = S::fresh().await;
+    let points = vec![
+        point("opposite", "v", 0, [-1.0, 0.0, 0.0, 0.0], &[]),
+        point("near", "v", 0, [0.8, 0.6, 0.0, 0.0], &[]),
+        point("same", "v", 0, [1.0, 0.0, 0.0, 0.0], &[]),
+        point("right angle", "v", 0, [0.0, 0.0, 1.0, 0.0], &[]),
+    ];
+    let store = prepared(&storage, points).await;
+    let hits = store.search(&dense([1.0, 0.0, 0.0, 0.0], 4)).await.unwrap().dense;
+    assert_eq!(texts(&hits), ["same v 0", "near v 0", "right angle v 0", "opposite v 0"]);
+    for (hit, expected) in hits.iter().zip([1.0, 0.8, 0.0, -1.0]) {
+        assert!(close_to(hit.score.0, expected), "{hit:?}");
+    }
+}
+
+pub(crate) async fn the_lexical_leg_ranks_by_weight_and_rarity<S: Storage>() {
+    let storage = S::fresh().await;
+    let (common, rare) = (11, 4_000_000_000);
+    let mut points: Vec<Point> =
+        (0..9).map(|n| point("common", "v", n, [1.0, 0.0, 0.0, 0.0], &[(common, 1.0 + n as f32 / 10.0)])).collect();
+    points.push(point("rare", "v", 0, [1.0, 0.0, 0.0, 0.0], &[(rare, 1.0)]));
+    let store = prepared(&storage, points).await;
+    let hits = store.search(&lexical(&[common, rare], 10)).await.unwrap().lexical;
+    // The inverse document frequency of BM25, over 10 chunks.
+    let idf = |n: f32| (1.0 + (10.0 - n + 0.5) / (n + 0.5)).ln();
+    assert_eq!(texts(&hits[..2]), ["rare v 0", "common v 8"]);
+    assert!(close_to(hits[0].score.0, idf(1.0)), "{} is not {}", hits[0].score.0, idf(1.0));
+    assert!(close_to(hits[1].score.0, 1.8 * idf(9.0)), "{} is not {}", hits[1].score.0, 1.8 * idf(9.0));
+    assert_eq!(hits.len(), 10);
+    assert!(hits.is_sorted_by(|a, b| a.score.0 >= b.score.0));
+}
+
+pub(crate) async fn a_leg_is_bounded_and_empty_unless_asked_for<S: Storage>() {
+    let storage = S::fresh().await;
+    let points = (0..6).map(|n| point("a", "v", n, [1.0, n as f32, 0.0, 0.0], &[(3, 1.0)])).collect();
+    let store = prepared(&storage, points).await;
+    let count = |legs: Legs| (legs.dense.len(), legs.lexical.len());
+    assert_eq!(count(store.search(&dense([1.0, 0.0, 0.0, 0.0], 2)).await.unwrap()), (2, 0));
+    assert_eq!(count(store.search(&lexical(&[3], 4)).await.unwrap()), (0, 4));
+    let both = Search { dense: Some(vec![1.0, 0.0, 0.0, 0.0]), ..lexical(&[3], 5) };
+    assert_eq!(count(store.search(&both).await.unwrap()), (5, 5));
+    assert_eq!(count(store.search(&lexical(&[], 5)).await.unwrap()), (0, 0));
+    assert_eq!(count(store.search(&lexical(&[999], 5)).await.unwrap()), (0, 0));
+}
+
+pub(crate) async fn text_comes_back_byte_for_byte<S: Storage>() {
+    let storage = S::fresh().await;
+    let texts = [
+        "line\r\nline\rline\n\n  indented\ttab ",
+        "| a | b |\n|---|---|\n| 1 | \\| |",
+        "日本語 ﷽ e\u{301} é \u{202e}right\u{202c} 👩‍👩‍👧‍👦 \u{feff}bom \u{10ffff}",
+        "nul \0 and \u{1} and \u{7f} \"quoted\" \\u0041",
+        "",
+    ];
+    let points = texts.iter().zip(0..).map(|(text, n)| {
+        let mut point = point("ops/日本語 & co.md", "v1", n, [1.0, 0.0, 0.0, 0.0], &[]);
+        point.chunk.text = (*text).to_owned();
+        point.chunk.title = format!("T{text}");
+        point.chunk.headings = vec![(*text).to_owned(), String::new()];
+        point
+    });
+    let points: Vec<Point> = points.collect();
+    let store = prepared(&storage, points.clone()).await;
+    let mut found: Vec<Chunk> =
+        store.search(&dense([1.0, 0.0, 0.0, 0.0], 9)).await.unwrap().dense.into_iter().map(|hit| hit.chunk).collect();
+    found.sort_by_key(|chunk| chunk.ordinal);
+    assert_eq!(found, points.into_iter().map(|point| point.chunk).collect::<Vec<_>>());
+}
+
+pub(crate) async fn a_new_epoch_is_searched_only_once_it_is_activated<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, vec![point("old", "v", 0, [1.0, 0.0, 0.0, 0.0], &[])]).await;
+    let second = Epoch(2);
+    store.create_epoch(second, DIMENSION).await.unwrap();
+    store.upsert(second, vec![point("new", "v", 0, [1.0, 0.0, 0.0, 0.0], &[])]).await.unwrap();
+    assert_eq!(all(&*store).await, BTreeSet::from(["old v 0".to_owned()]));
+    store.activate(second).await.unwrap();
+    assert_eq!(store.active().await, Ok(Some(second)));
+    assert_eq!(all(&*store).await, BTreeSet::from(["new v 0".to_owned()]));
+    assert_eq!((store.count(FIRST).await, store.count(second).await), (Ok(1), Ok(1)));
+    store.close().await.unwrap();
+    assert_eq!(storage.open().await.active().await, Ok(Some(second)));
+}
+
+fn two_documents() -> Vec<Point> {
+    let at = [1.0, 0.0, 0.0, 0.0];
+    let mut points: Vec<Point> = (0..3).map(|n| point("a", "v1", n, at, &[(1, 1.0)])).collect();
+    points.extend((0..2).map(|n| point("a", "v2", n, at, &[(1, 1.0)])));
+    points.push(point("a/b", "v1", 0, at, &[(1, 1.0)]));
+    points.push(point("A", "v1", 0, at, &[(1, 1.0)]));
+    points
+}
+
+pub(crate) async fn a_purge_keeps_the_named_version_and_other_documents<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, two_documents()).await;
+    let document = "a".parse().unwrap();
+    for _again in 0..2 {
+        store.purge(FIRST, &document, Some(&ContentHash("v2".to_owned()))).await.unwrap();
+        assert_eq!(all(&*store).await, ["A v1 0", "a v2 0", "a v2 1", "a/b v1 0"].map(str::to_owned).into());
+        assert_eq!(store.count(FIRST).await, Ok(4));
+    }
+    assert_eq!(store.search(&lexical(&[1], 9)).await.unwrap().lexical.len(), 4);
+}
+
+pub(crate) async fn a_purge_without_a_version_removes_the_document<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, two_documents()).await;
+    store.purge(FIRST, &"a".parse().unwrap(), None).await.unwrap();
+    store.purge(FIRST, &"never there".parse().unwrap(), None).await.unwrap();
+    assert_eq!(all(&*store).await, ["A v1 0", "a/b v1 0"].map(str::to_owned).into());
+}
+
+pub(crate) async fn a_purge_is_there_after_reopening<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, two_documents()).await;
+    store.purge(FIRST, &"a".parse().unwrap(), None).await.unwrap();
+    store.close().await.unwrap();
+    let store = storage.open().await;
+    assert_eq!(all(&*store).await, ["A v1 0", "a/b v1 0"].map(str::to_owned).into());
+    // And a chunk may come back.
+    store.upsert(FIRST, vec![point("a", "v1", 0, [1.0, 0.0, 0.0, 0.0], &[])]).await.unwrap();
+    assert_eq!(store.count(FIRST).await, Ok(3));
+}
+
+pub(crate) async fn writers_at_once_lose_nothing<S: Storage>() {
+    let storage = S::fresh().await;
+    let first = prepared(&storage, vec![]).await;
+    let second = if S::SHARED { storage.open().await } else { Arc::clone(&first) };
+    let writers = (0..16).map(|writer| {
+        let store = Arc::clone(if writer % 2 == 0 { &first } else { &second });
+        tokio::spawn(async move {
+            for ordinal in 0..5 {
+                // Two writers for each document, so that they also race for the same chunks.
+                let name = format!("d{}", writer / 2);
+                store.upsert(FIRST, vec![point(&name, "v", ordinal, [1.0, 0.0, 0.0, 0.0], &[])]).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    assert_eq!(first.count(FIRST).await, Ok(40));
+    assert_eq!(all(&*second).await.len(), 40);
+}
+
+pub(crate) async fn a_handle_sees_what_another_was_acknowledged<S: Storage>() {
+    let storage = S::fresh().await;
+    let writer = prepared(&storage, vec![]).await;
+    let reader = if S::SHARED { storage.open().await } else { Arc::clone(&writer) };
+    for ordinal in 0..10 {
+        writer.upsert(FIRST, vec![point("a", "v", ordinal, [1.0, 0.0, 0.0, 0.0], &[])]).await.unwrap();
+        assert_eq!(all(&*reader).await.len(), ordinal as usize + 1);
+    }
+    writer.create_epoch(Epoch(2), DIMENSION).await.unwrap();
+    writer.activate(Epoch(2)).await.unwrap();
+    assert_eq!(reader.active().await, Ok(Some(Epoch(2))));
+    assert!(all(&*reader).await.is_empty());
+}
+
+pub(crate) async fn a_vector_of_another_length_is_refused<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, vec![]).await;
+    let mut wrong = point("a", "v", 0, [1.0, 0.0, 0.0, 0.0], &[]);
+    wrong.dense.push(0.5);
+    let refused = store.upsert(FIRST, vec![wrong]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Refused { .. }), "{refused:?}");
+    assert_eq!(store.count(FIRST).await, Ok(0));
+}
+
+pub(crate) async fn a_large_write_is_taken_whole<S: Storage>() {
+    let storage = S::fresh().await;
+    let points = (0..1_000).map(|n| {
+        let mut point = point("a", "v", n, [1.0, n as f32, 0.0, 0.0], &[(n, 1.0)]);
+        point.chunk.text = "x".repeat(2_000);
+        point
+    });
+    let store = prepared(&storage, points.collect()).await;
+    assert_eq!(store.count(FIRST).await, Ok(1_000));
+    assert_eq!(store.search(&lexical(&[999], 5)).await.unwrap().lexical.len(), 1);
+}
