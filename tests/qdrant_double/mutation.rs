@@ -1,13 +1,14 @@
 //! Everything that changes the store, as one value: what the log holds is what the wire carried. Pure.
 
 use prost::{Message, Oneof};
-use qdrant_client::qdrant::points_update_operation::Operation;
+use qdrant_client::qdrant::points_update_operation::{Operation, PointStructList};
 use qdrant_client::qdrant::{
     ChangeAliases, ClearPayloadPoints, CreateCollection, CreateFieldIndexCollection, DeleteCollection,
-    DeleteFieldIndexCollection, DeletePayloadPoints, DeletePoints, PointsUpdateOperation, SetPayloadPoints,
-    ShardKeySelector, UpdateBatchPoints, UpdateCollection, UpsertPoints,
+    DeleteFieldIndexCollection, DeletePayloadPoints, DeletePoints, PointsSelector, PointsUpdateOperation,
+    SetPayloadPoints, ShardKeySelector, UpdateBatchPoints, UpdateCollection, UpsertPoints, WriteOrdering,
 };
 
+use super::payload::Payload;
 use super::refusal::{Refusal, refuse_if};
 
 /// One record of the log.
@@ -67,66 +68,89 @@ pub(crate) fn refuse_shard_keys(selector: Option<&ShardKeySelector>) -> Result<(
 /// Takes a batch apart; as in the real server each operation stands for itself.
 pub(crate) fn split_batch(batch: UpdateBatchPoints) -> Result<Vec<Mutation>, Refusal> {
     let UpdateBatchPoints { collection_name, wait, operations, ordering, timeout } = batch;
-    let one = |operation: PointsUpdateOperation| {
-        let collection_name = collection_name.clone();
+    let shared = Shared { collection_name, wait, ordering, timeout };
+    operations.into_iter().map(|operation| shared.mutation(operation)).collect()
+}
+
+/// What a batch says once for all of its operations.
+struct Shared {
+    collection_name: String,
+    wait: Option<bool>,
+    ordering: Option<WriteOrdering>,
+    timeout: Option<u64>,
+}
+
+impl Shared {
+    fn mutation(&self, operation: PointsUpdateOperation) -> Result<Mutation, Refusal> {
         match operation.operation.ok_or_else(|| Refusal::invalid("an operation of the batch is empty"))? {
-            Operation::Upsert(upsert) => Ok(Mutation::Upsert(UpsertPoints {
-                collection_name,
-                wait,
-                points: upsert.points,
-                ordering,
-                shard_key_selector: upsert.shard_key_selector,
-                update_filter: upsert.update_filter,
-                timeout,
-                update_mode: upsert.update_mode,
-            })),
+            Operation::Upsert(upsert) => Ok(Mutation::Upsert(self.upsert(upsert))),
             Operation::DeletePoints(delete) => Ok(Mutation::Delete(DeletePoints {
-                collection_name,
-                wait,
+                collection_name: self.collection_name.clone(),
+                wait: self.wait,
                 points: delete.points,
-                ordering,
+                ordering: self.ordering,
                 shard_key_selector: delete.shard_key_selector,
-                timeout,
+                timeout: self.timeout,
             })),
-            Operation::SetPayload(set) => Ok(Mutation::SetPayload(SetPayloadPoints {
-                collection_name,
-                wait,
-                payload: set.payload,
-                points_selector: set.points_selector,
-                ordering,
-                shard_key_selector: set.shard_key_selector,
-                key: set.key,
-                timeout,
-            })),
-            Operation::OverwritePayload(set) => Ok(Mutation::OverwritePayload(SetPayloadPoints {
-                collection_name,
-                wait,
-                payload: set.payload,
-                points_selector: set.points_selector,
-                ordering,
-                shard_key_selector: set.shard_key_selector,
-                key: set.key,
-                timeout,
-            })),
+            Operation::SetPayload(new) => {
+                let set = self.set(new.payload, new.points_selector, new.shard_key_selector, new.key);
+                Ok(Mutation::SetPayload(set))
+            }
+            Operation::OverwritePayload(new) => {
+                let set = self.set(new.payload, new.points_selector, new.shard_key_selector, new.key);
+                Ok(Mutation::OverwritePayload(set))
+            }
             Operation::DeletePayload(delete) => Ok(Mutation::DeletePayload(DeletePayloadPoints {
-                collection_name,
-                wait,
+                collection_name: self.collection_name.clone(),
+                wait: self.wait,
                 keys: delete.keys,
                 points_selector: delete.points_selector,
-                ordering,
+                ordering: self.ordering,
                 shard_key_selector: delete.shard_key_selector,
-                timeout,
+                timeout: self.timeout,
             })),
             Operation::ClearPayload(clear) => Ok(Mutation::ClearPayload(ClearPayloadPoints {
-                collection_name,
-                wait,
+                collection_name: self.collection_name.clone(),
+                wait: self.wait,
                 points: clear.points,
-                ordering,
+                ordering: self.ordering,
                 shard_key_selector: clear.shard_key_selector,
-                timeout,
+                timeout: self.timeout,
             })),
             _ => Err(Refusal::unsupported("vector and deprecated operations in a batch")),
         }
-    };
-    operations.into_iter().map(one).collect()
+    }
+
+    fn upsert(&self, upsert: PointStructList) -> UpsertPoints {
+        UpsertPoints {
+            collection_name: self.collection_name.clone(),
+            wait: self.wait,
+            points: upsert.points,
+            ordering: self.ordering,
+            shard_key_selector: upsert.shard_key_selector,
+            update_filter: upsert.update_filter,
+            timeout: self.timeout,
+            update_mode: upsert.update_mode,
+        }
+    }
+
+    fn set(
+        &self,
+        payload: Payload,
+        points_selector: Option<PointsSelector>,
+        shard_key_selector: Option<ShardKeySelector>,
+        key: Option<String>,
+    ) -> SetPayloadPoints {
+        let Self { collection_name, wait, ordering, timeout } = self;
+        SetPayloadPoints {
+            collection_name: collection_name.clone(),
+            wait: *wait,
+            payload,
+            points_selector,
+            ordering: *ordering,
+            shard_key_selector,
+            key,
+            timeout: *timeout,
+        }
+    }
 }

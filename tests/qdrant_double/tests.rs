@@ -6,13 +6,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use qdrant_client::qdrant::collections_client::CollectionsClient;
+use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
+use qdrant_client::qdrant::points_update_operation::{DeletePoints, Operation, PointStructList, SetPayload};
 use qdrant_client::qdrant::{
     AliasOperations, ChangeAliases, Condition, CountPointsBuilder, CreateAlias, CreateCollection,
     CreateCollectionBuilder, CreateFieldIndexCollectionBuilder, DeletePointsBuilder, Direction, Distance, FieldType,
     Filter, Fusion, GetPointsBuilder, Modifier, NamedVectors, OrderByBuilder, PointId, PointStruct, PointsIdsList,
-    PrefetchQueryBuilder, Query, QueryPointsBuilder, Range, ScrollPointsBuilder, SetPayloadPointsBuilder,
-    SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpdateMode, UpdateStatus, UpsertPointsBuilder, Vector,
-    VectorInput, VectorParamsBuilder, VectorsConfigBuilder, alias_operations::Action,
+    PointsUpdateOperation, PrefetchQueryBuilder, Query, QueryPointsBuilder, Range, ScrollPointsBuilder,
+    SetPayloadPointsBuilder, SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpdateBatchPointsBuilder,
+    UpdateMode, UpdateStatus, UpsertPointsBuilder, Vector, VectorInput, VectorParamsBuilder, VectorsConfigBuilder,
+    alias_operations::Action,
 };
 use qdrant_client::{Payload, Qdrant, QdrantError};
 use ragops_tests::qdrant_double::{ApiKeys, Double, Settings, VERSION};
@@ -240,6 +243,26 @@ async fn payloads_are_merged_and_points_deleted_by_filter() -> Outcome {
     client.delete_points(DeletePointsBuilder::new("c").points(b).wait(true)).await?;
     let left = client.count(CountPointsBuilder::new("c").exact(true)).await?.result.map(|result| result.count);
     assert_eq!(left, Some(1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_is_carried_out_in_order() -> Outcome {
+    let (_folder, _double, client) = filled().await?;
+    let only = |id: u64| Some(PointsSelectorOneOf::Points(PointsIdsList::from([id])).into());
+    let upsert = PointStructList { points: vec![bare(4, json!({ "n": 4 }))], ..PointStructList::default() };
+    let set = SetPayload {
+        payload: Payload::try_from(json!({ "n": 5 }))?.into(),
+        points_selector: only(4),
+        ..SetPayload::default()
+    };
+    let delete = DeletePoints { points: only(1), ..DeletePoints::default() };
+    let operations = [Operation::Upsert(upsert), Operation::SetPayload(set), Operation::DeletePoints(delete)];
+    let operations = operations.into_iter().map(PointsUpdateOperation::from).collect::<Vec<_>>();
+    let done = client.update_points_batch(UpdateBatchPointsBuilder::new("c", operations).wait(true)).await?;
+    assert_eq!(done.result.len(), 3);
+    assert_eq!(passing(&client, Filter::must([Condition::matches("n", 5)])).await?, [4]);
+    assert_eq!(passing(&client, Filter::must([Condition::has_id([1])])).await?, [0_u64; 0]);
     Ok(())
 }
 
