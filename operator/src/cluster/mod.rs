@@ -5,6 +5,8 @@
 pub mod build;
 pub mod decide;
 pub mod events;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod observe;
 pub mod observed;
 pub mod status;

@@ -116,9 +116,9 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let previous = cluster.status.clone().unwrap_or_default();
     let planned = outcome.planned();
     let servers = servers::servers(cluster, planned, observed);
-    let expected = planned.map(|planned| configuration::expected(&previous, planned, observed));
-    let expected = expected.or_else(|| previous.configuration.clone());
-    let revision = planned.map(|planned| planned.plan.revision.name.to_string()).or_else(|| previous.revision.clone());
+    let applied = configuration::applied(outcome, observed);
+    let expected = configuration::expected(&previous, applied.as_ref(), observed);
+    let revision = applied.map(|applied| applied.revision).or_else(|| previous.revision.clone());
     let rollup = Rollup {
         servers: servers.finding(),
         store: store::finding(cluster, observed),
@@ -134,6 +134,10 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let phase = progress.phase(&findings, &servers, cluster.spec.read_only);
     let next = progress.next(expected.as_ref(), &findings);
     let described = planned.map(|planned| &planned.cluster);
+    let mut conditions = conditions::merge(&previous.conditions, findings, cluster.metadata.generation, observed.now);
+    if planned.is_none() {
+        conditions.extend(previous.conditions.iter().filter(|before| autoscaling::is_ours(&before.type_)).cloned());
+    }
     RagClusterStatus {
         observed_generation: cluster.metadata.generation,
         phase,
@@ -143,7 +147,7 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
         selector: described.map_or(previous.selector, |cluster| metadata::selector_text(cluster, Part::Server)),
         revision,
         endpoint: described.map(service::endpoint).or(previous.endpoint),
-        conditions: conditions::merge(&previous.conditions, findings, cluster.metadata.generation, observed.now),
+        conditions,
         autoscaling: planned.map_or(previous.autoscaling, |planned| autoscaling::status(planned, observed)),
         configuration: expected,
         last_correction: correction(outcome, observed).or(previous.last_correction),
@@ -225,4 +229,289 @@ fn cut(text: &str, max: usize) -> String {
 
 fn step(what: impl Into<String>, at: Option<Time>) -> NextStep {
     NextStep { at, what: cut(&what.into(), 512) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::events::{Severity, events};
+    use crate::cluster::fixtures::{EMBEDDED, applied, cluster, nothing, pass};
+    use crate::cluster::observed::{Answer, Presence};
+    use crate::cluster::validate::validate;
+    use k8s_openapi::api::apps::v1::DeploymentCondition;
+    use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, ContainerStatus};
+
+    fn carried_out(cluster: &RagCluster, observed: &Observed) -> Outcome {
+        let (valid, plan, _) = pass(cluster, observed);
+        Outcome::Applied { planned: Box::new(Planned { cluster: valid, plan }), corrections: Vec::new() }
+    }
+
+    fn after(cluster: &RagCluster, observed: &Observed) -> RagClusterStatus {
+        status(cluster, observed, &carried_out(cluster, observed))
+    }
+
+    /// A cluster that serves, with the status that says so, and its world.
+    fn serving(spec: &str) -> (RagCluster, Observed) {
+        let mut cluster = cluster(spec);
+        let world = applied(&cluster, &nothing());
+        cluster.status = Some(after(&cluster, &world));
+        (cluster, world)
+    }
+
+    fn condition(status: &RagClusterStatus, type_: ConditionType) -> (String, String) {
+        let found = conditions::find(&status.conditions, type_);
+        found.map(|found| (found.status.clone(), found.reason.clone())).unwrap_or_default()
+    }
+
+    fn is(status: &RagClusterStatus, type_: ConditionType, state: &str, reason: ConditionReason) {
+        assert_eq!(condition(status, type_), (state.to_owned(), reason.to_string()), "{type_}");
+    }
+
+    fn told(cluster: &RagCluster, new: &RagClusterStatus) -> Vec<String> {
+        let severity = |severity| if severity == Severity::Warning { "Warning" } else { "Normal" };
+        let events = events(cluster.status.as_ref(), new);
+        events.iter().map(|event| format!("{} {}", severity(event.severity), event.reason)).collect()
+    }
+
+    #[test]
+    fn a_new_cluster_starts_with_its_vector_store() {
+        let cluster = cluster("{}");
+        let new = after(&cluster, &nothing());
+        assert_eq!((new.phase.as_str(), new.servers.as_str()), ("Starting: vector store", "0/3"));
+        is(&new, ConditionType::Ready, "False", ConditionReason::Starting);
+        is(&new, ConditionType::Reconciling, "True", ConditionReason::Progressing);
+        is(&new, ConditionType::Stalled, "False", ConditionReason::Unhindered);
+        assert_eq!(told(&cluster, &new), ["Normal RolloutStarted"]);
+        assert_eq!(next_look(&new), LOOK_WHILE_MOVING);
+    }
+
+    #[test]
+    fn a_serving_cluster_says_so_in_every_place() {
+        let (cluster, _) = serving("{}");
+        let status = cluster.status.clone().unwrap();
+        assert_eq!((status.phase.as_str(), status.servers.as_str(), status.ready_replicas), ("Serving", "3/3", 3));
+        assert_eq!(status.endpoint.as_deref(), Some("http://handbook.team-a.svc:8080"));
+        assert!(status.selector.contains("app.kubernetes.io/component=server"), "{}", status.selector);
+        for type_ in [ConditionType::Ready, ConditionType::ServersReady, ConditionType::VectorStoreReady] {
+            assert_eq!(condition(&status, type_).0, "True", "{type_}");
+        }
+        is(&status, ConditionType::ConfigurationInSync, "True", ConditionReason::InSync);
+        is(&status, ConditionType::Reconciling, "False", ConditionReason::Settled);
+        for unused in [ConditionType::ReplicasCapped, ConditionType::ReadOnly] {
+            assert_eq!(condition(&status, unused), Default::default(), "{unused}");
+        }
+        assert!(status.next.is_empty());
+    }
+
+    #[test]
+    fn a_pass_that_finds_nothing_new_makes_an_equal_status_and_tells_nothing() {
+        let (cluster, world) = serving("{}");
+        let again = after(&cluster, &world.later(3600));
+        assert_eq!(cluster.status.as_ref(), Some(&again));
+        assert!(told(&cluster, &again).is_empty());
+    }
+
+    #[test]
+    fn a_lost_server_degrades_and_its_return_is_told() {
+        let (mut cluster, mut world) = serving("{}");
+        world.children.deployment.as_mut().unwrap().status.as_mut().unwrap().ready_replicas = Some(2);
+        let degraded = after(&cluster, &world);
+        assert_eq!(degraded.phase, "Degraded: servers 2/3");
+        is(&degraded, ConditionType::ServersReady, "False", ConditionReason::SomeReady);
+        assert_eq!(told(&cluster, &degraded), ["Warning Degraded"]);
+        cluster.status = Some(degraded);
+        world.children.deployment.as_mut().unwrap().status.as_mut().unwrap().ready_replicas = Some(3);
+        assert_eq!(told(&cluster, &after(&cluster, &world)), ["Normal Serving"]);
+    }
+
+    #[test]
+    fn servers_above_the_floor_may_still_be_starting() {
+        let (cluster, mut world) = serving("{}");
+        let deployment = world.children.deployment.as_mut().unwrap();
+        deployment.spec.replicas = Some(6);
+        let live = deployment.status.as_mut().unwrap();
+        (live.replicas, live.updated_replicas) = (Some(6), Some(6));
+        let scaling = after(&cluster, &world);
+        is(&scaling, ConditionType::Ready, "True", ConditionReason::Serving);
+        is(&scaling, ConditionType::Reconciling, "False", ConditionReason::Settled);
+        assert_eq!(scaling.servers, "3/6");
+    }
+
+    #[test]
+    fn a_pod_that_cannot_start_is_named_with_what_to_do() {
+        let cluster = cluster("{}");
+        let mut world = applied(&cluster, &nothing());
+        world.children.deployment.as_mut().unwrap().status.as_mut().unwrap().ready_replicas = None;
+        let waiting =
+            ContainerStateWaiting { reason: Some("ImagePullBackOff".into()), message: Some("not found".into()) };
+        world.server_pods[0].status.as_mut().unwrap().container_statuses = Some(vec![ContainerStatus {
+            name: "server".into(),
+            image: "example.com/rag-server:0.1.0".into(),
+            state: Some(ContainerState { waiting: Some(waiting), ..ContainerState::default() }),
+            ..ContainerStatus::default()
+        }]);
+        let new = after(&cluster, &world);
+        is(&new, ConditionType::ServersReady, "False", ConditionReason::ImageUnavailable);
+        let message = &conditions::find(&new.conditions, ConditionType::ServersReady).unwrap().message;
+        assert!(message.contains("example.com/rag-server:0.1.0") && message.contains("correct the image"), "{message}");
+    }
+
+    #[test]
+    fn a_roll_out_without_progress_stalls_while_the_old_servers_serve() {
+        let (cluster, mut world) = serving("{}");
+        let live = world.children.deployment.as_mut().unwrap().status.as_mut().unwrap();
+        live.conditions = Some(vec![DeploymentCondition {
+            type_: Some("Progressing".into()),
+            status: Some("False".into()),
+            reason: Some("ProgressDeadlineExceeded".into()),
+            ..DeploymentCondition::default()
+        }]);
+        let stuck = after(&cluster, &world);
+        is(&stuck, ConditionType::Stalled, "True", ConditionReason::RolloutStuck);
+        is(&stuck, ConditionType::Reconciling, "False", ConditionReason::Settled);
+        is(&stuck, ConditionType::Ready, "True", ConditionReason::Serving);
+    }
+
+    #[test]
+    fn a_changed_setting_has_three_minutes_to_reach_the_servers() {
+        let (mut cluster, world) = serving("{}");
+        cluster.spec.read_only = true;
+        let first = after(&cluster, &world.clone().later(60));
+        is(&first, ConditionType::ConfigurationInSync, "Unknown", ConditionReason::Propagating);
+        is(&first, ConditionType::Ready, "True", ConditionReason::Serving);
+        is(&first, ConditionType::ReadOnly, "True", ConditionReason::Requested);
+        assert_eq!(first.next[0].at.as_ref().unwrap().0.to_string(), "2026-11-21T08:04:00Z");
+        assert_eq!(next_look(&first), LOOK_WHILE_MOVING);
+        cluster.status = Some(first);
+        let in_time = after(&cluster, &world.clone().later(60 + 180));
+        is(&in_time, ConditionType::ConfigurationInSync, "Unknown", ConditionReason::Propagating);
+        let late = after(&cluster, &world.clone().later(60 + 181));
+        is(&late, ConditionType::ConfigurationInSync, "False", ConditionReason::Mismatch);
+        is(&late, ConditionType::Ready, "False", ConditionReason::Degraded);
+        assert_eq!(told(&cluster, &late), ["Warning Degraded", "Warning Mismatch"]);
+        cluster.status = Some(late);
+        let reached = after(&cluster, &applied(&cluster, &world));
+        is(&reached, ConditionType::ConfigurationInSync, "True", ConditionReason::InSync);
+        assert_eq!(reached.phase, "Serving, read-only");
+        assert_eq!(told(&cluster, &reached), ["Normal Serving", "Normal InSync"]);
+    }
+
+    #[test]
+    fn servers_that_do_not_answer_the_operator_are_no_failure() {
+        let (cluster, mut world) = serving("{}");
+        for report in world.reports.values_mut() {
+            report.answer = Answer::Silent("no answer within the deadline".into());
+        }
+        let silent = after(&cluster, &world);
+        is(&silent, ConditionType::ConfigurationInSync, "Unknown", ConditionReason::NotReported);
+        is(&silent, ConditionType::Ready, "True", ConditionReason::Serving);
+        assert!(told(&cluster, &silent).is_empty());
+    }
+
+    #[test]
+    fn an_invalid_spec_stalls_and_leaves_what_runs_as_it_is() {
+        let (mut cluster, mut world) = serving("{}");
+        cluster.metadata.generation = Some(2);
+        cluster.spec = super::super::fixtures::cluster(super::super::fixtures::EXTERNAL).spec;
+        world.referenced_secrets.insert("qdrant-cloud".into(), Presence::Missing);
+        let problems = validate(&cluster, &world).unwrap_err();
+        let new = status(&cluster, &world, &Outcome::Invalid { problems });
+        is(&new, ConditionType::Stalled, "True", ConditionReason::SecretMissing);
+        is(&new, ConditionType::Ready, "True", ConditionReason::Serving);
+        let old = cluster.status.as_ref().unwrap();
+        assert_eq!((&new.revision, &new.selector, &new.endpoint), (&old.revision, &old.selector, &old.endpoint));
+        assert_eq!(new.observed_generation, Some(2));
+        assert!(new.phase.starts_with("SecretMissing: spec.vectorStore"), "{}", new.phase);
+        assert_eq!(told(&cluster, &new), ["Warning SecretMissing"]);
+    }
+
+    #[test]
+    fn a_failure_is_said_by_its_class() {
+        let (cluster, world) = serving("{}");
+        let failed = |class| {
+            let Outcome::Applied { planned, .. } = carried_out(&cluster, &world) else { unreachable!() };
+            let failure =
+                Failure { phase: Phase::Apply, class, message: "patch deployments".into(), remedy: "do this".into() };
+            status(&cluster, &world, &Outcome::Failed { planned, failure })
+        };
+        let forbidden = failed(Class::Forbidden);
+        is(&forbidden, ConditionType::Stalled, "True", ConditionReason::Forbidden);
+        assert_eq!(told(&cluster, &forbidden), ["Warning Forbidden"]);
+        is(&failed(Class::Invalid), ConditionType::Stalled, "True", ConditionReason::Rejected);
+        let transient = failed(Class::Transient);
+        is(&transient, ConditionType::Stalled, "False", ConditionReason::Unhindered);
+        is(&transient, ConditionType::Reconciling, "True", ConditionReason::Retrying);
+        is(&transient, ConditionType::Ready, "True", ConditionReason::Serving);
+        assert!(told(&cluster, &transient).is_empty());
+    }
+
+    #[test]
+    fn a_paused_cluster_says_so_and_still_reports() {
+        let (cluster, world) = serving("{}");
+        let Outcome::Applied { planned, .. } = carried_out(&cluster, &world) else { unreachable!() };
+        let paused = status(&cluster, &world, &Outcome::Paused { planned });
+        assert_eq!((paused.phase.as_str(), paused.servers.as_str()), ("Paused, serving", "3/3"));
+        is(&paused, ConditionType::Reconciling, "False", ConditionReason::Paused);
+        assert_eq!(told(&cluster, &paused), ["Normal Paused"]);
+    }
+
+    #[test]
+    fn what_is_planned_and_not_carried_out_is_not_expected_of_the_servers() {
+        let (mut cluster, world) = serving("{}");
+        cluster.spec.retrieval.top_k = 9;
+        cluster.spec.read_only = true;
+        let Outcome::Applied { planned, .. } = carried_out(&cluster, &world) else { unreachable!() };
+        let paused = status(&cluster, &world.later(3600), &Outcome::Paused { planned });
+        let old = cluster.status.as_ref().unwrap();
+        assert_eq!((&paused.revision, &paused.configuration), (&old.revision, &old.configuration));
+        is(&paused, ConditionType::ConfigurationInSync, "True", ConditionReason::InSync);
+        is(&paused, ConditionType::Ready, "True", ConditionReason::Serving);
+    }
+
+    #[test]
+    fn a_field_that_was_put_back_is_told_once() {
+        let (mut cluster, world) = serving("{}");
+        let Outcome::Applied { planned, .. } = carried_out(&cluster, &world) else { unreachable!() };
+        let correction = Correction {
+            object: "Deployment/handbook-server".into(),
+            fields: vec!["spec.template.spec.containers[name=server].image".into()],
+            by: "kubectl-edit".into(),
+        };
+        let put_back = status(&cluster, &world, &Outcome::Applied { planned, corrections: vec![correction] });
+        assert_eq!(told(&cluster, &put_back), ["Warning ChangePutBack"]);
+        cluster.status = Some(put_back);
+        assert!(told(&cluster, &after(&cluster, &world.later(60))).is_empty());
+    }
+
+    #[test]
+    fn a_capped_number_is_said_until_it_no_longer_is() {
+        let (mut cluster, world) = serving("autoscaling: {maxReplicas: 25}");
+        let capped = cluster.status.clone().unwrap();
+        is(&capped, ConditionType::ReplicasCapped, "True", ConditionReason::AboveCeiling);
+        let message = &conditions::find(&capped.conditions, ConditionType::ReplicasCapped).unwrap().message;
+        assert!(message.contains("asked for 25 servers, capped at 20"), "{message}");
+        cluster.spec.autoscaling.max_replicas = 20;
+        assert_eq!(told(&cluster, &after(&cluster, &world)), ["Normal ReplicasCappedOver"]);
+    }
+
+    #[test]
+    fn the_embedded_store_is_ready_with_its_server() {
+        let (cluster, _) = serving(EMBEDDED);
+        let status = cluster.status.unwrap();
+        is(&status, ConditionType::VectorStoreReady, "True", ConditionReason::Embedded);
+        assert_eq!(condition(&status, ConditionType::AutoscalingExact), Default::default());
+        assert_eq!(status.autoscaling, None);
+    }
+
+    #[test]
+    fn a_dropped_tolerance_is_said_with_a_remedy() {
+        let (cluster, mut world) = serving("{}");
+        is(cluster.status.as_ref().unwrap(), ConditionType::AutoscalingExact, "True", ConditionReason::DeadBand);
+        let behavior = world.children.autoscaler.as_mut().unwrap().spec.behavior.as_mut().unwrap();
+        behavior.scale_down.as_mut().unwrap().tolerance = None;
+        let inexact = after(&cluster, &world);
+        is(&inexact, ConditionType::AutoscalingExact, "False", ConditionReason::ToleranceDropped);
+        is(&inexact, ConditionType::Ready, "True", ConditionReason::Serving);
+        assert_eq!(told(&cluster, &inexact), ["Warning ToleranceDropped"]);
+    }
 }

@@ -382,3 +382,108 @@ fn check_embedded(spec: &RagClusterSpec, problems: &mut Problems) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing};
+    use crate::cluster::observed::{ChildKind, ForeignObject};
+
+    fn problems(spec: &str) -> Vec<String> {
+        validate(&cluster(spec), &nothing()).unwrap_err().iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn an_empty_spec_is_three_servers_over_a_managed_qdrant_with_a_key_for_a_default_writer() {
+        let valid = validate(&cluster("{}"), &nothing()).unwrap();
+        assert_eq!(valid.replicas, 3);
+        assert!(matches!(&valid.store, Store::Managed(store) if store.storage.size == "10Gi"));
+        assert_eq!(valid.clients, BTreeMap::from([(ClientName::default_client(), Role::Writer)]));
+        assert_eq!(valid.resources.requests["cpu"], Quantity("250m".to_owned()));
+        assert_eq!(valid.autoscaling.unwrap().max_replicas, 20);
+    }
+
+    #[test]
+    fn a_request_that_is_left_out_follows_the_limit_and_then_the_default() {
+        let spec = "resources: {requests: {cpu: 1}, limits: {memory: 1Gi}}";
+        let amounts = validate(&cluster(spec), &nothing()).unwrap().resources;
+        assert_eq!(amounts.requests["cpu"], Quantity("1".to_owned()));
+        assert_eq!(amounts.requests["memory"], Quantity("1Gi".to_owned()));
+        assert_eq!(amounts.limits.len(), 1);
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once_with_its_field_and_a_remedy() {
+        let spec = "{resources: {requests: {cpu: 0m}, limits: {memory: '0'}},
+                     vectorStore: {externalQdrant: {url: 'https://:6334', apiKeySecretRef: {name: missing}}}}";
+        let mut observed = nothing();
+        observed.referenced_secrets.insert("missing".to_owned(), Presence::Missing);
+        observed.foreign.push(ForeignObject {
+            kind: ChildKind::Service,
+            name: "handbook".to_owned(),
+            owner: "nobody".to_owned(),
+        });
+        let problems = validate(&cluster(spec), &observed).unwrap_err();
+        let found: Vec<(&str, ConditionReason)> = problems.iter().map(|p| (p.field.as_str(), p.reason)).collect();
+        assert_eq!(
+            found,
+            [
+                ("metadata.name", ConditionReason::NameTaken),
+                ("spec.vectorStore.externalQdrant.apiKeySecretRef.name", ConditionReason::SecretMissing),
+                ("spec.vectorStore.externalQdrant.url", ConditionReason::InvalidSpec),
+                ("spec.resources.limits.memory", ConditionReason::InvalidSpec),
+                ("spec.resources.requests.cpu", ConditionReason::InvalidSpec),
+            ]
+        );
+        assert!(problems.iter().all(|problem| !problem.remedy.is_empty() && !problem.found.is_empty()));
+    }
+
+    #[test]
+    fn a_secret_that_the_api_server_cannot_tell_about_is_no_problem() {
+        let mut observed = nothing();
+        observed.referenced_secrets.insert("qdrant-cloud".to_owned(), Presence::Unknown);
+        assert!(validate(&cluster(EXTERNAL), &observed).is_ok());
+    }
+
+    #[test]
+    fn a_zero_cpu_request_is_fine_while_autoscaling_is_off() {
+        let spec = "{autoscaling: {enabled: false}, resources: {requests: {cpu: '0'}}}";
+        assert!(validate(&cluster(spec), &nothing()).is_ok());
+        assert_eq!(problems("resources: {requests: {cpu: '0'}}").len(), 1);
+    }
+
+    #[test]
+    fn the_embedded_store_asks_for_one_server_even_where_the_rule_was_passed_by() {
+        assert!(validate(&cluster(EMBEDDED), &nothing()).is_ok());
+        let refused = problems("{vectorStore: {embedded: {}}}");
+        assert!(refused[0].contains("profile: Development, replicas: 1"), "{refused:?}");
+        assert!(problems("{vectorStore: {}}")[0].contains("exactly one"));
+    }
+
+    #[test]
+    fn a_generation_without_material_is_named_and_can_be_deleted() {
+        let cluster = cluster("{}");
+        let mut world = applied(&cluster, &nothing());
+        world.children.secrets.generations.values_mut().next().unwrap().data = None;
+        let refused = validate(&cluster, &world).unwrap_err();
+        assert_eq!(refused[0].field, "Secret/handbook-api-key-default-g1");
+    }
+
+    #[test]
+    fn a_url_gives_its_port() {
+        for (url, port) in [
+            ("https://qdrant.example.com:6334", Some(6334)),
+            ("https://qdrant.example.com/", Some(443)),
+            ("http://qdrant", Some(80)),
+            ("http://[::1]:6334", Some(6334)),
+            ("http://[::1]", Some(80)),
+            ("https://:6334", None),
+            ("https://host:0", None),
+            ("https://host:70000", None),
+            ("ftp://host", None),
+            ("host:6334", None),
+        ] {
+            assert_eq!(port_of(url), port, "{url}");
+        }
+    }
+}

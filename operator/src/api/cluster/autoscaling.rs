@@ -7,10 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.scaleDown.cpuPercent < self.scaleUp.cpuPercent")
-    .message(Message::Expression(
-        "'found ' + string(self.scaleDown.cpuPercent) + ': scaleDown.cpuPercent must be below scaleUp.cpuPercent (' \
-         + string(self.scaleUp.cpuPercent) + '), or servers would be added and removed in turn'".to_owned()
-    ))
+    .message("must be below scaleUp.cpuPercent, or servers would be added and removed in turn")
     .field_path(".scaleDown.cpuPercent"))]
 pub struct Autoscaling {
     /// Whether a HorizontalPodAutoscaler owns the number of servers.

@@ -3,6 +3,8 @@
 //! One file per concern, defaults and rules beside the fields. Rules stand as deep as they can see; those that tie concerns
 //! together stand here with a field path. What no rule can see is checked in `cluster::validate`.
 
+#![allow(unreachable_pub, reason = "the derive of KubeSchema repeats each struct inside a function")]
+
 mod auth;
 mod autoscaling;
 mod embedding;
@@ -94,36 +96,35 @@ pub const PRODUCTION_MIN_REPLICAS: i32 = 3;
     validation = Rule::new(
         "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')"
     )
-    .message(Message::Expression(
-        "'metadata.name: found \"' + self.metadata.name + '\" (' + string(self.metadata.name.size()) + ' characters): \
-         a cluster name has at most 40 lower-case letters, digits and dashes, begins with a letter and does not end with a dash'"
-            .to_owned()
-    ))
+    .message(
+        "metadata.name: a cluster name has at most 40 lower-case letters, digits and dashes, begins with a letter and does not \
+         end with a dash"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.profile != 'Production' || self.replicas >= 3")
         .message(Message::Expression(
-            "'found ' + string(self.replicas) + ': a Production cluster keeps at least 3 query servers; \
-             set profile: Development for fewer'".to_owned()
+            "self.replicas == 1 \
+             ? 'found 1: a Production cluster keeps at least 3 query servers; set profile: Development for fewer' \
+             : 'found 2: a Production cluster keeps at least 3 query servers; set profile: Development for fewer'"
+                .to_owned()
         ))
         .field_path(".replicas"),
     validation = Rule::new("!self.autoscaling.enabled || self.replicas <= self.autoscaling.maxReplicas")
-        .message(Message::Expression(
-            "'found ' + string(self.replicas) + ': while autoscaling is on, replicas is the floor and must not exceed \
-             autoscaling.maxReplicas (' + string(self.autoscaling.maxReplicas) + '); lower replicas, raise maxReplicas, \
-             or set autoscaling.enabled: false'".to_owned()
-        ))
+        .message(
+            "while autoscaling is on, replicas is the floor and must not exceed autoscaling.maxReplicas; lower replicas, raise \
+             autoscaling.maxReplicas, or set autoscaling.enabled: false"
+        )
         .field_path(".replicas"),
     validation = Rule::new(
         "!has(self.vectorStore) || !has(self.vectorStore.embedded) \
          || (self.profile == 'Development' && self.replicas == 1 && !self.autoscaling.enabled)"
     )
-    .message(Message::Expression(
-        "'found profile: ' + self.profile + ', replicas: ' + string(self.replicas) + ', autoscaling.enabled: ' \
-         + string(self.autoscaling.enabled) + ': the embedded vector store lives inside one server; set \
-         profile: Development, replicas: 1 and autoscaling.enabled: false, or choose vectorStore.qdrant'".to_owned()
-    ))
+    .message(
+        "the embedded vector store lives inside one server; set profile: Development, replicas: 1 and \
+         autoscaling.enabled: false, or choose vectorStore.qdrant"
+    )
     .field_path(".vectorStore"),
     validation = Rule::new(
         "(has(self.vectorStore) && has(self.vectorStore.embedded)) \

@@ -17,9 +17,11 @@ use super::storage::Storage;
         "[has(self.qdrant), has(self.externalQdrant), has(self.embedded)].filter(chosen, chosen).size() == 1"
     )
     .message(Message::Expression(
-        "'found ' + string([has(self.qdrant), has(self.externalQdrant), has(self.embedded)].filter(chosen, chosen).size()) \
-         + ' vector stores: name exactly one of qdrant, externalQdrant and embedded, or leave vectorStore out for a managed \
-         Qdrant'".to_owned()
+        "!has(self.qdrant) && !has(self.externalQdrant) && !has(self.embedded) \
+         ? 'found none: name exactly one of qdrant, externalQdrant and embedded, or leave vectorStore out for a managed Qdrant' \
+         : 'found more than one: name exactly one of qdrant, externalQdrant and embedded; applying one beside a stored one \
+         adds it, so set the other to null'"
+            .to_owned()
     )))]
 pub struct VectorStore {
     /// A Qdrant that the operator runs: one replica with a volume of its own.

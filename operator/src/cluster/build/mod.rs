@@ -145,3 +145,181 @@ pub fn frozen(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> F
         Frozen { image, pod_template, config: Some(config::render(cluster)), config_schema: CONFIG_SCHEMA }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass};
+    use insta::{assert_snapshot, assert_yaml_snapshot};
+    use serde_json::json;
+
+    fn children(spec: &str) -> Children<Prepared> {
+        pass(&cluster(spec), &nothing()).2
+    }
+
+    #[test]
+    fn the_servers_of_an_empty_spec() {
+        assert_yaml_snapshot!("deployment", children("{}").deployment);
+    }
+
+    #[test]
+    fn the_servers_with_everything_that_travels_to_their_pods() {
+        let spec = "
+            image: example.com/own:1
+            resources: {requests: {cpu: 2}, limits: {memory: 1Gi}}
+            podTemplate:
+              labels: {team: a, app.kubernetes.io/version: '1'}
+              annotations: {note: here}
+              nodeSelector: {disk: fast}
+              tolerations: [{key: rag, operator: Exists}]
+              affinity: {nodeAffinity: {}}
+              topologySpreadConstraints: [{maxSkew: 2, topologyKey: rack, whenUnsatisfiable: DoNotSchedule}]
+              priorityClassName: high
+              imagePullSecrets: [{name: pull}]";
+        assert_yaml_snapshot!("deployment_with_additions", children(spec).deployment.spec.template);
+    }
+
+    #[test]
+    fn the_one_server_of_an_embedded_store_and_its_volume() {
+        let built = children(EMBEDDED);
+        let spec = &built.deployment.spec;
+        let pod = spec.template.spec.as_ref().unwrap();
+        assert_yaml_snapshot!(
+            "embedded",
+            json!({
+                "strategy": spec.strategy,
+                "volumes": pod.volumes,
+                "mounts": pod.containers[0].volume_mounts,
+                "claim": built.data_claim,
+                "replicas": built.replicas.map(|replicas| replicas.count),
+                "has_autoscaler": built.autoscaler.is_some(),
+                "has_qdrant": built.qdrant.is_some(),
+            })
+        );
+        let deleted = children(&EMBEDDED.replace("embedded: {}", "embedded: {}, deletionPolicy: Delete"));
+        assert!(deleted.data_claim.unwrap().metadata.owner_references.is_some());
+    }
+
+    #[test]
+    fn the_key_of_an_external_qdrant_is_mounted_and_never_read() {
+        let built = children(EXTERNAL);
+        let pod = built.deployment.spec.template.spec.unwrap();
+        let credentials = pod.volumes.unwrap().into_iter().find(|volume| volume.name == "credentials");
+        let egress = built.network_policy.unwrap().spec.unwrap().egress;
+        assert_yaml_snapshot!("external", json!({"credentials": credentials, "egress": egress}));
+        assert!(!built.server_secret.data.unwrap().contains_key("vector-store.current"));
+    }
+
+    #[test]
+    fn what_stands_around_the_servers() {
+        let built = children("networkPolicy: {scrapeFrom: [{namespaceSelector: {matchLabels: {team: metrics}}}]}");
+        assert_yaml_snapshot!("autoscaler", built.autoscaler);
+        assert_yaml_snapshot!("network_policy", built.network_policy);
+        assert_yaml_snapshot!(
+            "small",
+            [json!(built.service), json!(built.service_account), json!(built.disruption_budget), json!(built.live)]
+        );
+    }
+
+    #[test]
+    fn the_managed_vector_store() {
+        let qdrant = children("vectorStore: {qdrant: {storage: {size: 50Gi, className: fast}}}").qdrant.unwrap();
+        assert_yaml_snapshot!("qdrant_stateful_set", qdrant.stateful_set);
+        assert_yaml_snapshot!("qdrant_small", [json!(qdrant.service), json!(qdrant.network_policy)]);
+        let deleted = children("vectorStore: {qdrant: {}, deletionPolicy: Delete}").qdrant.unwrap();
+        let policy = deleted.stateful_set.spec.persistent_volume_claim_retention_policy.unwrap();
+        assert_eq!(policy.when_deleted.as_deref(), Some("Delete"));
+    }
+
+    #[test]
+    fn the_configuration_of_each_store() {
+        for (name, spec) in [("managed", "{}"), ("embedded", EMBEDDED), ("external", EXTERNAL)] {
+            let config = children(spec).config;
+            assert_eq!(config.immutable, Some(true));
+            assert_snapshot!(format!("config_{name}"), config.data.unwrap()[config::CONFIG_FILE]);
+        }
+    }
+
+    #[test]
+    fn secrets_are_minted_once_immutable_and_derived_from() {
+        let built = children("auth: {apiKeys: [{name: nightly, role: Writer}]}");
+        for minted in &built.minted {
+            assert_eq!(minted.immutable, Some(true));
+            let annotations = minted.metadata.annotations.as_ref().unwrap();
+            assert_eq!(annotations["ragops.dev/minted-at"], "2026-11-21T08:00:00Z");
+        }
+        let names: Vec<_> = built.minted.iter().filter_map(|secret| secret.metadata.name.as_deref()).collect();
+        assert_eq!(names, ["handbook-api-key-nightly-g1", "handbook-operator-g1", "handbook-vector-store-g1"]);
+        let material = |index: usize| built.minted[index].data.as_ref().unwrap()["key"].clone();
+        let server = built.server_secret.data.as_ref().unwrap();
+        assert_eq!(server["api-key.nightly.current"], material(0));
+        assert_eq!(server["operator.current"], material(1));
+        assert_eq!(server["vector-store.current"], material(2));
+        assert_eq!(built.client_keys[0].data.as_ref().unwrap()["key"], material(0));
+        assert_eq!(built.qdrant.unwrap().secret.data.unwrap()["api-key"], material(2));
+    }
+
+    #[test]
+    fn every_child_is_labelled_and_owned_and_nothing_of_the_parent_is_copied() {
+        let mut parent = cluster("{}");
+        parent.metadata.labels = Some([("argocd.argoproj.io/instance".to_owned(), "app".to_owned())].into());
+        parent.metadata.annotations = Some([("note".to_owned(), "mine".to_owned())].into());
+        let (_, _, built) = pass(&parent, &nothing());
+        let qdrant = built.qdrant.unwrap();
+        let all = [
+            &built.service_account.metadata,
+            &built.server_secret.metadata,
+            &built.client_keys[0].metadata,
+            &built.minted[0].metadata,
+            &built.revision.metadata,
+            &built.config.metadata,
+            &built.live.metadata,
+            &built.deployment.metadata,
+            &built.disruption_budget.metadata,
+            &built.autoscaler.as_ref().unwrap().metadata,
+            &built.service.metadata,
+            &built.network_policy.as_ref().unwrap().metadata,
+            &qdrant.stateful_set.metadata,
+            &qdrant.secret.metadata,
+            &qdrant.service.metadata,
+            &qdrant.revision.metadata,
+        ];
+        for metadata in all {
+            let owner = &metadata.owner_references.as_ref().unwrap()[0];
+            assert_eq!(
+                (owner.kind.as_str(), owner.name.as_str(), owner.controller),
+                ("RagCluster", "handbook", Some(true))
+            );
+            let labels = metadata.labels.as_ref().unwrap();
+            assert_eq!(labels["app.kubernetes.io/instance"], "handbook");
+            assert_eq!(labels["app.kubernetes.io/managed-by"], "ragops-operator");
+            assert!(labels.keys().all(|key| !key.contains("argocd")));
+            assert!(metadata.annotations.iter().flatten().all(|(key, _)| key.starts_with("ragops.dev/")));
+        }
+    }
+
+    #[test]
+    fn a_pod_keeps_its_own_labels_whatever_the_template_says() {
+        let built = children("podTemplate: {labels: {app.kubernetes.io/name: mine, team: a}}");
+        let labels = built.deployment.spec.template.metadata.unwrap().labels.unwrap();
+        assert_eq!((labels["app.kubernetes.io/name"].as_str(), labels["team"].as_str()), ("rag-server", "a"));
+    }
+
+    #[test]
+    fn the_deployment_never_carries_a_number_of_servers() {
+        for spec in ["{}", "{replicas: 4, autoscaling: {enabled: false}}", EMBEDDED] {
+            assert_eq!(children(spec).deployment.spec.replicas, None, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_dropped_tolerance_is_not_asked_for_again() {
+        let cluster = cluster("{}");
+        let mut world = applied(&cluster, &nothing());
+        let behavior = world.children.autoscaler.as_mut().unwrap().spec.behavior.as_mut().unwrap();
+        behavior.scale_down.as_mut().unwrap().tolerance = None;
+        behavior.scale_up.as_mut().unwrap().tolerance = None;
+        let live = world.children.autoscaler.clone().map(|autoscaler| autoscaler.spec);
+        assert_eq!(pass(&cluster, &world).2.autoscaler.map(|autoscaler| autoscaler.spec), live);
+    }
+}

@@ -89,3 +89,87 @@ fn mint(entropy: &Entropy, credential: &Credential, generation: Generation) -> M
     hash.update(format!("{credential}/g{generation}"));
     Material(hex::encode(hash.finalize()).into_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass};
+    use crate::cluster::observed::credentials_to_read;
+    use crate::cluster::validate::validate;
+
+    fn plan(spec: &str, observed: &Observed) -> CredentialPlan {
+        credentials(&validate(&cluster(spec), observed).unwrap(), observed)
+    }
+
+    fn client(name: &str) -> ClientName {
+        ClientName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn a_new_cluster_mints_a_key_of_its_own_for_each_credential() {
+        let minted = plan("{}", &nothing()).current;
+        assert!(minted.values().all(|planned| planned.is_minted_now && planned.generation == Generation::FIRST));
+        let names: Vec<String> = minted.keys().map(Credential::to_string).collect();
+        assert_eq!(names, ["api-key-default", "operator", "vector-store"]);
+        let materials: BTreeSet<&[u8]> = minted.values().map(|planned| planned.material.0.as_slice()).collect();
+        assert_eq!(materials.len(), 3);
+        assert!(materials.iter().all(|material| material.len() == 64));
+    }
+
+    #[test]
+    fn only_a_managed_store_gets_a_key_from_us() {
+        for spec in [EMBEDDED, EXTERNAL] {
+            assert!(!plan(spec, &nothing()).current.contains_key(&Credential::VectorStore), "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_generation_that_exists_is_read_back_and_never_minted_again() {
+        let cluster = cluster("{}");
+        let first = plan("{}", &nothing());
+        let world = applied(&cluster, &nothing()).later(60);
+        let again = plan("{}", &world);
+        for (credential, planned) in &again.current {
+            assert!(!planned.is_minted_now);
+            assert_eq!(planned.material, first.current[credential].material, "{credential}");
+        }
+    }
+
+    #[test]
+    fn a_lost_derived_secret_is_made_again_from_the_generations() {
+        let cluster = cluster("{}");
+        let mut world = applied(&cluster, &nothing());
+        let server = world.children.secrets.server.take();
+        let (_, _, children) = pass(&cluster, &world.later(60));
+        assert_eq!(Some(children.server_secret.data), server.map(|secret| secret.data));
+    }
+
+    #[test]
+    fn a_client_is_remembered_until_its_secrets_are_gone() {
+        let with = cluster("auth: {apiKeys: [{name: nightly}, {name: web}]}");
+        let without = cluster("auth: {apiKeys: [{name: web}]}");
+        let world = applied(&with, &nothing());
+
+        let (_, plan, children) = pass(&without, &world);
+        assert!(plan.credentials.remembered_clients.contains(&client("nightly")));
+        let nightly = Credential::ApiKey(client("nightly"));
+        assert!(!children.server_secret.data.as_ref().unwrap().contains_key(&nightly.current_file()));
+        // Cut off before the prune: what the mounted Secret remembers is enough to find the rest.
+        assert!(credentials_to_read(&without.spec, Some(&children.server_secret)).contains(&nightly));
+
+        let world = applied(&without, &world);
+        assert!(!world.children.secrets.client_keys.contains_key(&client("nightly")));
+        let (_, _, children) = pass(&without, &world);
+        assert!(!credentials_to_read(&without.spec, Some(&children.server_secret)).contains(&nightly));
+    }
+
+    #[test]
+    fn no_debug_form_shows_material() {
+        let observed = applied(&cluster("{}"), &nothing());
+        let plan = plan("{}", &observed);
+        let material = String::from_utf8(plan.current[&Credential::Operator].material.0.clone()).unwrap();
+        let shown = format!("{plan:?} {observed:?}");
+        let bytes = format!("{:?}", material.as_bytes());
+        assert!(!shown.contains(&material) && !shown.contains(bytes.trim_matches(['[', ']'])));
+    }
+}

@@ -49,3 +49,58 @@ pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
         prune,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::fixtures::{applied, cluster, nothing, pass};
+    use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
+
+    const SPECS: [&str; 7] = [
+        "{}",
+        "replicas: 7",
+        "{replicas: 4, autoscaling: {enabled: false}}",
+        "retrieval: {topK: 9}",
+        "auth: {apiKeys: [{name: nightly, role: Writer}, {name: web}]}",
+        "{networkPolicy: {enabled: false}, readOnly: true}",
+        "{image: 'example.com/other:1', vectorStore: {qdrant: {image: 'example.com/store:2'}}}",
+    ];
+
+    #[test]
+    fn a_paused_cluster_is_planned_all_the_same() {
+        let (_, plan, _) = pass(&cluster("paused: true"), &nothing());
+        assert!(plan.paused);
+        assert_eq!(plan.size.apply, Some(3));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn any_sequence_of_specs_and_operators_ends_in_a_stable_plan(
+            steps in proptest::collection::vec((0..SPECS.len(), 0..3u8), 1..8),
+        ) {
+            let mut world = nothing();
+            for (spec, release) in &steps {
+                world.defaults.server_image = format!("example.com/rag-server:0.{release}.0");
+                world = applied(&cluster(SPECS[*spec]), &world.later(60));
+            }
+            // What an old revision left behind may go only after the servers have settled on the new one.
+            let last = cluster(SPECS[steps[steps.len() - 1].0]);
+            let world = applied(&last, &world);
+            let (_, plan, children) = pass(&last, &world.clone().later(3600));
+            prop_assert!(plan.prune.is_empty(), "{:?}", plan.prune);
+            prop_assert!(children.minted.is_empty());
+            prop_assert!(plan.revision.frozen.is_some());
+            let live = &world.children;
+            let mut deployment = live.deployment.clone().unwrap();
+            let count = deployment.spec.replicas.take();
+            prop_assert_eq!(children.deployment.spec, deployment.spec);
+            prop_assert!(children.replicas.is_none_or(|replicas| Some(replicas.count) == count));
+            prop_assert_eq!(Some(children.server_secret), live.secrets.server.clone());
+            prop_assert_eq!(Some(children.live), live.live.clone());
+            prop_assert_eq!(
+                children.autoscaler.map(|autoscaler| autoscaler.spec),
+                live.autoscaler.clone().map(|autoscaler| autoscaler.spec)
+            );
+        }
+    }
+}

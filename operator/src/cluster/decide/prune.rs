@@ -96,3 +96,73 @@ fn reference<K: Metadata<Ty = ObjectMeta>>(kind: ChildKind, object: Option<&K>) 
     let metadata = object?.metadata();
     Some(ObjectRef { kind, name: metadata.name.clone()?, uid: metadata.uid.clone()? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures::{applied, cluster, nothing, pass};
+
+    fn pruned(spec: &str, observed: &Observed) -> Vec<String> {
+        let (_, plan, _) = pass(&cluster(spec), observed);
+        plan.prune.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_the_spec_no_longer_asks_for_is_removed() {
+        let world = applied(&cluster("auth: {apiKeys: [{name: nightly}, {name: web}]}"), &nothing());
+        let spec = "{autoscaling: {enabled: false}, networkPolicy: {enabled: false}, auth: {apiKeys: [{name: web}]}}";
+        assert_eq!(
+            pruned(spec, &world),
+            [
+                "HorizontalPodAutoscaler/handbook",
+                "NetworkPolicy/handbook-server",
+                "NetworkPolicy/handbook-qdrant",
+                "Secret/handbook-key-nightly",
+                "Secret/handbook-api-key-nightly-g1",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_configuration_of_an_old_revision_stays_while_a_pod_may_be_made_of_it() {
+        let old = cluster("{}");
+        let world = applied(&old, &nothing());
+        let new = "retrieval: {topK: 6}";
+        // The Deployment still has the old template: nothing may go yet, pods or not.
+        let mut without_pods = world.clone();
+        without_pods.server_pods.clear();
+        assert!(pruned(new, &without_pods).is_empty());
+        let mut rolling = applied(&cluster(new), &world);
+        let old_pods = world.server_pods.clone();
+        rolling.server_pods.extend(old_pods);
+        assert!(pruned(new, &rolling).is_empty());
+        let settled = applied(&cluster(new), &rolling);
+        let surplus = pruned(new, &settled);
+        assert_eq!(surplus.len(), 1, "{surplus:?}");
+        assert!(surplus[0].starts_with("ConfigMap/handbook-config-"));
+    }
+
+    #[test]
+    fn old_revisions_are_kept_up_to_the_history_and_the_running_one_always() {
+        let first = cluster("retrieval: {topK: 1}");
+        let mut world = applied(&first, &nothing());
+        for top_k in 2..20 {
+            world = applied(&cluster(&format!("retrieval: {{topK: {top_k}}}")), &world);
+            world = applied(&cluster(&format!("retrieval: {{topK: {top_k}}}")), &world);
+        }
+        let servers = |world: &Observed| {
+            let names = world.children.revisions.iter().filter_map(|revision| revision.metadata.name.clone());
+            names.filter(|name| name.starts_with("handbook-server-")).count()
+        };
+        assert_eq!(servers(&world), HISTORY + 1);
+        assert_eq!(world.children.configs.len(), 1);
+    }
+
+    #[test]
+    fn strays_of_ours_are_removed() {
+        let mut world = applied(&cluster("{}"), &nothing());
+        let stray = ObjectRef { kind: ChildKind::Service, name: "handbook-old".to_owned(), uid: "u".to_owned() };
+        world.children.strays.push(stray.clone());
+        assert_eq!(pruned("{}", &world), [stray.to_string()]);
+    }
+}

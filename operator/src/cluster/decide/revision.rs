@@ -158,3 +158,89 @@ fn hash(inputs: &impl Serialize) -> Revision {
     let json = serde_json::to_value(inputs).unwrap_or_default();
     Revision::of_hash(&hex::encode(Sha256::digest(json.to_string())))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::fixtures::{EXTERNAL, applied, cluster, nothing, pass};
+    use crate::cluster::observed::Observed;
+
+    fn names(spec: &str) -> (String, Option<String>) {
+        let (_, plan, _) = pass(&cluster(spec), &nothing());
+        (plan.revision.name.to_string(), plan.qdrant_revision.map(|revision| revision.name.to_string()))
+    }
+
+    /// A change of these values rolls the pods of every cluster that exists.
+    #[test]
+    fn the_revision_of_an_empty_spec_is_the_same_in_every_version_of_the_operator() {
+        assert_eq!(names("{}"), ("f5675e4a03".to_owned(), Some("ad0627c86c".to_owned())));
+    }
+
+    #[test]
+    fn what_needs_a_roll_out_makes_a_revision_and_nothing_else_does() {
+        let (servers, store) = names("{}");
+        for rolls in [
+            "image: example.com/other:1",
+            "resources: {limits: {memory: 1Gi}}",
+            "retrieval: {topK: 6}",
+            "auth: {apiKeys: [{name: nightly, role: Writer}]}",
+            "podTemplate: {affinity: {}}",
+            EXTERNAL,
+        ] {
+            assert_ne!(names(rolls).0, servers, "{rolls}");
+        }
+        for still in [
+            "replicas: 5",
+            "autoscaling: {maxReplicas: 7}",
+            "networkPolicy: {enabled: false}",
+            "readOnly: true",
+            "profile: Development",
+            "auth: {apiKeys: [{name: default, role: Writer}]}",
+            "embedding: {local: {}}",
+            "vectorStore: {qdrant: {}}",
+            "resources: {}",
+            "podTemplate: {}",
+        ] {
+            assert_eq!(names(still), (servers.clone(), store.clone()), "{still}");
+        }
+    }
+
+    #[test]
+    fn the_store_restarts_for_its_own_part_of_the_spec_alone() {
+        let (servers, store) = names("{}");
+        let (servers_after, store_after) = names("vectorStore: {qdrant: {image: 'example.com/qdrant:2'}}");
+        assert_eq!(servers, servers_after);
+        assert_ne!(store, store_after);
+        assert_eq!(names("retrieval: {topK: 6}").1, store);
+        assert_ne!(names("podTemplate: {nodeSelector: {disk: fast}}").1, store);
+    }
+
+    #[test]
+    fn another_default_image_changes_no_pod_until_the_spec_changes() {
+        let before = cluster("{}");
+        let mut world = applied(&before, &nothing());
+        let template = world.children.deployment.as_ref().unwrap().spec.template.clone();
+        world.defaults.server_image = "example.com/rag-server:0.2.0".to_owned();
+        world.defaults.qdrant_image = "example.com/qdrant:2".to_owned();
+        let (_, plan, children) = pass(&before, &world);
+        assert_eq!(children.deployment.spec.template, template);
+        assert_eq!(plan.revision.number, 1);
+        let store = children.qdrant.unwrap().stateful_set.spec.template.spec.unwrap();
+        assert_eq!(store.containers[0].image.as_deref(), Some("example.com/qdrant:1.16.0"));
+
+        let (_, plan, children) = pass(&cluster("retrieval: {topK: 6}"), &world);
+        let servers = children.deployment.spec.template.spec.unwrap();
+        assert_eq!(servers.containers[0].image.as_deref(), Some("example.com/rag-server:0.2.0"));
+        assert_eq!(plan.revision.number, 2);
+    }
+
+    #[test]
+    fn going_back_finds_what_was_frozen() {
+        let (one, other) = (cluster("{}"), cluster("retrieval: {topK: 6}"));
+        let mut world: Observed = applied(&one, &nothing());
+        let template = world.children.deployment.as_ref().unwrap().spec.template.clone();
+        world = applied(&other, &world.later(60));
+        world.defaults.server_image = "example.com/rag-server:0.2.0".to_owned();
+        world = applied(&one, &world.later(60));
+        assert_eq!(world.children.deployment.unwrap().spec.template, template);
+    }
+}

@@ -104,6 +104,84 @@ fn live_replicas(deployment: &Deployment) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::fixtures::{applied, cluster, nothing};
+    use crate::cluster::validate::validate;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    fn sized(spec: &str, observed: &Observed) -> Size {
+        size(&validate(&cluster(spec), observed).unwrap(), observed)
+    }
+
+    fn with_live(replicas: i32) -> Observed {
+        let mut world = applied(&cluster("{}"), &nothing());
+        world.children.deployment.as_mut().unwrap().spec.replicas = Some(replicas);
+        world
+    }
+
+    #[test]
+    fn a_new_cluster_starts_at_its_floor_and_the_autoscaler_takes_it_from_there() {
+        let size = sized("{}", &nothing());
+        assert_eq!((size.floor, size.ceiling, size.apply), (3, 20, Some(3)));
+        assert_eq!(sized("{}", &with_live(3)).apply, None);
+        assert_eq!(sized("{}", &with_live(9)).apply, None);
+    }
+
+    #[test]
+    fn a_raised_floor_is_applied_at_once_and_then_left_to_the_autoscaler() {
+        assert_eq!(sized("replicas: 10", &with_live(4)).apply, Some(10));
+        assert_eq!(sized("replicas: 10", &with_live(10)).apply, None);
+        assert_eq!(sized("replicas: 10", &with_live(14)).apply, None);
+    }
+
+    #[test]
+    fn without_an_autoscaler_the_spec_says_the_number() {
+        let spec = "{replicas: 5, autoscaling: {enabled: false}}";
+        for live in [1, 5, 12] {
+            let size = sized(spec, &with_live(live));
+            assert_eq!((size.owner, size.apply), (ReplicasOwner::Spec, Some(5)));
+        }
+    }
+
+    #[test]
+    fn more_than_the_ceiling_is_capped_and_said() {
+        let size = sized("autoscaling: {maxReplicas: 25}", &nothing());
+        assert_eq!((size.ceiling, size.capped_from), (20, Some(25)));
+        let size = sized("{replicas: 32, autoscaling: {enabled: false}}", &nothing());
+        assert_eq!((size.apply, size.capped_from), (Some(20), Some(32)));
+        assert_eq!(sized("{}", &nothing()).capped_from, None);
+    }
+
+    #[test]
+    fn a_tolerance_that_was_asked_for_and_is_not_there_was_dropped() {
+        let mut world = with_live(3);
+        assert_eq!(sized("{}", &world).tolerance, Tolerance::Exact);
+        let autoscaler = world.children.autoscaler.as_mut().unwrap();
+        for rules in autoscaler.spec.behavior.as_mut().unwrap().scale_down.iter_mut() {
+            rules.tolerance = None;
+        }
+        assert_eq!(sized("{}", &world).tolerance, Tolerance::Dropped);
+        // Another threshold is another question.
+        assert_eq!(sized("autoscaling: {scaleDown: {cpuPercent: 20}}", &world).tolerance, Tolerance::Exact);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_number_stays_within_its_bounds_and_capacity_is_never_taken_from_the_autoscaler(
+            replicas in -5..2000i32, max in -5..2000i32, live in proptest::option::of(0..2000i32), enabled in any::<bool>(),
+        ) {
+            let observed = live.map_or_else(nothing, with_live);
+            let spec = format!("{{replicas: {replicas}, autoscaling: {{enabled: {enabled}, maxReplicas: {max}}}}}");
+            let size = sized(&spec, &observed);
+            prop_assert!(1 <= size.floor && size.floor <= size.ceiling && size.ceiling <= CEILING);
+            prop_assert_eq!(size.capped_from.is_some(), replicas > CEILING || enabled && max > CEILING);
+            match size.owner {
+                ReplicasOwner::Spec => prop_assert_eq!(size.apply, Some(size.floor)),
+                ReplicasOwner::Autoscaler => {
+                    prop_assert!(size.apply.is_none_or(|count| count == size.floor && live.is_none_or(|live| live < count)));
+                }
+            }
+        }
+    }
 
     /// The comparison that the autoscaler makes, in the arithmetic in which it makes it.
     fn holds(use_percent: i32, target: i32, tolerance_milli: i32) -> bool {

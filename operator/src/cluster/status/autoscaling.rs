@@ -39,6 +39,12 @@ pub(super) fn findings(planned: Option<&Planned>, observed: &Observed) -> Vec<Fi
     findings
 }
 
+/// Whether the condition is one of those above; without a plan nothing new can be said about them.
+pub(super) fn is_ours(type_: &str) -> bool {
+    let ours = [ConditionType::AutoscalingExact, ConditionType::MetricsAvailable, ConditionType::ReplicasCapped];
+    ours.iter().any(|ours| ours.as_str() == type_)
+}
+
 fn exact(tolerance: Tolerance) -> Finding {
     let found = |state, reason, message: &str| Finding::new(ConditionType::AutoscalingExact, state, reason, message);
     match tolerance {

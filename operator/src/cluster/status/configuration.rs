@@ -4,11 +4,11 @@
 //! server that does not answer is not a finding at all.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sha2::{Digest, Sha256};
 
-use super::Planned;
+use super::Outcome;
 use super::conditions::{Finding, State};
 use crate::api::cluster::ConfigurationStatus;
 use crate::api::{ConditionReason, ConditionType, RagClusterStatus, labels};
@@ -18,15 +18,48 @@ use crate::cluster::observed::{Answer, Observed};
 /// Longer than a changed ConfigMap takes to reach a pod.
 pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(3);
 
-/// What every server is to run; the time is kept while the bytes are the same.
-pub(super) fn expected(previous: &RagClusterStatus, planned: &Planned, observed: &Observed) -> ConfigurationStatus {
-    let frozen = build::frozen(&planned.cluster, &planned.plan, observed);
-    let sha256 = hash(&frozen.config.unwrap_or_default());
-    let live_sha256 = hash(&config::render_live(&planned.cluster, frozen.config_schema));
-    match &previous.configuration {
-        Some(before) if before.sha256 == sha256 && before.live_sha256 == live_sha256 => before.clone(),
-        Some(_) | None => ConfigurationStatus { sha256, live_sha256, since: Time(observed.now) },
+/// What the servers were given.
+pub(super) struct Applied {
+    pub(super) revision: String,
+    config: String,
+    live: String,
+}
+
+/// What a pass that succeeded gave them; otherwise what is with the API server, whatever was planned.
+pub(super) fn applied(outcome: &Outcome, observed: &Observed) -> Option<Applied> {
+    if let Outcome::Applied { planned, .. } = outcome {
+        let frozen = build::frozen(&planned.cluster, &planned.plan, observed);
+        return Some(Applied {
+            revision: planned.plan.revision.name.to_string(),
+            live: config::render_live(&planned.cluster, frozen.config_schema),
+            config: frozen.config.unwrap_or_default(),
+        });
     }
+    let children = &observed.children;
+    let template = children.deployment.as_ref()?.spec.template.metadata.as_ref()?;
+    let revision = template.labels.as_ref()?.get(labels::REVISION)?;
+    let is_of = |map: &&ConfigMap| {
+        map.metadata.labels.as_ref().and_then(|labels| labels.get(labels::REVISION)) == Some(revision)
+    };
+    let text = |map: &ConfigMap, key: &str| map.data.as_ref()?.get(key).cloned();
+    Some(Applied {
+        revision: revision.clone(),
+        config: text(children.configs.iter().find(is_of)?, config::CONFIG_FILE)?,
+        live: text(children.live.as_ref()?, config::LIVE_FILE)?,
+    })
+}
+
+/// What every server is to run; the time is kept while the bytes are the same.
+pub(super) fn expected(
+    previous: &RagClusterStatus,
+    applied: Option<&Applied>,
+    observed: &Observed,
+) -> Option<ConfigurationStatus> {
+    let before = previous.configuration.as_ref();
+    let Some(applied) = applied else { return before.cloned() };
+    let (sha256, live_sha256) = (hash(&applied.config), hash(&applied.live));
+    let same = before.filter(|before| before.sha256 == sha256 && before.live_sha256 == live_sha256);
+    same.cloned().or_else(|| Some(ConfigurationStatus { sha256, live_sha256, since: Time(observed.now) }))
 }
 
 fn hash(bytes: &str) -> String {
