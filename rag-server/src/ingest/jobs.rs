@@ -134,6 +134,16 @@ pub struct Job {
     pub error: Option<String>,
 }
 
+impl JobDocument {
+    /// Why it failed, if it did.
+    pub fn error(&self) -> Option<&FailureReason> {
+        match &self.state {
+            DocumentState::Failed { error } => Some(error),
+            DocumentState::Queued | DocumentState::Done { .. } => None,
+        }
+    }
+}
+
 impl Job {
     pub(super) fn is_queued(&self, document: usize) -> bool {
         self.documents.get(document).is_some_and(|document| document.state == DocumentState::Queued)

@@ -20,7 +20,10 @@ mod write;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,9 +32,11 @@ use crate::{
     ports::{Clock, EmbedError, Embedder, Epoch, Kind, Record, Records, StoreError, VectorStore},
 };
 
+pub use claim::Deleted;
 pub use failure::{DocumentReport, FailureReason};
 pub use jobs::{DocumentState, Job, JobDocument, JobId, JobProgress, JobState};
 pub use parse::Format;
+pub use read::read_text;
 pub use source::{Content, Found, MAX_METADATA_BYTES, Source, walk};
 pub use submit::{MAX_DOCUMENTS, SubmitError};
 
@@ -87,6 +92,7 @@ pub struct Ingest {
     live: Arc<Mutex<HashSet<String>>>,
     submitted: tokio::sync::Notify,
     counted: Option<Box<Count>>,
+    written: AtomicU64,
 }
 
 impl Ingest {
@@ -111,6 +117,7 @@ impl Ingest {
             live: Arc::default(),
             submitted: tokio::sync::Notify::new(),
             counted: None,
+            written: AtomicU64::new(0),
         }
     }
 
@@ -126,6 +133,11 @@ impl Ingest {
     pub fn counted(mut self, count: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
         self.counted = Some(Box::new(count));
         self
+    }
+
+    /// Chunks that were written since the start of the process.
+    pub fn chunks_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Sets how failing calls are repeated.
@@ -194,3 +206,6 @@ fn document_of(record: &Record) -> Result<DocumentRecord, StoreError> {
 fn json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, StoreError> {
     serde_json::to_value(value).map_err(|e| StoreError::Failed { store: "the record", cause: e.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,21 @@ pub(super) fn chunks(
     Ok(Parsed { chunks: count })
 }
 
+/// The text of a document, whole; for senders that need it in a request.
+pub fn read_text(source: &Source, limit: u64) -> Result<String, FailureReason> {
+    let limit = limit.min(source.format.max_bytes());
+    let bytes = source.content.len()?;
+    if bytes > limit {
+        return Err(FailureReason::TooLarge { bytes, limit });
+    }
+    let mut text = String::new();
+    pieces(&source.content, source.format, &mut |piece| {
+        text.push_str(piece);
+        Ok(())
+    })?;
+    if text.trim().is_empty() { Err(FailureReason::Empty) } else { Ok(text) }
+}
+
 /// How a document is cut.
 #[derive(Clone, Copy)]
 pub(super) struct Cutting<'c> {

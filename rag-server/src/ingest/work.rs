@@ -3,7 +3,7 @@
 //! Guarantees: a job is never lost; an error that may pass is waited for; waiting texts are removed only after the outcome of their documents stands in the job.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -75,6 +75,14 @@ impl Ingest {
         }
     }
 
+    /// Works through what waits just now.
+    #[cfg(test)]
+    pub(super) async fn work_once(&self, stop: &CancellationToken) -> Result<(), Interrupted> {
+        self.tidy().await.map_err(Interrupted::Store)?;
+        while self.round(stop).await? == Round::Worked {}
+        Ok(())
+    }
+
     /// Works on the oldest job that nobody else works on.
     async fn round(&self, stop: &CancellationToken) -> Result<Round, Interrupted> {
         let mut after = None::<String>;
@@ -119,8 +127,9 @@ impl Ingest {
                 Err(interrupted) => return Err(interrupted),
             }
         }
-        self.drop_texts(id).await.map_err(store)?;
+        // The lease goes first: whoever finds the texts of a finished job takes a new one and gets here, so that none is left behind.
         self.drop_lease(id).await.map_err(store)?;
+        self.drop_texts(id).await.map_err(store)?;
         Ok(Round::Worked)
     }
 
@@ -181,14 +190,14 @@ struct Working<'i> {
     passed: u64,
     /// The document that the writer has open.
     open: Option<usize>,
-    /// Documents that wait for another round because another writer took them over.
-    put_off: HashSet<usize>,
+    /// Whether a document waits for another round because another writer took it over.
+    put_off: bool,
 }
 
 impl<'i> Working<'i> {
     fn new(ingest: &'i Ingest, id: JobId, lease: Lease) -> Self {
         let writer = Writer::new(ingest);
-        Self { ingest, writer, id, lease, told: Instant::now(), passed: 0, open: None, put_off: HashSet::new() }
+        Self { ingest, writer, id, lease, told: Instant::now(), passed: 0, open: None, put_off: false }
     }
 
     /// Works until the job is finished (true), or has to be left for another round (false).
@@ -229,7 +238,7 @@ impl<'i> Working<'i> {
         if job.state.is_final() {
             return Ok(true);
         }
-        if self.put_off.is_empty() {
+        if !self.put_off {
             let what = format!("the waiting texts of job {}", self.id);
             let cause = "some are missing".to_owned();
             return Err(Interrupted::Store(StoreError::Corrupt { what, cause }));
@@ -281,24 +290,19 @@ impl<'i> Working<'i> {
             self.told = Instant::now();
         }
         let (now, passed) = (self.ingest.clock.now(), self.passed);
-        let put_off = std::cell::RefCell::new(std::mem::take(&mut self.put_off));
-        let job = self
-            .change(|job| {
-                for (index, document) in job.documents.iter_mut().enumerate() {
-                    match outcomes.get(document.id.as_str()).map(state) {
-                        Some(Some(state)) => document.state = state,
-                        Some(None) => drop(put_off.borrow_mut().insert(index)),
-                        None => {}
-                    }
+        self.put_off |= outcomes.values().any(|report| state(report).is_none());
+        self.change(|job| {
+            for document in &mut job.documents {
+                if let Some(state) = outcomes.get(document.id.as_str()).and_then(state) {
+                    document.state = state;
                 }
-                if due {
-                    job.chunks_done = job.chunks_done.max(passed.min(job.chunks_total));
-                }
-                job.finish_at(now);
-            })
-            .await;
-        self.put_off = put_off.into_inner();
-        job
+            }
+            if due {
+                job.chunks_done = job.chunks_done.max(passed.min(job.chunks_total));
+            }
+            job.finish_at(now);
+        })
+        .await
     }
 
     async fn change(&self, change: impl Fn(&mut Job)) -> Result<Option<Job>, Interrupted> {

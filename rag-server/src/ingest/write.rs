@@ -3,7 +3,7 @@
 //! Chunks of several documents share a window, so that many small documents are embedded in full batches; the window bounds memory. Between [`Writer::begin`] and [`Writer::end`]
 //! (or [`Writer::abort`]) of one document no other may begin.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -187,6 +187,7 @@ impl<'i> Writer<'i> {
         let ingest = self.ingest;
         if !points.is_empty() {
             ingest.patiently(|| ingest.store.upsert(ingest.epoch, points.clone())).await.map_err(Interrupted::Store)?;
+            ingest.written.fetch_add(points.len() as u64, Ordering::Relaxed);
         }
         if let Some(open) = &mut self.open
             && !ingest.renew(&mut open.claim).await.map_err(Interrupted::Store)?

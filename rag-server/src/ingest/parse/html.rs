@@ -153,6 +153,8 @@ struct Reader {
     /// How many of the open containers are tables.
     tables: usize,
     text: String,
+    /// Whether the last block was a list item; a line is left free after the last one.
+    item: bool,
     found: Vec<Found>,
 }
 
@@ -286,7 +288,7 @@ impl Reader {
     fn end_block_at(&mut self, name: &str) {
         if self.tables > 0 && self.reading == Reading::Table && name != "table" {
             self.blank();
-        } else {
+        } else if name != "p" || self.text != "- " {
             self.end_block();
         }
     }
@@ -321,17 +323,22 @@ impl Reader {
         if text.trim_matches(['-', ' ', '|', '\n']).is_empty() {
             return;
         }
+        let item = reading == Reading::Prose && text.starts_with("- ");
+        if self.item && !item {
+            text.insert(0, '\n');
+        }
         match reading {
-            Reading::Title => self.found.push(Found::Title(text)),
+            Reading::Title => return self.found.push(Found::Title(text)),
             Reading::Heading(level) => {
                 text.push('\n');
                 self.found.push(Found::Heading { level, text });
             }
             Reading::Prose | Reading::Code | Reading::Table => {
-                text.push_str(if text.starts_with("- ") { "\n" } else { "\n\n" });
+                text.push_str(if item { "\n" } else { "\n\n" });
                 self.found.push(Found::Body { shape, text, continues: false });
             }
         }
+        self.item = item;
     }
 }
 
@@ -365,4 +372,79 @@ fn drops(tag: &Tag) -> bool {
 fn is_block(name: &str) -> bool {
     matches!(name, "p" | "li" | "dt" | "dd" | "hr" | "caption" | "figcaption" | "summary" | "legend" | "address")
         || matches!(name, "tr" | "td" | "th" | "thead" | "tbody" | "tfoot" | "head" | "option" | "center")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::chunk::{Draft, Limits};
+
+    fn words(text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+
+    fn read(page: &str) -> (Vec<Draft>, Option<String>) {
+        let mut chunker = Chunker::new(Limits { tokens: 50, bytes: 4000 }, &words);
+        let mut html = Html::new();
+        for piece in page.split_inclusive([' ', '>']) {
+            html.feed(piece, &mut chunker).unwrap();
+        }
+        html.finish(&mut chunker);
+        chunker.finish();
+        (std::iter::from_fn(|| chunker.pop()).collect(), chunker.title().map(str::to_owned))
+    }
+
+    fn text(page: &str) -> String {
+        read(page).0.into_iter().map(|draft| draft.text).collect::<Vec<_>>().join("\n---\n")
+    }
+
+    #[test]
+    fn a_page_gives_its_title_headings_and_text_without_its_frame() {
+        let (drafts, title) = read(
+            "<html><head><title>The &amp; page</title><style>p{}</style><script>if (a<b) x()</script></head><body>\
+             <header>Site</header><nav><a>Menu</a></nav><main><header><h1>Kept</h1></header>\
+             <p>One <b>bold</b>\n word.<p>Two.<script>y</script><aside>Ad</aside><h2>Next</h2>Three.</main>\
+             <div role=navigation>More menu</div><footer>Legal</footer></body></html>",
+        );
+        assert_eq!(title.as_deref(), Some("The & page"));
+        // A frame inside the main part is dropped too, unless it is the article's own header, whose heading counts.
+        assert_eq!(
+            drafts.iter().map(|d| d.text.as_str()).collect::<Vec<_>>(),
+            ["Kept\nOne bold word.\n\nTwo.", "Next\nThree."]
+        );
+        assert_eq!(drafts[1].headings, ["Kept", "Next"]);
+    }
+
+    #[test]
+    fn a_table_is_read_by_rows() {
+        let page = "<p>Kept:</p><table><thead><tr><th>class<th>kept</tr></thead><tbody><tr><td>daily</td><td><p>7 days</p>\
+                    </td></tr><tr><td>weekly<td>5 <i>weeks</i></table><p>End.</p>";
+        assert_eq!(text(page), "Kept:\n\nclass | kept\ndaily | 7 days\nweekly | 5 weeks\n\nEnd.");
+    }
+
+    #[test]
+    fn code_keeps_its_lines_and_lists_their_items() {
+        let page = "<ul><li>first<li><p>second</p></ul><pre><code>\nlet x = 1;\n\n  if x &lt; 2 {}\n</code></pre>";
+        assert_eq!(text(page), "- first\n- second\n\nlet x = 1;\n\n  if x < 2 {}");
+    }
+
+    #[test]
+    fn what_is_left_open_hides_no_more_than_its_parent() {
+        assert_eq!(text("<div><nav><p>menu<ul><li>a</div><p>text"), "text");
+        assert_eq!(text("<div><table><tr><td>cell</div><p>text</p></table>"), "cell\n\ntext");
+    }
+
+    #[test]
+    fn a_byte_that_opens_no_tag_is_text() {
+        assert_eq!(text("<p>1 < 2 & 3 > 2 &copy; &#x1F600; &nosuch;</p>"), "1 < 2 & 3 > 2 © 😀 &nosuch;");
+    }
+
+    #[test]
+    fn a_long_paragraph_is_passed_on_in_parts() {
+        let page = format!("<p>{}</p>", "some words of a very long paragraph without an end ".repeat(2000));
+        let drafts = read(&page).0;
+        assert!(drafts.len() > 300 && drafts.iter().all(|d| words(&d.text) <= 50));
+        let words: usize = drafts.iter().map(|d| words(&d.text)).sum();
+        assert_eq!(words, 10 * 2000);
+    }
 }

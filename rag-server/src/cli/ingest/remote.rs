@@ -1,0 +1,296 @@
+//! Ingestion over HTTP: documents in bounded requests to `POST /ingest`, their outcomes from `GET /jobs/{id}`.
+
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::show::Show;
+use crate::{
+    ingest::{FailureReason, Format, MAX_DOCUMENTS, Source, read_text},
+    model::{DocumentId, Outcome},
+};
+
+/// Bytes of JSON of one request; servers take 32 MiB by default.
+const REQUEST_BYTES: usize = 4 << 20;
+/// Bytes that a document may have: as JSON it must fit into a request that servers take.
+const DOCUMENT_BYTES: u64 = 24 << 20;
+/// Jobs that are not finished yet when the next one is sent, so that several replicas have work.
+const JOBS_AHEAD: usize = 4;
+/// Pause between two looks at a job.
+const LOOK: Duration = Duration::from_millis(400);
+/// Attempts of a request that failed in a way that may pass, about five minutes.
+const ATTEMPTS: u32 = 40;
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: u64 = 10;
+/// How long the server may take for one answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why the server could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The file with the key cannot be read.
+    #[error("the key file {path} cannot be read: {cause}")]
+    KeyFile {
+        /// The file.
+        path: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The client cannot be set up.
+    #[error("the HTTP client cannot start: {0}")]
+    Client(#[source] reqwest::Error),
+    /// No answer.
+    #[error("{server} cannot be reached: {cause}")]
+    Unreachable {
+        /// The server.
+        server: Url,
+        /// What the network said.
+        cause: reqwest::Error,
+    },
+    /// The server refused.
+    #[error("{server} answered {status}: {detail}")]
+    Refused {
+        /// The server.
+        server: Url,
+        /// The HTTP status.
+        status: StatusCode,
+        /// What the server said about it.
+        detail: String,
+    },
+    /// A thread ended unexpectedly.
+    #[error("reading a file ended unexpectedly: {0}")]
+    Worker(#[source] tokio::task::JoinError),
+}
+
+#[derive(Serialize)]
+struct Request {
+    documents: Vec<NewDocument>,
+}
+
+#[derive(Serialize)]
+struct NewDocument {
+    id: DocumentId,
+    text: String,
+    format: Format,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    job: String,
+}
+
+#[derive(Deserialize)]
+struct Job {
+    state: String,
+    documents: Vec<JobDocument>,
+}
+
+#[derive(Deserialize)]
+struct JobDocument {
+    id: String,
+    state: String,
+    outcome: Option<String>,
+    duplicate_of: Option<DocumentId>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    detail: Option<String>,
+    title: Option<String>,
+}
+
+/// A running server.
+pub(super) struct Remote {
+    server: Url,
+    key: Option<String>,
+    client: Client,
+    /// Whether it answered once: a server that was never there is said at once, one that went away may come back.
+    reached: AtomicBool,
+}
+
+struct Sent {
+    job: String,
+    reported: Vec<bool>,
+}
+
+impl Remote {
+    pub(super) fn new(server: Url, key_file: Option<&Path>) -> Result<Self, RemoteError> {
+        let key = match key_file {
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .map_err(|cause| RemoteError::KeyFile { path: path.display().to_string(), cause })?,
+            ),
+            None => std::env::var("RAG_KEY").ok(),
+        };
+        let key = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+        let client = Client::builder().timeout(TIMEOUT).build().map_err(RemoteError::Client)?;
+        Ok(Self { server, key, client, reached: AtomicBool::new(false) })
+    }
+
+    /// Sends documents and reports what became of them.
+    pub(super) async fn ingest(
+        &self,
+        sources: Vec<Source>,
+        stop: &CancellationToken,
+        show: &mut Show,
+    ) -> Result<(), RemoteError> {
+        let mut sent = VecDeque::new();
+        let (mut documents, mut bytes) = (Vec::new(), 0);
+        for source in sources {
+            if stop.is_cancelled() {
+                break;
+            }
+            let (id, format) = (source.id.clone(), source.format);
+            let read = tokio::task::spawn_blocking(move || read_text(&source, DOCUMENT_BYTES));
+            let text = match read.await.map_err(RemoteError::Worker)? {
+                Ok(text) => text,
+                Err(reason) => {
+                    show.report(id.as_str(), Err(reason.to_string()));
+                    continue;
+                }
+            };
+            let size = json_bytes(&text);
+            if size > DOCUMENT_BYTES as usize {
+                let reason = FailureReason::TooLarge { bytes: size as u64, limit: DOCUMENT_BYTES };
+                show.report(id.as_str(), Err(reason.to_string()));
+                continue;
+            }
+            if !documents.is_empty() && (bytes + size > REQUEST_BYTES || documents.len() >= MAX_DOCUMENTS) {
+                self.send(std::mem::take(&mut documents), &mut sent, show).await?;
+                bytes = 0;
+            }
+            documents.push(NewDocument { id, text, format });
+            bytes += size;
+        }
+        if !documents.is_empty() {
+            self.send(documents, &mut sent, show).await?;
+        }
+        while let Some(job) = sent.pop_front() {
+            self.follow(job, show).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        documents: Vec<NewDocument>,
+        sent: &mut VecDeque<Sent>,
+        show: &mut Show,
+    ) -> Result<(), RemoteError> {
+        if sent.len() >= JOBS_AHEAD
+            && let Some(first) = sent.pop_front()
+        {
+            self.follow(first, show).await?;
+        }
+        let reported = vec![false; documents.len()];
+        let request = Request { documents };
+        let answer = self.ask(|| self.client.post(self.at("ingest")).json(&request)).await?;
+        let accepted: Accepted = self.read(answer).await?;
+        sent.push_back(Sent { job: accepted.job, reported });
+        Ok(())
+    }
+
+    /// Reports the documents of a job as they are dealt with, until all are.
+    async fn follow(&self, mut sent: Sent, show: &mut Show) -> Result<(), RemoteError> {
+        loop {
+            let answer = self.ask(|| self.client.get(self.at(&format!("jobs/{}", sent.job)))).await?;
+            let job: Job = self.read(answer).await?;
+            for (document, reported) in job.documents.into_iter().zip(&mut sent.reported) {
+                if !*reported && document.state != "queued" {
+                    *reported = true;
+                    let name = document.id.clone();
+                    show.report(&name, outcome(document));
+                }
+            }
+            if matches!(job.state.as_str(), "done" | "failed") {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Asks, and asks again while the server is away, busy or read-only for a while.
+    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, RemoteError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let request = match &self.key {
+                Some(key) => request().header("X-API-Key", key),
+                None => request(),
+            };
+            let answer = request.send().await;
+            let reached = self.reached.fetch_or(answer.is_ok(), Ordering::Relaxed);
+            let wait = match answer {
+                Ok(answer) if answer.status().is_success() => return Ok(answer),
+                Ok(answer) if attempt >= ATTEMPTS || !may_pass(answer.status()) => {
+                    return Err(self.refused(answer).await);
+                }
+                Ok(answer) => {
+                    let seconds = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+                    seconds.unwrap_or(1).clamp(1, LONGEST_PAUSE)
+                }
+                Err(cause) if attempt >= ATTEMPTS || !reached => {
+                    return Err(RemoteError::Unreachable { server: self.server.clone(), cause });
+                }
+                Err(_) => 1,
+            };
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+        }
+    }
+
+    async fn refused(&self, answer: Response) -> RemoteError {
+        let status = answer.status();
+        let problem = answer.json::<Problem>().await.ok();
+        let detail = problem.and_then(|p| p.detail.or(p.title)).unwrap_or_else(|| "no reason given".to_owned());
+        RemoteError::Refused { server: self.server.clone(), status, detail }
+    }
+
+    async fn read<T: serde::de::DeserializeOwned>(&self, answer: Response) -> Result<T, RemoteError> {
+        answer.json().await.map_err(|cause| RemoteError::Unreachable { server: self.server.clone(), cause })
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}/{path}", self.server.as_str().trim_end_matches('/'))
+    }
+}
+
+fn may_pass(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+/// Bytes of a text inside JSON.
+fn json_bytes(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+            0..0x20 => 6,
+            _ => 1,
+        })
+        .sum()
+}
+
+fn outcome(document: JobDocument) -> Result<Outcome, String> {
+    match (document.outcome.as_deref(), document.duplicate_of) {
+        (Some("created"), _) => Ok(Outcome::Created),
+        (Some("updated"), _) => Ok(Outcome::Updated),
+        (Some("metadata_only"), _) => Ok(Outcome::MetadataOnly),
+        (Some("unchanged"), _) => Ok(Outcome::Unchanged),
+        (Some("duplicate_of"), Some(other)) => Ok(Outcome::DuplicateOf(other)),
+        (Some(other), _) => Err(format!("an outcome that this program does not know: {other}")),
+        (None, _) => Err(document.error.unwrap_or_else(|| "no reason given".to_owned())),
+    }
+}

@@ -1,0 +1,131 @@
+//! What a person sees of a run: a bar and the failures on a terminal, a line for each document elsewhere, and a summary.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::Instant,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::model::Outcome;
+
+/// Shows a run.
+pub(super) struct Show {
+    bar: ProgressBar,
+    terminal: bool,
+    files: usize,
+    started: Instant,
+    created: usize,
+    updated: usize,
+    metadata_only: usize,
+    unchanged: usize,
+    duplicates: usize,
+    failed: usize,
+    chunks: Option<u64>,
+}
+
+impl Show {
+    pub(super) fn new(files: usize) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(files as u64), target);
+        let style = ProgressStyle::with_template("{pos}/{len} files  {bar:30}  {percent} %  {msg}  {eta} left");
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("━━╌"));
+        }
+        Self {
+            bar,
+            terminal,
+            files,
+            started: Instant::now(),
+            created: 0,
+            updated: 0,
+            metadata_only: 0,
+            unchanged: 0,
+            duplicates: 0,
+            failed: 0,
+            chunks: None,
+        }
+    }
+
+    /// The bar, for whoever knows how far a document is.
+    pub(super) fn bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
+    /// How many chunks were written.
+    pub(super) fn chunks(&mut self, chunks: u64) {
+        self.chunks = Some(chunks);
+    }
+
+    /// Says what became of a document.
+    pub(super) fn report(&mut self, name: &str, result: Result<Outcome, String>) {
+        self.bar.inc(1);
+        let name = printable(name);
+        let line = match &result {
+            Ok(Outcome::Created) => {
+                self.created += 1;
+                format!("created    {name}")
+            }
+            Ok(Outcome::Updated) => {
+                self.updated += 1;
+                format!("updated    {name}")
+            }
+            Ok(Outcome::MetadataOnly) => {
+                self.metadata_only += 1;
+                format!("metadata   {name}")
+            }
+            Ok(Outcome::Unchanged) => {
+                self.unchanged += 1;
+                format!("unchanged  {name}")
+            }
+            Ok(Outcome::DuplicateOf(other)) => {
+                self.duplicates += 1;
+                format!("duplicate  {name}  of {}", printable(other.as_str()))
+            }
+            Err(reason) => {
+                self.failed += 1;
+                format!("failed     {name}  {}", printable(reason))
+            }
+        };
+        if !self.terminal {
+            // A reader that went away, such as `head`, is no reason to stop.
+            drop(writeln!(std::io::stdout(), "{line}"));
+        } else if result.is_err() {
+            self.bar.println(line);
+        }
+    }
+
+    /// Says what became of all; true when all went well.
+    pub(super) fn finish(&self, stopped: bool) -> bool {
+        self.bar.finish_and_clear();
+        let done = self.created + self.updated + self.metadata_only + self.unchanged + self.duplicates + self.failed;
+        let counts = [
+            (self.created, "created"),
+            (self.updated, "updated"),
+            (self.metadata_only, "with new metadata only"),
+            (self.unchanged, "unchanged"),
+            (self.duplicates, "duplicate"),
+            (self.failed, "failed"),
+            (self.files - done.min(self.files), "not reached"),
+        ];
+        let parts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
+        let seconds = self.started.elapsed().as_secs_f64();
+        let pace = match self.chunks {
+            Some(chunks) if chunks > 0 => format!(", {chunks} chunks at {:.0} a second", chunks as f64 / seconds),
+            _ => String::new(),
+        };
+        let summary = if parts.is_empty() { "nothing to ingest".to_owned() } else { parts.join(", ") };
+        drop(writeln!(std::io::stdout(), "{files}: {summary} in {seconds:.1} s{pace}"));
+        if stopped {
+            drop(writeln!(std::io::stdout(), "stopped; run it again for the rest"));
+        }
+        self.failed == 0 && done >= self.files
+    }
+}
+
+/// A name as a terminal can show it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,170 @@
+//! Jobs: accepted, worked through, told.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::world::{Kill, SetClock, World, ingest, long, markdown, replica};
+use crate::{
+    ingest::{DocumentState, Ingest, JobId, JobState, MAX_DOCUMENTS, SubmitError},
+    model::Outcome,
+    ports::{Kind, Records},
+};
+
+fn world() -> (Arc<World>, Arc<SetClock>, Ingest) {
+    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+    let flow = replica(&world, &clock);
+    (world, clock, flow)
+}
+
+#[tokio::test]
+async fn a_job_ends_with_the_outcome_of_each_document() {
+    let (world, _, flow) = world();
+    ingest(&flow, vec![markdown("old.md", &long("pump")), markdown("same.md", "same")]).await.1.unwrap();
+    let sources = vec![
+        markdown("old.md", &long("valve")),
+        markdown("same.md", "same"),
+        markdown("empty.md", ""),
+        markdown("big.md", &long("seal").repeat(30)),
+    ];
+    let id = flow.submit(sources).await.unwrap();
+    let accepted = flow.job(&id).await.unwrap().unwrap();
+    assert_eq!(accepted.job.state, JobState::Queued);
+    assert!(world.count(Kind::Pending).await.unwrap() > 1, "the texts wait in several records");
+    flow.work_once(&CancellationToken::new()).await.unwrap();
+    let job = flow.job(&id).await.unwrap().unwrap().job;
+    let done = |outcome| DocumentState::Done { outcome };
+    assert_eq!(job.state, JobState::Done);
+    assert_eq!(job.documents[0].state, done(Outcome::Updated));
+    assert_eq!(job.documents[1].state, done(Outcome::Unchanged));
+    assert_eq!(job.documents[2].error().map(|e| e.class()), Some("empty"));
+    assert_eq!(job.documents[3].state, done(Outcome::Created));
+    assert_eq!(job.chunks_done, job.chunks_total);
+    let left = world.state().await.left;
+    assert!(left.values().all(|n| *n == 0), "{left:?}");
+    assert_eq!(world.torn().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_job_writes_is_what_a_direct_ingestion_writes() {
+    let sources = vec![markdown("a.md", &long("pump")), markdown("b.md", "no heading"), markdown("c.md", "# C\n\nc")];
+    let (direct, _, flow) = world();
+    ingest(&flow, sources.clone()).await.1.unwrap();
+    let (by_job, _, flow) = world();
+    flow.submit(sources).await.unwrap();
+    flow.work_once(&CancellationToken::new()).await.unwrap();
+    assert_eq!(by_job.state().await, direct.state().await);
+}
+
+#[tokio::test]
+async fn a_job_of_nothing_new_is_done_at_once_and_one_of_broken_documents_has_failed() {
+    let (_, _, flow) = world();
+    ingest(&flow, vec![markdown("a.md", "a")]).await.1.unwrap();
+    let same = flow.submit(vec![markdown("a.md", "a")]).await.unwrap();
+    assert_eq!(flow.job(&same).await.unwrap().unwrap().job.state, JobState::Done);
+    let broken = flow.submit(vec![markdown("b.md", "")]).await.unwrap();
+    assert_eq!(flow.job(&broken).await.unwrap().unwrap().job.state, JobState::Failed);
+}
+
+#[tokio::test]
+async fn a_request_that_makes_no_sense_is_refused_with_its_reason() {
+    let (_, _, flow) = world();
+    assert_eq!(flow.submit(vec![]).await, Err(SubmitError::NoDocuments));
+    let twice = vec![markdown("a", "1"), markdown("a", "2")];
+    assert_eq!(flow.submit(twice).await, Err(SubmitError::SameDocumentTwice { id: "a".parse().unwrap() }));
+    let many = (0..=MAX_DOCUMENTS).map(|n| markdown(&n.to_string(), "x")).collect();
+    assert_eq!(flow.submit(many).await, Err(SubmitError::TooManyDocuments { documents: MAX_DOCUMENTS + 1 }));
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_come_again() {
+    let (world, _, flow) = world();
+    for number in 0..1024 {
+        world.put_if_absent(Kind::Pending, &format!("x/{number}"), json!({})).await.unwrap();
+    }
+    let refused = flow.submit(vec![markdown("a", "1")]).await;
+    assert!(matches!(refused, Err(SubmitError::Busy { retry_after_seconds: 1.. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_job_survives_a_store_that_is_away_for_a_while_and_the_worker_stops_when_told() {
+    let (world, _, flow) = world();
+    let flow = Arc::new(flow);
+    let stop = CancellationToken::new();
+    let id = flow.submit(vec![markdown("a.md", &long("pump"))]).await.unwrap();
+    world.answer(9, Kill::Before);
+    let worker = tokio::spawn(Arc::clone(&flow).run_jobs(stop.clone()));
+    while world.pause() > 0 {
+        world.answer(0, Kill::Before);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.revive();
+    let done = async {
+        while flow.job(&id).await.unwrap().unwrap().job.state != JobState::Done {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), done).await.expect("the job ends once the store is back");
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(30), worker).await.expect("the worker stops").unwrap();
+}
+
+#[tokio::test]
+async fn two_replicas_share_the_jobs_and_each_is_done_once() {
+    let (world, clock, flow) = world();
+    let other = replica(&world, &clock);
+    let mut jobs = Vec::new();
+    for number in 0..6 {
+        let sources = (0..5).map(|d| markdown(&format!("{number}/{d}.md"), &long("pump"))).collect();
+        jobs.push(flow.submit(sources).await.unwrap());
+        clock.advance(SignedDuration::from_secs(1));
+    }
+    let stop = CancellationToken::new();
+    let (a, b) = tokio::join!(flow.work_once(&stop), other.work_once(&stop));
+    (a.unwrap(), b.unwrap());
+    for id in jobs {
+        let job = flow.job(&id).await.unwrap().unwrap().job;
+        assert!(job.documents.iter().all(|d| d.state == DocumentState::Done { outcome: Outcome::Created }), "{job:?}");
+    }
+    assert_eq!(world.torn().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_finished_job_is_forgotten_after_a_day() {
+    let (_, clock, flow) = world();
+    let id = flow.submit(vec![markdown("a.md", "a")]).await.unwrap();
+    flow.work_once(&CancellationToken::new()).await.unwrap();
+    clock.advance(SignedDuration::from_hours(23));
+    flow.work_once(&CancellationToken::new()).await.unwrap();
+    assert!(flow.job(&id).await.unwrap().is_some());
+    clock.advance(SignedDuration::from_hours(2));
+    flow.work_once(&CancellationToken::new()).await.unwrap();
+    assert!(flow.job(&id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn pace_and_time_left_follow_from_the_chunks_that_are_done() {
+    let (world, clock, flow) = world();
+    let id = flow.submit(vec![markdown("a.md", &long("pump"))]).await.unwrap();
+    let record = world.get(Kind::Job, id.as_str()).await.unwrap().unwrap();
+    let mut body = record.body;
+    body["state"] = json!("running");
+    body["started_at"] = body["created_at"].clone();
+    (body["chunks_total"], body["chunks_done"]) = (json!(100), json!(20));
+    world.compare_and_set(Kind::Job, id.as_str(), record.version, body).await.unwrap();
+    clock.advance(SignedDuration::from_secs(10));
+    let progress = flow.job(&id).await.unwrap().unwrap();
+    assert_eq!((progress.chunks_per_second, progress.eta_seconds), (Some(2.0), Some(40)));
+}
+
+#[test]
+fn names_of_jobs_sort_by_time_and_nothing_else_is_one() {
+    let id = |time: &str| JobId::new(time.parse().unwrap());
+    assert!(id("2026-11-21T08:00:00Z") < id("2026-11-21T08:00:00.001Z"));
+    assert!(id("2026-11-21T08:00:00Z").as_str().parse::<JobId>().is_ok());
+    for wrong in ["", "x", "../etc", &"0".repeat(45)] {
+        assert!(wrong.parse::<JobId>().is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Memory does not grow with what is ingested. Each measurement runs in a process of its own, whose peak nobody else raises.
+
+use std::{io::Write as _, path::Path, process::Command, sync::Arc};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{Ingest, Source, walk};
+use crate::{
+    doubles::RecordsDouble,
+    model::{ContentHash, DocumentId, Legs, Outcome, Point},
+    ports::{EmbedError, Embedder, Epoch, ModelIdentity, Search, StoreError, SystemClock, VectorStore},
+};
+
+/// Names the folder to ingest in the child process.
+const FOLDER: &str = "RAG_TEST_MEMORY_FOLDER";
+/// What a process with its threads, buffers and a few hundred chunks in flight may add to an idle one.
+const ALLOWED_KIB: u64 = 64 * 1024;
+
+/// A store that keeps nothing.
+struct Nowhere;
+
+#[async_trait]
+impl VectorStore for Nowhere {
+    async fn active(&self) -> Result<Option<Epoch>, StoreError> {
+        Ok(Some(Epoch(1)))
+    }
+    async fn create_epoch(&self, _epoch: Epoch, _dimension: usize) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn activate(&self, _epoch: Epoch) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn upsert(&self, _epoch: Epoch, _points: Vec<Point>) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn purge(&self, _: Epoch, _: &DocumentId, _: Option<&ContentHash>) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn search(&self, _search: &Search) -> Result<Legs, StoreError> {
+        Ok(Legs::default())
+    }
+    async fn count(&self, _epoch: Epoch) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// An embedder that answers from a script: the same small vector for everything.
+struct Scripted(ModelIdentity);
+
+#[async_trait]
+impl Embedder for Scripted {
+    fn model(&self) -> &ModelIdentity {
+        &self.0
+    }
+    fn count_tokens(&self, text: &str) -> usize {
+        text.len().div_ceil(5)
+    }
+    fn max_tokens(&self) -> usize {
+        254
+    }
+    async fn embed_query(&self, _text: &str) -> Result<Vec<f32>, EmbedError> {
+        Ok(vec![1.0; self.0.dimension])
+    }
+    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        Ok(vec![vec![1.0; self.0.dimension]; texts.len()])
+    }
+}
+
+/// The peak memory of this process in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, started by the tests beside it"]
+async fn ingest_a_folder_and_print_the_growth() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let embedder = Arc::new(Scripted(ModelIdentity { name: "scripted".to_owned(), dimension: 384 }));
+    let flow =
+        Ingest::new(Arc::new(Nowhere), Arc::<RecordsDouble>::default(), embedder, Arc::new(SystemClock), Epoch(1));
+    let sources: Vec<Source> = walk(Path::new(&folder)).map(Result::unwrap).collect();
+    let (before, mut created) = (peak(), 0);
+    flow.ingest_all(sources, &CancellationToken::new(), &mut |report| {
+        created += u64::from(report.result == Ok(Outcome::Created));
+    })
+    .await
+    .unwrap();
+    println!("\ngrowth {} documents {created} chunks {}", peak() - before, flow.chunks_written());
+}
+
+/// Growth in KiB, documents and chunks of an ingestion of the folder in a process of its own.
+fn growth(folder: &Path) -> [u64; 3] {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "ingest::tests::memory::ingest_a_folder_and_print_the_growth"])
+        .env(FOLDER, folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let line = said.lines().find(|line| line.starts_with("growth ")).unwrap_or_else(|| panic!("no growth in {said}"));
+    let figures: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    figures.try_into().unwrap()
+}
+
+#[test]
+fn memory_is_bounded_at_a_text_of_200_megabytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = std::io::BufWriter::new(std::fs::File::create(folder.path().join("large.txt")).unwrap());
+    let sentence = "The valve of pump is opened when the pressure of the boiler rises above its limit. ";
+    let paragraph = format!("{}\r\n\r\n", sentence.repeat(12));
+    for _ in 0..200_000_000 / paragraph.len() {
+        file.write_all(paragraph.as_bytes()).unwrap();
+    }
+    file.into_inner().unwrap().sync_all().unwrap();
+    let [growth, documents, chunks] = growth(folder.path());
+    assert_eq!(documents, 1);
+    assert!(chunks > 190_000, "{chunks}");
+    assert!(growth < ALLOWED_KIB, "memory grew by {growth} KiB");
+}
+
+#[test]
+fn memory_is_bounded_at_ten_thousand_tiny_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..10_000 {
+        let below = folder.path().join(format!("{:02}", number % 100));
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(below.join(format!("{number}.md")), format!("# Note {number}\n\nA short one.\n")).unwrap();
+    }
+    let [growth, documents, chunks] = growth(folder.path());
+    assert_eq!((documents, chunks), (10_000, 10_000));
+    assert!(growth < ALLOWED_KIB, "memory grew by {growth} KiB");
+}

@@ -1,0 +1,99 @@
+//! Several replicas over the same stores.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::world::{HeldEmbedder, Kill, SetClock, World, ingest, long, markdown, replica, replica_with};
+use crate::{ingest::Deleted, model::Outcome, ports::Kind};
+
+fn held() -> HeldEmbedder {
+    HeldEmbedder { hold: Some((tokio::sync::Semaphore::new(0), tokio::sync::Notify::new())), ..HeldEmbedder::default() }
+}
+
+#[tokio::test]
+async fn of_two_replicas_with_the_same_document_the_second_waits_and_one_whole_version_stays() {
+    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+    let replicas = [replica(&world, &clock), replica(&world, &clock)];
+    let texts = [long("pump"), long("valve")];
+    let runs = replicas.iter().zip(&texts).map(|(flow, text)| flow.ingest(markdown("a.md", text)));
+    let reports = futures::future::join_all(runs).await;
+    let mut outcomes: Vec<_> = reports.into_iter().map(|report| report.result.unwrap()).collect();
+    outcomes.sort_by_key(|outcome| *outcome != Outcome::Created);
+    assert_eq!(outcomes, [Outcome::Created, Outcome::Updated]);
+    assert_eq!(world.torn().await, Vec::<String>::new());
+    let stored = world.texts("a.md").join("\n\n");
+    assert!(texts.iter().any(|text| *text.trim_end() == stored), "one version, whole and alone: {stored}");
+    assert_eq!(world.state().await.left[&Kind::Purge], 0);
+}
+
+#[tokio::test]
+async fn two_replicas_with_the_same_many_documents_in_opposite_order_do_not_wait_for_each_other() {
+    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+    let there: Vec<_> = (0..40).map(|n| markdown(&format!("{n}.md"), &long("pump"))).collect();
+    let back: Vec<_> = there.iter().rev().cloned().collect();
+    let (one, other) = (replica(&world, &clock), replica(&world, &clock));
+    let (a, b) = tokio::join!(ingest(&one, there), ingest(&other, back));
+    for (name, result) in a.0.into_iter().chain(b.0) {
+        assert!(matches!(result, Ok(Outcome::Created | Outcome::Unchanged)), "{name}: {result:?}");
+    }
+    assert_eq!(world.torn().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_writer_that_was_taken_over_in_between_does_its_document_again() {
+    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+    let slow = Arc::new(held());
+    let (flow, embedder) = world_with(&world, &clock, &slow);
+    let run = tokio::spawn(async move { flow.ingest(markdown("a.md", &long("pump"))).await });
+    reached(&embedder).await;
+    clock.advance(SignedDuration::from_mins(5));
+    let other = replica(&world, &clock);
+    assert_eq!(other.clean_up().await, Ok(1), "its claim is dead by now");
+    permits(&embedder).add_permits(100);
+    assert_eq!(run.await.unwrap().result, Ok(Outcome::Created));
+    assert_eq!(world.torn().await, Vec::<String>::new());
+    assert_eq!(world.state().await.left[&Kind::Purge], 0);
+}
+
+#[tokio::test]
+async fn a_document_deleted_while_a_new_version_is_written_leaves_no_chunk_of_the_old_one() {
+    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+    replica(&world, &clock).ingest(markdown("a.md", &long("pump"))).await.result.unwrap();
+    let (flow, embedder) = world_with(&world, &clock, &Arc::new(held()));
+    let run = tokio::spawn(async move { flow.ingest(markdown("a.md", &long("valve"))).await });
+    reached(&embedder).await;
+    let id = "a.md".parse().unwrap();
+    assert_eq!(replica(&world, &clock).delete(&id).await, Ok(Deleted::Gone));
+    assert_eq!(replica(&world, &clock).document(&id).await, Ok(None), "it is invisible at once");
+    permits(&embedder).add_permits(100);
+    run.await.unwrap().result.unwrap();
+    assert_eq!(world.texts("a.md").join("\n\n"), long("valve").trim_end());
+    assert_eq!(world.state().await.left[&Kind::Purge], 0);
+}
+
+#[tokio::test]
+async fn an_error_that_passes_is_waited_for() {
+    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+    let flow = replica(&world, &clock);
+    world.answer(2, Kill::Before);
+    assert!(flow.ingest(markdown("a.md", "text")).await.result.is_err(), "the world is gone for good");
+    world.revive();
+    assert_eq!(flow.ingest(markdown("a.md", "text")).await.result, Ok(Outcome::Created), "the same process goes on");
+}
+
+fn world_with(
+    world: &Arc<World>,
+    clock: &Arc<SetClock>,
+    embedder: &Arc<HeldEmbedder>,
+) -> (crate::ingest::Ingest, Arc<HeldEmbedder>) {
+    (replica_with(world, clock, Arc::clone(embedder)), Arc::clone(embedder))
+}
+
+async fn reached(embedder: &HeldEmbedder) {
+    embedder.hold.as_ref().unwrap().1.notified().await;
+}
+
+fn permits(embedder: &HeldEmbedder) -> &tokio::sync::Semaphore {
+    &embedder.hold.as_ref().unwrap().0
+}

@@ -1,0 +1,306 @@
+//! Doubles of the ports: a world of stores that can stop answering after any call, a clock that is set, an embedder that can be held.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{DocumentReport, Format, Ingest, Interrupted, Patience, Source};
+use crate::{
+    doubles::{EmbedderDouble, RecordsDouble},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Legs, Outcome, Point},
+    ports::{
+        Clock, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, Search, StoreError, Swap,
+        VectorStore,
+    },
+};
+
+/// What happens to the call after the last one that is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kill {
+    /// It never arrives.
+    Before,
+    /// It is done, and its answer is lost.
+    After,
+}
+
+/// Both stores of a deployment.
+pub(super) struct World {
+    points: Mutex<BTreeMap<ChunkId, Chunk>>,
+    records: RecordsDouble,
+    left: AtomicI64,
+    kill: Mutex<Kill>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            points: Mutex::default(),
+            records: RecordsDouble::default(),
+            left: AtomicI64::new(i64::MAX),
+            kill: Mutex::new(Kill::Before),
+        }
+    }
+}
+
+impl World {
+    /// Answers `calls` more calls and then none.
+    pub(super) fn answer(&self, calls: i64, kill: Kill) {
+        *self.kill.lock().unwrap() = kill;
+        self.left.store(calls, Ordering::SeqCst);
+    }
+
+    /// Answers everything again.
+    pub(super) fn revive(&self) {
+        self.left.store(i64::MAX, Ordering::SeqCst);
+    }
+
+    /// Answers everything for a while; gives what [`World::resume`] takes.
+    pub(super) fn pause(&self) -> i64 {
+        self.left.swap(i64::MAX, Ordering::SeqCst)
+    }
+
+    pub(super) fn resume(&self, left: i64) {
+        self.left.store(left, Ordering::SeqCst);
+    }
+
+    async fn through<T>(&self, call: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+        let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        let dead = StoreError::Refused { store: "the world", cause: "it was killed".to_owned() };
+        if left > 0 {
+            return call.await;
+        }
+        if left == 0 && *self.kill.lock().unwrap() == Kill::After {
+            call.await?;
+        }
+        Err(dead)
+    }
+
+    /// Everything that a reader could see or that takes room, without times.
+    pub(super) async fn state(&self) -> State {
+        let mut left = BTreeMap::new();
+        for kind in [Kind::Purge, Kind::Pending, Kind::Lease] {
+            left.insert(kind, self.records.count(kind).await.unwrap());
+        }
+        let page = self.records.list(Kind::Document, "", None, usize::MAX).await.unwrap();
+        let documents = page.records.into_iter().map(|record| {
+            let document: DocumentRecord = serde_json::from_value(record.body).unwrap();
+            (document.id.to_string(), (document.version, document.title, document.chunks, document.metadata))
+        });
+        let texts =
+            self.points.lock().unwrap().values().map(|c| (c.document.to_string(), c.ordinal, c.text.clone())).collect();
+        State { documents: documents.collect(), texts, left }
+    }
+
+    /// Documents whose record promises chunks that are not there.
+    pub(super) async fn torn(&self) -> Vec<String> {
+        let page = self.records.list(Kind::Document, "", None, usize::MAX).await.unwrap();
+        let points = self.points.lock().unwrap();
+        let whole = |document: &DocumentRecord| {
+            let mut stored = points.values().filter(|c| c.document == document.id && c.version == document.version);
+            stored.by_ref().count() == document.chunks as usize
+        };
+        let documents = page.records.into_iter().map(|r| serde_json::from_value::<DocumentRecord>(r.body).unwrap());
+        documents.filter(|document| !whole(document)).map(|document| document.id.to_string()).collect()
+    }
+
+    pub(super) fn texts(&self, id: &str) -> Vec<String> {
+        let points = self.points.lock().unwrap();
+        let mut chunks: Vec<_> = points.values().filter(|c| c.document.as_str() == id).cloned().collect();
+        chunks.sort_by_key(|chunk| chunk.ordinal);
+        chunks.into_iter().map(|chunk| chunk.text).collect()
+    }
+}
+
+type Described = (ContentHash, String, u32, BTreeMap<String, String>);
+
+/// What stands in a world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) documents: BTreeMap<String, Described>,
+    pub(super) texts: std::collections::BTreeSet<(String, u32, String)>,
+    pub(super) left: BTreeMap<Kind, u64>,
+}
+
+#[async_trait]
+impl VectorStore for World {
+    async fn active(&self) -> Result<Option<Epoch>, StoreError> {
+        Ok(Some(Epoch(1)))
+    }
+
+    async fn create_epoch(&self, _epoch: Epoch, _dimension: usize) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn activate(&self, _epoch: Epoch) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn upsert(&self, _epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError> {
+        self.through(async {
+            self.points.lock().unwrap().extend(points.into_iter().map(|point| (point.chunk.id, point.chunk)));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn purge(&self, _epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
+        self.through(async {
+            let kept = |chunk: &Chunk| chunk.document != *document || Some(&chunk.version) == keep;
+            self.points.lock().unwrap().retain(|_, chunk| kept(chunk));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn search(&self, _search: &Search) -> Result<Legs, StoreError> {
+        Ok(Legs::default())
+    }
+
+    async fn count(&self, _epoch: Epoch) -> Result<u64, StoreError> {
+        Ok(self.points.lock().unwrap().len() as u64)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Records for World {
+    async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
+        self.through(self.records.get(kind, id)).await
+    }
+
+    async fn get_many(&self, kind: Kind, ids: &[&str]) -> Result<Vec<Record>, StoreError> {
+        self.through(self.records.get_many(kind, ids)).await
+    }
+
+    async fn put_if_absent(&self, kind: Kind, id: &str, body: Value) -> Result<Put, StoreError> {
+        self.through(self.records.put_if_absent(kind, id, body)).await
+    }
+
+    async fn compare_and_set(&self, kind: Kind, id: &str, expected: u64, body: Value) -> Result<Swap, StoreError> {
+        self.through(self.records.compare_and_set(kind, id, expected, body)).await
+    }
+
+    async fn remove(&self, kind: Kind, id: &str, expected: u64) -> Result<Swap, StoreError> {
+        self.through(self.records.remove(kind, id, expected)).await
+    }
+
+    async fn list(&self, kind: Kind, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        self.through(self.records.list(kind, prefix, after, limit)).await
+    }
+
+    async fn count(&self, kind: Kind) -> Result<u64, StoreError> {
+        self.through(self.records.count(kind)).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// A clock that stands until it is set.
+pub(super) struct SetClock(Mutex<Timestamp>);
+
+impl Default for SetClock {
+    fn default() -> Self {
+        Self(Mutex::new("2026-11-21T08:00:00Z".parse().unwrap()))
+    }
+}
+
+impl SetClock {
+    pub(super) fn advance(&self, by: SignedDuration) {
+        let mut now = self.0.lock().unwrap();
+        *now = now.checked_add(by).unwrap();
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Embeds once it is let; fails on passages that hold a word.
+#[derive(Default)]
+pub(super) struct HeldEmbedder {
+    pub(super) inner: EmbedderDouble,
+    pub(super) hold: Option<(tokio::sync::Semaphore, tokio::sync::Notify)>,
+    pub(super) chokes_on: Option<&'static str>,
+}
+
+#[async_trait]
+impl Embedder for HeldEmbedder {
+    fn model(&self) -> &ModelIdentity {
+        self.inner.model()
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.inner.count_tokens(text)
+    }
+
+    fn max_tokens(&self) -> usize {
+        60
+    }
+
+    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        self.inner.embed_query(text).await
+    }
+
+    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        if let Some((permits, reached)) = &self.hold {
+            reached.notify_one();
+            permits.acquire().await.unwrap().forget();
+        }
+        if self.chokes_on.is_some_and(|word| texts.iter().any(|text| text.contains(word))) {
+            return Err(EmbedError::Model { model: "double".to_owned(), cause: "it chokes".to_owned() });
+        }
+        self.inner.embed_passages(texts).await
+    }
+}
+
+/// A replica over a world.
+pub(super) fn replica(world: &Arc<World>, clock: &Arc<SetClock>) -> Ingest {
+    replica_with(world, clock, Arc::default())
+}
+
+pub(super) fn replica_with(world: &Arc<World>, clock: &Arc<SetClock>, embedder: Arc<HeldEmbedder>) -> Ingest {
+    let (store, records) = (Arc::clone(world), Arc::clone(world));
+    let patience = Patience { attempts: 2, first: Duration::from_millis(1), poll: Duration::from_millis(2) };
+    Ingest::new(store, records, embedder, Arc::<SetClock>::clone(clock), Epoch(1)).patience(patience)
+}
+
+pub(super) fn markdown(id: &str, text: &str) -> Source {
+    Source::text(id.parse().unwrap(), Format::Markdown, text)
+}
+
+/// A text of several chunks.
+pub(super) fn long(word: &str) -> String {
+    format!("# About {word}\n\n{}", format!("The {word} is explained in this sentence of ten words.\n\n").repeat(16))
+}
+
+/// Ingests and gives the reports by name.
+pub(super) async fn ingest(
+    ingest: &Ingest,
+    sources: Vec<Source>,
+) -> (BTreeMap<String, Result<Outcome, String>>, Result<(), Interrupted>) {
+    let mut reports = BTreeMap::new();
+    let ended = ingest
+        .ingest_all(sources, &CancellationToken::new(), &mut |report: DocumentReport| {
+            let before = reports.insert(report.name.clone(), report.result.map_err(|e| e.class().to_owned()));
+            assert!(before.is_none(), "{} is reported twice", report.name);
+        })
+        .await;
+    (reports, ended)
+}
