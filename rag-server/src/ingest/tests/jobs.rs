@@ -123,7 +123,8 @@ async fn two_replicas_share_the_jobs_and_each_is_done_once() {
     }
     let stop = CancellationToken::new();
     let (a, b) = tokio::join!(flow.work_once(&stop), other.work_once(&stop));
-    (a.unwrap(), b.unwrap());
+    a.unwrap();
+    b.unwrap();
     for id in jobs {
         let job = flow.job(&id).await.unwrap().unwrap().job;
         assert!(job.documents.iter().all(|d| d.state == DocumentState::Done { outcome: Outcome::Created }), "{job:?}");
