@@ -7,8 +7,12 @@
 //! Data walks one way through the modules, in this order: [`model`] (the words), [`ports`] (what the flows need), the flows, [`adapters`] (the outside world, chosen only by [`cli`]).
 
 pub mod adapters;
+pub mod app;
+pub mod cli;
 pub mod config;
+pub mod corpus;
 pub mod generate;
+pub mod http;
 pub mod ingest;
 pub mod lexical;
 pub mod metrics;

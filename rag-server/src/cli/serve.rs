@@ -1,0 +1,196 @@
+//! `rag-server serve`: listen at once, be ready when everything is loaded, drain when told to stop.
+
+use std::{error::Error, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Args;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{self, App, AppError, Observer},
+    config::{Config, Loaded, Origin, Setting},
+    http::{self, Api, Flows, listen, readiness::Part},
+    metrics::Metrics,
+    ports::Embedder,
+    security::{Generation, Keys},
+    shutdown,
+};
+
+/// How often credentials and live settings are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Pauses between two tries to reach a store while starting.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long closing the stores may take after the drain; nothing is lost without it.
+const MAX_CLOSE: Duration = Duration::from_secs(5);
+
+/// Answer over HTTP.
+///
+/// Everybody on loopback may ask without a key. Other addresses need API keys: see auth in the configuration.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Address and port of the public API; the same as --set server.listen=...
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+    /// Address and port of /metrics and /ops/status; the same as --set server.management_listen=...
+    #[arg(long, value_name = "IP:PORT")]
+    management_listen: Option<SocketAddr>,
+}
+
+impl ServeArgs {
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let setting = |flag: &str, key: &str, value: SocketAddr| Setting {
+            origin: Origin::Flag(flag.to_owned()),
+            key: key.to_owned(),
+            value: value.to_string(),
+        };
+        let listen = self.listen.map(|value| setting("--listen", "server.listen", value));
+        let management =
+            self.management_listen.map(|value| setting("--management-listen", "server.management_listen", value));
+        listen.into_iter().chain(management).collect()
+    }
+}
+
+/// Serves until told to stop.
+pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
+    let stopping = shutdown::on_signals()?;
+    let config = &loaded.config;
+    let keys = Keys::open(&config.auth)?;
+    let api = Api::new(loaded, keys, metrics(config)?);
+    let ports = Ports::open(config, &api, &stopping).await?;
+    let opened = tokio::select! {
+        opened = open(config, &api) => Some(opened?),
+        () = stopping.cancelled() => None,
+    };
+    let Some(app) = opened else {
+        ports.drain(config).await;
+        return Ok(ExitCode::SUCCESS);
+    };
+    api.ready(Flows {
+        ingest: Arc::clone(&app.ingest),
+        answers: Arc::clone(&app.answers),
+        store: Arc::clone(&app.store),
+        records: Arc::clone(&app.records),
+    });
+    tracing::info!("ready");
+    let jobs = tokio::spawn(Arc::clone(&app.ingest).run_jobs(stopping.clone()));
+    stopping.cancelled().await;
+    ports.drain_with(config, jobs).await;
+    match tokio::time::timeout(MAX_CLOSE, app.close()).await {
+        Ok(Ok(())) => tracing::info!("stopped"),
+        Ok(Err(error)) => tracing::warn!(%error, "stopped; a store was not closed properly, which loses nothing"),
+        Err(_) => tracing::warn!("stopped; a store took too long to close, which loses nothing"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Metrics with a zero for everything that may be counted, so that "never used" can be told from "not measured".
+fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
+    let metrics = Metrics::new()?;
+    let keys = config.auth.api_keys.iter().map(|key| format!("api-key.{}", key.name));
+    for credential in keys.chain(["operator".to_owned()]) {
+        for generation in Generation::ALL {
+            metrics.credential_uses.with_label_values(&[credential.as_str(), generation.as_str()]).reset();
+        }
+    }
+    for outcome in ["grounded", "partial", "refused", "failed"] {
+        metrics.query_outcomes.with_label_values(&[outcome]).reset();
+    }
+    Ok(metrics)
+}
+
+/// Both listeners and what follows the files.
+struct Ports {
+    public: JoinHandle<()>,
+    management: JoinHandle<()>,
+    /// Ends the management port and the looks at files; cancelled after the drain.
+    drained: CancellationToken,
+}
+
+impl Ports {
+    async fn open(config: &Config, api: &Api, stopping: &CancellationToken) -> Result<Self, Box<dyn Error>> {
+        let drained = CancellationToken::new();
+        let public = listen::bind(config.server.listen).await?;
+        let management = listen::bind(config.server.management_listen).await?;
+        let (listen, management_listen) = (public.local_addr()?, management.local_addr()?);
+        let keys = api.keys.accepted().has_api_keys();
+        tracing::info!(%listen, %management_listen, keys, version = env!("CARGO_PKG_VERSION"), "listening");
+        let public = tokio::spawn(listen::serve(public, http::public_router(api.clone()), stopping.clone()));
+        let management = listen::serve(management, http::management_router(api.clone()), drained.clone());
+        tokio::spawn(follow(api.clone(), stopping.clone(), drained.clone()));
+        Ok(Self { public, management: tokio::spawn(management), drained })
+    }
+
+    /// Lets requests and the window of the running job finish, as long as the configuration allows.
+    async fn drain_with(self, config: &Config, jobs: JoinHandle<()>) {
+        let Self { public, management, drained } = self;
+        let abort = public.abort_handle();
+        let finished = async { tokio::join!(public, jobs) };
+        if tokio::time::timeout(config.server.drain(), finished).await.is_err() {
+            tracing::warn!(seconds = config.server.drain_seconds, "requests were still in flight and are cut off");
+            abort.abort();
+        }
+        drained.cancel();
+        management.abort();
+    }
+
+    async fn drain(self, config: &Config) {
+        self.drain_with(config, tokio::spawn(async {})).await;
+    }
+}
+
+/// Looks at the files that may change, and tells the readiness of a stop at once.
+async fn follow(api: Api, stopping: CancellationToken, drained: CancellationToken) {
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled(), if !api.readiness.is_stopping() => api.readiness.stop(),
+            () = drained.cancelled() => return,
+            _ = looks.tick() => {
+                let api = api.clone();
+                let look = tokio::task::spawn_blocking(move || {
+                    api.keys.refresh();
+                    api.live.refresh();
+                });
+                if let Err(error) = look.await {
+                    tracing::warn!(%error, "looking at credentials and live settings failed");
+                }
+            }
+        }
+    }
+}
+
+/// Tells the API of parts that arrive and documents that are dealt with.
+struct Told(Api);
+
+impl Observer for Told {
+    fn arrived(&self, part: Part) {
+        self.0.readiness.arrived(part);
+    }
+
+    fn ingested(&self, outcome: &'static str) {
+        self.0.metrics.ingested.with_label_values(&[outcome]).inc();
+    }
+}
+
+/// Opens everything; a store that cannot be reached is tried again, everything else ends the start.
+async fn open(config: &Config, api: &Api) -> Result<App, AppError> {
+    let embedder = app::embedder(config).await?;
+    api.readiness.arrived(Part::Model);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let observer = Arc::new(Told(api.clone()));
+        let error = match App::over(config, Arc::clone(&embedder) as Arc<dyn Embedder>, observer).await {
+            Ok(app) => return Ok(app),
+            Err(error) => error,
+        };
+        let Some((part, cause)) = error.waits_for() else { return Err(error) };
+        tracing::warn!(%error, cause, "waiting for {}", part.as_str());
+        api.readiness.held_by(part, cause);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,200 @@
+//! The one table of error codes, and how a failure becomes a problem document (RFC 9457).
+//!
+//! The flows never name HTTP: their errors are translated here, in `From`, without a guess. What a store said stays in the log; the answer says what it means for the caller.
+
+use std::borrow::Cow;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Where the types of problems are described.
+const TYPES: &str = "https://ragops.dev/problems/";
+
+/// Everything that can go wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The body or a parameter cannot be read.
+    BadRequest,
+    /// The body is read, and a value in it is not allowed.
+    InvalidValue,
+    /// No key was sent.
+    MissingApiKey,
+    /// The key that was sent is not known.
+    UnknownApiKey,
+    /// The key's role does not allow this.
+    RoleTooLow,
+    /// A browser was led here under another name.
+    HostNotAllowed,
+    /// No such route.
+    NoSuchRoute,
+    /// No such document.
+    NoSuchDocument,
+    /// No such job.
+    NoSuchJob,
+    /// The route exists, with other methods.
+    MethodNotAllowed,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// The document changed meanwhile.
+    Conflict,
+    /// The body is too large.
+    BodyTooLarge,
+    /// The body is not JSON by its content type.
+    UnsupportedMediaType,
+    /// The client was refused in a way that has no code of its own.
+    Refused,
+    /// A defect of ours.
+    Internal,
+    /// What is stored is damaged.
+    StoreCorrupt,
+    /// The server is starting.
+    NotReady,
+    /// The server is stopping.
+    Stopping,
+    /// Writes are refused for now.
+    ReadOnly,
+    /// Too much is asked at once.
+    Overloaded,
+    /// A store cannot be reached.
+    StoreUnreachable,
+    /// A store refused our credential.
+    StoreAuthFailed,
+    /// A store failed.
+    StoreFailed,
+    /// The answer could not be written.
+    GeneratorFailed,
+    /// The deadline passed.
+    DeadlineExceeded,
+}
+
+impl Code {
+    /// Status, last segment of the type, title.
+    fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read"),
+            Self::InvalidValue => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-value", "A value is not allowed"),
+            Self::MissingApiKey => (StatusCode::UNAUTHORIZED, "missing-api-key", "A key is needed"),
+            Self::UnknownApiKey => (StatusCode::UNAUTHORIZED, "unknown-api-key", "Unknown key"),
+            Self::RoleTooLow => (StatusCode::FORBIDDEN, "role-too-low", "The key does not allow this"),
+            Self::HostNotAllowed => (StatusCode::FORBIDDEN, "host-not-allowed", "Not reachable under this name"),
+            Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "No such route"),
+            Self::NoSuchDocument => (StatusCode::NOT_FOUND, "no-such-document", "No such document"),
+            Self::NoSuchJob => (StatusCode::NOT_FOUND, "no-such-job", "No such job"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body came too slowly"),
+            Self::Conflict => (StatusCode::CONFLICT, "conflict", "It changed meanwhile"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
+            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not JSON"),
+            Self::Refused => (StatusCode::BAD_REQUEST, "refused", "The request was refused"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+            Self::StoreCorrupt => (StatusCode::INTERNAL_SERVER_ERROR, "store-corrupt", "What is stored is damaged"),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The server is starting"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The server is stopping"),
+            Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "Writes are refused for now"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too much at once"),
+            Self::StoreUnreachable => (StatusCode::SERVICE_UNAVAILABLE, "store-unreachable", "A store is not available"),
+            Self::StoreAuthFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-auth-failed", "A store is not available"),
+            Self::StoreFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-failed", "A store is not available"),
+            Self::GeneratorFailed => (StatusCode::BAD_GATEWAY, "generator-failed", "The answer was not written"),
+            Self::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "deadline-exceeded", "It took too long"),
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    /// The code for a response that something else than a handler gave.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NoSuchRoute,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
+            StatusCode::UNPROCESSABLE_ENTITY => Self::InvalidValue,
+            status if status.is_client_error() => Self::Refused,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// Why a request failed, for its caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind of failure.
+    pub code: Code,
+    /// What happened this time, and what to do.
+    pub detail: Cow<'static, str>,
+    /// Seconds after which another try may succeed.
+    pub retry_after: Option<u64>,
+    /// What the server waits for before it is ready.
+    pub waiting_for: Vec<String>,
+}
+
+impl Problem {
+    /// A problem that another try does not solve.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), retry_after: None, waiting_for: Vec::new() }
+    }
+
+    /// Another try may succeed after this many seconds.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The document that is sent.
+    pub(super) fn document(&self, request_id: &str) -> ProblemDocument {
+        let (status, slug, title) = self.code.row();
+        ProblemDocument {
+            kind: format!("{TYPES}{slug}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: self.detail.clone().into_owned(),
+            request_id: request_id.to_owned(),
+            retry_after: self.retry_after,
+            waiting_for: self.waiting_for.clone(),
+        }
+    }
+}
+
+/// The body of every answer that is an error, as `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProblemDocument {
+    /// Names the kind of problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time, and what to do.
+    pub detail: String,
+    /// Finds the request in the log.
+    pub request_id: String,
+    /// Seconds after which another try may succeed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// What the server waits for before it is ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
+}
+
+/// The problem travels beside the response; the outermost layer knows the request's id and writes the document.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.code.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,279 @@
+//! What a handler may ask for in its signature: a key with a role, a JSON body, parameters, an id out of the path.
+//!
+//! Each one refuses with a problem of its own, so that no handler repeats a check.
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    error::{Code, Problem},
+    state::Api,
+};
+use crate::{
+    config::Role,
+    resilience::Permit,
+    security::{Credential, Generation},
+};
+
+/// The caller may ask questions and read.
+pub(super) struct ReaderKey;
+
+/// The caller may write, and the server takes writes now.
+pub(super) struct WriterKey;
+
+/// The caller is the operator.
+pub(super) struct OperatorKey;
+
+impl FromRequestParts<Api> for ReaderKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        authorise(api, &parts.headers, Role::Reader).map(|()| Self)
+    }
+}
+
+impl FromRequestParts<Api> for WriterKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        authorise(api, &parts.headers, Role::Writer)?;
+        if api.live.state().live.read_only {
+            let detail = "the server is read-only for now: questions are answered, writes are refused";
+            return Err(Problem::new(Code::ReadOnly, detail).retry_after(30));
+        }
+        Ok(Self)
+    }
+}
+
+impl FromRequestParts<Api> for OperatorKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let accepted = api.keys.accepted();
+        let key = presented(&parts.headers).ok_or_else(|| missing(api))?;
+        let credential = accepted.operator(key).ok_or_else(|| unknown(api))?;
+        used(api, credential);
+        Ok(Self)
+    }
+}
+
+fn authorise(api: &Api, headers: &HeaderMap, needed: Role) -> Result<(), Problem> {
+    let accepted = api.keys.accepted();
+    if !accepted.has_api_keys() {
+        return Ok(());
+    }
+    let key = presented(headers).ok_or_else(|| missing(api))?;
+    let credential = accepted.api_key(key).ok_or_else(|| unknown(api))?;
+    used(api, credential);
+    match credential.role {
+        Some(role) if role >= needed => Ok(()),
+        role => {
+            api.metrics.credentials_refused.with_label_values(&["role"]).inc();
+            let role = role.map_or("none", Role::as_str);
+            let detail = format!("this needs a key with the role {}; yours has {role}", needed.as_str());
+            Err(Problem::new(Code::RoleTooLow, detail))
+        }
+    }
+}
+
+/// The key of `X-API-Key`, otherwise that of `Authorization: Bearer`.
+fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    if let Some(key) = headers.get("x-api-key") {
+        return Some(key.as_bytes());
+    }
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, key) = value.split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+}
+
+fn used(api: &Api, credential: &Credential) {
+    let labels = [credential.name.as_str(), Generation::as_str(credential.generation)];
+    api.metrics.credential_uses.with_label_values(&labels).inc();
+}
+
+fn missing(api: &Api) -> Problem {
+    api.metrics.credentials_refused.with_label_values(&["missing"]).inc();
+    Problem::new(Code::MissingApiKey, "send a key in the header X-API-Key, or as Authorization: Bearer KEY")
+}
+
+fn unknown(api: &Api) -> Problem {
+    api.metrics.credentials_refused.with_label_values(&["unknown"]).inc();
+    Problem::new(Code::UnknownApiKey, "the key is not known here; it may have been rotated, so ask for the current one")
+}
+
+/// A type that is read from a body.
+pub(super) trait FromBody: DeserializeOwned {
+    /// Most bytes that such a body has; none for the configured limit, for which room is reserved.
+    const MAX_BYTES: Option<usize>;
+}
+
+/// A JSON body. Its room is given back when this is dropped.
+pub(super) struct JsonBody<T> {
+    value: T,
+    room: Option<Permit>,
+}
+
+impl<T> JsonBody<T> {
+    /// The value, and the room that its bytes take.
+    pub(super) fn into_parts(self) -> (T, Option<Permit>) {
+        (self.value, self.room)
+    }
+}
+
+impl<T: FromBody> FromRequest<Api> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        json_content_type(&parts.headers)?;
+        let limit = T::MAX_BYTES.unwrap_or(api.server.max_body_bytes).min(api.server.max_body_bytes);
+        let declared = declared_length(&parts.headers);
+        if declared.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        let room = match T::MAX_BYTES {
+            Some(_) => None,
+            None => Some(reserve(api, declared.unwrap_or(limit))?),
+        };
+        let bytes = read(body, limit).await?;
+        if bytes.trim_ascii().is_empty() {
+            return Err(Problem::new(Code::BadRequest, "the body is empty; send a JSON object"));
+        }
+        Ok(Self { value: parse(&bytes)?, room })
+    }
+}
+
+fn json_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let essence = |value: &str| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(essence);
+    match given.as_deref() {
+        Some("application/json") => Ok(()),
+        Some(kind) if kind.starts_with("application/") && kind.ends_with("+json") => Ok(()),
+        _ => Err(Problem::new(Code::UnsupportedMediaType, "send JSON with the header Content-Type: application/json")),
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn reserve(api: &Api, bytes: usize) -> Result<Permit, Problem> {
+    let full = || {
+        Problem::new(Code::Overloaded, "other uploads fill the memory that bodies may take; try again").retry_after(2)
+    };
+    api.admission.body(bytes).ok_or_else(full)
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("the body may have {limit} bytes here; send less at once"))
+}
+
+async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
+    axum::body::to_bytes(body, limit).await.map_err(|error| {
+        let mut source: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(inner) = source {
+            if inner.to_string().contains("length limit exceeded") {
+                return too_large(limit);
+            }
+            source = inner.source();
+        }
+        Problem::new(Code::BadRequest, "the body broke off; send it again")
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let field = error.path().to_string();
+        let error = error.into_inner();
+        match error.classify() {
+            serde_json::error::Category::Data if field == "." => {
+                Problem::new(Code::InvalidValue, format!("the body is not what is expected here: {error}"))
+            }
+            serde_json::error::Category::Data => Problem::new(Code::InvalidValue, format!("{field}: {error}")),
+            _ => not_json(&error),
+        }
+    })?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::new(Code::BadRequest, format!("the body is not JSON: {error}"))
+}
+
+/// Parameters of the query string.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, api).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Problem::new(Code::BadRequest, format!("the query string: {}", rejection.body_text()))),
+        }
+    }
+}
+
+/// The id at the end of the path; slashes belong to it.
+pub(super) struct PathId(pub(super) String);
+
+impl FromRequestParts<Api> for PathId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, api).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(rejection) => Err(Problem::new(Code::BadRequest, format!("the path: {}", rejection.body_text()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_key_comes_in_either_header() {
+        assert_eq!(presented(&headers(&[("x-api-key", "a")])), Some(&b"a"[..]));
+        assert_eq!(presented(&headers(&[("authorization", "bearer  b ")])), Some(&b"b"[..]));
+        assert_eq!(presented(&headers(&[("authorization", "Basic Yg==")])), None);
+        assert_eq!(presented(&headers(&[("authorization", "B")])), None);
+        assert_eq!(presented(&headers(&[])), None);
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        a: Inner,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Inner {
+        b: u8,
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_by_its_field_and_broken_json_by_its_place() {
+        assert_eq!(parse::<Sample>(br#"{"a": {"b": 1}}"#), Ok(Sample { a: Inner { b: 1 } }));
+        let wrong = parse::<Sample>(br#"{"a": {"b": "x"}}"#).unwrap_err();
+        assert_eq!(wrong.code, Code::InvalidValue);
+        assert!(wrong.detail.starts_with("a.b: invalid type: string"), "{}", wrong.detail);
+        for broken in [&b"{\"a\""[..], b"{\"a\": {\"b\": 1}} x", b"\xff\xfe", b"nonsense"] {
+            assert_eq!(parse::<Sample>(broken).unwrap_err().code, Code::BadRequest);
+        }
+        assert_eq!(parse::<Sample>(br#"{"c": 1}"#).unwrap_err().code, Code::InvalidValue);
+        assert_eq!(parse::<Sample>(b"[1]").unwrap_err().code, Code::InvalidValue);
+    }
+}

@@ -1,0 +1,73 @@
+//! The two HTTP ports: the public API, and the management port for the operator and the scraper.
+//!
+//! ```text
+//! observe (id, log, metrics, problem document) -> guard (name, room, deadline) -> key -> body -> handler
+//! ```
+//!
+//! Handlers translate; they decide nothing that a flow should decide.
+
+mod causes;
+mod endpoint;
+pub mod error;
+mod extract;
+mod guard;
+pub mod listen;
+mod observe;
+pub mod ops;
+pub mod readiness;
+mod routes;
+mod state;
+mod upload;
+
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
+use utoipa::openapi::OpenApi;
+
+use self::endpoint::Endpoint;
+pub use self::state::{Api, Flows, Shared};
+
+/// Where the description of the public API is.
+pub const OPENAPI_PATH: &str = "/openapi.json";
+
+/// The router of the public API.
+pub fn public_router(api: Api) -> Router {
+    router(api, public_endpoints())
+}
+
+/// The router of the management port.
+pub fn management_router(api: Api) -> Router {
+    router(api, ops::endpoints())
+}
+
+/// What the public API has, as an OpenAPI document.
+pub fn public_openapi() -> OpenApi {
+    endpoint::openapi("rag-server", public_endpoints())
+}
+
+/// What the management port has, as an OpenAPI document.
+pub fn management_openapi() -> OpenApi {
+    endpoint::openapi("rag-server management", ops::endpoints())
+}
+
+fn public_endpoints() -> Vec<Endpoint> {
+    let openapi = get(|| async { Json(public_openapi()) });
+    let describe = Endpoint::probe(OPENAPI_PATH, openapi, "This description").answers_plainly(
+        200,
+        Some("application/json"),
+        "an OpenAPI document",
+    );
+    routes::endpoints().into_iter().chain([describe]).collect()
+}
+
+fn router(api: Api, endpoints: Vec<Endpoint>) -> Router {
+    let (work, probes) = endpoint::routers(endpoints);
+    work.layer(from_fn_with_state(api.clone(), guard::guard))
+        .merge(probes.layer(from_fn(guard::alone)))
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(from_fn_with_state(api.clone(), observe::observe))
+        .with_state(api)
+}

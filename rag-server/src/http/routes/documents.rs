@@ -1,0 +1,142 @@
+//! `/documents`: what is stored. An id may hold slashes, written as they are or as `%2F`.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    routing::{delete, get},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    ToSchema,
+    openapi::{HttpMethod, path::ParameterIn, schema::Type},
+};
+
+use super::super::{
+    endpoint::Endpoint,
+    error::{Code, Problem},
+    extract::{Params, PathId, ReaderKey, WriterKey},
+    state::Api,
+};
+use crate::{
+    ingest::Deleted,
+    model::{DocumentId, DocumentRecord},
+};
+
+/// Documents of a page, unless the caller wants another number.
+const DEFAULT_LIMIT: usize = 100;
+
+/// Documents of the largest page.
+const MAX_LIMIT: usize = 1000;
+
+/// A stored document.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct DocumentView {
+    /// Its id.
+    id: String,
+    /// Its title.
+    title: String,
+    /// Names this version of its text.
+    version: String,
+    /// What was said about it when it was ingested.
+    metadata: BTreeMap<String, String>,
+    /// How many chunks it has.
+    chunks: u32,
+    /// Size of its source in bytes.
+    bytes: u64,
+    /// When this version was stored.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl From<DocumentRecord> for DocumentView {
+    fn from(record: DocumentRecord) -> Self {
+        Self {
+            id: record.id.into(),
+            title: record.title,
+            version: record.version.0,
+            metadata: record.metadata,
+            chunks: record.chunks,
+            bytes: record.bytes,
+            updated_at: record.updated_at,
+        }
+    }
+}
+
+/// A page of documents, ordered by id.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct DocumentPage {
+    /// The documents.
+    documents: Vec<DocumentView>,
+    /// Send this as `after` for the next page; null at the end.
+    next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageParams {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let id = "the document's id; slashes as they are, or as %2F";
+    vec![
+        Endpoint::new(HttpMethod::Get, "/documents", get(list), "List the stored documents")
+            .keyed()
+            .parameter(ParameterIn::Query, "after", Type::String, "the id after which the page begins")
+            .parameter(ParameterIn::Query, "limit", Type::Integer, "documents of the page, 1 to 1000; 100 without it")
+            .answers::<DocumentPage>(200, "a page"),
+        Endpoint::new(HttpMethod::Get, "/documents/{id}", get(document), "Read what is recorded of a document")
+            .keyed()
+            .parameter(ParameterIn::Path, "id", Type::String, id)
+            .answers::<DocumentView>(200, "the document")
+            .problem(404, "no such document"),
+        Endpoint::new(HttpMethod::Delete, "/documents/{id}", delete(remove), "Delete a document and its chunks")
+            .keyed()
+            .parameter(ParameterIn::Path, "id", Type::String, id)
+            .answers_plainly(204, None, "it is gone")
+            .problem(404, "no such document"),
+    ]
+}
+
+async fn list(
+    _key: ReaderKey,
+    State(api): State<Api>,
+    Params(PageParams { after, limit }): Params<PageParams>,
+) -> Result<Json<DocumentPage>, Problem> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Problem::new(Code::InvalidValue, format!("limit: {limit}; it must be from 1 to {MAX_LIMIT}")));
+    }
+    let (documents, next) = api.flows()?.ingest.documents(after.as_deref(), limit).await?;
+    Ok(Json(DocumentPage { documents: documents.into_iter().map(DocumentView::from).collect(), next }))
+}
+
+fn unknown() -> Problem {
+    Problem::new(Code::NoSuchDocument, "no document has this id; GET /documents lists them")
+}
+
+/// What cannot be an id names no document.
+fn id_of(text: String) -> Result<DocumentId, Problem> {
+    DocumentId::try_from(text).map_err(|_| unknown())
+}
+
+async fn document(
+    _key: ReaderKey,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Json<DocumentView>, Problem> {
+    let found = api.flows()?.ingest.document(&id_of(id)?).await?;
+    found.map(|record| Json(record.into())).ok_or_else(unknown)
+}
+
+async fn remove(_key: WriterKey, State(api): State<Api>, PathId(id): PathId) -> Result<StatusCode, Problem> {
+    match api.flows()?.ingest.delete(&id_of(id)?).await? {
+        Deleted::Gone => Ok(StatusCode::NO_CONTENT),
+        Deleted::Unknown => Err(unknown()),
+    }
+}

@@ -1,0 +1,129 @@
+//! `/health`: whether the process lives, whether it is ready, and, for those with a key, how its parts are.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::request::Parts,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    ToSchema,
+    openapi::{path::ParameterIn, schema::Type},
+};
+
+use super::super::{
+    endpoint::Endpoint,
+    error::Problem,
+    extract::{Params, ReaderKey},
+    state::Api,
+};
+use crate::{
+    ports::{Kind, StoreError},
+    resilience::Deadline,
+};
+
+/// How long each part may take to answer.
+const MAX_CHECK: Duration = Duration::from_secs(2);
+
+/// How the server is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `serving`, `starting` or `stopping`.
+    status: &'static str,
+    /// Version of rag-server.
+    version: &'static str,
+    /// What is waited for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting_for: Vec<String>,
+    /// How each part is; only when details are asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<PartHealth>,
+}
+
+/// How one part is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct PartHealth {
+    /// The part.
+    name: &'static str,
+    /// `ok`, or the class of what is wrong.
+    status: &'static str,
+    /// What is wrong and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct HealthParams {
+    detailed: Option<String>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::probe("/health", get(health), "How the server is; details need a key")
+            .parameter(ParameterIn::Query, "detailed", Type::Boolean, "also ask each part how it is")
+            .answers::<Health>(200, "how the server is"),
+        Endpoint::probe("/health/live", get(live), "Whether the process lives").answers::<Health>(200, "it lives"),
+        Endpoint::probe("/health/ready", get(ready), "Whether requests are taken")
+            .answers::<Health>(200, "they are")
+            .problem(503, "they are not; `waiting_for` says what is waited for"),
+    ]
+}
+
+fn summary(api: &Api) -> Health {
+    let status = match (api.readiness.is_stopping(), api.readiness.is_ready()) {
+        (true, _) => "stopping",
+        (false, true) => "serving",
+        (false, false) => "starting",
+    };
+    Health { status, version: env!("CARGO_PKG_VERSION"), waiting_for: api.readiness.waiting_for(), parts: Vec::new() }
+}
+
+async fn live(State(api): State<Api>) -> Json<Health> {
+    Json(summary(&api))
+}
+
+async fn ready(State(api): State<Api>) -> Result<Json<Health>, Problem> {
+    if api.readiness.is_ready() { Ok(Json(summary(&api))) } else { Err(api.not_ready()) }
+}
+
+async fn health(State(api): State<Api>, mut parts: Parts) -> Response {
+    match detailed(&api, &mut parts).await {
+        Ok(health) => Json(health).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn detailed(api: &Api, parts: &mut Parts) -> Result<Health, Problem> {
+    let Params(HealthParams { detailed }) = Params::from_request_parts(parts, api).await?;
+    let mut health = summary(api);
+    if detailed.is_none_or(|wanted| wanted == "false") {
+        return Ok(health);
+    }
+    let _key = ReaderKey::from_request_parts(parts, api).await?;
+    if let Ok(flows) = api.flows() {
+        let store = Deadline::after(MAX_CHECK).run(flows.store.active());
+        let records = Deadline::after(MAX_CHECK).run(flows.records.count(Kind::Document));
+        let (store, records) = futures::join!(store, records);
+        health.parts.push(part("vector store", store.map(|result| result.map(drop))));
+        health.parts.push(part("records", records.map(|result| result.map(drop))));
+    }
+    let damage = api.keys.damage().map(|damage| damage.to_string());
+    let status = if damage.is_some() { "damaged" } else { "ok" };
+    health.parts.push(PartHealth { name: "credentials", status, detail: damage });
+    Ok(health)
+}
+
+fn part(name: &'static str, result: Result<Result<(), StoreError>, crate::resilience::Expired>) -> PartHealth {
+    match result {
+        Ok(Ok(())) => PartHealth { name, status: "ok", detail: None },
+        Ok(Err(error)) => PartHealth { name, status: error.cause(), detail: Some(error.to_string()) },
+        Err(_) => {
+            let detail = format!("no answer within {} s", MAX_CHECK.as_secs());
+            PartHealth { name, status: "timeout", detail: Some(detail) }
+        }
+    }
+}

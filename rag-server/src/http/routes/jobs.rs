@@ -1,0 +1,129 @@
+//! `/jobs/{id}`: how far an ingestion is.
+
+use axum::{Json, extract::State, routing::get};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::{
+    ToSchema,
+    openapi::{HttpMethod, path::ParameterIn, schema::Type},
+};
+
+use super::super::{
+    endpoint::Endpoint,
+    error::{Code, Problem},
+    extract::{PathId, ReaderKey},
+    state::Api,
+};
+use crate::{
+    ingest::{DocumentState, JobDocument, JobId, JobProgress, JobState},
+    model::Outcome,
+};
+
+/// An ingestion job.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct JobView {
+    /// Its id.
+    id: String,
+    /// How far it is.
+    state: JobState,
+    /// What became of each document, in the order in which they were sent.
+    documents: Vec<JobDocumentView>,
+    /// Chunks that had to be written.
+    chunks_total: u64,
+    /// Chunks that are written.
+    chunks_done: u64,
+    /// When it was accepted.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When somebody began to work on it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    /// When its last document was dealt with.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished_at: Option<Timestamp>,
+    /// Chunks per second so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunks_per_second: Option<f64>,
+    /// Seconds until it will be done at that pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_seconds: Option<u64>,
+    /// Why it failed as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// A document of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct JobDocumentView {
+    /// The document's id.
+    id: String,
+    /// `queued`, `done` or `failed`.
+    state: &'static str,
+    /// `created`, `updated`, `metadata_only`, `unchanged` or `duplicate_of`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    /// The document that has the same text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<String>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// How many chunks it has.
+    chunks: u32,
+}
+
+impl From<JobProgress> for JobView {
+    fn from(JobProgress { job, chunks_per_second, eta_seconds }: JobProgress) -> Self {
+        Self {
+            id: job.id.to_string(),
+            state: job.state,
+            documents: job.documents.into_iter().map(JobDocumentView::from).collect(),
+            chunks_total: job.chunks_total,
+            chunks_done: job.chunks_done,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            chunks_per_second,
+            eta_seconds,
+            error: job.error,
+        }
+    }
+}
+
+impl From<JobDocument> for JobDocumentView {
+    fn from(JobDocument { id, state, chunks }: JobDocument) -> Self {
+        let view =
+            Self { id: id.into(), state: "queued", outcome: None, duplicate_of: None, error: None, chunks };
+        match state {
+            DocumentState::Queued => view,
+            DocumentState::Failed { error } => Self { state: "failed", error: Some(error.to_string()), ..view },
+            DocumentState::Done { outcome } => {
+                let (outcome, duplicate_of) = match outcome {
+                    Outcome::Created => ("created", None),
+                    Outcome::Updated => ("updated", None),
+                    Outcome::MetadataOnly => ("metadata_only", None),
+                    Outcome::Unchanged => ("unchanged", None),
+                    Outcome::DuplicateOf(other) => ("duplicate_of", Some(other.into())),
+                };
+                Self { state: "done", outcome: Some(outcome), duplicate_of, ..view }
+            }
+        }
+    }
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(HttpMethod::Get, "/jobs/{id}", get(job), "How far an ingestion is")
+            .keyed()
+            .parameter(ParameterIn::Path, "id", Type::String, "the job's id")
+            .answers::<JobView>(200, "the job")
+            .problem(404, "no such job"),
+    ]
+}
+
+async fn job(_key: ReaderKey, State(api): State<Api>, PathId(id): PathId) -> Result<Json<JobView>, Problem> {
+    let unknown = || Problem::new(Code::NoSuchJob, "no job has this id; jobs are forgotten some time after they end");
+    let id = id.parse::<JobId>().map_err(|_| unknown())?;
+    let job = api.flows()?.ingest.job(&id).await?.ok_or_else(unknown)?;
+    Ok(Json(job.into()))
+}

@@ -1,0 +1,17 @@
+//! The public routes, one file for each resource; each exports its endpoints.
+
+mod documents;
+mod health;
+mod ingest;
+mod jobs;
+mod query;
+
+use super::endpoint::Endpoint;
+
+/// All public endpoints.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    [query::endpoints(), ingest::endpoints(), documents::endpoints(), jobs::endpoints(), health::endpoints()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

@@ -1,0 +1,116 @@
+//! What the handlers share.
+
+use std::sync::{Arc, OnceLock, atomic::AtomicU64};
+
+use super::{
+    error::{Code, Problem},
+    readiness::Readiness,
+};
+use crate::{
+    config::{LiveFile, Loaded, Retrieval, Server},
+    generate::Answers,
+    ingest::Ingest,
+    metrics::Metrics,
+    ports::{Records, VectorStore},
+    resilience::Admission,
+    security::Keys,
+};
+
+/// Requests that are handled at once; a question holds about a megabyte while it is answered.
+const MAX_REQUESTS: usize = 256;
+
+/// The flows and the stores behind them, once they are there.
+pub struct Flows {
+    /// Documents to an index.
+    pub ingest: Arc<Ingest>,
+    /// Questions to answers.
+    pub answers: Arc<Answers>,
+    /// The vectors.
+    pub store: Arc<dyn VectorStore>,
+    /// The records.
+    pub records: Arc<dyn Records>,
+}
+
+/// What the handlers share; cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+/// See [`Api`].
+pub struct Shared {
+    /// Limits.
+    pub server: Server,
+    /// What a question is searched with unless it says otherwise.
+    pub retrieval: Retrieval,
+    /// SHA-256 of the accepted configuration file, in hex.
+    pub config_sha256: String,
+    /// What may change while the server runs.
+    pub live: LiveFile,
+    /// Who may ask.
+    pub keys: Keys,
+    /// What is waited for.
+    pub readiness: Readiness,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How much is let in.
+    pub admission: Admission,
+    /// How many documents there were when the records were last asked.
+    pub(super) documents: AtomicU64,
+    flows: OnceLock<Flows>,
+}
+
+impl Api {
+    /// A server that has accepted its configuration and credentials, and nothing else yet.
+    pub fn new(loaded: &Loaded, keys: Keys, metrics: Metrics) -> Self {
+        let config = &loaded.config;
+        let live = LiveFile::new(config.live.file.clone());
+        live.refresh();
+        Self(Arc::new(Shared {
+            server: config.server.clone(),
+            retrieval: config.retrieval.clone(),
+            config_sha256: loaded.sha256.clone(),
+            live,
+            keys,
+            readiness: Readiness::default(),
+            metrics,
+            admission: Admission::new(MAX_REQUESTS, config.server.max_body_bytes),
+            documents: AtomicU64::new(0),
+            flows: OnceLock::new(),
+        }))
+    }
+
+    /// Everything is loaded: requests are taken from now on.
+    pub fn ready(&self, flows: Flows) {
+        if self.flows.set(flows).is_ok() {
+            self.readiness.all_arrived();
+            self.metrics.ready.set(1);
+        }
+    }
+
+    /// The flows; before they are there, the problem that says what is waited for.
+    pub fn flows(&self) -> Result<&Flows, Problem> {
+        self.flows.get().ok_or_else(|| self.not_ready())
+    }
+
+    /// The problem that says why requests are not taken.
+    pub(super) fn not_ready(&self) -> Problem {
+        if self.readiness.is_stopping() {
+            return Problem::new(Code::Stopping, "the server is stopping; ask another one").retry_after(1);
+        }
+        let waiting_for = self.readiness.waiting_for();
+        let detail = format!("the server is starting and waits for {}", waiting_for.join(", "));
+        Problem { waiting_for, ..Problem::new(Code::NotReady, detail).retry_after(1) }
+    }
+
+    /// Whether anybody may do everything: no keys are configured, which only loopback allows.
+    pub(super) fn is_anonymous(&self) -> bool {
+        !self.keys.accepted().has_api_keys()
+    }
+}
+
+impl std::ops::Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
