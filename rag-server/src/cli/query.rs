@@ -1,0 +1,301 @@
+//! `rag-server query`: ask a question, here or of a server.
+//!
+//! Exit codes: 0 answered, 3 refused because nothing relevant is stored, 1 failed.
+
+use std::{error::Error, fmt::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::App,
+    config::{Config, Retrieval},
+    model::{Answer, AnswerStatus, Citation, Mode, Query},
+};
+
+/// Exit code of a refusal: not a failure, and not an answer either.
+const REFUSED: u8 = 3;
+/// How long a server may take; its own limit is shorter and says why.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Characters of a passage that are shown.
+const EXCERPT: usize = 240;
+
+/// Flags of `rag-server query`.
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// The question
+    #[arg(value_name = "QUESTION", value_parser = question)]
+    query: String,
+    /// Print the answer as JSON, as the server would
+    #[arg(long)]
+    json: bool,
+    /// How many passages may be cited, 1 to 50
+    #[arg(long, value_name = "N", value_parser = top_k)]
+    top_k: Option<usize>,
+    /// Which legs are searched: Hybrid, Dense or Lexical
+    #[arg(long, value_parser = mode)]
+    mode: Option<Mode>,
+    /// Ask the server at this address instead of searching here
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// File that holds the server's API key
+    #[arg(long, value_name = "FILE", requires = "server")]
+    key_file: Option<PathBuf>,
+}
+
+fn question(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("the question is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn top_k(text: &str) -> Result<usize, String> {
+    let wanted = text.parse().ok().filter(|n| (1..=Retrieval::MAX_TOP_K).contains(n));
+    wanted.ok_or_else(|| format!("it must be from 1 to {}", Retrieval::MAX_TOP_K))
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "hybrid" => Ok(Mode::Hybrid),
+        "dense" => Ok(Mode::Dense),
+        "lexical" => Ok(Mode::Lexical),
+        _ => Err("it must be Hybrid, Dense or Lexical".to_owned()),
+    }
+}
+
+/// Why a server gave no answer.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error("the key file {path} cannot be read: {cause}")]
+    KeyFile { path: String, cause: std::io::Error },
+    #[error("the key file {path} holds no key: it must be one line of printable ASCII")]
+    NoKey { path: String },
+    #[error("{server} cannot be asked: {cause}; is the address right, and the server running?")]
+    Unreachable { server: String, cause: String },
+    #[error("{server} answered {status}: {detail}")]
+    Refused { server: String, status: u16, detail: String },
+    #[error("{server} answered something else than rag-server does: {cause}")]
+    NotOurs { server: String, cause: String },
+}
+
+/// An answer in the shape that `POST /query` has.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answered {
+    status: AnswerStatus,
+    answer: String,
+    searched: u64,
+    citations: Vec<Source>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+}
+
+/// A cited passage.
+#[derive(Debug, Serialize, Deserialize)]
+struct Source {
+    #[serde(rename = "ref")]
+    reference: usize,
+    document: String,
+    title: String,
+    heading: String,
+    text: String,
+    score: f32,
+    chunk: String,
+}
+
+/// What a problem document says.
+#[derive(Deserialize)]
+struct ProblemView {
+    title: String,
+    detail: Option<String>,
+}
+
+/// Asks and prints.
+pub(super) async fn run(args: QueryArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
+    let answered = match &args.server {
+        Some(server) => ask(server, &args).await?,
+        None => search(&args, config).await?,
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&answered)?);
+    } else {
+        print!("{}", readable(&answered));
+    }
+    Ok(match answered.status {
+        AnswerStatus::Grounded | AnswerStatus::Partial => ExitCode::SUCCESS,
+        AnswerStatus::Refused => ExitCode::from(REFUSED),
+    })
+}
+
+async fn search(args: &QueryArgs, config: &Config) -> Result<Answered, Box<dyn Error>> {
+    let app = App::open(config).await?;
+    let query = Query {
+        text: args.query.clone(),
+        mode: args.mode.unwrap_or(config.retrieval.mode),
+        top_k: args.top_k.unwrap_or(config.retrieval.top_k),
+    };
+    let answer = app.answers.answer(&query).await;
+    // Nothing was written: what closing could say does not concern the question.
+    let _closed = app.close().await;
+    Ok(answer?.into())
+}
+
+async fn ask(server: &str, args: &QueryArgs) -> Result<Answered, AskError> {
+    let unreachable = |e: &dyn Error| AskError::Unreachable { server: server.to_owned(), cause: root(e) };
+    let client = reqwest::Client::builder().timeout(DEADLINE).build().map_err(|e| unreachable(&e))?;
+    let mut body = serde_json::json!({ "query": args.query });
+    if let Some(top_k) = args.top_k {
+        body["top_k"] = top_k.into();
+    }
+    if let Some(mode) = args.mode {
+        body["mode"] = serde_json::json!(mode);
+    }
+    let mut request = client.post(format!("{}/query", server.trim_end_matches('/'))).json(&body);
+    if let Some(path) = &args.key_file {
+        request = request.header("x-api-key", key(path)?);
+    }
+    let response = request.send().await.map_err(|e| unreachable(&e))?;
+    let status = response.status();
+    let bytes = response.bytes().await.map_err(|e| unreachable(&e))?;
+    if status.is_success() {
+        return serde_json::from_slice(&bytes)
+            .map_err(|e| AskError::NotOurs { server: server.to_owned(), cause: e.to_string() });
+    }
+    let problem = serde_json::from_slice::<ProblemView>(&bytes);
+    let detail = problem.map_or_else(|_| "no reason given".to_owned(), |said| said.detail.unwrap_or(said.title));
+    Err(AskError::Refused { server: server.to_owned(), status: status.as_u16(), detail: printable(&detail) })
+}
+
+/// The key of a file, marked so that no log shows it.
+fn key(path: &PathBuf) -> Result<reqwest::header::HeaderValue, AskError> {
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|cause| AskError::KeyFile { path: shown(), cause })?;
+    let no_key = || AskError::NoKey { path: shown() };
+    let key = Some(text.trim()).filter(|key| !key.is_empty()).ok_or_else(no_key)?;
+    let mut value = reqwest::header::HeaderValue::from_str(key).map_err(|_| no_key())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The innermost cause, which is what the network said.
+fn root(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// The answer, then the passages that it refers to.
+fn readable(answered: &Answered) -> String {
+    let mut text = format!("{}\n", printable(&answered.answer));
+    let referred = |source: &&Source| answered.answer.contains(&format!("[{}]", source.reference));
+    for source in answered.citations.iter().filter(referred) {
+        let heading = if source.heading.is_empty() { &source.title } else { &source.heading };
+        let excerpt = printable(&source.text);
+        let (shown, more) = match excerpt.char_indices().nth(EXCERPT) {
+            Some((end, _)) => (&excerpt[..end], "..."),
+            None => (excerpt.as_str(), ""),
+        };
+        let _infallible = write!(
+            text,
+            "\n  [{}] {}  {}  (score {:.2})\n      {shown}{more}\n",
+            source.reference,
+            printable(&source.document),
+            printable(heading),
+            source.score
+        );
+    }
+    let others = answered.citations.len() - answered.citations.iter().filter(referred).count();
+    if others > 0 {
+        let _infallible = write!(text, "\n  more passages found: {others} (--json shows them)\n");
+    }
+    text
+}
+
+/// Text on one line without control characters: a document must not be able to command the terminal.
+fn printable(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clean.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl From<Answer> for Answered {
+    fn from(answer: Answer) -> Self {
+        let citations = answer.citations.into_iter().map(Source::from).collect();
+        Self { status: answer.status, answer: answer.text, searched: answer.searched, citations, request_id: None }
+    }
+}
+
+impl From<Citation> for Source {
+    fn from(citation: Citation) -> Self {
+        Self {
+            reference: citation.reference,
+            document: citation.document.into(),
+            title: citation.title,
+            heading: citation.headings.join(" > "),
+            text: citation.text,
+            score: citation.score,
+            chunk: citation.chunk.0.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(reference: usize, text: &str) -> Source {
+        Source {
+            reference,
+            document: "ops/backup.md".to_owned(),
+            title: "Backup".to_owned(),
+            heading: "Backup > Retention".to_owned(),
+            text: text.to_owned(),
+            score: 0.61,
+            chunk: "c".to_owned(),
+        }
+    }
+
+    fn answered(answer: &str, citations: Vec<Source>) -> Answered {
+        let (status, answer) = (AnswerStatus::Grounded, answer.to_owned());
+        Answered { status, answer, searched: 3, citations, request_id: None }
+    }
+
+    #[test]
+    fn sources_that_the_answer_refers_to_are_shown_and_the_others_counted() {
+        let text = readable(&answered("Kept 7 days. [2]", vec![source(1, "a"), source(2, "Kept\r\n7 days.")]));
+        assert_eq!(
+            text,
+            "Kept 7 days. [2]\n\n  [2] ops/backup.md  Backup > Retention  (score 0.61)\n      Kept 7 days.\n\n  more passages found: 1 (--json shows them)\n"
+        );
+    }
+
+    #[test]
+    fn a_document_cannot_command_the_terminal() {
+        let text = readable(&answered("\u{1b}[2Jx [1]", vec![source(1, "\u{1b}]0;title\u{7}y")]));
+        assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+    }
+
+    #[test]
+    fn a_long_passage_is_cut_between_characters() {
+        let text = readable(&answered("[1]", vec![source(1, &"ü".repeat(1_000))]));
+        assert!(text.contains("ü...") && text.chars().filter(|c| *c == 'ü').count() == EXCERPT);
+    }
+
+    #[test]
+    fn flags_are_checked_before_anything_is_opened() {
+        assert_eq!(mode("dense"), Ok(Mode::Dense));
+        assert!(mode("both").is_err() && top_k("0").is_err() && top_k("51").is_err() && question(" ").is_err());
+        assert_eq!(top_k("50"), Ok(50));
+    }
+
+    #[test]
+    fn a_key_file_holds_one_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for bad in ["", " \n", "two\nlines"] {
+            std::fs::write(file.path(), bad).unwrap();
+            assert!(matches!(key(&file.path().to_owned()), Err(AskError::NoKey { .. })), "{bad:?}");
+        }
+        std::fs::write(file.path(), "secret\n").unwrap();
+        let value = key(&file.path().to_owned()).unwrap();
+        assert_eq!(value.to_str().unwrap(), "secret");
+        assert!(!format!("{value:?}").contains("secret"));
+    }
+}
