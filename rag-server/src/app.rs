@@ -51,7 +51,9 @@ pub enum AppError {
     #[error(transparent)]
     Corpus(CorpusError),
     /// This program was built without the embedded engine.
-    #[error("this rag-server was built without the embedded vector store; set vector_store.qdrant, or build it with the feature `engine`")]
+    #[error(
+        "this rag-server was built without the embedded vector store; set vector_store.qdrant, or build it with the feature `engine`"
+    )]
     NoEngine,
     /// The records are to be kept in a Qdrant, and none is configured.
     #[error("records.vector_store needs vector_store.qdrant; use records.sqlite with the embedded store")]

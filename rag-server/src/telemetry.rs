@@ -6,9 +6,12 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-/// Starts the log. A second start in the same process does nothing.
-pub fn start() {
-    let filter = EnvFilter::try_from_env("RAG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+/// What libraries say about themselves is no event of ours.
+const QUIET: &str = "hyper=error,qdrant_edge=error";
+
+/// Starts the log at a level such as `info`, unless the environment chooses another. A second start in the same process does nothing.
+pub fn start(level: &str) {
+    let filter = EnvFilter::try_from_env("RAG_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{level},{QUIET}")));
     let log = fmt::layer().with_writer(io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     let started = if io::stderr().is_terminal() {

@@ -80,7 +80,8 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start();
+    // A command that ends by itself says on standard output what it did; its log is for trouble.
+    telemetry::start(if matches!(cli.command, None | Some(Command::Serve(_))) { "info" } else { "warn" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -149,7 +150,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
 /// What the environment sets. A value that is no text cannot be a setting, and is left to fail as one.
 fn environment() -> Vec<Setting> {
     let variables = std::env::vars_os();
-    let texts = variables.map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+    let texts =
+        variables.map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
     Setting::from_environment(texts)
 }
 

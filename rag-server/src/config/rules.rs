@@ -136,16 +136,17 @@ mod tests {
     fn records_in_the_vector_store_need_a_qdrant() {
         assert_eq!(
             told("[records.vector_store]\n"),
-            [
-                "c line 1: records.vector_store needs vector_store.qdrant; use records.sqlite with the embedded store"
-            ]
+            ["c line 1: records.vector_store needs vector_store.qdrant; use records.sqlite with the embedded store"]
         );
     }
 
     #[test]
     fn an_address_that_others_reach_needs_keys() {
         let told_open = told("[server]\nlisten = \"0.0.0.0:8080\"\n");
-        assert!(told_open[0].starts_with("c line 2: server.listen is 0.0.0.0:8080, which others can reach"), "{told_open:?}");
+        assert!(
+            told_open[0].starts_with("c line 2: server.listen is 0.0.0.0:8080, which others can reach"),
+            "{told_open:?}"
+        );
         assert_eq!(told("[server]\nlisten = \"[::1]:8080\"\n"), Vec::<String>::new());
         let keyed = "[server]\nlisten = \"0.0.0.0:8080\"\n[auth]\ncredentials_dir = \"/k\"\n[[auth.api_keys]]\nname = \"a\"\nrole = \"Reader\"\n";
         assert_eq!(told(keyed), Vec::<String>::new());

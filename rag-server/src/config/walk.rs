@@ -46,12 +46,7 @@ impl Walk<'_> {
     }
 
     /// A value, if it is allowed.
-    pub(super) fn value(
-        &mut self,
-        shape: Shape<'_>,
-        value: &Spanned<DeValue<'_>>,
-        path: &str,
-    ) -> Option<toml::Value> {
+    pub(super) fn value(&mut self, shape: Shape<'_>, value: &Spanned<DeValue<'_>>, path: &str) -> Option<toml::Value> {
         let converted = match (shape.kind()?, value.get_ref()) {
             (Kind::Table, DeValue::Table(table)) => Some(toml::Value::Table(self.table(shape, table, path))),
             (Kind::List, DeValue::Array(members)) if within(shape, members.len()) => {
@@ -126,7 +121,8 @@ fn text_is_allowed(shape: Shape<'_>, text: &str) -> bool {
 fn is_http_url(text: &str) -> bool {
     text.parse::<http::Uri>().is_ok_and(|uri| {
         let scheme = uri.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
-        let host = uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+        let host =
+            uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
         scheme && host && uri.path() == "/" && uri.query().is_none()
     })
 }

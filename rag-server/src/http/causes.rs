@@ -81,9 +81,9 @@ impl From<SubmitError> for Problem {
             SubmitError::Busy { retry_after_seconds } => {
                 Self::new(Code::Overloaded, error.to_string()).retry_after(retry_after_seconds)
             }
-            SubmitError::NoDocuments
-            | SubmitError::TooManyDocuments { .. }
-            | SubmitError::SameDocumentTwice { .. } => Self::new(Code::InvalidValue, error.to_string()),
+            SubmitError::NoDocuments | SubmitError::TooManyDocuments { .. } | SubmitError::SameDocumentTwice { .. } => {
+                Self::new(Code::InvalidValue, error.to_string())
+            }
             SubmitError::Interrupted(Interrupted::Store(error)) => error.into(),
             SubmitError::Interrupted(Interrupted::Embed(error)) => error.into(),
             SubmitError::Interrupted(Interrupted::Worker { .. }) => {

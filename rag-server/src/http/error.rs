@@ -96,7 +96,9 @@ impl Code {
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The server is stopping"),
             Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "Writes are refused for now"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too much at once"),
-            Self::StoreUnreachable => (StatusCode::SERVICE_UNAVAILABLE, "store-unreachable", "A store is not available"),
+            Self::StoreUnreachable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "store-unreachable", "A store is not available")
+            }
             Self::StoreAuthFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-auth-failed", "A store is not available"),
             Self::StoreFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-failed", "A store is not available"),
             Self::GeneratorFailed => (StatusCode::BAD_GATEWAY, "generator-failed", "The answer was not written"),

@@ -186,6 +186,10 @@ async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A list could be taken for an object whose keys were left out.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::new(Code::InvalidValue, "the body is a list; send a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let field = error.path().to_string();
@@ -215,7 +219,9 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         match Query::<T>::from_request_parts(parts, api).await {
             Ok(Query(params)) => Ok(Self(params)),
-            Err(rejection) => Err(Problem::new(Code::BadRequest, format!("the query string: {}", rejection.body_text()))),
+            Err(rejection) => {
+                Err(Problem::new(Code::BadRequest, format!("the query string: {}", rejection.body_text())))
+            }
         }
     }
 }
@@ -274,6 +280,6 @@ mod tests {
             assert_eq!(parse::<Sample>(broken).unwrap_err().code, Code::BadRequest);
         }
         assert_eq!(parse::<Sample>(br#"{"c": 1}"#).unwrap_err().code, Code::InvalidValue);
-        assert_eq!(parse::<Sample>(b"[1]").unwrap_err().code, Code::InvalidValue);
+        assert_eq!(parse::<Sample>(br#"[{"b": 1}]"#).unwrap_err().code, Code::InvalidValue);
     }
 }

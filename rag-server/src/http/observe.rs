@@ -90,7 +90,8 @@ fn method(method: &Method) -> Method {
 
 fn request_id(headers: &HeaderMap) -> String {
     let sane = |id: &&str| {
-        (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+        (1..=MAX_ID).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
     };
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(sane);
     given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)

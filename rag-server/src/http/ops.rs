@@ -2,13 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use axum::{
-    Json,
-    extract::State,
-    http::header,
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Json, extract::State, http::header, response::IntoResponse, routing::get};
 use serde::{Deserialize, Serialize};
 use utoipa::{ToSchema, openapi::HttpMethod};
 

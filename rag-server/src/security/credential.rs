@@ -168,12 +168,7 @@ fn find<'c>(credentials: &'c [Credential], material: &[u8]) -> Option<&'c Creden
     credentials.get(found as usize)
 }
 
-fn generations(
-    dir: &Path,
-    name: &str,
-    role: Option<Role>,
-    required: bool,
-) -> Result<Vec<Credential>, CredentialError> {
+fn generations(dir: &Path, name: &str, role: Option<Role>, required: bool) -> Result<Vec<Credential>, CredentialError> {
     let mut found: Vec<Credential> = Vec::new();
     for generation in Generation::ALL {
         let path = dir.join(format!("{name}.{}", generation.as_str()));
@@ -226,7 +221,11 @@ mod tests {
 
     #[test]
     fn both_generations_are_valid_and_told_apart() {
-        let dir = folder(&[("api-key.a.current", NEW), ("api-key.a.previous", OLD), ("operator.current", "operator-key-0123")]);
+        let dir = folder(&[
+            ("api-key.a.current", NEW),
+            ("api-key.a.previous", OLD),
+            ("operator.current", "operator-key-0123"),
+        ]);
         let read = Credentials::read(dir.path(), &keys()).unwrap();
         assert_eq!(read.api_key(NEW.as_bytes()).map(|c| c.generation), Some(Generation::Current));
         assert_eq!(read.api_key(OLD.as_bytes()).map(|c| c.generation), Some(Generation::Previous));
@@ -251,8 +250,14 @@ mod tests {
         assert!(matches!(refused(&[]), CredentialError::Unreadable { .. }));
         assert!(matches!(refused(&[("api-key.a.previous", OLD)]), CredentialError::Unreadable { .. }));
         assert!(matches!(refused(&[("api-key.a.current", "")]), CredentialError::Length { bytes: 0, .. }));
-        assert!(matches!(refused(&[("api-key.a.current", "only-15-bytes-x\n")]), CredentialError::Length { bytes: 15, .. }));
-        assert!(matches!(refused(&[("api-key.a.current", "two words, 16 bytes")]), CredentialError::Unprintable { .. }));
+        assert!(matches!(
+            refused(&[("api-key.a.current", "only-15-bytes-x\n")]),
+            CredentialError::Length { bytes: 15, .. }
+        ));
+        assert!(matches!(
+            refused(&[("api-key.a.current", "two words, 16 bytes")]),
+            CredentialError::Unprintable { .. }
+        ));
         assert!(matches!(
             refused(&[("api-key.a.current", NEW), ("operator.current", NEW)]),
             CredentialError::Shared { .. }

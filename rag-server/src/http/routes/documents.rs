@@ -125,11 +125,7 @@ fn id_of(text: String) -> Result<DocumentId, Problem> {
     DocumentId::try_from(text).map_err(|_| unknown())
 }
 
-async fn document(
-    _key: ReaderKey,
-    State(api): State<Api>,
-    PathId(id): PathId,
-) -> Result<Json<DocumentView>, Problem> {
+async fn document(_key: ReaderKey, State(api): State<Api>, PathId(id): PathId) -> Result<Json<DocumentView>, Problem> {
     let found = api.flows()?.ingest.document(&id_of(id)?).await?;
     found.map(|record| Json(record.into())).ok_or_else(unknown)
 }

@@ -92,8 +92,7 @@ impl From<JobProgress> for JobView {
 
 impl From<JobDocument> for JobDocumentView {
     fn from(JobDocument { id, state, chunks }: JobDocument) -> Self {
-        let view =
-            Self { id: id.into(), state: "queued", outcome: None, duplicate_of: None, error: None, chunks };
+        let view = Self { id: id.into(), state: "queued", outcome: None, duplicate_of: None, error: None, chunks };
         match state {
             DocumentState::Queued => view,
             DocumentState::Failed { error } => Self { state: "failed", error: Some(error.to_string()), ..view },

@@ -1,0 +1,122 @@
+//! Who may do what, with two generations of each key, and keys that change while the server runs.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::process::{FREE_PORTS, Home, Server, eventually, problem};
+
+const READER: &str = "reader-key-0123456789";
+const WRITER: &str = "writer-key-0123456789";
+const OPERATOR: &str = "operator-key-0123456789";
+
+pub(crate) fn keyed(home: &Home) -> String {
+    home.write("keys/api-key.reader.current", READER);
+    home.write("keys/api-key.writer.current", WRITER);
+    home.write("keys/operator.current", OPERATOR);
+    format!(
+        "{FREE_PORTS}[auth]\ncredentials_dir = \"keys\"\n[[auth.api_keys]]\nname = \"reader\"\nrole = \"Reader\"\n[[auth.api_keys]]\nname = \"writer\"\nrole = \"Writer\"\n"
+    )
+}
+
+/// Every route that needs a key, with the status that a key of each role gets.
+fn routes() -> Vec<(Method, &'static str, u16, u16)> {
+    vec![
+        (Method::POST, "/query", 422, 422),
+        (Method::POST, "/ingest", 403, 422),
+        (Method::GET, "/documents", 200, 200),
+        (Method::GET, "/documents/a", 404, 404),
+        (Method::DELETE, "/documents/a", 403, 404),
+        (Method::GET, "/jobs/a", 404, 404),
+        (Method::GET, "/health?detailed=true", 200, 200),
+    ]
+}
+
+async fn ask(server: &Server, method: &Method, path: &str, key: Option<(&str, &str)>) -> reqwest::Response {
+    let request = server.request(method.clone(), path).json(&json!({}));
+    let request = key.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn each_role_opens_its_routes_and_no_other() {
+    let home = Home::new();
+    let server = home.serve(&keyed(&home));
+    server.await_ready().await;
+    let operator = format!("Bearer {OPERATOR}");
+    for (method, path, reader, writer) in routes() {
+        problem(ask(&server, &method, path, None).await, 401, "missing-api-key").await;
+        for unknown in ["", "reader-key-012345678", "reader-key-01234567890", "x"] {
+            let refused = ask(&server, &method, path, Some(("x-api-key", unknown))).await;
+            assert_eq!(refused.headers()["www-authenticate"], "Bearer");
+            problem(refused, 401, "unknown-api-key").await;
+        }
+        // The operator's credential is for the management port alone.
+        problem(ask(&server, &method, path, Some(("authorization", &operator))).await, 401, "unknown-api-key").await;
+        for (key, expected) in [(READER, reader), (WRITER, writer)] {
+            let bearer = format!("Bearer {key}");
+            for header in [("x-api-key", key), ("authorization", &*bearer)] {
+                let answer = ask(&server, &method, path, Some(header)).await;
+                assert_eq!(answer.status().as_u16(), expected, "{method} {path} {key}");
+                if expected == 403 {
+                    problem(answer, 403, "role-too-low").await;
+                }
+            }
+        }
+    }
+    for open in ["/health", "/health/live", "/health/ready", "/openapi.json"] {
+        assert_eq!(server.get(open).send().await.unwrap().status(), StatusCode::OK, "{open}");
+    }
+}
+
+#[tokio::test]
+async fn keys_rotate_by_a_change_of_files_without_a_restart() {
+    let home = Home::new();
+    let mut server = home.serve(&keyed(&home));
+    server.await_ready().await;
+    let next = "reader-key-next-0123456789";
+    let status = async |key: &str| server.get("/documents").header("x-api-key", key).send().await.unwrap().status();
+    assert_eq!((status(READER).await, status(next).await), (StatusCode::OK, StatusCode::UNAUTHORIZED));
+
+    home.swap("keys/api-key.reader.previous", READER);
+    home.swap("keys/api-key.reader.current", next);
+    eventually("both generations are accepted", async || status(next).await == StatusCode::OK).await;
+    assert_eq!(status(READER).await, StatusCode::OK);
+    let metrics = server.manage("/metrics").send().await.unwrap().text().await.unwrap();
+    let old = r#"rag_credential_uses_total{credential="api-key.reader",generation="previous"} 1"#;
+    assert!(metrics.contains(old), "{metrics}");
+
+    std::fs::remove_file(home.path("keys/api-key.reader.previous")).unwrap();
+    eventually("the old one is refused", async || status(READER).await == StatusCode::UNAUTHORIZED).await;
+
+    home.swap("keys/api-key.reader.current", "damaged");
+    server.await_log("credentials stay as they were");
+    let status = server.get("/documents").header("x-api-key", next).send().await.unwrap().status();
+    assert_eq!(status, StatusCode::OK);
+    for key in [READER, WRITER, OPERATOR, next, "damaged"] {
+        assert!(!server.seen.iter().any(|line| line.contains(key)), "a key is in the log");
+    }
+}
+
+#[tokio::test]
+async fn read_only_refuses_writes_and_answers_questions() {
+    let home = Home::new();
+    home.write("live.toml", "");
+    let live = home.path("live.toml");
+    let server = home.serve(&format!("{FREE_PORTS}[live]\nfile = {live:?}\n"));
+    server.await_ready().await;
+    server.ingest("a.txt", "Snapshots are kept for seven days.", "").await;
+    home.swap("live.toml", "read_only = true\n");
+    let delete = async || server.request(Method::DELETE, "/documents/a.txt").send().await.unwrap();
+    eventually("writes are refused", async || {
+        let body = json!({"documents": [{"id": "b.txt", "text": "b"}]});
+        server.post("/ingest").json(&body).send().await.unwrap().status() == StatusCode::SERVICE_UNAVAILABLE
+    })
+    .await;
+    let refused = delete().await;
+    assert!(refused.headers().contains_key("retry-after"));
+    problem(refused, 503, "read-only").await;
+    let asked = server.post("/query").json(&json!({"query": "How long are snapshots kept?"})).send().await.unwrap();
+    assert_eq!(asked.status(), StatusCode::OK);
+    home.swap("live.toml", "read_only = false\n");
+    eventually("writes are taken", async || delete().await.status() != StatusCode::SERVICE_UNAVAILABLE).await;
+}

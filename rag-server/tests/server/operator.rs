@@ -1,0 +1,85 @@
+//! What the operator asks: `/ops/status` needs its credential and tells the exact bytes that were accepted.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    credentials::keyed,
+    process::{Home, problem},
+};
+
+const OPERATOR: &str = "operator-key-0123456789";
+
+fn sha256(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+#[tokio::test]
+async fn the_status_needs_the_operators_credential() {
+    let home = Home::new();
+    let server = home.serve(&keyed(&home));
+    problem(server.manage("/ops/status").send().await.unwrap(), 401, "missing-api-key").await;
+    for key in ["writer-key-0123456789", "operator-key-012345678"] {
+        let refused = server.manage("/ops/status").bearer_auth(key).send().await.unwrap();
+        problem(refused, 401, "unknown-api-key").await;
+    }
+    assert_eq!(server.manage("/ops/status").bearer_auth(OPERATOR).send().await.unwrap().status(), StatusCode::OK);
+    // It is no route of the public port.
+    problem(server.get("/ops/status").bearer_auth(OPERATOR).send().await.unwrap(), 404, "no-such-route").await;
+    problem(server.get("/metrics").send().await.unwrap(), 404, "no-such-route").await;
+}
+
+#[tokio::test]
+async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentials() {
+    let home = Home::new();
+    let live = home.write("live.toml", "read_only = true # for the move\n");
+    let config = format!("# a comment counts, too\n{}[live]\nfile = {live:?}\n", keyed(&home));
+    let server = home.serve(&config);
+    server.await_ready().await;
+    let status: Value = server.manage("/ops/status").bearer_auth(OPERATOR).send().await.unwrap().json().await.unwrap();
+    let accepted =
+        |name: &str, key: &str| json!({"name": name, "generation": "current", "fingerprint": sha256(key)[..12]});
+    assert_eq!(
+        status,
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "config_sha256": sha256(&config),
+            "live_sha256": sha256("read_only = true # for the move\n"),
+            "ready": true,
+            "waiting_for": [],
+            "read_only": true,
+            "documents": 0,
+            "credentials": [
+                accepted("api-key.reader", "reader-key-0123456789"),
+                accepted("api-key.writer", "writer-key-0123456789"),
+                accepted("operator", OPERATOR),
+            ],
+        })
+    );
+}
+
+#[tokio::test]
+async fn metrics_need_no_credential_and_have_a_closed_set_of_labels() {
+    let home = Home::new();
+    let server = home.serve(&keyed(&home));
+    server.await_ready().await;
+    let key = "writer-key-0123456789";
+    server.ingest("a/b.txt", "Snapshots are kept for seven days.", key).await;
+    for path in ["/documents/a/b.txt", "/documents/x%2Fy", "/nowhere/1", "/nowhere/2"] {
+        server.get(path).header("x-api-key", key).send().await.unwrap();
+    }
+    let metrics = server.manage("/metrics").send().await.unwrap().text().await.unwrap();
+    for line in [
+        r#"http_requests_total{route="/documents/{id}",status="200"} 1"#,
+        r#"http_requests_total{route="/documents/{id}",status="404"} 1"#,
+        r#"http_requests_total{route="unmatched",status="404"} 2"#,
+        r#"rag_ingest_documents_total{outcome="created"} 1"#,
+        r#"rag_query_outcome_total{outcome="grounded"} 0"#,
+        r#"rag_credential_uses_total{credential="operator",generation="previous"} 0"#,
+        "rag_ready 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is missing:\n{metrics}");
+    }
+    assert!(!metrics.contains("nowhere") && !metrics.contains("b.txt"), "{metrics}");
+}
