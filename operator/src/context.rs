@@ -77,6 +77,7 @@ fn target(pod: &Pod) -> Option<Target> {
         namespace: pod.namespace()?,
         secret: cluster.server(),
         cluster: cluster.to_string(),
+        cluster_uid: labels.get(labels::CLUSTER_UID)?.clone(),
         pod_uid: pod.uid()?,
         address: status.pod_ip.as_ref()?.parse::<IpAddr>().ok()?,
     })
@@ -96,7 +97,9 @@ mod tests {
 
     #[test]
     fn running_query_servers_are_asked_and_nobody_else() {
-        let server = json!({"app.kubernetes.io/name": "rag-server", "app.kubernetes.io/instance": "handbook"});
+        let server = json!({
+            "app.kubernetes.io/name": "rag-server", "app.kubernetes.io/instance": "handbook", "ragops.dev/cluster-uid": "c",
+        });
         let running = json!({"phase": "Running", "podIP": "127.1.0.7"});
         let found = target(&pod(server.clone(), running.clone())).unwrap();
         assert_eq!((found.cluster.as_str(), found.secret.as_str()), ("handbook", "handbook-server"));
@@ -105,7 +108,9 @@ mod tests {
         assert_eq!(target(&pod(store, running.clone())), None);
         assert_eq!(target(&pod(server.clone(), json!({"phase": "Pending"}))), None);
         assert_eq!(target(&pod(server, json!({"phase": "Running"}))), None);
-        let nameless = json!({"app.kubernetes.io/name": "rag-server", "app.kubernetes.io/instance": "Not A Name"});
+        let nameless = json!({
+            "app.kubernetes.io/name": "rag-server", "app.kubernetes.io/instance": "Not A Name", "ragops.dev/cluster-uid": "c",
+        });
         assert_eq!(target(&pod(nameless, running)), None);
     }
 }

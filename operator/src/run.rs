@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, Config};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,9 @@ use crate::server_client::ServerClient;
 
 /// Passes under way at a stop get this long; it is shorter than the grace period that Kubernetes gives a pod.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// The servers are asked once before the first pass, but pods that do not answer hold nothing up for longer than this.
+const FIRST_ROUND: Duration = Duration::from_secs(5);
 
 /// The pause between attempts while the API server does not answer at the start.
 const RETRY: Duration = Duration::from_secs(2);
@@ -162,7 +165,10 @@ impl Process {
         self.metrics.leader.set(1);
         tracing::info!(identity = self.identity, "holding the lease");
         let sampler = self.sampler(&context, pods_changed)?;
-        parts.spawn(sampler.run(Arc::clone(&context)));
+        let (first_round, asked_once) = oneshot::channel();
+        parts.spawn(sampler.run(Arc::clone(&context), first_round));
+        // A pass that knows no answers would report that nobody has answered yet, only to take it back a moment later.
+        let _ = tokio::time::timeout(FIRST_ROUND, asked_once).await;
         let mut controllers = JoinSet::new();
         for namespace in &self.namespaces {
             let stop = self.stop.clone().cancelled_owned();

@@ -1,7 +1,7 @@
 //! Asks every query server about itself in the background, so that a reconcile never waits for a pod: it sees the last answer
 //! and its time. A changed answer asks for a look at the cluster. The operator's key is read by name and never shown.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::api::Credential;
@@ -33,6 +33,8 @@ pub struct Target {
     pub namespace: String,
     /// Name of the RagCluster.
     pub cluster: String,
+    /// Uid of the RagCluster: a namesake has other keys.
+    pub cluster_uid: String,
     /// Name of the Secret that holds the operator's key.
     pub secret: String,
     /// Uid of the pod: a name may be used again.
@@ -71,8 +73,9 @@ impl Samples {
 
     /// Forgets pods that are gone.
     fn retain(&self, targets: &[Target]) {
+        let pods: BTreeSet<&str> = targets.iter().map(|target| target.pod_uid.as_str()).collect();
         let mut samples = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        samples.retain(|uid, _| targets.iter().any(|target| target.pod_uid == *uid));
+        samples.retain(|uid, _| pods.contains(uid.as_str()));
     }
 }
 
@@ -109,11 +112,13 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Asks all servers at every interval, and those without a good answer as soon as pods change. Ends never.
-    pub async fn run(self, surroundings: impl Surroundings) {
+    /// Asks all servers at every interval, and those without a good answer as soon as pods change. Ends never. `first_round` is
+    /// told when everybody has been asked once.
+    pub async fn run(self, surroundings: impl Surroundings, first_round: oneshot::Sender<()>) {
         let mut keys = Keys::default();
         let mut tick = interval(self.every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut first_round = Some(first_round);
         loop {
             let all = tokio::select! {
                 _ = tick.tick() => true,
@@ -123,29 +128,42 @@ impl Sampler {
                 }
             };
             self.round(&surroundings, &mut keys, all).await;
+            // Nobody may be waiting any more.
+            let _ = first_round.take().map(|waiting| waiting.send(()));
         }
     }
 
     async fn round(&self, surroundings: &impl Surroundings, keys: &mut Keys, all: bool) {
+        let started = Instant::now();
         let targets = surroundings.targets();
         self.samples.retain(&targets);
         keys.retain(&targets);
         let asked: Vec<Target> = targets.into_iter().filter(|target| all || !self.is_ready(target)).collect();
+        let refused = self.questions(surroundings, keys, asked).await;
+        // The key may have changed since it was read; one that was read in this round is not read again.
+        let renewed: Vec<Target> = refused.into_iter().filter(|target| keys.forget_older(target, started)).collect();
+        self.questions(surroundings, keys, renewed).await;
+    }
+
+    /// Asks everybody once, and returns those who did not accept the key.
+    async fn questions(&self, surroundings: &impl Surroundings, keys: &mut Keys, asked: Vec<Target>) -> Vec<Target> {
         for target in &asked {
             keys.refresh(&self.client, target).await;
         }
         let with_keys = asked.into_iter().filter_map(|target| keys.of(&target).map(|key| (target, key)));
         let questions: Vec<_> = with_keys.map(|(target, key)| self.ask(target, key)).collect();
         let mut answers = futures::stream::iter(questions).buffer_unordered(AT_ONCE);
+        let mut refused = Vec::new();
         while let Some((target, answer)) = answers.next().await {
             self.metrics.sampled(answer.as_ref().map_or_else(|silence| silence.name(), |_| "answered"));
             if answer == Err(Silence::AuthFailed) {
-                keys.forget(&target);
+                refused.push(target.clone());
             }
             if self.samples.keep(&target.pod_uid, Sample { at: Timestamp::now(), answer }) {
                 surroundings.changed(&target);
             }
         }
+        refused
     }
 
     fn is_ready(&self, target: &Target) -> bool {
@@ -158,21 +176,29 @@ impl Sampler {
     }
 }
 
-/// The operator's keys, by namespace and Secret.
+/// The operator's keys, by namespace, Secret and uid of the cluster.
 #[derive(Default)]
-struct Keys(BTreeMap<(String, String), (Instant, Option<OperatorKey>)>);
+struct Keys(BTreeMap<Place, (Instant, Option<OperatorKey>)>);
+
+type Place = (String, String, String);
 
 impl Keys {
     fn of(&self, target: &Target) -> Option<OperatorKey> {
         self.0.get(&place(target))?.1.clone()
     }
 
-    fn forget(&mut self, target: &Target) {
-        self.0.remove(&place(target));
+    /// Forgets a key that was read before `time`, and says whether it did.
+    fn forget_older(&mut self, target: &Target, time: Instant) -> bool {
+        let is_older = self.0.get(&place(target)).is_none_or(|(read, _)| *read < time);
+        if is_older {
+            self.0.remove(&place(target));
+        }
+        is_older
     }
 
     fn retain(&mut self, targets: &[Target]) {
-        self.0.retain(|place_of_key, _| targets.iter().any(|target| place(target) == *place_of_key));
+        let places: BTreeSet<Place> = targets.iter().map(place).collect();
+        self.0.retain(|place_of_key, _| places.contains(place_of_key));
     }
 
     /// Reads the key if it is unknown or old. A key that cannot be read is asked for again in the next round.
@@ -199,8 +225,8 @@ impl Keys {
     }
 }
 
-fn place(target: &Target) -> (String, String) {
-    (target.namespace.clone(), target.secret.clone())
+fn place(target: &Target) -> Place {
+    (target.namespace.clone(), target.secret.clone(), target.cluster_uid.clone())
 }
 
 fn key_in(secret: &Secret) -> Option<OperatorKey> {
@@ -223,6 +249,7 @@ mod tests {
         Target {
             namespace: "ns".into(),
             cluster: "a".into(),
+            cluster_uid: "c".into(),
             secret: "a-server".into(),
             pod_uid: pod_uid.into(),
             address: IpAddr::from([127, 0, 0, 1]),
@@ -247,6 +274,17 @@ mod tests {
         samples.keep("u", sample(Ok(ready())));
         samples.keep("u", sample(Ok(ServerStatus { documents: 9, ..ready() })));
         assert_eq!(samples.of("u").and_then(|sample| sample.answer.ok()).map(|status| status.documents), Some(9));
+    }
+
+    #[test]
+    fn a_refused_key_is_read_again_only_if_it_is_not_fresh() {
+        let mut keys = Keys::default();
+        let read = Instant::now();
+        keys.0.insert(place(&target("u")), (read, OperatorKey::from_bytes(b"old")));
+        assert!(!keys.forget_older(&target("u"), read));
+        assert!(keys.of(&target("u")).is_some());
+        assert!(keys.forget_older(&target("u"), read + Duration::from_nanos(1)));
+        assert!(keys.of(&target("u")).is_none());
     }
 
     #[test]

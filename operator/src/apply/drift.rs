@@ -440,7 +440,7 @@ mod tests {
     fn a_zero_value_may_be_absent_only_while_it_is_ours() {
         let wanted = json!({"spec": {"automount": false, "emptyDir": {}}});
         let ours = live(json!({"spec": {}}), json!({"f:spec": {"f:automount": {}, "f:emptyDir": {}}}), &[]);
-        let taken = live(json!({"spec": {}}), json!({"f:spec": {}}), &[]);
+        let taken = live(json!({"spec": {}}), json!({"f:spec": {".": {}}}), &[]);
         assert_eq!(drift(&wanted, &ours, CORE), []);
         assert_eq!(paths(&drift(&wanted, &taken, CORE)), ["spec.automount", "spec.emptyDir"]);
     }

@@ -12,6 +12,8 @@ mod writer;
 
 use std::marker::PhantomData;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
@@ -39,18 +41,21 @@ use writer::{Writer, core_owns_replicas};
 pub struct Applied;
 
 /// Brings the children of `cluster` to what was prepared. Returns them as they are now, and the fields that were put back.
-pub async fn apply(
-    context: &Context,
-    cluster: &RagCluster,
+pub fn apply<'a>(
+    context: &'a Context,
+    cluster: &'a RagCluster,
     children: Children<Prepared>,
-    live: &LiveChildren,
-) -> Result<(Children<Applied>, Vec<Correction>), Error> {
-    let (namespace, name, uid) =
-        (cluster.namespace().unwrap_or_default(), cluster.name_any(), cluster.uid().unwrap_or_default());
-    let owner = Owner { name: &name, uid: &uid };
-    let mut writer = Writer { context, namespace: &namespace, owner, corrections: Vec::new() };
-    let applied = write(&mut writer, children, live).await?;
-    Ok((applied, writer.corrections))
+    live: &'a LiveChildren,
+) -> BoxFuture<'a, Result<(Children<Applied>, Vec<Correction>), Error>> {
+    async move {
+        let namespace = cluster.namespace().unwrap_or_default();
+        let (name, uid) = (cluster.name_any(), cluster.uid().unwrap_or_default());
+        let owner = Owner { name: &name, uid: &uid };
+        let mut writer = Writer { context, namespace: &namespace, owner, corrections: Vec::new() };
+        let applied = write(&mut writer, children, live).await?;
+        Ok((applied, writer.corrections))
+    }
+    .boxed()
 }
 
 /// Taken apart without a rest pattern: a child that nobody applies does not compile.
@@ -90,10 +95,10 @@ async fn write(
         network_policy: apply_some(writer, network_policy, live.network_policy.as_ref()).await?,
         data_claim: apply_some(writer, data_claim, live.data_claim.as_ref()).await?,
         qdrant: match qdrant {
-            Some(qdrant) => Some(write_qdrant(writer, qdrant, live).await?),
+            Some(qdrant) => Some(write_qdrant(writer, qdrant, live).boxed().await?),
             None => None,
         },
-        deployment: write_deployment(writer, deployment, replicas.as_ref(), live.deployment.as_ref()).await?,
+        deployment: write_deployment(writer, deployment, replicas.as_ref(), live.deployment.as_ref()).boxed().await?,
         replicas,
         disruption_budget: writer.apply(&disruption_budget, live.disruption_budget.as_ref()).await?,
         autoscaler: apply_some(writer, autoscaler, live.autoscaler.as_ref()).await?,
@@ -202,3 +207,6 @@ async fn remove_all(writer: &mut Writer<'_>, surplus: Vec<ObjectRef>) -> Result<
     }
     Ok(surplus)
 }
+
+#[cfg(test)]
+mod stories;

@@ -3,6 +3,8 @@
 //! A child is created without force, so that a namesake which appears in between is not taken over, and changed with force, so
 //! that a field of ours which somebody changed is put back. What was put back is remembered for the report.
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
@@ -25,7 +27,7 @@ pub const CORE: &str = "ragops.dev/core";
 pub const SCALING: &str = "ragops.dev/scaling";
 
 /// Whoever changed a field without leaving a name: a removed field has no owner.
-const SOMEBODY: &str = "somebody who removed it";
+const SOMEBODY: &str = "somebody (removed)";
 
 /// Writes the children of one cluster.
 pub(super) struct Writer<'a> {
@@ -37,16 +39,25 @@ pub(super) struct Writer<'a> {
 
 impl Writer<'_> {
     /// Brings a child to what is wanted; `live` is what the cache has of it.
-    pub(super) async fn apply<K: Kind + Serialize>(&mut self, wanted: &K, live: Option<&K>) -> Result<K, Error> {
-        let name = wanted.name_any();
-        let body = json_of(wanted);
-        if let Some(live) = live {
-            return self.change(&name, &body, live).await;
+    ///
+    /// On the heap, like all that a pass awaits for each child: side by side in one future they would fill a thread's stack.
+    pub(super) fn apply<'s, K: Kind + Serialize>(
+        &'s mut self,
+        wanted: &'s K,
+        live: Option<&'s K>,
+    ) -> BoxFuture<'s, Result<K, Error>> {
+        async move {
+            let name = wanted.name_any();
+            let body = json_of(wanted);
+            if let Some(live) = live {
+                return self.change(&name, &body, live).await;
+            }
+            match self.unseen::<K>(&name).await? {
+                Some(unseen) => self.change(&name, &body, &unseen).await,
+                None => self.create_by_apply(&name, &body).await,
+            }
         }
-        match self.unseen::<K>(&name).await? {
-            Some(unseen) => self.change(&name, &body, &unseen).await,
-            None => self.create_by_apply(&name, &body).await,
-        }
+        .boxed()
     }
 
     /// Creates a child that never changes afterwards. One that exists is a conflict: what else is planned was derived from this

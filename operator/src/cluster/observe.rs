@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
-use futures::future::try_join_all;
+use futures::FutureExt;
+use futures::future::{BoxFuture, try_join_all};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::runtime::reflector::{ObjectRef as StoreRef, Store};
 use kube::{Api, ResourceExt};
@@ -23,7 +24,15 @@ use crate::error::{Call, Error, Phase, Verb};
 use crate::sampler::Sample;
 
 /// Reads everything about `cluster`.
-pub async fn observe(context: &Context, caches: &Caches, cluster: &RagCluster) -> Result<Observed, Error> {
+pub fn observe<'a>(
+    context: &'a Context,
+    caches: &'a Caches,
+    cluster: &'a RagCluster,
+) -> BoxFuture<'a, Result<Observed, Error>> {
+    read(context, caches, cluster).boxed()
+}
+
+async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Result<Observed, Error> {
     let (namespace, uid) = (cluster.namespace().unwrap_or_default(), cluster.uid().unwrap_or_default());
     let name = cluster.name_any();
     let owner = Owner { name: &name, uid: &uid };
@@ -112,33 +121,36 @@ impl Reader<'_> {
     }
 
     /// The child of this name, if it is ours. `needed`: the spec asks for it, so that somebody else's is in the way.
-    async fn child<K>(
-        &mut self,
-        cache: &Store<K>,
+    fn child<'s, K>(
+        &'s mut self,
+        cache: &'s Store<K>,
         kind: ChildKind,
-        name: &str,
+        name: &'s str,
         needed: bool,
-    ) -> Result<Option<K>, Error>
+    ) -> BoxFuture<'s, Result<Option<K>, Error>>
     where
         K: Kind,
         StoreRef<K>: Hash + Eq,
     {
-        let found = match cache.get(&StoreRef::new(name).within(self.namespace)) {
-            Some(found) => Some(K::clone(&found)),
-            None if needed => self.get::<K>(name).await?,
-            None => None,
-        };
-        let Some(found) = found else { return Ok(None) };
-        let whose = if kind == ChildKind::PersistentVolumeClaim { claim_ownership } else { ownership };
-        match whose(found.meta(), self.owner) {
-            Ownership::Ours => return Ok(Some(found)),
-            Ownership::Leftover if needed => return Err(Error::Leftover { object: format!("{kind}/{name}") }),
-            Ownership::Foreign(owner) if needed => {
-                self.foreign.push(ForeignObject { kind, name: name.to_owned(), owner })
+        async move {
+            let found = match cache.get(&StoreRef::new(name).within(self.namespace)) {
+                Some(found) => Some(K::clone(&found)),
+                None if needed => self.get::<K>(name).await?,
+                None => None,
+            };
+            let Some(found) = found else { return Ok(None) };
+            let whose = if kind == ChildKind::PersistentVolumeClaim { claim_ownership } else { ownership };
+            match whose(found.meta(), self.owner) {
+                Ownership::Ours => return Ok(Some(found)),
+                Ownership::Leftover if needed => return Err(Error::Leftover { object: format!("{kind}/{name}") }),
+                Ownership::Foreign(owner) if needed => {
+                    self.foreign.push(ForeignObject { kind, name: name.to_owned(), owner })
+                }
+                Ownership::Leftover | Ownership::Foreign(_) => {}
             }
-            Ownership::Leftover | Ownership::Foreign(_) => {}
+            Ok(None)
         }
-        Ok(None)
+        .boxed()
     }
 
     async fn get<K: Kind>(&self, name: &str) -> Result<Option<K>, Error> {
