@@ -87,6 +87,8 @@ pub enum ConditionReason {
     Serving,
     /// Ready, ServersReady, VectorStoreReady: not there yet, and nothing is wrong.
     Starting,
+    /// Ready: serves as before, and more servers were asked for than answer yet.
+    Scaling,
     /// Ready: was serving and does not any more.
     Degraded,
     /// ServersReady: as many servers as asked for are ready.
@@ -159,6 +161,7 @@ impl ConditionReason {
         match self {
             Self::Serving => "Serving",
             Self::Starting => "Starting",
+            Self::Scaling => "Scaling",
             Self::Degraded => "Degraded",
             Self::AllReady => "AllReady",
             Self::SomeReady => "SomeReady",

@@ -124,7 +124,7 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
         store: store::finding(cluster, observed),
         configuration: configuration::finding(expected.as_ref(), revision.as_deref(), observed),
     };
-    let ready = rollup.ready(&previous);
+    let ready = rollup.ready(&previous, servers.ready);
     let is_ready = ready.state == State::True;
     let progress = progress::progress(outcome, &servers, is_ready);
     let mut findings = vec![ready, rollup.servers, rollup.store, rollup.configuration];
@@ -175,7 +175,7 @@ struct Rollup {
 
 impl Rollup {
     /// Servers that are ready have reached their store, so what is merely unknown takes nothing away.
-    fn ready(&self, previous: &RagClusterStatus) -> Finding {
+    fn ready(&self, previous: &RagClusterStatus, ready_servers: i32) -> Finding {
         let parts = [&self.servers, &self.store, &self.configuration];
         let missing: Vec<&str> = parts
             .into_iter()
@@ -188,8 +188,15 @@ impl Rollup {
             let messages: Vec<&str> = parts.into_iter().map(|part| part.message.as_str()).collect();
             return Finding::new(ConditionType::Ready, State::True, ConditionReason::Serving, messages.join("; "));
         }
-        let reason = match conditions::find(&previous.conditions, ConditionType::Ready) {
-            Some(ready) if ready.reason != ConditionReason::Starting.as_str() => ConditionReason::Degraded,
+        // No server was lost and there is no trouble: the number that was asked for went up.
+        let is_scaling = self.servers.reason == ConditionReason::SomeReady
+            && ready_servers >= previous.ready_replicas
+            && [&self.store, &self.configuration].into_iter().all(|part| part.state != State::False);
+        let before = conditions::find(&previous.conditions, ConditionType::Ready).map(|ready| ready.reason.as_str());
+        let served = [ConditionReason::Serving, ConditionReason::Scaling].map(ConditionReason::as_str);
+        let reason = match before {
+            Some(before) if is_scaling && served.contains(&before) => ConditionReason::Scaling,
+            Some(before) if before != ConditionReason::Starting.as_str() => ConditionReason::Degraded,
             Some(_) | None => ConditionReason::Starting,
         };
         Finding::new(ConditionType::Ready, State::False, reason, missing.join("; "))
@@ -335,6 +342,20 @@ mod tests {
         is(&scaling, ConditionType::Ready, "True", ConditionReason::Serving);
         is(&scaling, ConditionType::Reconciling, "False", ConditionReason::Settled);
         assert_eq!(scaling.servers, "3/6");
+    }
+
+    #[test]
+    fn a_raised_floor_is_scaling_until_a_server_is_lost() {
+        let (mut cluster, mut world) = serving("{}");
+        cluster.spec.replicas = 10;
+        world.children.deployment.as_mut().unwrap().spec.replicas = Some(10);
+        let scaling = after(&cluster, &world);
+        is(&scaling, ConditionType::Ready, "False", ConditionReason::Scaling);
+        assert_eq!(scaling.phase, "Scaling: servers 3/10");
+        assert!(told(&cluster, &scaling).is_empty(), "{:?}", told(&cluster, &scaling));
+        cluster.status = Some(scaling);
+        world.children.deployment.as_mut().unwrap().status.as_mut().unwrap().ready_replicas = Some(2);
+        assert_eq!(told(&cluster, &after(&cluster, &world)), ["Warning Degraded"]);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) fn expected(
     let Some(applied) = applied else { return before.cloned() };
     let (sha256, live_sha256) = (hash(&applied.config), hash(&applied.live));
     let same = before.filter(|before| before.sha256 == sha256 && before.live_sha256 == live_sha256);
-    same.cloned().or_else(|| Some(ConfigurationStatus { sha256, live_sha256, since: Time(observed.now) }))
+    same.cloned().or(Some(ConfigurationStatus { sha256, live_sha256, since: Time(observed.now) }))
 }
 
 fn hash(bytes: &str) -> String {
