@@ -1,0 +1,299 @@
+//! The Qdrant adapters: on the double, whose collections are as strict as those of a managed service, and on the real server that `RAGOPS_TEST_QDRANT_URL` names.
+
+// The double belongs to the workspace's tests; it is compiled in, because a binary cannot be relied on to be built and because a library of that crate would tie both test suites together.
+#[path = "../../../tests/qdrant_double/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "only a part of the double is used here")]
+mod qdrant_double;
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use qdrant_client::Qdrant;
+use rag_server::{
+    adapters::qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
+    ports::{Epoch, Kind, Put, Records, StoreError, VectorStore},
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use self::qdrant_double::{ApiKeys, Double, Settings};
+use crate::{records, vector_store};
+
+const URL: &str = "RAGOPS_TEST_QDRANT_URL";
+/// File with the API key of that server, if it wants one.
+const KEY_FILE: &str = "RAGOPS_TEST_QDRANT_API_KEY_FILE";
+
+/// Far more than a call takes on a busy machine, and far less than a test may.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+async fn double(folder: &Path, keys: &[&str], grpc: SocketAddr) -> Double {
+    let api_keys = ApiKeys::new(keys.iter().map(|key| (*key).to_owned()));
+    let settings = Settings { storage_path: folder.to_owned(), grpc, http: LOOPBACK.into(), api_keys, strict: true };
+    Double::start(settings).await.unwrap()
+}
+
+fn connection(url: String, api_key_file: Option<&Path>, deadline: Duration) -> QdrantConnection {
+    QdrantConnection::new(QdrantSettings { url, api_key_file: api_key_file.map(Path::to_owned), deadline }).unwrap()
+}
+
+/// A double of its own.
+struct OnDouble {
+    _folder: TempDir,
+    double: Double,
+}
+
+impl OnDouble {
+    async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let double = double(folder.path(), &[], LOOPBACK.into()).await;
+        Self { _folder: folder, double }
+    }
+
+    fn connect(&self) -> QdrantConnection {
+        connection(self.double.url(), None, DEADLINE)
+    }
+}
+
+#[async_trait]
+impl records::Storage for OnDouble {
+    async fn fresh() -> Self {
+        Self::start().await
+    }
+
+    async fn open(&self) -> Arc<dyn Records> {
+        Arc::new(QdrantRecords::new(self.connect(), "corpus"))
+    }
+}
+
+#[async_trait]
+impl vector_store::Storage for OnDouble {
+    const SHARED: bool = true;
+
+    async fn fresh() -> Self {
+        Self::start().await
+    }
+
+    async fn open(&self) -> Arc<dyn VectorStore> {
+        Arc::new(QdrantVectorStore::new(self.connect(), "corpus"))
+    }
+}
+
+/// Collections of its own on the named server.
+struct OnServer {
+    name: String,
+}
+
+impl OnServer {
+    fn skipped() -> Option<String> {
+        std::env::var_os(URL).is_none().then(|| format!("{URL} is not set"))
+    }
+
+    fn new() -> Self {
+        Self { name: format!("ragops-test-{}", uuid::Uuid::new_v4().simple()) }
+    }
+
+    fn connect() -> QdrantConnection {
+        let key = std::env::var_os(KEY_FILE);
+        connection(std::env::var(URL).unwrap(), key.as_deref().map(Path::new), DEADLINE)
+    }
+
+    async fn remove(name: &str) {
+        let key = std::env::var_os(KEY_FILE).map(|file| std::fs::read_to_string(file).unwrap().trim().to_owned());
+        let client = Qdrant::from_url(&std::env::var(URL).unwrap()).api_key(key).skip_compatibility_check();
+        let client = client.build().unwrap();
+        for collection in client.list_collections().await.unwrap().collections {
+            if collection.name.starts_with(name) {
+                client.delete_collection(collection.name).await.unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for OnServer {
+    fn drop(&mut self) {
+        // A thread of its own, because a runtime cannot be entered from within another.
+        std::thread::scope(|scope| {
+            let removal = || tokio::runtime::Runtime::new().unwrap().block_on(Self::remove(&self.name));
+            scope.spawn(removal);
+        });
+    }
+}
+
+#[async_trait]
+impl records::Storage for OnServer {
+    fn skipped() -> Option<String> {
+        Self::skipped()
+    }
+
+    async fn fresh() -> Self {
+        Self::new()
+    }
+
+    async fn open(&self) -> Arc<dyn Records> {
+        Arc::new(QdrantRecords::new(Self::connect(), &self.name))
+    }
+}
+
+#[async_trait]
+impl vector_store::Storage for OnServer {
+    const SHARED: bool = true;
+
+    fn skipped() -> Option<String> {
+        Self::skipped()
+    }
+
+    async fn fresh() -> Self {
+        Self::new()
+    }
+
+    async fn open(&self) -> Arc<dyn VectorStore> {
+        Arc::new(QdrantVectorStore::new(Self::connect(), &self.name))
+    }
+}
+
+mod records_on_the_double {
+    crate::records::records_suite!(super::OnDouble);
+}
+
+mod vectors_on_the_double {
+    crate::vector_store::vector_store_suite!(super::OnDouble);
+}
+
+mod records_on_a_real_server {
+    crate::records::records_suite!(super::OnServer);
+}
+
+mod vectors_on_a_real_server {
+    crate::vector_store::vector_store_suite!(super::OnServer);
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_read_again_and_a_refused_one_is_said() {
+    let (folder, keys) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let key = keys.path().join("vector-store.current");
+    std::fs::write(&key, "the-first-key\n").unwrap();
+    let first = double(folder.path(), &["the-first-key"], LOOPBACK.into()).await;
+    let address = first.grpc;
+    let records = QdrantRecords::new(connection(first.url(), Some(&key), DEADLINE), "corpus");
+    records.put_if_absent(Kind::Job, "a", json!({})).await.unwrap();
+    first.stop().await.unwrap();
+
+    let second = double(folder.path(), &["the-second-key"], address).await;
+    let refused = records.get(Kind::Job, "a").await.unwrap_err();
+    assert!(matches!(refused, StoreError::AuthFailed { .. }), "{refused:?}");
+    assert!(!refused.to_string().contains("the-first-key"), "{refused}");
+    std::fs::write(&key, "the-second-key\n").unwrap();
+    assert!(records.get(Kind::Job, "a").await.unwrap().is_some());
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_there_is_unreachable_and_a_silent_server_is_a_timeout() {
+    let silent = TcpListener::bind(SocketAddr::from(LOOPBACK)).await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let deadline = Duration::from_secs(1);
+    let store = QdrantVectorStore::new(connection(format!("http://{address}"), None, deadline), "corpus");
+    let late = store.active().await.unwrap_err();
+    assert_eq!((late.cause(), late.is_transient()), ("timeout", true), "{late}");
+    drop(silent);
+    let gone = store.active().await.unwrap_err();
+    assert_eq!((gone.cause(), gone.is_transient()), ("unreachable", true), "{gone}");
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_used_again() {
+    let folder = TempDir::new().unwrap();
+    let first = double(folder.path(), &[], LOOPBACK.into()).await;
+    let address = first.grpc;
+    let records = QdrantRecords::new(connection(first.url(), None, DEADLINE), "corpus");
+    records.put_if_absent(Kind::Job, "a", json!({})).await.unwrap();
+    first.stop().await.unwrap();
+    assert_eq!(records.get(Kind::Job, "a").await.map_err(|error| error.cause()), Err("unreachable"));
+    let _second = double(folder.path(), &[], address).await;
+    assert!(records.get(Kind::Job, "a").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_epoch_made_for_another_model_is_refused() {
+    let storage = OnDouble::start().await;
+    let store = QdrantVectorStore::new(storage.connect(), "corpus");
+    store.create_epoch(Epoch(1), 4).await.unwrap();
+    let refused = store.create_epoch(Epoch(1), 8).await.unwrap_err();
+    assert!(refused.to_string().contains("corpus-e1 has 4 dimensions where the model has 8"), "{refused}");
+}
+
+/// Forwards to a server; while armed, it cuts the connection in front of the next answer.
+struct Cut {
+    address: SocketAddr,
+    armed: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Cut {
+    async fn before(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind(SocketAddr::from(LOOPBACK)).await.unwrap();
+        let cut = Self { address: listener.local_addr().unwrap(), armed: Arc::default() };
+        let armed = Arc::clone(&cut.armed);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(Self::forward(client, server, Arc::clone(&armed)));
+            }
+        });
+        cut
+    }
+
+    async fn forward(
+        mut client: tokio::net::TcpStream,
+        server: SocketAddr,
+        armed: Arc<std::sync::atomic::AtomicBool>,
+    ) -> std::io::Result<()> {
+        use std::sync::atomic::Ordering::SeqCst;
+        use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+        let mut server = tokio::net::TcpStream::connect(server).await?;
+        let (mut from_server, mut to_server) = server.split();
+        let (mut from_client, mut to_client) = client.split();
+        let answers = async {
+            let mut buffer = vec![0; 16 * 1024];
+            loop {
+                let count = from_server.read(&mut buffer).await?;
+                if count == 0 || carries_data(&buffer[..count]) && armed.swap(false, SeqCst) {
+                    return std::io::Result::Ok(());
+                }
+                to_client.write_all(&buffer[..count]).await?;
+            }
+        };
+        tokio::select! {
+            ended = answers => ended,
+            ended = copy(&mut from_client, &mut to_server) => ended.map(drop),
+        }
+    }
+}
+
+/// Whether a body is among these HTTP/2 frames: settings and acknowledgements are no answer.
+fn carries_data(mut frames: &[u8]) -> bool {
+    const HEADER: usize = 9;
+    while let Some([a, b, c, kind, ..]) = frames.get(..HEADER) {
+        if *kind == 0 {
+            return true;
+        }
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        frames = frames.get(HEADER + length..).unwrap_or_default();
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_known_as_ones_own() {
+    let storage = OnDouble::start().await;
+    let cut = Cut::before(storage.double.grpc).await;
+    let records = QdrantRecords::new(connection(format!("http://{}", cut.address), None, DEADLINE), "corpus");
+    assert_eq!(records.count(Kind::Job).await, Ok(0));
+    cut.armed.store(true, std::sync::atomic::Ordering::SeqCst);
+    let put = records.put_if_absent(Kind::Job, "a", json!({ "n": 1 })).await;
+    assert!(matches!(put, Ok(Put::Created(_))), "{put:?}");
+    assert!(!cut.armed.load(std::sync::atomic::Ordering::SeqCst), "no answer was cut");
+    let read = records.get(Kind::Job, "a").await.unwrap().unwrap();
+    assert_eq!((read.version, read.body), (1, json!({ "n": 1 })));
+}
