@@ -2,6 +2,13 @@
 //!
 //! A suite is a list of clauses, each a function over a way to reach a store; an adapter's file says how its store is reached and runs them all.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clauses and their preparations are tests, too"
+)]
+
 mod embedded;
 mod embedder;
 mod qdrant;

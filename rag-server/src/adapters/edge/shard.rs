@@ -203,7 +203,7 @@ fn hit(point: ScoredPoint) -> Result<Hit, StoreError> {
 }
 
 fn equals(field: &str, value: &str) -> Result<Condition, StoreError> {
-    let value = Match::Value(MatchValue { value: ValueVariants::String(value.to_owned().into()) });
+    let value = Match::Value(MatchValue { value: ValueVariants::String(value.to_owned()) });
     Ok(Condition::Field(FieldCondition::new_match(json_path(field)?, value)))
 }
 
