@@ -76,14 +76,9 @@ impl Layers<'_> {
             apply(&schema, setting, &mut merged, (&mut origins, &mut problems));
         }
         require(Shape::new(&schema), &merged, "", (&origins, &mut problems));
-        if !problems.is_empty() {
-            return Err(Problems(problems));
-        }
+        Problems::in_order(problems)?;
         let config = Config::deserialize_merged(merged)?;
-        let problems = rules::problems(&config, &origins);
-        if !problems.is_empty() {
-            return Err(Problems(problems));
-        }
+        Problems::in_order(rules::problems(&config, &origins))?;
         Ok(Loaded { config, sha256: sha256(self.file.map_or(b"", |(_, bytes)| bytes)) })
     }
 }
@@ -243,8 +238,8 @@ mod tests {
                 "config.toml line 3: retrieval.top_k is 0; it must be a whole number from 1 to 50",
                 "config.toml line 4: retrieval.min_score is nan; it must be a number from 0 to 1",
                 "config.toml line 6: server.listen is \"localhost\"; it must be an IP address and a port, such as \"127.0.0.1:8080\"",
-                "config.toml line 8: vector_store.qdrant.url is not such a URL; it must be a URL such as \"http://qdrant:6334\", without a user or a path",
                 "config.toml line 7: vector_store.qdrant.collection is missing; it must be a text of 1 to 200 bytes",
+                "config.toml line 8: vector_store.qdrant.url is not such a URL; it must be a URL such as \"http://qdrant:6334\", without a user or a path",
             ]
         );
     }

@@ -31,9 +31,7 @@ impl Live {
         let schema = shape::schema::<Self>();
         let mut problems = Vec::new();
         let table = layers::read(Shape::new(&schema), origin, bytes, &mut Origins::new(), &mut problems)?;
-        if !problems.is_empty() {
-            return Err(Problems(problems));
-        }
+        Problems::in_order(problems)?;
         table.try_into().map_err(|e: toml::de::Error| {
             Problem { origin: Origin::Absent(origin.to_owned()), message: e.message().to_owned() }.into()
         })

@@ -51,6 +51,17 @@ impl fmt::Display for Problem {
 #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// The problems in the order of the file's lines, then all others as they came; none is no `Problems`.
+    pub(super) fn in_order(mut problems: Vec<Problem>) -> Result<(), Self> {
+        problems.sort_by_key(|problem| match problem.origin {
+            Origin::File { line, .. } => line,
+            Origin::Environment(_) | Origin::Flag(_) | Origin::Absent(_) => usize::MAX,
+        });
+        if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
+    }
+}
+
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
         Self(vec![problem])

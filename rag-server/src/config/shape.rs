@@ -58,7 +58,11 @@ impl<'s> Shape<'s> {
 
     /// The keys of a table, in the order of the alphabet.
     pub(super) fn keys(self) -> Vec<&'s str> {
-        self.0["properties"].as_object().map(|keys| keys.keys().map(String::as_str).collect()).unwrap_or_default()
+        let keys = self.0["properties"].as_object().into_iter().flatten();
+        let mut names = keys.map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+        // Whether a JSON object keeps its order depends on what else is built into the program.
+        names.sort_unstable();
+        names
     }
 
     /// What belongs under a key of a table.

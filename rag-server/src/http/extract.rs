@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -139,7 +140,7 @@ impl<T: FromBody> FromRequest<Api> for JsonBody<T> {
             Some(_) => None,
             None => Some(reserve(api, declared.unwrap_or(limit))?),
         };
-        let bytes = read(body, limit).await?;
+        let bytes = read(body, limit, declared).await?;
         if bytes.trim_ascii().is_empty() {
             return Err(Problem::new(Code::BadRequest, "the body is empty; send a JSON object"));
         }
@@ -172,17 +173,18 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(Code::BodyTooLarge, format!("the body may have {limit} bytes here; send less at once"))
 }
 
-async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let mut source: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(inner) = source {
-            if inner.to_string().contains("length limit exceeded") {
-                return too_large(limit);
-            }
-            source = inner.source();
+/// Reads a body into one buffer of the right size from the start: a second copy of a large body would not fit into a small pod.
+async fn read(body: Body, limit: usize, declared: Option<usize>) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::with_capacity(declared.unwrap_or(0).min(limit));
+    let mut stream = body.into_data_stream();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|_| Problem::new(Code::BadRequest, "the body broke off; send it again"))?;
+        if bytes.len() + piece.len() > limit {
+            return Err(too_large(limit));
         }
-        Problem::new(Code::BadRequest, "the body broke off; send it again")
-    })
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

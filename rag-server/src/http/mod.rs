@@ -17,6 +17,8 @@ pub mod ops;
 pub mod readiness;
 mod routes;
 mod state;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use axum::{

@@ -1,0 +1,205 @@
+//! The router over doubles: what a caller sees when a part behind it fails, hangs or panics.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::{
+    body::Body,
+    http::{Request, header},
+};
+use serde_json::{Value, json};
+use tower::Service;
+
+use super::{Api, Flows, public_router};
+use crate::{
+    adapters::extractive::Extractive,
+    config::{Auth, Layers, Origin, Setting},
+    doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+    generate::Answers,
+    ingest::{Ingest, Patience},
+    metrics::Metrics,
+    ports::{EmbedError, Embedder, Epoch, ModelIdentity, SystemClock},
+    retrieve::{Retrieve, Settings},
+    security::Keys,
+};
+
+/// An embedder that does what the question says.
+#[derive(Default)]
+struct Obedient(EmbedderDouble);
+
+#[async_trait]
+impl Embedder for Obedient {
+    fn model(&self) -> &ModelIdentity {
+        self.0.model()
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.0.count_tokens(text)
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.0.max_tokens()
+    }
+
+    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        match text {
+            "hang" => std::future::pending().await,
+            "panic" => panic!("the secret text of a document"),
+            "be busy" => Err(EmbedError::Overloaded),
+            "fail" => Err(EmbedError::Model { model: "m".to_owned(), cause: "at /secret/path".to_owned() }),
+            _ => self.0.embed_query(text).await,
+        }
+    }
+
+    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.0.embed_passages(texts).await
+    }
+}
+
+struct Bench {
+    api: Api,
+    store: Arc<StoreDouble>,
+    records: Arc<RecordsDouble>,
+}
+
+fn bench() -> Bench {
+    let timeout = Setting {
+        origin: Origin::Flag("test".to_owned()),
+        key: "server.request_timeout_seconds".to_owned(),
+        value: "1".to_owned(),
+    };
+    let loaded = Layers { file: None, settings: vec![timeout] }.load().unwrap();
+    let api = Api::new(&loaded, Keys::open(&Auth::default()).unwrap(), Metrics::new().unwrap());
+    Bench { api, store: Arc::default(), records: Arc::default() }
+}
+
+impl Bench {
+    fn ready(self) -> Self {
+        let embedder = Arc::new(Obedient::default());
+        let parts = || (Arc::clone(&self.store), Arc::clone(&self.records), Arc::clone(&embedder));
+        let (store, records, model) = parts();
+        let ingest = Ingest::new(store, records, model, Arc::new(SystemClock), Epoch(1));
+        let ingest = ingest.patience(Patience { attempts: 1, ..Patience::default() });
+        let (store, records, model) = parts();
+        let retrieve = Arc::new(Retrieve::new(store, records, model, Settings::default()));
+        let answers = Arc::new(Answers::new(retrieve, Arc::new(Extractive)));
+        let (store, records, _) = parts();
+        self.api.ready(Flows { ingest: Arc::new(ingest), answers, store, records });
+        self
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Option<String>, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let response = public_router(self.api.clone()).call(request).await.unwrap();
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, retry_after, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    async fn query(&self, question: &str) -> (u16, Option<String>, Value) {
+        self.ask("POST", "/query", json!({"query": question})).await
+    }
+}
+
+fn kind(problem: &Value) -> &str {
+    problem["type"].as_str().unwrap().rsplit('/').next().unwrap()
+}
+
+#[tokio::test]
+async fn a_failed_search_is_a_503_that_says_it_is_no_empty_result() {
+    let bench = bench().ready();
+    bench.store.fail();
+    let (status, retry_after, problem) = bench.query("anything").await;
+    assert_eq!((status, retry_after.as_deref(), kind(&problem)), (503, Some("5"), "store-unreachable"));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("this is not an empty result"), "{detail}");
+    assert!(!detail.contains("nowhere"), "an address is in the answer: {detail}");
+    let metrics = bench.api.metrics.text().unwrap();
+    assert!(metrics.contains(r#"rag_query_outcome_total{outcome="failed"} 1"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn records_that_fail_are_a_503_on_every_route_that_needs_them() {
+    let bench = bench().ready();
+    bench.records.fail();
+    let documents = json!({"documents": [{"id": "a.txt", "text": "a"}]});
+    let job = format!("/jobs/{:012x}-{}", 1, "0".repeat(32));
+    for (method, path, body) in [
+        ("GET", "/documents", json!(null)),
+        ("GET", "/documents/a", json!(null)),
+        ("DELETE", "/documents/a", json!(null)),
+        ("GET", &*job, json!(null)),
+        ("POST", "/ingest", documents),
+    ] {
+        let (status, retry_after, problem) = bench.ask(method, path, body).await;
+        assert_eq!((status, kind(&problem)), (503, "store-unreachable"), "{method} {path}");
+        assert!(retry_after.is_some(), "{method} {path}");
+    }
+    let (status, _, health) = bench.ask("GET", "/health?detailed", json!(null)).await;
+    assert_eq!(status, 200);
+    assert_eq!(health["parts"][1]["status"], "unreachable", "{health}");
+    let (status, ..) = bench.ask("GET", "/health/ready", json!(null)).await;
+    assert_eq!(status, 200, "a store that fails later must not empty the Service");
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_own_request_and_tells_nothing() {
+    let bench = bench().ready();
+    let (status, _, problem) = bench.query("panic").await;
+    assert_eq!((status, kind(&problem)), (500, "internal"));
+    assert!(!problem.to_string().contains("secret"), "{problem}");
+    let (status, _, problem) = bench.query("fail").await;
+    assert_eq!((status, kind(&problem)), (500, "internal"));
+    assert!(!problem.to_string().contains("secret"), "{problem}");
+    assert_eq!(bench.query("anything").await.0, 200);
+}
+
+#[tokio::test]
+async fn work_that_takes_too_long_is_given_up_and_its_room_given_back() {
+    let bench = bench().ready();
+    let (status, retry_after, problem) = bench.query("hang").await;
+    assert_eq!((status, retry_after.as_deref(), kind(&problem)), (504, Some("1"), "deadline-exceeded"));
+    assert_eq!(bench.query("anything").await.0, 200);
+}
+
+#[tokio::test]
+async fn whoever_finds_no_room_is_told_to_come_back() {
+    let bench = bench().ready();
+    let (status, retry_after, problem) = bench.query("be busy").await;
+    assert_eq!((status, retry_after.as_deref(), kind(&problem)), (503, Some("1"), "overloaded"));
+    let mut taken = Vec::new();
+    while let Some(permit) = bench.api.admission.request() {
+        taken.push(permit);
+    }
+    let (status, retry_after, problem) = bench.query("anything").await;
+    assert_eq!((status, retry_after.as_deref(), kind(&problem)), (503, Some("1"), "overloaded"));
+    assert_eq!(bench.ask("GET", "/health/ready", json!(null)).await.0, 200, "probes are never shed");
+    drop(taken);
+    assert_eq!(bench.query("anything").await.0, 200);
+    let _room = bench.api.admission.body(bench.api.server.max_body_bytes);
+    let (status, _, problem) = bench.ask("POST", "/ingest", json!({"documents": [{"id": "a.txt", "text": "a"}]})).await;
+    assert_eq!((status, kind(&problem)), (503, "overloaded"));
+    assert_eq!(bench.query("anything").await.0, 200, "uploads must not crowd questions out");
+}
+
+#[tokio::test]
+async fn before_it_is_ready_every_route_says_what_is_waited_for() {
+    let bench = bench();
+    for (method, path) in [("POST", "/query"), ("GET", "/documents"), ("GET", "/documents/a"), ("GET", "/health/ready")]
+    {
+        let (status, _, problem) = bench.ask(method, path, json!({"query": "anything"})).await;
+        assert_eq!((status, kind(&problem)), (503, "not-ready"), "{method} {path}");
+        assert_eq!(problem["waiting_for"].as_array().unwrap().len(), 4);
+    }
+    let bench = bench.ready();
+    bench.api.readiness.stop();
+    let (status, _, problem) = bench.ask("GET", "/health/ready", json!(null)).await;
+    assert_eq!((status, kind(&problem)), (503, "stopping"));
+}
