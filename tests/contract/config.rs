@@ -1,0 +1,104 @@
+//! The configuration that the operator renders, read by the server's real parser.
+
+use std::path::Path;
+
+use rag_server::config::{Config, Live, RecordsChoice, Role, VectorStoreChoice};
+use ragops_operator::{
+    api::{
+        RagCluster,
+        cluster::{RetrievalMode, Role as ApiRole},
+    },
+    cluster::build::config::{CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT},
+};
+
+use crate::rendered::{children, examples, text};
+
+fn parsed(cluster: &RagCluster) -> Config {
+    let children = children(cluster.clone());
+    let bytes = text(&children.config, CONFIG_FILE).to_owned();
+    Config::from_toml(bytes.as_bytes(), "config.toml").unwrap_or_else(|problems| panic!("{problems}\n{bytes}"))
+}
+
+#[test]
+fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spec() {
+    let examples = examples();
+    assert!(examples.len() >= 3, "only {} examples were found", examples.len());
+    for (file, cluster) in examples {
+        let config = parsed(&cluster);
+        let (spec, name) = (&cluster.spec, cluster.metadata.name.as_deref().unwrap());
+        let file = file.display();
+        assert_eq!(config.owner, format!("team-a/{name}"), "{file}");
+        assert_eq!(config.server.listen.to_string(), format!("0.0.0.0:{HTTP_PORT}"), "{file}");
+        assert_eq!(config.server.management_listen.to_string(), format!("0.0.0.0:{MANAGEMENT_PORT}"), "{file}");
+        assert_eq!(config.auth.credentials_dir.as_deref(), Some(Path::new(CREDENTIALS_DIR)), "{file}");
+        assert_eq!(config.live.file, Some(Path::new(LIVE_DIR).join(LIVE_FILE)), "{file}");
+        assert_eq!(format!("{:?}", config.retrieval.mode), format!("{:?}", spec.retrieval.mode), "{file}");
+        assert_eq!(config.retrieval.top_k as i64, i64::from(spec.retrieval.top_k), "{file}");
+        assert!((f64::from(config.retrieval.min_score) - spec.retrieval.min_score).abs() < 1e-6, "{file}");
+        let asked: Vec<_> = spec.auth.api_keys.iter().map(|key| (key.name.to_string(), key.role)).collect();
+        let got: Vec<_> = config.auth.api_keys.iter().map(|key| (key.name.clone(), key.role)).collect();
+        match asked.as_slice() {
+            [] => assert_eq!(got, [("default".to_owned(), Role::Writer)], "{file}"),
+            asked => assert_eq!(got, asked.iter().map(|(n, r)| (n.clone(), role(*r))).collect::<Vec<_>>(), "{file}"),
+        }
+        stores(&config, &cluster, name);
+    }
+}
+
+fn role(role: ApiRole) -> Role {
+    match role {
+        ApiRole::Reader => Role::Reader,
+        ApiRole::Writer => Role::Writer,
+        ApiRole::Admin => Role::Admin,
+    }
+}
+
+fn stores(config: &Config, cluster: &RagCluster, name: &str) {
+    let asked = cluster.spec.vector_store.as_ref();
+    let records = config.records.choice(&config.vector_store);
+    match config.vector_store.choice() {
+        VectorStoreChoice::Embedded(path) => {
+            assert!(asked.is_some_and(|store| store.embedded.is_some()), "{name}");
+            assert_eq!(path, Path::new(DATA_DIR), "{name}");
+            assert_eq!(records, RecordsChoice::Sqlite(Path::new(DATA_DIR).join("records.sqlite")), "{name}");
+        }
+        VectorStoreChoice::Qdrant(qdrant) => {
+            assert_eq!(records, RecordsChoice::VectorStore, "{name}");
+            match asked.and_then(|store| store.external_qdrant.as_ref()) {
+                Some(external) => assert_eq!((&qdrant.url, &qdrant.collection), (&external.url, &external.collection)),
+                None => {
+                    assert_eq!(qdrant.url, format!("http://{name}-qdrant:6334"));
+                    assert_eq!(qdrant.collection, name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_role_and_mode_of_the_api_is_one_that_the_server_knows() {
+    let mut cluster = examples().remove(0).1;
+    for mode in [RetrievalMode::Hybrid, RetrievalMode::Dense, RetrievalMode::Lexical] {
+        cluster.spec.retrieval.mode = mode;
+        assert_eq!(format!("{:?}", parsed(&cluster).retrieval.mode), format!("{mode:?}"));
+    }
+}
+
+#[test]
+fn the_server_parses_the_live_settings() {
+    for read_only in [false, true] {
+        let mut cluster = examples().remove(0).1;
+        cluster.spec.read_only = read_only;
+        let children = children(cluster);
+        let live = Live::from_toml(text(&children.live, LIVE_FILE).as_bytes(), LIVE_FILE).unwrap();
+        assert_eq!(live.read_only, read_only);
+    }
+}
+
+#[test]
+fn a_key_that_the_server_does_not_know_would_be_noticed() {
+    let children = children(examples().remove(0).1);
+    let bytes = format!("{}\n[retreival]\ntop_k = 5\n", text(&children.config, CONFIG_FILE));
+    let problems = Config::from_toml(bytes.as_bytes(), "config.toml").unwrap_err().to_string();
+    assert!(problems.contains(r#"unknown key "retreival"; did you mean "retrieval"?"#), "{problems}");
+}

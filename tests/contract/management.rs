@@ -1,0 +1,57 @@
+//! The paths that the operator and the probes call, looked up in the server's real routers, and the answers that it reads.
+
+use rag_server::http::{management_openapi, ops, public_openapi};
+use ragops_operator::server_client::{PATHS, ServerStatus};
+
+use crate::rendered::{children, examples};
+
+#[test]
+fn every_path_that_the_operator_calls_exists_in_the_servers_router() {
+    let api = management_openapi();
+    for path in PATHS {
+        assert!(api.paths.paths.contains_key(path), "the operator calls {path}, which the server does not route");
+    }
+}
+
+#[test]
+fn every_path_that_a_probe_asks_exists_in_the_servers_router() {
+    let api = public_openapi();
+    let children = children(examples().remove(0).1);
+    let pod = children.deployment.spec.unwrap().template.spec.unwrap();
+    let container = &pod.containers[0];
+    let probes = [&container.liveness_probe, &container.readiness_probe, &container.startup_probe];
+    let paths: Vec<_> = probes
+        .into_iter()
+        .map(|probe| probe.as_ref().unwrap().http_get.as_ref().unwrap().path.clone().unwrap())
+        .collect();
+    for path in paths {
+        assert!(api.paths.paths.contains_key(&path), "a probe asks {path}, which the server does not route");
+    }
+}
+
+#[test]
+fn the_operator_reads_from_a_status_what_the_server_put_there() {
+    let said = ops::Status {
+        version: "0.1.0".to_owned(),
+        config_sha256: "c0ffee".to_owned(),
+        live_sha256: Some("1ced".to_owned()),
+        ready: true,
+        waiting_for: vec!["the vector store".to_owned()],
+        read_only: true,
+        documents: 12,
+        credentials: vec![ops::AcceptedCredential {
+            name: "api-key.default".to_owned(),
+            generation: "current".to_owned(),
+            fingerprint: "0123456789ab".to_owned(),
+        }],
+    };
+    let heard: ServerStatus = serde_json::from_value(serde_json::to_value(&said).unwrap()).unwrap();
+    assert_eq!(heard.version, said.version);
+    assert_eq!(heard.config_sha256, said.config_sha256);
+    assert_eq!(heard.live_sha256, said.live_sha256);
+    assert_eq!((heard.ready, heard.read_only, heard.documents), (said.ready, said.read_only, said.documents));
+    assert_eq!(heard.waiting_for, said.waiting_for);
+    let credential = &heard.credentials[0];
+    assert_eq!((credential.name.as_str(), credential.generation.as_str()), ("api-key.default", "current"));
+    assert_eq!(credential.fingerprint, "0123456789ab");
+}
