@@ -20,7 +20,7 @@ use super::{
 use crate::ports::{self, EmbedError, Kind, Lease, Record, StoreError, Swap};
 
 /// How long a replica may be silent before its job is taken over.
-const LEASE: SignedDuration = SignedDuration::from_secs(60);
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// Pause between two rounds of cleaning up.
 const CLEANING: Duration = Duration::from_secs(60);
 /// Pause between two writes of a job's progress while no document ends.
@@ -110,8 +110,12 @@ impl Ingest {
             self.drop_texts(id).await.map_err(store)?;
             return Ok(Round::Worked);
         };
-        let now = self.clock.now();
-        let lease = ports::acquire(&*self.records, &lease_name(id), &self.instance, now, LEASE).await.map_err(store)?;
+        let mut lease = self.take_lease(id).await.map_err(store)?;
+        if lease.is_none() && self.sole_writer {
+            // Its holder is an earlier process, which can only be dead.
+            self.drop_lease(id).await.map_err(store)?;
+            lease = self.take_lease(id).await.map_err(store)?;
+        }
         let Some(lease) = lease else { return Ok(Round::Idle) };
         let mut working = Working::new(self, id.clone(), lease);
         if !job.state.is_final() {
@@ -143,6 +147,10 @@ impl Ingest {
                 self.patiently(|| self.records.remove(Kind::Pending, &record.id, record.version)).await?;
             }
         }
+    }
+
+    async fn take_lease(&self, id: &JobId) -> Result<Option<Lease>, StoreError> {
+        ports::acquire(&*self.records, &lease_name(id), &self.instance, self.clock.now(), LEASE).await
     }
 
     async fn drop_lease(&self, id: &JobId) -> Result<(), StoreError> {

@@ -133,6 +133,26 @@ async fn two_replicas_share_the_jobs_and_each_is_done_once() {
 }
 
 #[tokio::test]
+async fn the_job_of_a_killed_process_is_taken_up_at_once_where_no_other_can_write() {
+    let (world, clock, flow) = world();
+    let id = flow.submit(vec![markdown("a.md", &long("pump"))]).await.unwrap();
+    world.answer(12, Kill::Before);
+    assert!(flow.work_once(&CancellationToken::new()).await.is_err());
+    world.revive();
+    assert_eq!(world.count(Kind::Lease).await, Ok(1), "it was killed with the lease in its hands");
+    let other = replica(&world, &clock);
+    other.work_once(&CancellationToken::new()).await.unwrap();
+    assert_ne!(
+        other.job(&id).await.unwrap().unwrap().job.state,
+        JobState::Done,
+        "the lease stands for another replica"
+    );
+    let alone = replica(&world, &clock).sole_writer();
+    alone.work_once(&CancellationToken::new()).await.unwrap();
+    assert_eq!(alone.job(&id).await.unwrap().unwrap().job.state, JobState::Done);
+}
+
+#[tokio::test]
 async fn a_finished_job_is_forgotten_after_a_day() {
     let (_, clock, flow) = world();
     let id = flow.submit(vec![markdown("a.md", "a")]).await.unwrap();
