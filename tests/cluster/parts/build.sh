@@ -62,13 +62,13 @@ kubernetes_flags="-s -w -X $version_package.gitVersion=v$KUBERNETES -X $version_
 kubernetes_flags+=" -X $version_package.gitMinor=$(cut -d. -f2 <<<"$KUBERNETES") -X $version_package.gitTreeState=clean"
 
 # From the pinned module of this folder.
-from_module() { (cd "$here" && go build -mod=readonly -trimpath -ldflags "$2" -o "$3" "$1"); }
+from_module() { (cd "$here" && go build -mod=readonly -ldflags "$2" -o "$3" "$1"); }
 
 # A program with a module graph of its own, by exact version.
 from_version() {
   local package=$1 flags=$2 output=$3 staging
   staging=$(mktemp -d "$root/install.XXXXXX")
-  GOBIN=$staging go install -trimpath -ldflags "$flags" "$package"
+  GOBIN=$staging go install -ldflags "$flags" "$package"
   mv "$staging/$(basename "${package%@*}")" "$output"
   rmdir "$staging"
 }
@@ -92,9 +92,12 @@ copy_stages() {
   [ -d "$source/kustomize/stage" ] || die "KWOK $KWOK carries no stages under $source"
   rm -rf "$staging"
   mkdir -p "$staging"
-  cp "$source"/kustomize/stage/node/fast/*.yaml "$source"/kustomize/stage/node/heartbeat-with-lease/*.yaml \
-    "$source"/kustomize/stage/pod/fast/*.yaml "$source"/kustomize/stage/volume/fast/p*.yaml "$staging"
-  rm -f "$staging"/kustomization.yaml
+  for stage in node/fast node/heartbeat-with-lease pod/fast volume/fast; do
+    # Only stages: the rest of each folder tells kustomize how to deploy KWOK.
+    for file in $(grep -l '^kind: Stage$' "$source/kustomize/stage/$stage"/*.yaml); do
+      cp "$file" "$staging/"
+    done
+  done
   chmod -R u+w "$staging"
   rm -rf "$root/stages"
   mv "$staging" "$root/stages"

@@ -1,0 +1,112 @@
+//! Simulated nodes: KWOK moves pods and volumes through their phases; every pod gets an address of the cluster's own
+//! 127.x range, where a scripted endpoint can answer for it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::control_plane::{Place, Plan};
+use crate::process::{Process, Program};
+
+/// Spreading over nodes and zones has something to spread over.
+const ZONES: [&str; 3] = ["a", "b", "c"];
+const PORT: u16 = 20247;
+/// The class that KWOK's volume stages act on.
+const STORAGE_CLASS: &str = "kwok-volume";
+/// A pod with this annotation never becomes ready: a broken revision, or a node without room.
+const HOLD: &str = "ragops.test/hold";
+
+/// Starts KWOK and creates the nodes and the default storage class.
+pub(crate) async fn start(plan: &Plan<'_>, processes: &mut Vec<Process>) -> Result<()> {
+    let stages = plan.folder.join("stages.yaml");
+    fs::write(&stages, compose(&plan.parts.stages())?)?;
+    let Place { address, pods, .. } = plan.place;
+    let kwok = Program::new("kwok", plan.parts.program("kwok")).arguments(&format!(
+        "--kubeconfig={}\n--config={}\n--manage-all-nodes=true\n--cidr={pods}\n--node-ip={address}
+         --server-address={address}:{PORT}",
+        plan.kubeconfig("kwok").display(),
+        stages.display(),
+    ));
+    processes.push(Process::start(&kwok, plan.folder)?);
+    let mut objects: Vec<Value> = ZONES.iter().map(|zone| node(zone)).collect();
+    objects.push(json!({
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": STORAGE_CLASS,
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": "kwok.x-k8s.io/volume",
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "Immediate",
+    }));
+    create(plan, &objects).await
+}
+
+/// Creates objects as the admin.
+pub(crate) async fn create(plan: &Plan<'_>, objects: &[Value]) -> Result<()> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let mut kubectl = Command::new(plan.parts.program("kubectl"))
+        .arg("--kubeconfig")
+        .arg(plan.kubeconfig("admin"))
+        .args(["create", "-f", "-"])
+        .env("HOME", plan.folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot start kubectl")?;
+    let mut input = kubectl.stdin.take().context("kubectl has no standard input")?;
+    input.write_all(list.to_string().as_bytes()).await?;
+    drop(input);
+    let output = kubectl.wait_with_output().await?;
+    if !output.status.success() {
+        bail!("kubectl create failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+fn node(zone: &str) -> Value {
+    let name = format!("node-{zone}");
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                "topology.kubernetes.io/zone": zone,
+            },
+        },
+    })
+}
+
+/// KWOK reads one file; its module ships one stage per file. The hold is ours.
+fn compose(folder: &Path) -> Result<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .with_context(|| format!("cannot read KWOK's stages in {}", folder.display()))?
+        .collect::<std::io::Result<Vec<_>>>()?;
+    names.sort_by_key(fs::DirEntry::file_name);
+    let mut all = String::new();
+    for entry in names {
+        let mut stage: Value = serde_yaml_ng::from_str(&fs::read_to_string(entry.path())?)
+            .with_context(|| format!("cannot parse {}", entry.path().display()))?;
+        if stage["metadata"]["name"] == "pod-ready"
+            && let Some(expressions) =
+                stage.pointer_mut("/spec/selector/matchExpressions").and_then(Value::as_array_mut)
+        {
+            let key = format!(".metadata.annotations[\"{HOLD}\"]");
+            expressions.push(json!({"key": key, "operator": "DoesNotExist"}));
+        }
+        all.push_str(&format!("---\n{}", serde_yaml_ng::to_string(&stage)?));
+    }
+    Ok(all)
+}

@@ -1,0 +1,20 @@
+//! Promises on a real control plane with simulated nodes, one file for each; all share one cluster, each in namespaces of
+//! its own.
+
+mod scene;
+mod shared;
+
+// What the harness promises.
+mod autoscaler_double;
+mod fault_proxy;
+mod simulated_pods;
+mod supervision;
+
+// What the operator promises.
+mod ownership;
+mod quiet;
+mod refusals;
+mod rights;
+mod scaling;
+mod sweep;
+mod upgrade;

@@ -1,0 +1,124 @@
+//! What the API server refuses, before the operator sees it, and with which sentence.
+
+use anyhow::{Context, Result};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use ragops_operator::api::RagCluster;
+use ragops_tests::operator::Installation;
+use serde_json::{Value, json};
+
+use crate::shared::shared;
+
+fn cluster(name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "ragops.dev/v1alpha1", "kind": "RagCluster", "metadata": {"name": name}, "spec": spec})
+}
+
+async fn refused(clusters: &Api<RagCluster>, name: &str, spec: &Value, sentence: &str) -> Result<()> {
+    let object = cluster(name, spec);
+    match clusters.patch(name, &PatchParams::apply("kubectl").force(), &Patch::Apply(&object)).await {
+        Ok(_) => anyhow::bail!("accepted: {object}"),
+        Err(kube::Error::Api(status)) => {
+            anyhow::ensure!(status.message.contains(sentence), "not \"{sentence}\" but: {}", status.message);
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Result<()> {
+    let Some(shared) = shared("what_cannot_work_is_refused_with_the_field_and_what_is_allowed").await? else {
+        return Ok(());
+    };
+    let (client, namespace) = shared.alone("refusals").await?;
+    Installation::new(&shared.cluster, &namespace).await?;
+    let clusters: Api<RagCluster> = Api::namespaced(client, &namespace);
+    let external = json!({"externalQdrant": {"url": "http://qdrant:6334", "collection": "handbook"}});
+    let table = [
+        (json!({"replicas": 2}), "a Production cluster keeps at least 3 query servers"),
+        (json!({"vectorStore": {"qdrant": {}, "embedded": {}}}), "exactly one"),
+        (json!({"vectorStore": {"embedded": {}}}), "profile: Development, replicas: 1"),
+        (
+            json!({"profile": "Development", "replicas": 1, "vectorStore": {"embedded": {}}}),
+            "autoscaling.enabled: false",
+        ),
+        (json!({"replicas": 21}), "must not exceed autoscaling.maxReplicas"),
+        (json!({"profile": "Staging"}), "Unsupported value: \"Staging\""),
+        (json!({"retrieval": {"mode": "Sparse"}}), "Unsupported value: \"Sparse\""),
+        (json!({"autoscaling": {"scaleDown": {"cpuPercent": 80}}}), "must be below scaleUp.cpuPercent"),
+    ];
+    for (spec, sentence) in table {
+        refused(&clusters, "refused", &spec, sentence).await.with_context(|| spec.to_string())?;
+    }
+    for name in ["a".repeat(41).as_str(), "a.b"] {
+        refused(&clusters, name, &json!({}), "at most 40 lower-case letters, digits and dashes").await?;
+    }
+
+    // Immutable: changed, added or removed.
+    let apply = PatchParams::apply("kubectl").force();
+    let stored = [("managed", json!({})), ("external", json!({"vectorStore": external}))];
+    for (name, spec) in &stored {
+        clusters.patch(name, &apply, &Patch::Apply(&cluster(name, spec))).await?;
+    }
+    let kind = "the kind of vector store cannot be changed, added or removed";
+    refused(&clusters, "managed", &json!({"vectorStore": external}), kind).await?;
+    refused(&clusters, "external", &json!({}), kind).await?;
+    refused(&clusters, "external", &json!({"vectorStore": {"qdrant": {}}}), kind).await?;
+    let other = json!({"vectorStore": {"externalQdrant": {"url": "http://qdrant:6334", "collection": "other"}}});
+    refused(&clusters, "external", &other, "collection").await?;
+
+    // What is merely much is accepted, and everything that can be left out has a value.
+    let accepted = cluster("much", &json!({"autoscaling": {"maxReplicas": 25}}));
+    let stored = clusters.create(&PostParams::default(), &serde_json::from_value(accepted)?).await?;
+    assert_eq!((stored.spec.replicas, stored.spec.autoscaling.scale_up.cpu_percent), (3, 70));
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_scale() -> Result<()> {
+    let test = "nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_scale";
+    let Some(shared) = shared(test).await? else { return Ok(()) };
+    let (client, namespace) = shared.alone("secrets").await?;
+    Installation::new(&shared.cluster, &namespace).await?;
+    let objects = [
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "qdrant-key"}, "stringData": {"key": "k"}}),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "writers"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": format!("{namespace}-editor")},
+            "subjects": [{"kind": "User", "name": "alice"}, {"kind": "User", "name": "bob"}],
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "reads-key"},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["qdrant-key"], "verbs": ["get"]}],
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reads-key"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reads-key"},
+            "subjects": [{"kind": "User", "name": "bob"}],
+        }),
+    ];
+    let file = shared.cluster.folder().join(format!("{namespace}.rights.json"));
+    std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())?;
+    let create = ["create", "--namespace", &namespace, "-f"];
+    let output = tokio::process::Command::from(shared.cluster.kubectl()).args(create).arg(&file).output().await?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let names_a_secret = json!({"vectorStore": {"externalQdrant": {
+        "url": "http://qdrant:6334", "collection": "handbook", "apiKeySecretRef": {"name": "qdrant-key", "key": "key"},
+    }}});
+    let alice: Api<RagCluster> = Api::namespaced(shared.cluster.client_as("alice", &[]).await?, &namespace);
+    let bob: Api<RagCluster> = Api::namespaced(shared.cluster.client_as("bob", &[]).await?, &namespace);
+    // A new policy is enforced a moment after it has been stored.
+    ragops_tests::until("alice is refused", crate::scene::WITHIN, || async {
+        refused(&alice, "handbook", &names_a_secret, "names the Secret qdrant-key, which alice may not read").await?;
+        Ok(Some(()))
+    })
+    .await?;
+    bob.patch("handbook", &PatchParams::apply("kubectl").force(), &Patch::Apply(&cluster("handbook", &names_a_secret)))
+        .await?;
+    let scale = json!({"spec": {"replicas": 5}});
+    alice.patch_scale("handbook", &PatchParams::default(), &Patch::Merge(&scale)).await?;
+    let labels = json!({"metadata": {"labels": {"team": "a"}}});
+    alice.patch("handbook", &PatchParams::default(), &Patch::Merge(&labels)).await?;
+    assert_eq!(Api::<RagCluster>::namespaced(client, &namespace).get("handbook").await?.spec.replicas, 5);
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! The chart's Roles are exact: the operator needs every verb that they grant, and no other.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::rbac::v1::Role;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use ragops_tests::until;
+use serde_json::json;
+
+use crate::scene::{Scene, WITHIN};
+
+/// Group, resource with its subresource, verb.
+type Right = (String, String, String);
+
+async fn granted(scene: &Scene) -> Result<BTreeSet<Right>> {
+    let roles: Api<Role> = scene.api();
+    let all = roles.list(&ListParams::default()).await?.items;
+    let mut rights = BTreeSet::new();
+    for rule in all.into_iter().flat_map(|role| role.rules.unwrap_or_default()) {
+        for group in rule.api_groups.unwrap_or_default() {
+            for resource in rule.resources.clone().unwrap_or_default() {
+                rights.extend(rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
+            }
+        }
+    }
+    Ok(rights)
+}
+
+/// Everything that makes the operator act, once.
+async fn live_through_everything(scene: &Scene) -> Result<()> {
+    scene
+        .apply("handbook", json!({"auth": {"apiKeys": [{"name": "reader"}, {"name": "writer", "role": "Writer"}]}}))
+        .await?;
+    let development = json!({
+        "profile": "Development", "replicas": 1, "autoscaling": {"enabled": false}, "vectorStore": {"embedded": {}},
+    });
+    scene.apply("notes", development).await?;
+    let secret: Secret = serde_json::from_value(json!({"metadata": {"name": "qdrant"}, "stringData": {"key": "k"}}))?;
+    scene.api::<Secret>().create(&PostParams::default(), &secret).await?;
+    let store =
+        json!({"url": "http://qdrant:6334", "collection": "c", "apiKeySecretRef": {"name": "qdrant", "key": "key"}});
+    scene.apply("elsewhere", json!({"vectorStore": {"externalQdrant": store}})).await?;
+    for name in ["handbook", "notes", "elsewhere"] {
+        scene.serving(name).await?;
+    }
+    // Less is wanted: what is in surplus goes.
+    let less = json!({
+        "autoscaling": {"enabled": false}, "networkPolicy": {"enabled": false}, "readOnly": true,
+        "auth": {"apiKeys": [{"name": "writer", "role": "Writer"}]}, "retrieval": {"topK": 7},
+    });
+    scene.apply("handbook", less).await?;
+    scene.serving("handbook").await?;
+    let autoscalers = scene.api::<HorizontalPodAutoscaler>();
+    let autoscalers = &autoscalers;
+    until("the autoscaler has gone", WITHIN, || async move {
+        Ok(autoscalers.get_opt("handbook").await?.is_none().then_some(()))
+    })
+    .await?;
+    let edit = json!({"data": {"live.toml": "read_only = false\n"}});
+    scene.api::<ConfigMap>().patch("handbook-live", &PatchParams::default(), &Patch::Merge(&edit)).await?;
+    scene
+        .becomes("the edit is put back", "handbook-live", |map: &ConfigMap| {
+            map.data.as_ref().and_then(|data| data.get("live.toml")).is_some_and(|live| live.contains("true"))
+        })
+        .await?;
+    for name in ["handbook", "notes", "elsewhere"] {
+        scene.clusters.delete(name, &DeleteParams::default()).await?;
+    }
+    let deployments = scene.api::<Deployment>();
+    let deployments = &deployments;
+    until("the servers have gone", WITHIN, || async move {
+        Ok(deployments.list(&ListParams::default()).await?.items.is_empty().then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_operator_uses_every_verb_that_the_chart_grants_and_no_other() -> Result<()> {
+    let test = "the_operator_uses_every_verb_that_the_chart_grants_and_no_other";
+    let Some(scene) = Scene::new(test, "rights").await? else { return Ok(()) };
+    let (audit, user) = (scene.shared.cluster.audit(), scene.installation.user());
+    let mark = audit.mark()?;
+    let operator = scene.operator(&[]).await?;
+    live_through_everything(&scene).await?;
+    operator.stop().await?;
+
+    let requests: Vec<_> = audit.since(mark)?.into_iter().filter(|request| request.user == user).collect();
+    let forbidden: Vec<_> = requests.iter().filter(|request| request.code == 403).collect();
+    assert!(forbidden.is_empty(), "the chart grants too little: {forbidden:#?}");
+    let secrets = |verb: &str| requests.iter().filter(|r| r.resource == "secrets" && r.verb == verb).count();
+    assert_eq!((secrets("list"), secrets("watch")), (0, 0), "Secrets are never listed or watched");
+
+    let used: BTreeSet<Right> = requests
+        .iter()
+        .filter(|request| !request.resource.is_empty())
+        .map(|request| {
+            let parts = [request.resource.as_str(), request.subresource.as_str()];
+            let resource = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+            (request.group.clone(), resource, request.verb.clone())
+        })
+        .collect();
+    let granted = granted(&scene).await?;
+    let missing: Vec<_> = used.difference(&granted).collect();
+    let idle: Vec<_> = granted.difference(&used).collect();
+    assert!(missing.is_empty(), "used without being granted in a Role: {missing:#?}");
+    assert!(idle.is_empty(), "granted and never used: {idle:#?}");
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! The operator is killed between any two of its writes, and the next one ends in the same state.
+//!
+//! Every position of a creation is tried; of an update and a deletion a seeded sample, or every position with
+//! `RAGOPS_SWEEP=all`. `RAGOPS_SWEEP_SEED` repeats a sample.
+
+mod state;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::{DeleteParams, ListParams};
+use ragops_tests::faults::{Fault, FaultProxy};
+use ragops_tests::operator::Operator;
+use ragops_tests::until;
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, WITHIN};
+
+const NAME: &str = "handbook";
+/// How many positions of an update and of a deletion are tried unless all are asked for.
+const SAMPLE: usize = 4;
+
+/// An operator that has asked nothing for so long has done what it had to.
+const QUIET_SECONDS: u64 = 4;
+
+/// What is done to a cluster while the operator is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Create,
+    Update,
+    Delete,
+}
+
+struct Sweep {
+    scene: Scene,
+    proxy: FaultProxy,
+    starts: u32,
+}
+
+fn created() -> Value {
+    json!({"auth": {"apiKeys": [{"name": "reader"}]}})
+}
+
+fn updated() -> Value {
+    json!({
+        "auth": {"apiKeys": [{"name": "writer", "role": "Writer"}]}, "replicas": 4, "autoscaling": {"enabled": false},
+        "networkPolicy": {"enabled": false}, "retrieval": {"topK": 7},
+    })
+}
+
+impl Sweep {
+    async fn new(test: &str) -> Result<Option<Self>> {
+        let Some(scene) = Scene::new(test, "sweep").await? else { return Ok(None) };
+        let proxy = FaultProxy::start(&scene.shared.cluster).await?;
+        scene.installation.through(&proxy)?;
+        Ok(Some(Self { scene, proxy, starts: 0 }))
+    }
+
+    /// A killed operator cannot give its lease back. With a new lease nobody waits for the old one.
+    async fn operator(&mut self) -> Result<Operator> {
+        self.starts += 1;
+        let lease = format!("start-{}", self.starts);
+        self.scene.operator(&["--lease-name", &lease]).await
+    }
+
+    async fn begin(&self, act: Act) -> Result<()> {
+        match act {
+            Act::Create => self.scene.apply(NAME, created()).await.map(drop)?,
+            Act::Update => self.scene.apply(NAME, updated()).await.map(drop)?,
+            Act::Delete => self.scene.clusters.delete(NAME, &DeleteParams::default()).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    async fn ended(&self, act: Act) -> Result<()> {
+        match act {
+            Act::Create | Act::Update => self.scene.serving(NAME).await,
+            Act::Delete => self.gone().await,
+        }
+    }
+
+    async fn gone(&self) -> Result<()> {
+        until("the cluster and what it consists of have gone", WITHIN, || async {
+            let gone = self.scene.clusters.get_opt(NAME).await?.is_none();
+            Ok((gone && state::children(&self.scene, NAME).await?.is_empty()).then_some(()))
+        })
+        .await
+    }
+
+    /// Leaves nothing, not even what a deletion retains.
+    async fn clear(&self) -> Result<()> {
+        if self.scene.clusters.get_opt(NAME).await?.is_some() {
+            self.begin(Act::Delete).await?;
+        }
+        self.gone().await?;
+        let claims = self.scene.api::<PersistentVolumeClaim>();
+        claims.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        Ok(())
+    }
+
+    /// Does it undisturbed: how many writes it takes, and the state in which it ends.
+    async fn reference(&mut self, act: Act) -> Result<(usize, Vec<Value>)> {
+        let operator = self.operator().await?;
+        self.prepare(act).await?;
+        self.proxy.clear();
+        self.begin(act).await?;
+        self.ended(act).await?;
+        // The last words about a cluster may follow its last change.
+        let proxy = &self.proxy;
+        until("the operator is quiet", WITHIN, || async move {
+            Ok(proxy.quiet_for().is_some_and(|quiet| quiet.as_secs() >= QUIET_SECONDS).then_some(()))
+        })
+        .await?;
+        let (writes, state) = (self.proxy.writes().len(), state::children(&self.scene, NAME).await?);
+        self.clear().await?;
+        operator.stop().await?;
+        Ok((writes, state))
+    }
+
+    async fn prepare(&self, act: Act) -> Result<()> {
+        if act != Act::Create {
+            self.begin(Act::Create).await?;
+            self.ended(Act::Create).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills the operator after write `position` (before the first one for 0); the next one finishes.
+    async fn killed_at(&mut self, act: Act, position: usize) -> Result<Vec<Value>> {
+        let operator = self.operator().await?;
+        self.prepare(act).await?;
+        match position {
+            0 => self.proxy.plan(1, Fault::KillBefore(operator.killer())),
+            _ => self.proxy.plan(position, Fault::KillAfter(operator.killer())),
+        }
+        self.begin(act).await?;
+        let (proxy, begun) = (&self.proxy, std::time::Instant::now());
+        // A write fewer than undisturbed is not a fault: what was observed in between may differ.
+        until("the operator is killed, or has nothing more to write", WITHIN, || async move {
+            let quiet = proxy.quiet_for().unwrap_or_default().min(begun.elapsed());
+            Ok((proxy.fired() || quiet.as_secs() >= QUIET_SECONDS).then_some(()))
+        })
+        .await?;
+        if self.proxy.fired() {
+            operator.gone().await?;
+        } else {
+            operator.stop().await?;
+        }
+        self.proxy.clear();
+        let successor = self.operator().await?;
+        self.ended(act).await?;
+        let state = state::children(&self.scene, NAME).await?;
+        self.clear().await?;
+        successor.stop().await?;
+        Ok(state)
+    }
+
+    async fn run(&mut self, act: Act, all: bool) -> Result<()> {
+        let (writes, expected) = self.reference(act).await.with_context(|| format!("{act:?}, undisturbed"))?;
+        let mut positions: Vec<usize> = (0..=writes).collect();
+        let seed =
+            std::env::var("RAGOPS_SWEEP_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+        if !all && std::env::var("RAGOPS_SWEEP").as_deref() != Ok("all") {
+            positions.shuffle(&mut rand::rngs::StdRng::seed_from_u64(seed));
+            positions.truncate(SAMPLE);
+        }
+        for position in positions {
+            let here = || format!("{act:?}: killed after write {position} of {writes} (RAGOPS_SWEEP_SEED={seed})");
+            let state = self.killed_at(act, position).await.with_context(here)?;
+            assert_eq!(state, expected, "{}", here());
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn sweep_of_a_creation() -> Result<()> {
+    let Some(mut sweep) = Sweep::new("sweep_of_a_creation").await? else { return Ok(()) };
+    sweep.run(Act::Create, true).await
+}
+
+#[tokio::test]
+async fn sweep_of_an_update() -> Result<()> {
+    let Some(mut sweep) = Sweep::new("sweep_of_an_update").await? else { return Ok(()) };
+    sweep.run(Act::Update, false).await
+}
+
+#[tokio::test]
+async fn sweep_of_a_deletion() -> Result<()> {
+    let Some(mut sweep) = Sweep::new("sweep_of_a_deletion").await? else { return Ok(()) };
+    sweep.run(Act::Delete, false).await
+}
