@@ -147,9 +147,7 @@ impl Sampler {
 
     /// Asks everybody once, and returns those who did not accept the key.
     async fn questions(&self, surroundings: &impl Surroundings, keys: &mut Keys, asked: Vec<Target>) -> Vec<Target> {
-        for target in &asked {
-            keys.refresh(&self.client, target).await;
-        }
+        keys.refresh(&self.client, &asked).await;
         let with_keys = asked.into_iter().filter_map(|target| keys.of(&target).map(|key| (target, key)));
         let questions: Vec<_> = with_keys.map(|(target, key)| self.ask(target, key)).collect();
         let mut answers = futures::stream::iter(questions).buffer_unordered(AT_ONCE);
@@ -201,28 +199,31 @@ impl Keys {
         self.0.retain(|place_of_key, _| places.contains(place_of_key));
     }
 
-    /// Reads the key if it is unknown or old. A key that cannot be read is asked for again in the next round.
-    async fn refresh(&mut self, client: &Client, target: &Target) {
-        let known = self.0.get(&place(target));
-        if known.is_some_and(|(read, key)| key.is_some() && read.elapsed() < KEY_LIFETIME) {
-            return;
+    /// Reads the keys that are unknown or old. One that cannot be read is asked for again in the next round.
+    async fn refresh(&mut self, client: &Client, targets: &[Target]) {
+        let is_known =
+            |place: &Place| self.0.get(place).is_some_and(|(read, key)| key.is_some() && read.elapsed() < KEY_LIFETIME);
+        let wanted: BTreeSet<Place> = targets.iter().map(place).filter(|place| !is_known(place)).collect();
+        let reads: Vec<_> = wanted.into_iter().map(|place| read(client, place)).collect();
+        let mut keys = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
+        while let Some((place, key)) = keys.next().await {
+            self.0.insert(place, (Instant::now(), key));
         }
-        let secrets: Api<Secret> = Api::namespaced(client.clone(), &target.namespace);
-        let key = match secrets.get_opt(&target.secret).await {
-            Ok(secret) => secret.and_then(|secret| key_in(&secret)),
-            Err(error) => {
-                let error = crate::error::sentence(&error);
-                tracing::warn!(
-                    namespace = target.namespace,
-                    secret = target.secret,
-                    error,
-                    "the operator's key cannot be read"
-                );
-                None
-            }
-        };
-        self.0.insert(place(target), (Instant::now(), key));
     }
+}
+
+async fn read(client: &Client, place: Place) -> (Place, Option<OperatorKey>) {
+    let (namespace, secret, _) = &place;
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let key = match secrets.get_opt(secret).await {
+        Ok(found) => found.and_then(|found| key_in(&found)),
+        Err(error) => {
+            let error = crate::error::sentence(&error);
+            tracing::warn!(namespace, secret, error, "the operator's key cannot be read");
+            None
+        }
+    };
+    (place, key)
 }
 
 fn place(target: &Target) -> Place {

@@ -40,13 +40,16 @@ use writer::{Writer, core_owns_replicas};
 #[derive(Clone, Copy, Debug)]
 pub struct Applied;
 
-/// Brings the children of `cluster` to what was prepared. Returns them as they are now, and the fields that were put back.
+/// The children as they are now, and the fields that were put back.
+pub type Written = (Children<Applied>, Vec<Correction>);
+
+/// Brings the children of `cluster` to what was prepared.
 pub fn apply<'a>(
     context: &'a Context,
     cluster: &'a RagCluster,
     children: Children<Prepared>,
     live: &'a LiveChildren,
-) -> BoxFuture<'a, Result<(Children<Applied>, Vec<Correction>), Error>> {
+) -> BoxFuture<'a, Result<Written, Error>> {
     async move {
         let namespace = cluster.namespace().unwrap_or_default();
         let (name, uid) = (cluster.name_any(), cluster.uid().unwrap_or_default());
