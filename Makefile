@@ -44,7 +44,7 @@ test-unit: ## pure tests, no input or output
 	$(CARGO) test $(WORKSPACE) --lib --bins
 
 test-contract: model ## adapters against their ports' suites, the operator's output against the server and the API server
-	$(CARGO) test $(WORKSPACE) --test contract --test tie
+	$(CARGO) test $(WORKSPACE) --test contract
 
 test-server: model ## the real rag-server, started as a process
 	$(CARGO) test $(WORKSPACE) --test server
