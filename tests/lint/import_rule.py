@@ -80,7 +80,7 @@ def check(root, rules):
             module = list(file.relative_to(source).with_suffix("").parts)
             module = module[:-1] if module[-1] in ("mod", "lib", "main") else module
             room = room_of(module, rule["rooms"])
-            if room is None:
+            if room is None or "tests" in module:  # a test module in a file of its own
                 continue
             for line, path in paths(code(file.read_text())):
                 where = f"{file.relative_to(root)}:{line}"
@@ -106,6 +106,7 @@ PLANTED = {
 }
 ALLOWED = {
     "operator/src/cluster/build/service.rs": 'use crate::api::Name;\nconst A: &str = "tokio::spawn";\nuse std::{collections::BTreeMap};\n',
+    "rag-server/src/http/tests.rs": "use crate::adapters::x;\n",
     "rag-server/src/http/mod.rs": "use crate::{ingest::Ingest, model};\n#[cfg(test)]\nmod tests { use crate::adapters::x; }\n",
 }
 
