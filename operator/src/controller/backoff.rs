@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Class;
 
@@ -24,16 +24,28 @@ const CONFLICTS_AT_ONCE: u32 = 5;
 /// Failures in a row, by namespace and name.
 #[derive(Default)]
 pub struct Backoff {
-    failures: Mutex<HashMap<(String, String), u32>>,
+    failures: Mutex<HashMap<(String, String), Failing>>,
+}
+
+struct Failing {
+    count: u32,
+    until: Instant,
 }
 
 impl Backoff {
-    /// Notes a failure and returns the pause before the next look. `jitter` in 0..1 spreads the retries of many clusters.
-    pub fn failed(&self, namespace: &str, name: &str, class: Class, jitter: f64) -> Duration {
+    /// Notes a failure at `now` and returns the pause before the next look. `jitter` in 0..1 spreads the retries of many clusters.
+    ///
+    /// Watches may ask for a look before a pause is over; a failure then is still the same one, and the pause does not grow.
+    pub fn failed(&self, cluster: (&str, &str), class: Class, jitter: f64, now: Instant) -> Duration {
         let mut failures = self.lock();
-        let count = failures.entry((namespace.to_owned(), name.to_owned())).or_default();
-        *count = count.saturating_add(1);
-        pause(class, *count).mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0)
+        let failing =
+            failures.entry((cluster.0.to_owned(), cluster.1.to_owned())).or_insert(Failing { count: 0, until: now });
+        if now >= failing.until {
+            failing.count = failing.count.saturating_add(1);
+        }
+        let pause = pause(class, failing.count).mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0);
+        failing.until = failing.until.max(now + pause);
+        pause
     }
 
     /// Forgets all failures of a cluster: it was reconciled, or is gone.
@@ -51,7 +63,7 @@ impl Backoff {
         self.len() == 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), u32>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Failing>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,7 +87,13 @@ mod tests {
 
     fn pauses(class: Class, count: usize) -> Vec<u128> {
         let backoff = Backoff::default();
-        (0..count).map(|_| backoff.failed("ns", "a", class, 0.0).as_millis()).collect()
+        let mut now = Instant::now();
+        let mut failed = || {
+            let pause = backoff.failed(("ns", "a"), class, 0.0, now);
+            now += pause;
+            pause.as_millis()
+        };
+        (0..count).map(|_| failed()).collect()
     }
 
     #[test]
@@ -97,13 +115,21 @@ mod tests {
 
     #[test]
     fn success_starts_over_for_this_cluster_alone() {
-        let backoff = Backoff::default();
-        backoff.failed("ns", "a", Class::Transient, 0.0);
-        backoff.failed("ns", "b", Class::Transient, 0.0);
+        let (backoff, now) = (Backoff::default(), Instant::now());
+        backoff.failed(("ns", "a"), Class::Transient, 0.0, now);
+        backoff.failed(("ns", "b"), Class::Transient, 0.0, now);
         backoff.reset("ns", "a");
         assert_eq!(backoff.len(), 1);
-        assert_eq!(backoff.failed("ns", "a", Class::Transient, 0.0), FIRST);
-        assert_eq!(backoff.failed("ns", "b", Class::Transient, 0.0), FIRST * 2);
+        assert_eq!(backoff.failed(("ns", "a"), Class::Transient, 0.0, now + FIRST), FIRST);
+        assert_eq!(backoff.failed(("ns", "b"), Class::Transient, 0.0, now + FIRST), FIRST * 2);
+    }
+
+    #[test]
+    fn a_burst_of_changes_does_not_lengthen_the_pause() {
+        let (backoff, now) = (Backoff::default(), Instant::now());
+        for _ in 0..20 {
+            assert_eq!(backoff.failed(("ns", "a"), Class::Transient, 0.0, now), FIRST);
+        }
     }
 
     proptest! {

@@ -8,7 +8,7 @@ mod queue;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt};
 use kube::core::error_boundary::InvalidObject;
@@ -32,6 +32,9 @@ use crate::report;
 
 /// The kind as a label of metrics and logs.
 const KIND: &str = "RagCluster";
+
+/// Garbage collection takes a moment, and minutes when much was deleted at once.
+const LEFTOVER: Duration = Duration::from_secs(1);
 
 /// How soon the caches usually show our own writes.
 const ECHO: Duration = Duration::from_millis(100);
@@ -118,7 +121,12 @@ fn spread(pause: Duration, chance: f64) -> Duration {
 
 fn after_error(cluster: Arc<GuardedCluster>, error: &Error, context: Arc<Context>) -> Action {
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
-    let pause = context.backoff.failed(&namespace, &name, error.class(), rand::random());
+    if let Error::Leftover { .. } = error {
+        // Secrets are not watched, so nothing may tell that the last one has gone.
+        tracing::info!(namespace, name, %error, "waiting for garbage collection");
+        return Action::requeue(LEFTOVER);
+    }
+    let pause = context.backoff.failed((&namespace, &name), error.class(), rand::random(), Instant::now());
     let pause = error.retry_after().map_or(pause, |asked| asked.max(pause));
     tracing::warn!(
         namespace,
