@@ -1,6 +1,7 @@
 //! A converged cluster causes no mutating request, and neither does an operator that starts anew.
 
 use anyhow::Result;
+use ragops_tests::metrics::Cpu;
 use ragops_tests::operator::Operator;
 use ragops_tests::until;
 use serde_json::json;
@@ -24,6 +25,7 @@ async fn passes(operator: &Operator, more: f64) -> Result<()> {
 async fn a_converged_cluster_causes_no_write_and_an_operator_restart_causes_none() -> Result<()> {
     let test = "a_converged_cluster_causes_no_write_and_an_operator_restart_causes_none";
     let Some(scene) = Scene::new(test, "quiet").await? else { return Ok(()) };
+    scene.shared.metrics.set(&scene.namespace, Cpu::Percent(50.0));
     let flags = ["--resync-seconds", "1"];
     let operator = scene.operator(&flags).await?;
     scene.apply("handbook", json!({})).await?;
@@ -37,12 +39,17 @@ async fn a_converged_cluster_causes_no_write_and_an_operator_restart_causes_none
     let mark = audit.mark()?;
     passes(&operator, PASSES).await?;
     let writes = audit.writes_since(mark, &user)?;
-    assert!(writes.is_empty(), "a converged cluster was written to: {writes:#?}");
+    let events = scene.events("handbook").await?;
+    assert!(writes.is_empty(), "a converged cluster was written to: {writes:#?}; events: {events:#?}");
 
     operator.kill().await?;
     let successor = scene.operator(&flags).await?;
     passes(&successor, 6.0).await?;
     let writes = audit.writes_since(mark, &user)?;
-    assert!(writes.is_empty(), "an operator restart wrote: {writes:#?}");
+    assert!(
+        writes.is_empty(),
+        "an operator restart wrote: {writes:#?}; events: {:#?}",
+        scene.events("handbook").await?
+    );
     Ok(())
 }

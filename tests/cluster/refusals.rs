@@ -109,7 +109,8 @@ async fn nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_sc
     let bob: Api<RagCluster> = Api::namespaced(shared.cluster.client_as("bob", &[]).await?, &namespace);
     // A new policy is enforced a moment after it has been stored.
     ragops_tests::until("alice is refused", crate::scene::WITHIN, || async {
-        refused(&alice, "handbook", &names_a_secret, "names the Secret qdrant-key, which alice may not read").await?;
+        refused(&alice, "handbook", &names_a_secret, "newly names the Secret qdrant-key, and alice may not read it")
+            .await?;
         Ok(Some(()))
     })
     .await?;

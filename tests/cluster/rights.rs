@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::rbac::v1::Role;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use ragops_operator::api::labels;
 use ragops_tests::until;
 use serde_json::json;
 
@@ -74,7 +75,9 @@ async fn live_through_everything(scene: &Scene) -> Result<()> {
     let deployments = scene.api::<Deployment>();
     let deployments = &deployments;
     until("the servers have gone", WITHIN, || async move {
-        Ok(deployments.list(&ListParams::default()).await?.items.is_empty().then_some(()))
+        // The chart's own Deployment stays.
+        let servers = ListParams::default().labels(labels::CLUSTER_UID);
+        Ok(deployments.list(&servers).await?.items.is_empty().then_some(()))
     })
     .await
 }

@@ -82,12 +82,11 @@ async fn the_autoscaler_holds_between_30_and_70_percent_within_floor_and_ceiling
 
     kubectl_scale(&scene, "handbook", 3).await?;
     scene.shared.metrics.set(&scene.namespace, Cpu::Percent(29.0));
-    // A quarter at a time.
-    has_replicas(&scene, 15).await?;
-    kubectl_scale(&scene, "handbook", 16).await?;
-    has_replicas(&scene, 16).await?;
+    scene.becomes("fewer servers", "handbook-server", |d: &Deployment| d.spec.replicas < Some(20)).await?;
+    kubectl_scale(&scene, "handbook", 19).await?;
+    has_replicas(&scene, 19).await?;
     held_at(&scene, 29).await?;
-    assert_eq!(replicas(&scene).await?, Some(16), "never under the floor");
+    assert_eq!(replicas(&scene).await?, Some(19), "never under the floor");
     operator.stop().await
 }
 

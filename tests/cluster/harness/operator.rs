@@ -42,6 +42,7 @@ pub struct Operator {
 
 impl Installation {
     /// Renders the chart for a release named like its namespace, applies it, and takes a token of its service account.
+    /// The chart's own Deployment is there too; its pods are simulated, so the process of the test is the only operator.
     ///
     /// # Errors
     /// When the chart does not render, or the API server does not accept it.
@@ -51,7 +52,7 @@ impl Installation {
         let rendered = Command::new(cluster.parts().program("helm"))
             .args(["template", namespace])
             .arg(chart)
-            .args(["--namespace", namespace, "--set", "replicas=0"])
+            .args(["--namespace", namespace])
             .env("HOME", cluster.folder())
             .output()
             .await
