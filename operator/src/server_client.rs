@@ -152,6 +152,8 @@ impl ServerClient {
             // A pod must not send the operator's key elsewhere, nor may the environment of the process.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // Management ports speak plain HTTP inside the cluster, and the image holds no system roots to load.
+            .tls_certs_only([])
             // Thousands of pods would keep as many idle connections; a question a few seconds later does not earn one.
             .pool_max_idle_per_host(0)
             .build()?;

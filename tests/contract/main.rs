@@ -1,5 +1,7 @@
 //! What ties the two programs together: the operator never links the server, so these tests hold one against the other.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what prepares a test is test, too")]
+
 mod config;
 mod management;
 mod rendered;

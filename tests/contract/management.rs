@@ -17,7 +17,7 @@ fn every_path_that_the_operator_calls_exists_in_the_servers_router() {
 fn every_path_that_a_probe_asks_exists_in_the_servers_router() {
     let api = public_openapi();
     let children = children(examples().remove(0).1);
-    let pod = children.deployment.spec.unwrap().template.spec.unwrap();
+    let pod = children.deployment.spec.template.spec.unwrap();
     let container = &pod.containers[0];
     let probes = [&container.liveness_probe, &container.readiness_probe, &container.startup_probe];
     let paths: Vec<_> = probes

@@ -9,7 +9,7 @@ use super::fuse::Fused;
 /// Keeps the best `limit` passages without those that repeat a better one.
 ///
 /// Neighbours in a document stay apart, because a citation is one chunk byte for byte; only one that adds no text is dropped.
-pub fn distinct(ranking: impl IntoIterator<Item = Fused>, limit: usize) -> Vec<Fused> {
+pub(super) fn distinct(ranking: impl IntoIterator<Item = Fused>, limit: usize) -> Vec<Fused> {
     let mut kept: Vec<Fused> = Vec::with_capacity(limit.min(128));
     let mut texts = HashSet::new();
     for candidate in ranking {

@@ -12,13 +12,13 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// The number of chunks of the active epoch, remembered for a second.
 #[derive(Debug, Default)]
-pub struct CorpusSize {
+pub(super) struct CorpusSize {
     known: Mutex<Option<(Instant, u64)>>,
 }
 
 impl CorpusSize {
     /// The count, asked again when the known one is older than a second.
-    pub async fn get(&self, store: &dyn VectorStore) -> Result<u64, StoreError> {
+    pub(super) async fn get(&self, store: &dyn VectorStore) -> Result<u64, StoreError> {
         if let Some(count) = self.fresh() {
             return Ok(count);
         }

@@ -18,7 +18,7 @@ struct Committed {
 }
 
 /// The hits that are committed, in their order.
-pub async fn visible(records: &dyn Records, legs: Legs) -> Result<Legs, StoreError> {
+pub(super) async fn visible(records: &dyn Records, legs: Legs) -> Result<Legs, StoreError> {
     let ids: BTreeSet<&str> = legs.dense.iter().chain(&legs.lexical).map(|hit| hit.chunk.document.as_str()).collect();
     if ids.is_empty() {
         return Ok(legs);
