@@ -39,6 +39,8 @@ where
 {
     let mine = ListParams::default().labels(&format!("{}={name},{}", labels::INSTANCE, labels::CLUSTER_UID));
     let mut objects = scene.api::<K>().list(&mine).await?.items;
+    // A controller of Kubernetes gives its own objects the labels of what it manages.
+    objects.retain(|object| object.owner_references().iter().any(|owner| owner.kind == "RagCluster"));
     objects.sort_by_key(ResourceExt::name_any);
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     objects.iter().map(|object| lasting(&kind, object)).collect()
