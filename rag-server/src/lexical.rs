@@ -79,10 +79,7 @@ pub fn holds_any(chunk: &Chunk, rare_terms: &[String]) -> bool {
     }
     let texts =
         [chunk.title.as_str(), chunk.text.as_str()].into_iter().chain(chunk.headings.iter().map(String::as_str));
-    texts.flat_map(identifiers).any(|candidate| {
-        let normalised = normalised(candidate);
-        rare_terms.iter().any(|term| *term == normalised)
-    })
+    texts.flat_map(identifiers).any(|candidate| rare_terms.contains(&normalised(candidate)))
 }
 
 /// The different terms of a text, for comparing texts with each other.

@@ -15,22 +15,26 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     let mut definitions = vec![RagCluster::crd()];
     let versions = definitions.iter_mut().flat_map(|definition| &mut definition.spec.versions);
     let schemas = versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-    schemas.for_each(unwrap_lines);
+    schemas.for_each(normalise);
     definitions
 }
 
-/// A line break of the source is none of the text: `kubectl explain` breaks lines itself.
-fn unwrap_lines(schema: &mut JSONSchemaProps) {
+/// A line break of the source is none of the text: `kubectl explain` breaks lines itself. Keys of defaults are put in order,
+/// so that the file does not depend on what else is linked.
+fn normalise(schema: &mut JSONSchemaProps) {
+    if let Some(default) = &mut schema.default {
+        default.0.sort_all_objects();
+    }
     if let Some(description) = &mut schema.description {
         let paragraphs: Vec<String> = description.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
         *description = paragraphs.join("\n\n");
     }
-    schema.properties.iter_mut().flatten().for_each(|(_, property)| unwrap_lines(property));
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| normalise(property));
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        unwrap_lines(items);
+        normalise(items);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        unwrap_lines(values);
+        normalise(values);
     }
 }
 

@@ -48,6 +48,8 @@ pub fn drift(wanted: &Value, live: &Value, manager: &str) -> Vec<Difference> {
     if let Some(ours) = ours {
         walk.surplus(ours, Some(wanted));
     }
+    // The order of the keys of a JSON object depends on what else is linked; that of an event's sentence must not.
+    walk.found.sort_by(|a, b| a.path.cmp(&b.path));
     walk.found
 }
 

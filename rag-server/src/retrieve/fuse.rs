@@ -67,7 +67,8 @@ fn min_max(hits: &[Hit]) -> Vec<f32> {
     let (low, high) = (finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max));
     let normalised = |score: f32| match (score.is_finite(), high > low) {
         (false, _) => 0.0,
-        (true, true) => (score - low) / (high - low),
+        // In double precision: the span of two finite scores may not be one.
+        (true, true) => ((f64::from(score) - f64::from(low)) / (f64::from(high) - f64::from(low))) as f32,
         // Hits that are all equally good are all the best.
         (true, false) => 1.0,
     };

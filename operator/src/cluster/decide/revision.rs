@@ -154,8 +154,10 @@ fn qdrant_revision(cluster: &ValidatedCluster) -> Revision {
 }
 
 fn hash(inputs: &impl Serialize) -> Revision {
-    // Through a JSON value, whose keys are ordered. Maps with text keys and plain values always have a JSON form.
-    let json = serde_json::to_value(inputs).unwrap_or_default();
+    // Through a JSON value whose keys are put in order, since what else is linked decides whether they are in order already.
+    // Maps with text keys and plain values always have a JSON form.
+    let mut json = serde_json::to_value(inputs).unwrap_or_default();
+    json.sort_all_objects();
     Revision::of_hash(&hex::encode(Sha256::digest(json.to_string())))
 }
 
