@@ -29,7 +29,7 @@ struct Asked {
 }
 
 /// Measures and prints.
-pub async fn run(binary: &Path, data: &Path) -> anyhow::Result<()> {
+pub(crate) async fn run(binary: &Path, data: &Path) -> anyhow::Result<()> {
     let collection = Cranfield::read(&data.join("cranfield"))?;
     let documents = &collection.abstracts[..DOCUMENTS];
     let pinned = is_pinnable();
@@ -37,7 +37,8 @@ pub async fn run(binary: &Path, data: &Path) -> anyhow::Result<()> {
         "{}",
         if pinned { "server on one core" } else { "server on all cores: taskset or a second core is missing" }
     );
-    println!("{:<44}{:>12}   {}", "what", "measured", "goal");
+    let [what, measured, goal] = ["what", "measured", "goal"];
+    println!("{what:<44}{measured:>12}   {goal}");
 
     let server = Server::start(binary, pinned).await?;
     let pid = server.pid()?;

@@ -8,13 +8,13 @@ use anyhow::Context;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Seconds of processor time, its own and the kernel's for it.
-pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     seconds(&stat).with_context(|| format!("/proc/{pid}/stat is not what is expected: {stat}"))
 }
 
 /// Resident memory in MiB.
-pub fn resident_mib(pid: u32) -> anyhow::Result<f64> {
+pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     mebibytes(&status).with_context(|| format!("/proc/{pid}/status has no VmRSS"))
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 
 /// The collection.
-pub struct Cranfield {
+pub(crate) struct Cranfield {
     /// Number and text of each abstract that has a text.
     pub abstracts: Vec<(String, String)>,
     /// Questions in the order of the file.
@@ -22,7 +22,7 @@ pub struct Cranfield {
 
 impl Cranfield {
     /// Reads the collection from its folder and counts it.
-    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
         let text = |name: &str| {
             let path = folder.join(name);
             fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))

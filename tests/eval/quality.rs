@@ -35,7 +35,7 @@ struct Scores {
 }
 
 /// Measures and prints; fails when the default mode ranks worse than promised.
-pub async fn run(binary: &Path, data: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(binary: &Path, data: &Path) -> anyhow::Result<ExitCode> {
     let collection = Cranfield::read(&data.join("cranfield"))?;
     let server = Server::start(binary, false).await?;
     println!("Cranfield: {} abstracts, {} judged questions", collection.abstracts.len(), collection.relevant.len());

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// How long the server may take to be ready, and a job to end.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(1800);
 /// Documents of one request.
 const BATCH: usize = 1000;
 /// Between two looks at a condition, at first; each look doubles it, because looking costs the server time that is measured.
@@ -25,7 +25,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// A running server; it ends with this value.
-pub struct Server {
+pub(crate) struct Server {
     process: Child,
     _data: TempDir,
     address: String,
@@ -36,7 +36,7 @@ pub struct Server {
 
 /// What `/query` answers, as far as it is measured.
 #[derive(Debug, Deserialize)]
-pub struct Answered {
+pub(crate) struct Answered {
     /// `grounded`, `partial` or `refused`.
     pub status: String,
     /// How many passages were searched.
@@ -47,14 +47,14 @@ pub struct Answered {
 
 /// A passage of an answer.
 #[derive(Debug, Deserialize)]
-pub struct Cited {
+pub(crate) struct Cited {
     /// Its document.
     pub document: String,
 }
 
 impl Server {
     /// Starts the program with an empty data folder on free ports of loopback, and waits until it is ready; `pinned` to the second core.
-    pub async fn start(binary: &Path, pinned: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn start(binary: &Path, pinned: bool) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let began = Instant::now();
         let mut command = if pinned { Command::new("taskset") } else { Command::new(binary) };
@@ -79,7 +79,7 @@ impl Server {
     }
 
     /// The process id.
-    pub fn pid(&self) -> anyhow::Result<u32> {
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         self.process.id().context("the server has ended")
     }
 
@@ -99,7 +99,7 @@ impl Server {
     }
 
     /// Ingests documents (id and text) and waits until the job is done. Every document must succeed.
-    pub async fn ingest(&self, documents: &[(String, String)]) -> anyhow::Result<()> {
+    pub(crate) async fn ingest(&self, documents: &[(String, String)]) -> anyhow::Result<()> {
         for batch in documents.chunks(BATCH) {
             let batch: Vec<_> = batch.iter().map(|(id, text)| json!({ "id": id, "text": text })).collect();
             let accepted = self.post("/ingest", &json!({ "documents": batch })).await?;
@@ -126,7 +126,7 @@ impl Server {
     }
 
     /// Asks a question; without a mode in the server's default one.
-    pub async fn query(&self, question: &str, mode: Option<&str>, top_k: usize) -> anyhow::Result<Answered> {
+    pub(crate) async fn query(&self, question: &str, mode: Option<&str>, top_k: usize) -> anyhow::Result<Answered> {
         let mut body = json!({ "query": question, "top_k": top_k });
         if let Some(mode) = mode {
             body["mode"] = mode.into();

@@ -1,5 +1,12 @@
 //! The real program, started as a process on free ports: one file for each promise.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what starts the program and asks it is test, too"
+)]
+
 mod bodies;
 mod configuration;
 mod credentials;
@@ -8,3 +15,4 @@ mod ingest;
 mod operator;
 mod probes;
 mod process;
+mod query;

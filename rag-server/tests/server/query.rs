@@ -1,0 +1,113 @@
+//! Questions in, answers with citations or refusals out, over HTTP and by the command line.
+
+use serde_json::{Value, json};
+
+use crate::process::{FREE_PORTS, Home, Server};
+
+const BACKUP: &str = "# Backup\n\nEvery night at two the database is saved.\n\n## Retention\n\nDaily snapshots are kept for 7 days.\nWeekly snapshots are kept for 5 weeks.\n";
+const ERRORS: &str = "# Error codes\n\nERR_4711 means that the disk is full: free some space and restart the writer.\n\nERR_4712 means that the certificate has expired.\n";
+const PUMPS: &str = "# Pumps\n\nA pump is greased every month by the person on duty.\n";
+
+async fn ask(server: &Server, body: Value) -> Value {
+    let response = server.post("/query").json(&body).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.json().await.unwrap()
+}
+
+async fn with_documents(home: &Home) -> Server {
+    let server = home.serve(FREE_PORTS);
+    server.await_ready().await;
+    for (id, text) in [("ops/backup.md", BACKUP), ("ops/errors.md", ERRORS), ("ops/pumps.md", PUMPS)] {
+        server.ingest(id, text, "").await;
+    }
+    server
+}
+
+/// The documents that the answer's text refers to.
+fn referred(answer: &Value) -> Vec<&str> {
+    let text = answer["answer"].as_str().unwrap();
+    let citations = answer["citations"].as_array().unwrap().iter();
+    citations
+        .filter(|citation| text.contains(&format!("[{}]", citation["ref"])))
+        .map(|citation| citation["document"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_question_is_answered_in_every_mode_from_the_document_that_knows_and_refused_where_none_does() {
+    let home = Home::new();
+    let server = with_documents(&home).await;
+    for mode in ["Hybrid", "Dense", "Lexical"] {
+        let answer = ask(&server, json!({"query": "How long are daily snapshots kept?", "mode": mode})).await;
+        assert_eq!(answer["status"], "grounded", "{mode}: {answer}");
+        assert!(
+            answer["answer"].as_str().unwrap().contains("Daily snapshots are kept for 7 days."),
+            "{mode}: {answer}"
+        );
+        assert_eq!(referred(&answer)[0], "ops/backup.md", "{mode}: {answer}");
+        let cited = answer["citations"][0]["text"].as_str().unwrap();
+        assert!(BACKUP.contains(cited), "{mode}: a citation is a piece of its document: {cited}");
+
+        let refused = ask(&server, json!({"query": "Who won the football cup in 1954?", "mode": mode})).await;
+        let expected =
+            json!({"status": "refused", "answer": "Nothing in these documents answers this.", "citations": []});
+        for member in ["status", "answer", "citations"] {
+            assert_eq!(refused[member], expected[member], "{mode}: {refused}");
+        }
+        assert!(refused["searched"].as_u64().unwrap() >= 3, "{mode}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_code_is_found_as_a_whole_and_an_unknown_one_is_not_guessed() {
+    let home = Home::new();
+    let server = with_documents(&home).await;
+    let answer = ask(&server, json!({"query": "zzyzx qwrty ERR_4711 blorb"})).await;
+    assert_eq!((&answer["status"], referred(&answer)), (&json!("grounded"), vec!["ops/errors.md"]), "{answer}");
+    let unknown = ask(&server, json!({"query": "zzyzx qwrty ERR_9999 blorb"})).await;
+    assert_eq!(unknown["status"], "refused", "{unknown}");
+}
+
+#[tokio::test]
+async fn a_replaced_or_deleted_text_is_never_cited_again() {
+    let home = Home::new();
+    let server = with_documents(&home).await;
+    let question = json!({"query": "How long are daily snapshots kept?", "top_k": 50});
+    server.ingest("ops/backup.md", &BACKUP.replace("for 7 days", "for 9 days"), "").await;
+    let answer = ask(&server, question.clone()).await;
+    assert!(
+        answer["answer"].as_str().unwrap().contains("for 9 days") && !answer.to_string().contains("7 days"),
+        "{answer}"
+    );
+
+    let deleted = server.request(reqwest::Method::DELETE, "/documents/ops/backup.md").send().await.unwrap();
+    assert!(deleted.status().is_success(), "{deleted:?}");
+    let answer = ask(&server, question).await;
+    assert!(!answer.to_string().contains("ops/backup.md"), "{answer}");
+}
+
+#[test]
+fn the_command_line_answers_with_sources_and_tells_a_refusal_by_its_exit_code() {
+    let home = Home::new();
+    for (name, text) in [("backup.md", BACKUP), ("pumps.md", PUMPS)] {
+        home.write(&format!("docs/{name}"), text);
+    }
+    assert!(home.run(&["ingest", "docs"]).status.success());
+    let run = |arguments: &[&str]| {
+        let output = home.run(arguments);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = run(&["query", "How long are daily snapshots kept?"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Daily snapshots are kept for 7 days.") && said.contains("\n  [1] backup.md  "), "{said}");
+
+    let (code, said) =
+        run(&["query", "--json", "--top-k", "1", "--mode", "dense", "How long are daily snapshots kept?"]);
+    let answer: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &answer["status"]), (Some(0), &json!("grounded")));
+    assert_eq!(answer["citations"].as_array().unwrap().len(), 1);
+
+    let (code, said) = run(&["query", "Who won the football cup in 1954?"]);
+    assert_eq!((code, said.as_str()), (Some(3), "Nothing in these documents answers this.\n"));
+    assert_eq!(run(&["query", " "]).0, Some(2));
+}
