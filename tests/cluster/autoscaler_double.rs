@@ -37,8 +37,8 @@ impl Scene {
         until("the autoscaler sees the new figure", WITHIN, || async move {
             let status = autoscalers.get("app").await?.status.unwrap_or_default();
             let current = status.current_metrics.unwrap_or_default();
-            let seen = current.iter().filter_map(|metric| metric.resource.as_ref()?.current.average_utilization);
-            Ok(seen.last().is_some_and(|seen| seen == percent).then_some(()))
+            let mut seen = current.iter().filter_map(|metric| metric.resource.as_ref()?.current.average_utilization);
+            Ok(seen.next_back().is_some_and(|seen| seen == percent).then_some(()))
         })
         .await?;
         let seen_until = self.shared.metrics.asked(&self.namespace) + 2 * WINDOW_SECONDS;

@@ -11,6 +11,7 @@ mod simulated_pods;
 mod supervision;
 
 // What the operator promises.
+mod examples;
 mod ownership;
 mod quiet;
 mod refusals;

@@ -28,8 +28,8 @@ async fn held_at(scene: &Scene, percent: i32) -> Result<()> {
     scene
         .becomes("the autoscaler sees the new figure", "handbook", |autoscaler: &HorizontalPodAutoscaler| {
             let current = autoscaler.status.iter().flat_map(|status| status.current_metrics.iter().flatten());
-            let seen = current.filter_map(|metric| metric.resource.as_ref()?.current.average_utilization);
-            seen.last() == Some(percent)
+            let mut seen = current.filter_map(|metric| metric.resource.as_ref()?.current.average_utilization);
+            seen.next_back() == Some(percent)
         })
         .await?;
     let metrics = &scene.shared.metrics;

@@ -126,8 +126,9 @@ impl Sweep {
         Ok(())
     }
 
-    /// Kills the operator after write `position` (before the first one for 0); the next one finishes.
-    async fn killed_at(&mut self, act: Act, position: usize) -> Result<Vec<Value>> {
+    /// Kills the operator after write `position` (before the first one for 0); the next one finishes. Says whether it came so
+    /// far, and the state in which it ends.
+    async fn killed_at(&mut self, act: Act, position: usize) -> Result<(bool, Vec<Value>)> {
         let operator = self.operator().await?;
         self.prepare(act).await?;
         match position {
@@ -142,7 +143,8 @@ impl Sweep {
             Ok((proxy.fired() || quiet.as_secs() >= QUIET_SECONDS).then_some(()))
         })
         .await?;
-        if self.proxy.fired() {
+        let killed = self.proxy.fired();
+        if killed {
             operator.gone().await?;
         } else {
             operator.stop().await?;
@@ -153,7 +155,7 @@ impl Sweep {
         let state = state::children(&self.scene, NAME).await?;
         self.clear().await?;
         successor.stop().await?;
-        Ok(state)
+        Ok((killed, state))
     }
 
     async fn run(&mut self, act: Act, all: bool) -> Result<()> {
@@ -165,13 +167,47 @@ impl Sweep {
             positions.shuffle(&mut rand::rngs::StdRng::seed_from_u64(seed));
             positions.truncate(SAMPLE);
         }
+        let (mut kills, tried) = (0, positions.len());
         for position in positions {
             let here = || format!("{act:?}: killed after write {position} of {writes} (RAGOPS_SWEEP_SEED={seed})");
-            let state = self.killed_at(act, position).await.with_context(here)?;
+            let (killed, state) = self.killed_at(act, position).await.with_context(here)?;
             assert_eq!(state, expected, "{}", here());
+            kills += usize::from(killed);
         }
+        // Passes that see less at once need fewer writes, so the last positions may not be reached; a sweep that hardly ever
+        // kills shows nothing.
+        assert!(writes == 0 || 2 * kills >= tried, "{act:?}: {kills} kills at {tried} positions of {writes} writes");
         Ok(())
     }
+
+    /// The API server answers one write with an error, or late; the operator gets over it by itself.
+    async fn disturbed(&mut self, fault: Fault, position: usize) -> Result<Vec<Value>> {
+        let operator = self.operator().await?;
+        self.proxy.plan(position, fault);
+        self.begin(Act::Create).await?;
+        self.ended(Act::Create).await?;
+        anyhow::ensure!(self.proxy.fired(), "there were fewer than {position} writes");
+        let state = state::children(&self.scene, NAME).await?;
+        self.clear().await?;
+        operator.stop().await?;
+        Ok(state)
+    }
+}
+
+#[tokio::test]
+async fn sweep_of_refused_and_late_writes() -> Result<()> {
+    let Some(mut sweep) = Sweep::new("sweep_of_refused_and_late_writes").await? else { return Ok(()) };
+    let (writes, expected) = sweep.reference(Act::Create).await?;
+    // The first write, one in the middle, and one among the workloads.
+    for position in [1, writes / 2, writes * 3 / 4] {
+        let late = Fault::Stall(std::time::Duration::from_secs(2));
+        for fault in [Fault::Answer(409), Fault::Answer(429), Fault::Answer(500), late] {
+            let here = format!("{fault:?} at write {position} of {writes}");
+            let state = sweep.disturbed(fault, position).await.with_context(|| here.clone())?;
+            assert_eq!(state, expected, "{here}");
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]

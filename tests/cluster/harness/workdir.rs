@@ -96,10 +96,12 @@ fn sweep() {
     let me = fs::metadata("/proc/self").map(|metadata| metadata.uid()).ok();
     for entry in entries.flatten() {
         let mine = entry.metadata().map(|metadata| metadata.uid()).ok() == me;
-        if mine && entry.file_name().to_string_lossy().starts_with(PREFIX) && is_abandoned(&entry.path()) {
-            if let Err(error) = clear(&entry.path()) {
-                tracing::warn!("what an ended cluster left in {} stays: {error:#}", entry.path().display());
-            }
+        if mine
+            && entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && is_abandoned(&entry.path())
+            && let Err(error) = clear(&entry.path())
+        {
+            tracing::warn!("what an ended cluster left in {} stays: {error:#}", entry.path().display());
         }
     }
 }

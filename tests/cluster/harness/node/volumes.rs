@@ -37,12 +37,12 @@ pub(crate) async fn provision(client: Client, folder: PathBuf) {
     let claims = watcher(Api::<PersistentVolumeClaim>::all(client.clone()), watcher::Config::default())
         .default_backoff()
         .applied_objects()
-        .map_ok(Change::Claim)
+        .map_ok(|claim| Change::Claim(Box::new(claim)))
         .boxed();
     let volumes = watcher(Api::<PersistentVolume>::all(client.clone()), watcher::Config::default())
         .default_backoff()
         .applied_objects()
-        .map_ok(Change::Volume)
+        .map_ok(|volume| Change::Volume(Box::new(volume)))
         .boxed();
     let mut changes = futures::stream::select(claims, volumes);
     while let Some(change) = changes.next().await {
@@ -58,8 +58,8 @@ pub(crate) async fn provision(client: Client, folder: PathBuf) {
 }
 
 enum Change {
-    Claim(PersistentVolumeClaim),
-    Volume(PersistentVolume),
+    Claim(Box<PersistentVolumeClaim>),
+    Volume(Box<PersistentVolume>),
 }
 
 async fn supply(client: &Client, folder: &Path, claim: &PersistentVolumeClaim) -> Result<()> {
