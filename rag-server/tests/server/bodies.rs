@@ -28,7 +28,7 @@ async fn a_bad_body_is_told_what_is_wrong_with_it() {
     for path in ["/query", "/ingest"] {
         problem(post(&server, path, json, "").await, 400, "bad-request").await;
         problem(post(&server, path, json, "how long?").await, 400, "bad-request").await;
-        problem(post(&server, path, json, &b"{\"query\": \"\xff\"}"[..]).await, 400, "bad-request").await;
+        problem(post(&server, path, json, &b"\xff\xfe{}"[..]).await, 400, "bad-request").await;
         problem(post(&server, path, json, "[]").await, 422, "invalid-value").await;
         problem(post(&server, path, json, "{}").await, 422, "invalid-value").await;
         problem(post(&server, path, None, "{\"query\": \"a\"}").await, 415, "unsupported-media-type").await;
