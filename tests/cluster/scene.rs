@@ -79,6 +79,11 @@ impl Scene {
             Ok(Some(found))
         })
         .await
+        .with_context(|| self.log())
+    }
+
+    fn log(&self) -> String {
+        format!("the end of the operator's log:\n{}", self.installation.log_tail())
     }
 
     /// Waits until the cluster serves, its configuration is in sync and nothing is in progress.
@@ -96,7 +101,8 @@ impl Scene {
         K::DynamicType: Default,
     {
         let (api, accept) = (&self.api::<K>(), &accept);
-        until(what, WITHIN, || async move { Ok(Some(api.get(name).await?).filter(accept)) }).await
+        let object = until(what, WITHIN, || async move { Ok(Some(api.get(name).await?).filter(accept)) });
+        object.await.with_context(|| self.log())
     }
 
     /// Reasons and notes of the events about a RagCluster.
