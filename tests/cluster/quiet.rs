@@ -32,6 +32,8 @@ async fn a_converged_cluster_causes_no_write_and_an_operator_restart_causes_none
     scene.apply("notes", json!({"profile": "Development", "replicas": 1, "autoscaling": {"enabled": false}, "vectorStore": {"embedded": {}}})).await?;
     scene.serving("handbook").await?;
     scene.serving("notes").await?;
+    // The autoscaler's first figures are news, and come when they come.
+    scene.says("handbook", "MetricsAvailable", "True", "Current").await?;
     // What is said about a cluster may follow its last change by a pass.
     passes(&operator, 6.0).await?;
 

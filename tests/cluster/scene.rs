@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::shared::{Shared, shared};
 
 /// Patience with two cores that also build; nothing is measured by it.
-pub(crate) const WITHIN: Duration = Duration::from_secs(90);
+pub(crate) const WITHIN: Duration = Duration::from_secs(180);
 
 /// One namespace under one operator.
 pub(crate) struct Scene {

@@ -21,8 +21,9 @@ use crate::{Cluster, until};
 
 /// A start needs the lease of a killed predecessor to run out.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// The default: a shorter lease is lost on a machine whose cores are all busy, and the operator with it.
-const LEASE_SECONDS: &str = "15";
+/// Shorter than the default, since a test that kills the operator waits for its lease; a lease of two seconds is lost on a
+/// machine whose cores are all busy, and the operator with it.
+const LEASE_SECONDS: &str = "6";
 
 /// The chart installed in one namespace, and the identity that came with it.
 #[derive(Clone, Debug)]
