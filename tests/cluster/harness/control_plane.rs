@@ -184,18 +184,19 @@ impl Plan<'_> {
         let address = self.place.address;
         let kubeconfig = self.kubeconfig("system:kube-controller-manager");
         // Beside scripted metrics the autoscaler looks every second and believes a pod's first second, so that a test's
-        // windows are the only wait. Real pods use CPU to start, and keep the usual patience.
-        let autoscaler = match self.form {
+        // windows are the only wait; simulated nodes report every ten to twenty minutes, and are up all the same. Real pods
+        // use CPU to start, and keep the usual patience.
+        let patience = match self.form {
             Form::ControlPlane => {
                 "--horizontal-pod-autoscaler-sync-period=1s\n--horizontal-pod-autoscaler-initial-readiness-delay=1s\n\
-                 --horizontal-pod-autoscaler-cpu-initialization-period=1s"
+                 --horizontal-pod-autoscaler-cpu-initialization-period=1s\n--node-monitor-grace-period=1h"
             }
             Form::Node => "--horizontal-pod-autoscaler-sync-period=5s",
         };
         Program::new("kube-controller-manager", self.parts.program("kube-controller-manager")).arguments(&format!(
             "--kubeconfig={}\n--authentication-kubeconfig={}\n--bind-address={address}\n--secure-port={CONTROLLER_PORT}
              --cert-dir=certs\n--service-account-private-key-file=service-account.key\n--root-ca-file=ca.crt
-             --use-service-account-credentials\n--leader-elect=false\n{autoscaler}
+             --use-service-account-credentials\n--leader-elect=false\n{patience}
              --flex-volume-plugin-dir=volume-plugins\n--kube-api-qps=200\n--kube-api-burst=400\n--profiling=false",
             kubeconfig.display(),
             kubeconfig.display(),
