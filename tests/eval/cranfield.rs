@@ -10,10 +10,21 @@ use std::{
 
 use anyhow::{Context, ensure};
 
+/// An abstract.
+#[derive(Debug, Clone)]
+pub(crate) struct Abstract {
+    /// Its number.
+    pub(crate) id: String,
+    /// Its title, on one line.
+    pub(crate) title: String,
+    /// Its text, which begins with the title once more.
+    pub(crate) text: String,
+}
+
 /// The collection.
 pub(crate) struct Cranfield {
-    /// Number and text of each abstract that has a text.
-    pub abstracts: Vec<(String, String)>,
+    /// The abstracts that have a text.
+    pub(crate) abstracts: Vec<Abstract>,
     /// Questions in the order of the file.
     pub questions: Vec<String>,
     /// Relevant abstracts by the question's position, from 1.
@@ -27,10 +38,8 @@ impl Cranfield {
             let path = folder.join(name);
             fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
         };
-        let abstracts: Vec<_> = elements(&text("cran.all.1400.xml")?, "doc")
-            .into_iter()
-            .filter_map(|block| Some((first(block, "docno")?, first(block, "text")?)))
-            .collect();
+        let abstracts: Vec<_> =
+            elements(&text("cran.all.1400.xml")?, "doc").into_iter().filter_map(abstract_of).collect();
         let questions: Vec<_> =
             elements(&text("cran.qry.xml")?, "title").into_iter().map(|title| title.trim().to_owned()).collect();
         let mut relevant = BTreeMap::<usize, BTreeSet<String>>::new();
@@ -42,9 +51,14 @@ impl Cranfield {
             }
         }
         ensure!(abstracts.len() == 1400 && questions.len() == 225, "the collection is not whole");
-        let abstracts = abstracts.into_iter().filter(|(_, text)| !text.is_empty()).collect();
+        let abstracts = abstracts.into_iter().filter(|found| !found.text.is_empty()).collect();
         Ok(Self { abstracts, questions, relevant })
     }
+}
+
+fn abstract_of(block: &str) -> Option<Abstract> {
+    let title = first(block, "title")?.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(Abstract { id: first(block, "docno")?, title, text: first(block, "text")? })
 }
 
 fn elements<'a>(text: &'a str, name: &str) -> Vec<&'a str> {

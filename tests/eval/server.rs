@@ -15,6 +15,8 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::cranfield::Abstract;
+
 /// How long the server may take to be ready, and a job to end.
 const PATIENCE: Duration = Duration::from_secs(1800);
 /// Documents of one request.
@@ -98,10 +100,13 @@ impl Server {
         bail!("the server was not ready within {} s", PATIENCE.as_secs())
     }
 
-    /// Ingests documents (id and text) and waits until the job is done. Every document must succeed.
-    pub(crate) async fn ingest(&self, documents: &[(String, String)]) -> anyhow::Result<()> {
+    /// Ingests documents and waits until the job is done. Every document must succeed.
+    pub(crate) async fn ingest(&self, documents: &[Abstract]) -> anyhow::Result<()> {
         for batch in documents.chunks(BATCH) {
-            let batch: Vec<_> = batch.iter().map(|(id, text)| json!({ "id": id, "text": text })).collect();
+            let batch: Vec<_> = batch
+                .iter()
+                .map(|Abstract { id, title, text }| json!({ "id": id, "title": title, "text": text }))
+                .collect();
             let accepted = self.post("/ingest", &json!({ "documents": batch })).await?;
             let job = accepted["job"].as_str().context("the answer names no job")?;
             self.until_done(job).await?;
