@@ -12,9 +12,11 @@ fn cluster(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "ragops.dev/v1alpha1", "kind": "RagCluster", "metadata": {"name": name}, "spec": spec})
 }
 
+/// Tries without storing: what is accepted by mistake, or too early, changes nothing for the next try.
 async fn refused(clusters: &Api<RagCluster>, name: &str, spec: &Value, sentence: &str) -> Result<()> {
     let object = cluster(name, spec);
-    match clusters.patch(name, &PatchParams::apply("kubectl").force(), &Patch::Apply(&object)).await {
+    let apply = PatchParams::apply("kubectl").force().dry_run();
+    match clusters.patch(name, &apply, &Patch::Apply(&object)).await {
         Ok(_) => anyhow::bail!("accepted: {object}"),
         Err(kube::Error::Api(status)) => {
             anyhow::ensure!(status.message.contains(sentence), "not \"{sentence}\" but: {}", status.message);
