@@ -25,7 +25,7 @@ const WAL: &str = "wal";
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -40,7 +40,7 @@ impl Folder {
             .open(&file)
             .map_err(|e| failed(&file, "cannot be opened", &e))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.display().to_string() }),
             Err(TryLockError::Error(e)) => Err(failed(&file, "cannot be locked", &e)),
         }
@@ -127,6 +127,13 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started just now has a copy of it for a moment. A failure leaves the lock to the end of this process.
+        let _held_until_exit = self.lock.unlock();
+    }
+}
+
 /// Makes the names in a folder durable.
 fn sync(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(|e| failed(folder, "cannot be flushed", &e))
@@ -145,6 +152,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let first = Folder::take(root.path()).unwrap();
         assert!(matches!(Folder::take(root.path()), Err(StoreError::InUse { .. })));
+        drop(first);
+        Folder::take(root.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_free_although_a_copy_of_its_lock_is_open_elsewhere() {
+        let root = tempfile::tempdir().unwrap();
+        let first = Folder::take(root.path()).unwrap();
+        // What a process holds between its start and its program.
+        let _copy = first.lock.try_clone().unwrap();
         drop(first);
         Folder::take(root.path()).unwrap();
     }

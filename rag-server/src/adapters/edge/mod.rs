@@ -162,7 +162,9 @@ impl Shared {
             if open.folder.closed_logs(epoch)?.len() <= closed {
                 return Ok(());
             }
-            open.shards.remove(&epoch);
+            if let Some(shard) = open.shards.remove(&epoch) {
+                shard.close();
+            }
             open.load(epoch)
         })
     }
@@ -174,6 +176,14 @@ impl Shared {
 
     fn change(&self, work: impl FnOnce(&mut Open) -> Result<(), StoreError>) -> Result<(), StoreError> {
         work(self.0.write().unwrap_or_else(PoisonError::into_inner).as_mut().ok_or_else(closed)?)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        for shard in std::mem::take(&mut self.shards).into_values() {
+            shard.close();
+        }
     }
 }
 
@@ -196,7 +206,7 @@ impl Open {
         if !self.folder.epoch(epoch).is_dir() {
             let path = self.folder.unfinished(epoch);
             std::fs::create_dir_all(&path).map_err(|e| failed(format!("{}: {e}", path.display())))?;
-            drop(Shard::create(&path, dimension)?);
+            Shard::create(&path, dimension)?.close();
             self.folder.finish(epoch)?;
         }
         self.load(epoch)?;

@@ -46,9 +46,13 @@ impl Shard {
     /// Makes an empty shard in an existing, empty folder.
     pub(super) fn create(path: &Path, dimension: usize) -> Result<Self, StoreError> {
         let shard = Self { engine: EdgeShard::new(path, config(dimension)).map_err(failed)? };
-        shard.ensure_indexes()?;
-        shard.flush()?;
-        Ok(shard)
+        match shard.ensure_indexes().and_then(|()| shard.flush()) {
+            Ok(()) => Ok(shard),
+            Err(e) => {
+                shard.close();
+                Err(e)
+            }
+        }
     }
 
     /// Opens a shard.
@@ -57,8 +61,22 @@ impl Shard {
         let engine = guarded(|| EdgeShard::load(path, None).map_err(|e| corrupt(e.to_string())))
             .unwrap_or_else(|| Err(corrupt("the engine panicked; its message is in the log".to_owned())))?;
         let shard = Self { engine };
-        shard.ensure_indexes()?;
-        Ok(shard)
+        match shard.ensure_indexes() {
+            Ok(()) => Ok(shard),
+            Err(e) => {
+                shard.close();
+                Err(e)
+            }
+        }
+    }
+
+    /// Lets go of the shard. The engine flushes as it is dropped and panics where it cannot, so a shard must end here: a second panic on the way out would end the process.
+    pub(super) fn close(self) {
+        if guarded(|| drop(self.engine)).is_none() {
+            tracing::warn!(
+                "the embedded vector store could not be flushed as it was closed; what was acknowledged is safe"
+            );
+        }
     }
 
     /// Length of the dense vectors.
@@ -134,6 +152,8 @@ impl Shard {
     }
 
     fn leg(&self, query: VectorInternal, using: &str, limit: usize) -> Result<Vec<Hit>, StoreError> {
+        // The engine reserves memory for as many hits as it is asked for.
+        let limit = limit.min(self.engine.info().points_count);
         if limit == 0 {
             return Ok(Vec::new());
         }

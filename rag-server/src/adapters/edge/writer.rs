@@ -2,7 +2,7 @@
 //!
 //! Optimisation runs here, too, between groups: the engine keeps what is deleted meanwhile in memory only, so a write beside it could be acknowledged and lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,14 +49,14 @@ pub(super) struct Writer<'a> {
     shared: &'a Shared,
     /// Written, not flushed yet.
     group: Vec<(Epoch, Done)>,
-    /// Points written since the last optimisation, by epoch.
-    written: std::collections::BTreeMap<Epoch, usize>,
+    /// Points written since the last optimisation, by epoch. The first write after a start counts for all that earlier processes left, so that many short lives are optimised, too.
+    written: BTreeMap<Epoch, usize>,
 }
 
 impl<'a> Writer<'a> {
     /// Serves commands until the store is closed or forgotten.
     pub(super) fn run(shared: &'a Shared, mut commands: mpsc::Receiver<Command>) {
-        let mut writer = Self { shared, group: Vec::new(), written: std::collections::BTreeMap::new() };
+        let mut writer = Self { shared, group: Vec::new(), written: BTreeMap::new() };
         while let Some(command) = commands.blocking_recv() {
             if let Some(done) = writer.serve(command) {
                 shared.let_go();
@@ -112,7 +112,7 @@ impl<'a> Writer<'a> {
         });
         match result {
             Ok(()) => {
-                *self.written.entry(epoch).or_default() += written;
+                *self.written.entry(epoch).or_insert(OPTIMIZE_AFTER) += written;
                 self.group.push((epoch, done));
             }
             Err(e) => {
@@ -137,7 +137,7 @@ impl<'a> Writer<'a> {
         let due: Vec<Epoch> =
             self.written.iter().filter(|(_, count)| **count >= OPTIMIZE_AFTER).map(|(epoch, _)| *epoch).collect();
         for epoch in due {
-            self.written.remove(&epoch);
+            self.written.insert(epoch, 0);
             let started = std::time::Instant::now();
             match self.shared.with(epoch, Shard::optimize) {
                 Ok(optimized) => {
