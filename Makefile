@@ -25,7 +25,7 @@ build: ## build both programs
 fmt: ## format the code
 	$(CARGO) fmt --all
 
-generate: ## write the generated files (crds/ and the chart's copies)
+generate: ## write the generated files (crds/, the chart's copies, the configuration reference)
 	@bash tests/lint/generate.sh
 
 lint: ## formatting, clippy, import rule, generated files

@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod ingest;
+mod keys;
 pub mod query;
 pub mod serve;
 
@@ -30,6 +31,7 @@ Examples:
   rag-server                                     serve on http://127.0.0.1:8080
   rag-server --config config.toml serve          serve what a file says
   rag-server check config.toml                   is the file right, and what does it come to?
+  rag-server keys                                every key of the file, with its default
 
 Every key of the file can also be set by the environment, RAG__RETRIEVAL__TOP_K=8, and by
 --set retrieval.top_k=8. Flags win over the environment, and the environment over the file.";
@@ -56,6 +58,8 @@ enum Command {
     Query(query::QueryArgs),
     /// Check a configuration file and print what it comes to
     Check(check::CheckArgs),
+    /// Print every key of the configuration, with its values and its default
+    Keys,
 }
 
 /// Where the configuration comes from.
@@ -97,6 +101,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
     let sources = match &command {
         Command::Serve(args) => cli.sources.and(args.settings()),
         Command::Check(args) => return Ok(check::run(args, &cli.sources)),
+        Command::Keys => return Ok(keys::run()),
         Command::Ingest(_) | Command::Query(_) => cli.sources.and(Vec::new()),
     };
     let loaded = sources.load()?;
@@ -104,7 +109,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Serve(_) => serve::run(&loaded).await?,
         Command::Ingest(args) => ingest::run(args, &loaded.config).await?,
         Command::Query(args) => query::run(args, &loaded.config).await?,
-        Command::Check(_) => ExitCode::SUCCESS,
+        Command::Check(_) | Command::Keys => ExitCode::SUCCESS,
     })
 }
 

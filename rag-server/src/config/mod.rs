@@ -7,6 +7,7 @@ mod corpus;
 mod layers;
 mod live;
 mod problem;
+mod reference;
 mod rules;
 mod server;
 mod shape;
@@ -22,6 +23,7 @@ pub use corpus::{
 pub use layers::{Layers, Loaded, Setting};
 pub use live::{Live, LiveFile, LiveState};
 pub use problem::{Origin, Problem, Problems};
+pub use reference::reference;
 pub use server::{ApiKey, Auth, LiveSource, Role, Server};
 
 /// Everything that can be set. Every key is optional.
