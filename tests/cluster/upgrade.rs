@@ -1,7 +1,9 @@
 //! An operator of another version, with other defaults, changes no running pod until somebody changes the spec.
 
-use anyhow::Result;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
+use kube::api::{DeleteParams, PostParams};
+use ragops_operator::api::labels;
 use serde_json::json;
 
 use crate::scene::{Scene, figure};
@@ -38,4 +40,38 @@ async fn another_default_image_changes_no_pod_until_the_spec_changes() -> Result
     scene.apply("handbook", json!({"resources": {"requests": {"cpu": "300m"}}})).await?;
     scene.becomes("the new default", "handbook-server", |d: &Deployment| image(d) == Some("example/server:2")).await?;
     scene.serving("handbook").await
+}
+
+#[tokio::test]
+async fn a_revision_that_cannot_be_read_changes_no_pod_and_is_made_anew_once_it_is_deleted() -> Result<()> {
+    let test = "a_revision_that_cannot_be_read_changes_no_pod_and_is_made_anew_once_it_is_deleted";
+    let Some(scene) = Scene::new(test, "revision").await? else { return Ok(()) };
+    let before = scene.operator(&[]).await?;
+    scene.apply("handbook", json!({"autoscaling": {"enabled": false}})).await?;
+    scene.serving("handbook").await?;
+    let servers = scene.api::<Deployment>();
+    let deployment = servers.get("handbook-server").await?;
+    before.stop().await?;
+
+    // Data is immutable, so what cannot be read was written under a name that was free.
+    let template = deployment.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
+    let revision = template.and_then(|of| of.get(labels::REVISION)).context("no revision on the pods")?;
+    let (revisions, name) = (scene.api::<ControllerRevision>(), format!("handbook-server-{revision}"));
+    let mut damaged = revisions.get(&name).await?;
+    revisions.delete(&name, &DeleteParams::default()).await?;
+    damaged.data.0 = json!({"layout": "of another operator"});
+    (damaged.metadata.resource_version, damaged.metadata.uid, damaged.metadata.managed_fields) = (None, None, None);
+    revisions.create(&PostParams::default(), &damaged).await?;
+
+    let _after = scene.operator(&["--server-image", "example/server:2"]).await?;
+    let stalled = scene.says("handbook", "Stalled", "True", "RevisionUnreadable").await?;
+    assert!(stalled.message.contains(&name) && stalled.message.contains("delete it"), "{}", stalled.message);
+    scene.says("handbook", "Ready", "True", "Serving").await?;
+    assert_eq!(servers.get("handbook-server").await?.metadata.generation, deployment.metadata.generation);
+
+    revisions.delete(&name, &DeleteParams::default()).await?;
+    scene.serving("handbook").await?;
+    let remade = revisions.get(&name).await?;
+    assert_eq!(remade.data.0["image"], "example/server:2");
+    Ok(())
 }

@@ -111,7 +111,7 @@ pub enum ConditionReason {
     Reachable,
     /// VectorStoreReady: the store is part of the server.
     Embedded,
-    /// VectorStoreReady: the servers wait for the store.
+    /// VectorStoreReady: the servers wait for the store. ConfigurationInSync: servers that take traffic do not answer the operator.
     Unreachable,
     /// VectorStoreReady, ConfigurationInSync: no server has said anything yet.
     NotReported,
@@ -137,6 +137,8 @@ pub enum ConditionReason {
     SecretMissing,
     /// Stalled: a name that is needed belongs to somebody else's object.
     NameTaken,
+    /// Stalled: what was frozen in a revision cannot be read.
+    RevisionUnreadable,
     /// Stalled: the operator may not do what it has to do.
     Forbidden,
     /// Stalled: the API server refuses an object.
@@ -186,6 +188,7 @@ impl ConditionReason {
             Self::InvalidSpec => "InvalidSpec",
             Self::SecretMissing => "SecretMissing",
             Self::NameTaken => "NameTaken",
+            Self::RevisionUnreadable => "RevisionUnreadable",
             Self::Forbidden => "Forbidden",
             Self::Rejected => "Rejected",
             Self::DeadBand => "DeadBand",

@@ -9,9 +9,12 @@ use std::fmt;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, PodTemplateSpec, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use serde::{Deserialize, Serialize};
 
 use crate::api::{ClientName, Credential, Generation, RagClusterSpec, labels};
 
@@ -250,6 +253,33 @@ pub struct Reported {
     pub waiting_for: Vec<String>,
     /// Whether it refuses writes.
     pub read_only: bool,
+}
+
+/// What a ControllerRevision holds: everything about the pods that must not change behind the user's back.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Frozen {
+    /// The resolved image.
+    pub image: String,
+    /// The pods.
+    pub pod_template: PodTemplateSpec,
+    /// The bytes of the servers' configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// The version of the configuration's schema, so that live settings are rendered as these servers read them.
+    #[serde(default = "first_schema")]
+    pub config_schema: u32,
+}
+
+fn first_schema() -> u32 {
+    1
+}
+
+impl Frozen {
+    /// What was frozen in a revision.
+    pub fn read(revision: &ControllerRevision) -> Result<Self, serde_json::Error> {
+        serde_json::from_value(revision.data.0.clone())
+    }
 }
 
 /// The credentials whose Secrets have to be read: those that the spec asks for, and those of clients that are gone from the

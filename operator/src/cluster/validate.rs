@@ -3,17 +3,21 @@
 //! Pure. What the CRD's rules can refuse never gets here; what they cannot see is checked here, and every absent value is
 //! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
 
+mod store;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::observed::{Observed, Presence};
+use super::observed::{Frozen, Observed, Presence};
 use crate::api::ConditionReason;
 use crate::api::cluster::{
-    Amount, Autoscaling, DeletionPolicy, EmbeddingModel, ExternalQdrant, ManagedQdrant, PodTemplate, Profile,
-    RagCluster, RagClusterSpec, Resources, Retrieval, Role, ScrapePeer, SecretKeyRef, Storage,
+    Amount, Autoscaling, DeletionPolicy, EmbeddingModel, PodTemplate, RagCluster, RagClusterSpec, Resources, Retrieval,
+    Role, ScrapePeer,
 };
 use crate::api::{ClientName, ClusterName};
+
+pub use store::{ExternalStore, ManagedStore, Store};
 
 /// What a query server requests when the spec does not say: enough for the model, and a base for the autoscaler.
 const SERVER_REQUESTS: (&str, &str) = ("250m", "256Mi");
@@ -87,44 +91,6 @@ pub struct ValidatedCluster {
 #[derive(Clone, Debug, PartialEq)]
 struct Seal;
 
-/// Where vectors and records live.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Store {
-    /// A Qdrant that the operator runs.
-    Managed(ManagedStore),
-    /// A Qdrant that somebody else runs.
-    External(ExternalStore),
-    /// The engine inside the one server.
-    Embedded {
-        /// Its volume.
-        storage: Storage,
-    },
-}
-
-/// A Qdrant that the operator runs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ManagedStore {
-    /// Its volume.
-    pub storage: Storage,
-    /// Its image, where the spec names one.
-    pub image: Option<String>,
-    /// Its CPU and memory.
-    pub resources: Amounts,
-}
-
-/// A Qdrant that somebody else runs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExternalStore {
-    /// Address of its gRPC port.
-    pub url: String,
-    /// Its port.
-    pub port: u16,
-    /// Where its key stands, if it needs one.
-    pub api_key: Option<SecretKeyRef>,
-    /// The collection.
-    pub collection: String,
-}
-
 /// Resolved amounts by resource name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Amounts {
@@ -141,16 +107,17 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     check_foreign(observed, &mut problems);
     check_secrets(spec, observed, &mut problems);
     check_material(observed, &mut problems);
+    check_revisions(observed, &mut problems);
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let name = problems.take("metadata.name", ClusterName::parse(name));
     let clients = clients(spec, &mut problems);
-    let store = store(cluster, &mut problems);
+    let store = store::store(cluster, &mut problems);
     let resources = amounts("spec.resources", spec.resources.as_ref(), SERVER_REQUESTS, &mut problems);
     let autoscaling = spec.autoscaling.enabled.then(|| spec.autoscaling.clone());
     if autoscaling.is_some() {
         check_cpu_request(&resources, &mut problems);
     }
-    check_embedded(spec, &mut problems);
+    store::check_embedded(spec, &mut problems);
     match (name, store) {
         (Some(name), Some(store)) if problems.found.is_empty() => Ok(ValidatedCluster {
             name,
@@ -247,6 +214,21 @@ fn check_material(observed: &Observed, problems: &mut Problems) {
     }
 }
 
+/// What was frozen cannot be guessed, and guessing would change running pods.
+fn check_revisions(observed: &Observed, problems: &mut Problems) {
+    for revision in &observed.children.revisions {
+        if let Err(error) = Frozen::read(revision) {
+            problems.add(
+                ConditionReason::RevisionUnreadable,
+                format!("ControllerRevision/{}", revision.metadata.name.as_deref().unwrap_or_default()),
+                format!("it cannot be read ({error}), so another operator or a person wrote it"),
+                "run the operator that wrote it, or delete it: the revision is then made anew, and its pods are replaced \
+                 where that differs",
+            );
+        }
+    }
+}
+
 fn clients(spec: &RagClusterSpec, problems: &mut Problems) -> BTreeMap<ClientName, Role> {
     if spec.auth.api_keys.is_empty() {
         return BTreeMap::from([(ClientName::default_client(), Role::Writer)]);
@@ -263,69 +245,6 @@ fn clients(spec: &RagClusterSpec, problems: &mut Problems) -> BTreeMap<ClientNam
 
 fn embedding_model(spec: &RagClusterSpec) -> EmbeddingModel {
     spec.embedding.as_ref().and_then(|embedding| embedding.local.as_ref()).map(|local| local.model).unwrap_or_default()
-}
-
-fn store(cluster: &RagCluster, problems: &mut Problems) -> Option<Store> {
-    let Some(store) = &cluster.spec.vector_store else {
-        return Some(managed(&ManagedQdrant::default(), problems));
-    };
-    match (&store.qdrant, &store.external_qdrant, &store.embedded) {
-        (Some(qdrant), None, None) => Some(managed(qdrant, problems)),
-        (None, Some(external), None) => self::external(external, cluster, problems),
-        (None, None, Some(embedded)) => Some(Store::Embedded { storage: embedded.storage.clone() }),
-        _ => {
-            problems.invalid(
-                "spec.vectorStore",
-                "not exactly one vector store",
-                "name exactly one of qdrant, externalQdrant and embedded, or leave vectorStore out",
-            );
-            None
-        }
-    }
-}
-
-fn managed(qdrant: &ManagedQdrant, problems: &mut Problems) -> Store {
-    let field = "spec.vectorStore.qdrant.resources";
-    Store::Managed(ManagedStore {
-        storage: qdrant.storage.clone(),
-        image: qdrant.image.clone(),
-        resources: amounts(field, qdrant.resources.as_ref(), QDRANT_REQUESTS, problems),
-    })
-}
-
-fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Problems) -> Option<Store> {
-    let Some(port) = port_of(&external.url) else {
-        problems.invalid(
-            "spec.vectorStore.externalQdrant.url",
-            format!("\"{}\" names no host, or no valid port", external.url),
-            "write it as https://HOST:6334, with the gRPC port",
-        );
-        return None;
-    };
-    Some(Store::External(ExternalStore {
-        url: external.url.trim_end_matches('/').to_owned(),
-        port,
-        api_key: external.api_key_secret_ref.clone(),
-        collection: external.collection.clone().or_else(|| cluster.metadata.name.clone()).unwrap_or_default(),
-    }))
-}
-
-/// The port of a URL without path, query and user; a scheme's own port where it names none.
-fn port_of(url: &str) -> Option<u16> {
-    let (scheme, rest) = url.split_once("://")?;
-    let default = match scheme {
-        "http" => 80,
-        "https" => 443,
-        _ => return None,
-    };
-    let authority = rest.trim_end_matches('/');
-    // The colons of an IPv6 address stand inside brackets.
-    let after_host = authority.rfind(']').map_or(0, |end| end + 1);
-    let (host_end, port) = match authority[after_host..].rsplit_once(':') {
-        Some((before, port)) => (after_host + before.len(), port.parse().ok().filter(|port| *port != 0)?),
-        None => (authority.len(), default),
-    };
-    (host_end > 0).then_some(port)
 }
 
 /// A request that is left out follows the limit, as Kubernetes has it, and otherwise the default.
@@ -366,19 +285,6 @@ fn check_cpu_request(resources: &Amounts, problems: &mut Problems) {
             "spec.resources.requests.cpu",
             "a CPU request of 0, while autoscaling measures CPU use against the request",
             "request some CPU, for example 250m, or set autoscaling.enabled: false",
-        );
-    }
-}
-
-/// The CRD says so too; this holds where an object was stored before the rule existed.
-fn check_embedded(spec: &RagClusterSpec, problems: &mut Problems) {
-    let is_embedded = spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some());
-    let fits = spec.profile == Profile::Development && spec.replicas == 1 && !spec.autoscaling.enabled;
-    if is_embedded && !fits {
-        problems.invalid(
-            "spec.vectorStore.embedded",
-            "the embedded vector store lives inside one server",
-            "set profile: Development, replicas: 1 and autoscaling.enabled: false, or choose vectorStore.qdrant",
         );
     }
 }
@@ -461,29 +367,29 @@ mod tests {
     }
 
     #[test]
+    fn a_revision_that_cannot_be_read_stops_the_pass_with_a_remedy() {
+        let cluster = cluster("{}");
+        for damage in ["null", "{}", "7", r#"{"image": 7, "podTemplate": {}}"#, r#"{"image": "example.com/server:1"}"#]
+        {
+            let mut world = applied(&cluster, &nothing());
+            world.children.revisions[0].data.0 = serde_json::from_str(damage).unwrap();
+            let name = world.children.revisions[0].metadata.name.clone().unwrap();
+            let refused = validate(&cluster, &world).unwrap_err();
+            assert_eq!(refused.len(), 1, "{damage}");
+            assert_eq!(
+                (refused[0].reason, &refused[0].field),
+                (ConditionReason::RevisionUnreadable, &format!("ControllerRevision/{name}"))
+            );
+            assert!(refused[0].remedy.contains("delete it"), "{}", refused[0]);
+        }
+    }
+
+    #[test]
     fn a_generation_without_material_is_named_and_can_be_deleted() {
         let cluster = cluster("{}");
         let mut world = applied(&cluster, &nothing());
         world.children.secrets.generations.values_mut().next().unwrap().data = None;
         let refused = validate(&cluster, &world).unwrap_err();
         assert_eq!(refused[0].field, "Secret/handbook-api-key-default-g1");
-    }
-
-    #[test]
-    fn a_url_gives_its_port() {
-        for (url, port) in [
-            ("https://qdrant.example.com:6334", Some(6334)),
-            ("https://qdrant.example.com/", Some(443)),
-            ("http://qdrant", Some(80)),
-            ("http://[::1]:6334", Some(6334)),
-            ("http://[::1]", Some(80)),
-            ("https://:6334", None),
-            ("https://host:0", None),
-            ("https://host:70000", None),
-            ("ftp://host", None),
-            ("host:6334", None),
-        ] {
-            assert_eq!(port_of(url), port, "{url}");
-        }
     }
 }

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::api::core::v1::{PodTemplateSpec, Toleration};
-use serde::{Deserialize, Serialize};
+use k8s_openapi::api::core::v1::Toleration;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::api::Revision;
@@ -17,6 +17,8 @@ use crate::api::cluster::{
 };
 use crate::cluster::observed::Observed;
 use crate::cluster::validate::{Store, ValidatedCluster};
+
+pub use crate::cluster::observed::Frozen;
 
 /// A revision that is to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,28 +31,8 @@ pub struct PlannedRevision {
     pub frozen: Option<Frozen>,
 }
 
-/// What a ControllerRevision holds: everything about the pods that must not change behind the user's back.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Frozen {
-    /// The resolved image.
-    pub image: String,
-    /// The pods.
-    pub pod_template: PodTemplateSpec,
-    /// The bytes of the servers' configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<String>,
-    /// The version of the configuration's schema, so that live settings are rendered as these servers read them.
-    #[serde(default = "first_schema")]
-    pub config_schema: u32,
-}
-
 /// The version of the configuration's schema that this operator renders.
 pub const CONFIG_SCHEMA: u32 = 1;
-
-fn first_schema() -> u32 {
-    1
-}
 
 /// The revision of the servers.
 pub fn of_servers(cluster: &ValidatedCluster, observed: &Observed) -> PlannedRevision {
@@ -77,7 +59,8 @@ fn planned(object_name: &str, workload: &str, name: Revision, observed: &Observe
     let mut siblings = observed.children.revisions.iter().filter(of_workload);
     let newest = siblings.clone().filter_map(|revision| revision.revision).max().unwrap_or(0);
     let existing = siblings.find(|revision| revision.metadata.name.as_deref() == Some(object_name));
-    let frozen = existing.and_then(|revision| serde_json::from_value(revision.data.0.clone()).ok());
+    // One that cannot be read has stopped the pass before this.
+    let frozen = existing.and_then(|revision| Frozen::read(revision).ok());
     let number = existing.and_then(|revision| revision.revision).unwrap_or(newest + 1);
     PlannedRevision { name, number, frozen }
 }

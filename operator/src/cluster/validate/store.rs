@@ -1,0 +1,141 @@
+//! Where vectors and records live: exactly one store, with every absent value resolved.
+
+use super::{Amounts, Problems, QDRANT_REQUESTS, amounts};
+use crate::api::cluster::{ExternalQdrant, ManagedQdrant, Profile, RagCluster, RagClusterSpec, SecretKeyRef, Storage};
+
+/// Where vectors and records live.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Store {
+    /// A Qdrant that the operator runs.
+    Managed(ManagedStore),
+    /// A Qdrant that somebody else runs.
+    External(ExternalStore),
+    /// The engine inside the one server.
+    Embedded {
+        /// Its volume.
+        storage: Storage,
+    },
+}
+
+/// A Qdrant that the operator runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ManagedStore {
+    /// Its volume.
+    pub storage: Storage,
+    /// Its image, where the spec names one.
+    pub image: Option<String>,
+    /// Its CPU and memory.
+    pub resources: Amounts,
+}
+
+/// A Qdrant that somebody else runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExternalStore {
+    /// Address of its gRPC port.
+    pub url: String,
+    /// Its port.
+    pub port: u16,
+    /// Where its key stands, if it needs one.
+    pub api_key: Option<SecretKeyRef>,
+    /// The collection.
+    pub collection: String,
+}
+
+pub(super) fn store(cluster: &RagCluster, problems: &mut Problems) -> Option<Store> {
+    let Some(store) = &cluster.spec.vector_store else {
+        return Some(managed(&ManagedQdrant::default(), problems));
+    };
+    match (&store.qdrant, &store.external_qdrant, &store.embedded) {
+        (Some(qdrant), None, None) => Some(managed(qdrant, problems)),
+        (None, Some(external), None) => self::external(external, cluster, problems),
+        (None, None, Some(embedded)) => Some(Store::Embedded { storage: embedded.storage.clone() }),
+        _ => {
+            problems.invalid(
+                "spec.vectorStore",
+                "not exactly one vector store",
+                "name exactly one of qdrant, externalQdrant and embedded, or leave vectorStore out",
+            );
+            None
+        }
+    }
+}
+
+fn managed(qdrant: &ManagedQdrant, problems: &mut Problems) -> Store {
+    let field = "spec.vectorStore.qdrant.resources";
+    Store::Managed(ManagedStore {
+        storage: qdrant.storage.clone(),
+        image: qdrant.image.clone(),
+        resources: amounts(field, qdrant.resources.as_ref(), QDRANT_REQUESTS, problems),
+    })
+}
+
+fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Problems) -> Option<Store> {
+    let Some(port) = port_of(&external.url) else {
+        problems.invalid(
+            "spec.vectorStore.externalQdrant.url",
+            format!("\"{}\" names no host, or no valid port", external.url),
+            "write it as https://HOST:6334, with the gRPC port",
+        );
+        return None;
+    };
+    Some(Store::External(ExternalStore {
+        url: external.url.trim_end_matches('/').to_owned(),
+        port,
+        api_key: external.api_key_secret_ref.clone(),
+        collection: external.collection.clone().or_else(|| cluster.metadata.name.clone()).unwrap_or_default(),
+    }))
+}
+
+/// The port of a URL without path, query and user; a scheme's own port where it names none.
+fn port_of(url: &str) -> Option<u16> {
+    let (scheme, rest) = url.split_once("://")?;
+    let default = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let authority = rest.trim_end_matches('/');
+    // The colons of an IPv6 address stand inside brackets.
+    let after_host = authority.rfind(']').map_or(0, |end| end + 1);
+    let (host_end, port) = match authority[after_host..].rsplit_once(':') {
+        Some((before, port)) => (after_host + before.len(), port.parse().ok().filter(|port| *port != 0)?),
+        None => (authority.len(), default),
+    };
+    (host_end > 0).then_some(port)
+}
+
+/// The CRD says so too; this holds where an object was stored before the rule existed.
+pub(super) fn check_embedded(spec: &RagClusterSpec, problems: &mut Problems) {
+    let is_embedded = spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some());
+    let fits = spec.profile == Profile::Development && spec.replicas == 1 && !spec.autoscaling.enabled;
+    if is_embedded && !fits {
+        problems.invalid(
+            "spec.vectorStore.embedded",
+            "the embedded vector store lives inside one server",
+            "set profile: Development, replicas: 1 and autoscaling.enabled: false, or choose vectorStore.qdrant",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_gives_its_port() {
+        for (url, port) in [
+            ("https://qdrant.example.com:6334", Some(6334)),
+            ("https://qdrant.example.com/", Some(443)),
+            ("http://qdrant", Some(80)),
+            ("http://[::1]:6334", Some(6334)),
+            ("http://[::1]", Some(80)),
+            ("https://:6334", None),
+            ("https://host:0", None),
+            ("https://host:70000", None),
+            ("ftp://host", None),
+            ("host:6334", None),
+        ] {
+            assert_eq!(port_of(url), port, "{url}");
+        }
+    }
+}
