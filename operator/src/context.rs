@@ -15,6 +15,7 @@ use crate::caches::Caches;
 use crate::cluster::observed::OperatorDefaults;
 use crate::controller::{Backoff, Expectations};
 use crate::metrics::Metrics;
+use crate::report::Written;
 use crate::sampler::{Samples, Surroundings, Target};
 
 /// What every reconcile shares.
@@ -37,6 +38,8 @@ pub struct Context {
     pub expectations: Expectations,
     /// Differences that the API server insists on.
     pub unsettled: Unsettled,
+    /// When each status was last written.
+    pub written: Written,
     /// How often a settled cluster is looked at all the same.
     pub resync: Duration,
     /// The clock.

@@ -1,8 +1,12 @@
-//! The one door through which a status is written: once in a pass, only if it differs, and then its events.
+//! The one door through which a status is written: once in a pass, only if it differs, and then its events. What means something
+//! else is written at once; figures that move have a pace.
 //!
 //! An event that cannot be published is logged and dropped: it must not keep a cluster from being reconciled.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -17,6 +21,7 @@ use crate::api::{RagCluster, RagClusterStatus};
 use crate::apply::CORE;
 use crate::caches::resource_name;
 use crate::cluster::events::{Event, Severity};
+use crate::cluster::status::is_news;
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb, sentence};
 
@@ -29,20 +34,57 @@ const MAX_NOTE_BYTES: usize = 1024;
 /// The same event of the same object within this time is one event: a pass that was cut off after publishing repeats it.
 const SAME_EVENT_SECONDS: i64 = 10;
 
-/// Writes `status` if it differs from the one that the cluster has, and publishes what that means.
+/// A roll-out moves the figures of a status many times in a second; so long they stand before they move again.
+const PACE: Duration = Duration::from_secs(1);
+
+/// When the status of each cluster was last written, by namespace and name.
+#[derive(Default)]
+pub struct Written(Mutex<HashMap<(String, String), Instant>>);
+
+impl Written {
+    /// Notes that a status is written at `now`.
+    fn note(&self, (namespace, name): (&str, &str), now: Instant) {
+        self.lock().insert((namespace.to_owned(), name.to_owned()), now);
+    }
+
+    /// For how long figures have to wait at `now`; nothing if they do not.
+    fn pause(&self, (namespace, name): (&str, &str), now: Instant) -> Option<Duration> {
+        let last = self.lock().get(&(namespace.to_owned(), name.to_owned())).copied()?;
+        PACE.checked_sub(now.saturating_duration_since(last)).filter(|pause| !pause.is_zero())
+    }
+
+    /// Forgets a cluster that is gone.
+    pub fn forget(&self, (namespace, name): (&str, &str)) {
+        self.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes `status` if it differs from the one that the cluster has, and publishes what that means. Returns in how long the rest
+/// is to be written, where only figures differ and were written a moment ago.
 pub async fn report(
     context: &Context,
     cluster: &RagCluster,
     status: &RagClusterStatus,
     events: &[Event],
-) -> Result<(), Error> {
-    if cluster.status.as_ref() != Some(status) {
+) -> Result<Option<Duration>, Error> {
+    let before = cluster.status.as_ref();
+    if before != Some(status) {
+        let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+        let (place, now) = ((namespace.as_str(), name.as_str()), Instant::now());
+        if let Some(pause) = context.written.pause(place, now).filter(|_| !is_news(before, status)) {
+            return Ok(Some(pause));
+        }
         write(context, cluster, status).await?;
+        context.written.note(place, now);
     }
     for event in events {
         publish(context, &cluster.object_ref(&()), event).await;
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Reports an object that is not what its kind says.
@@ -156,6 +198,21 @@ mod tests {
         assert_eq!(name("x", 100), name("x", 105));
         assert_ne!(name("x", 100), name("y", 100));
         assert_ne!(name("x", 100), name("x", 200));
+    }
+
+    #[test]
+    fn figures_wait_for_a_second_after_the_last_write_of_their_cluster() {
+        let (written, start) = (Written::default(), Instant::now());
+        assert_eq!(written.pause(("ns", "a"), start), None);
+        written.note(("ns", "a"), start);
+        let after = |millis| written.pause(("ns", "a"), start + Duration::from_millis(millis));
+        assert_eq!(after(0), Some(PACE));
+        assert_eq!(after(400), Some(Duration::from_millis(600)));
+        assert_eq!(after(1000), None);
+        assert_eq!(after(5000), None);
+        assert_eq!(written.pause(("ns", "b"), start), None);
+        written.forget(("ns", "a"));
+        assert_eq!(after(0), None);
     }
 
     #[test]

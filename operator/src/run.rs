@@ -219,6 +219,7 @@ impl Process {
             backoff: controller::Backoff::default(),
             expectations: controller::Expectations::default(),
             unsettled: crate::apply::Unsettled::default(),
+            written: crate::report::Written::default(),
             resync: self.args.resync(),
             now: Timestamp::now,
         };

@@ -1,5 +1,6 @@
 //! Asks every query server about itself in the background, so that a reconcile never waits for a pod: it sees the last answer
-//! and its time. A changed answer asks for a look at the cluster. The operator's key is read by name and never shown.
+//! and its time. A changed answer asks for a look at the cluster; a server counts as silent only when it was so twice in a row.
+//! The operator's key is read by name and never shown.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -25,6 +26,9 @@ const BURST: Duration = Duration::from_millis(200);
 
 /// How long a key is used before it is read again; a refused key is read again at once.
 const KEY_LIFETIME: Duration = Duration::from_secs(60);
+
+/// So many silences in a row are one: a busy server that is late once is not news.
+const SILENCES: u32 = 2;
 
 /// A server that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,21 +58,40 @@ pub struct Sample {
 
 /// The last answers of all servers, by the uid of their pod.
 #[derive(Default)]
-pub struct Samples(RwLock<HashMap<String, Sample>>);
+pub struct Samples(RwLock<HashMap<String, Kept>>);
+
+/// What is known of one server.
+#[derive(Default)]
+struct Kept {
+    /// What counts as its last answer; nothing before there was one.
+    shown: Option<Sample>,
+    /// Silences since it last said something.
+    silences: u32,
+}
+
+impl Kept {
+    /// Takes an answer in, and says whether it tells anything new.
+    fn take(&mut self, sample: Sample) -> bool {
+        self.silences = if sample.answer.is_ok() { 0 } else { self.silences.saturating_add(1) };
+        if (1..SILENCES).contains(&self.silences) {
+            return false;
+        }
+        let is_news = self.shown.as_ref().is_none_or(|before| differ(&before.answer, &sample.answer));
+        self.shown = Some(sample);
+        is_news
+    }
+}
 
 impl Samples {
-    /// The last answer of the pod with this uid.
+    /// What counts as the last answer of the pod with this uid.
     pub fn of(&self, pod_uid: &str) -> Option<Sample> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(pod_uid).cloned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(pod_uid)?.shown.clone()
     }
 
     /// Keeps an answer and says whether it tells anything new.
     fn keep(&self, pod_uid: &str, sample: Sample) -> bool {
         let mut samples = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match samples.insert(pod_uid.to_owned(), sample.clone()).map(|before| before.answer) {
-            None => true,
-            Some(before) => differ(&before, &sample.answer),
-        }
+        samples.entry(pod_uid.to_owned()).or_default().take(sample)
     }
 
     /// Forgets pods that are gone.
@@ -139,29 +162,32 @@ impl Sampler {
         self.samples.retain(&targets);
         keys.retain(&targets);
         let asked: Vec<Target> = targets.into_iter().filter(|target| all || !self.is_ready(target)).collect();
-        let refused = self.questions(surroundings, keys, asked).await;
-        // The key may have changed since it was read; one that was read in this round is not read again.
-        let renewed: Vec<Target> = refused.into_iter().filter(|target| keys.forget_older(target, started)).collect();
-        self.questions(surroundings, keys, renewed).await;
+        let again = self.questions(surroundings, keys, (asked, started)).await;
+        self.questions(surroundings, keys, (again, started)).await;
     }
 
-    /// Asks everybody once, and returns those who did not accept the key.
-    async fn questions(&self, surroundings: &impl Surroundings, keys: &mut Keys, asked: Vec<Target>) -> Vec<Target> {
+    /// Asks everybody once. Returns those who did not accept a key that was read before this round began: it may have changed
+    /// since, so that their answer says nothing yet.
+    async fn questions(
+        &self,
+        surroundings: &impl Surroundings,
+        keys: &mut Keys,
+        (asked, round): (Vec<Target>, Instant),
+    ) -> Vec<Target> {
         keys.refresh(&self.client, &asked).await;
         let with_keys = asked.into_iter().filter_map(|target| keys.of(&target).map(|key| (target, key)));
         let questions: Vec<_> = with_keys.map(|(target, key)| self.ask(target, key)).collect();
         let mut answers = futures::stream::iter(questions).buffer_unordered(AT_ONCE);
-        let mut refused = Vec::new();
+        let mut again = Vec::new();
         while let Some((target, answer)) = answers.next().await {
             self.metrics.sampled(answer.as_ref().map_or_else(|silence| silence.name(), |_| "answered"));
-            if answer == Err(Silence::AuthFailed) {
-                refused.push(target.clone());
-            }
-            if self.samples.keep(&target.pod_uid, Sample { at: Timestamp::now(), answer }) {
+            if answer == Err(Silence::AuthFailed) && keys.forget_older(&target, round) {
+                again.push(target);
+            } else if self.samples.keep(&target.pod_uid, Sample { at: Timestamp::now(), answer }) {
                 surroundings.changed(&target);
             }
         }
-        refused
+        again
     }
 
     fn is_ready(&self, target: &Target) -> bool {
@@ -257,24 +283,29 @@ mod tests {
         }
     }
 
+    /// What a pod answers in turn, whether that is news, and what counts as its last answer then.
     #[test]
-    fn only_news_asks_for_a_look() {
+    fn only_news_asks_for_a_look_and_one_silence_is_none() {
+        let (timeout, refused) = (Err(Silence::Timeout), Err(Silence::AuthFailed));
+        let counted = Ok(ServerStatus { documents: 9, ..ready() });
+        let table = [
+            (timeout.clone(), false, None),
+            (timeout.clone(), true, Some(timeout.clone())),
+            (timeout.clone(), false, Some(timeout.clone())),
+            (refused.clone(), true, Some(refused.clone())),
+            (Ok(ready()), true, Some(Ok(ready()))),
+            (Ok(ready()), false, Some(Ok(ready()))),
+            (counted.clone(), false, Some(counted.clone())),
+            (timeout.clone(), false, Some(counted.clone())),
+            (counted.clone(), false, Some(counted.clone())),
+            (timeout.clone(), false, Some(counted)),
+            (refused.clone(), true, Some(refused)),
+        ];
         let samples = Samples::default();
-        assert!(samples.keep("u", sample(Ok(ready()))));
-        assert!(!samples.keep("u", sample(Ok(ready()))));
-        assert!(!samples.keep("u", sample(Ok(ServerStatus { documents: 9, ..ready() }))));
-        assert!(samples.keep("u", sample(Err(Silence::Timeout))));
-        assert!(!samples.keep("u", sample(Err(Silence::Timeout))));
-        assert!(samples.keep("u", sample(Err(Silence::AuthFailed))));
-        assert!(samples.keep("u", sample(Ok(ready()))));
-    }
-
-    #[test]
-    fn the_last_answer_is_kept_even_when_it_is_no_news() {
-        let samples = Samples::default();
-        samples.keep("u", sample(Ok(ready())));
-        samples.keep("u", sample(Ok(ServerStatus { documents: 9, ..ready() })));
-        assert_eq!(samples.of("u").and_then(|sample| sample.answer.ok()).map(|status| status.documents), Some(9));
+        for (step, (answer, is_news, shown)) in table.into_iter().enumerate() {
+            assert_eq!(samples.keep("u", sample(answer)), is_news, "step {step}");
+            assert_eq!(samples.of("u").map(|sample| sample.answer), shown, "step {step}");
+        }
     }
 
     #[test]

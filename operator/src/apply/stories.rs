@@ -89,6 +89,7 @@ fn context(client: Client) -> Context {
         backoff: crate::controller::Backoff::default(),
         expectations: crate::controller::Expectations::default(),
         unsettled: Unsettled::default(),
+        written: crate::report::Written::default(),
         resync: std::time::Duration::from_secs(600),
         now: jiff::Timestamp::now,
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DeploymentStatus, StatefulSetStatus};
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::build::{Children, Prepared, build, config, metadata};
@@ -197,7 +197,7 @@ fn settle(world: &mut Observed, valid: &ValidatedCluster) {
     }
 }
 
-/// A server's pod.
+/// A server's pod that is ready.
 pub(crate) fn server_pod(valid: &ValidatedCluster, index: i32, revision: &str, started: Timestamp) -> Pod {
     let mut labels = metadata::selector(valid, metadata::Part::Server);
     labels.insert(labels::REVISION.to_owned(), revision.to_owned());
@@ -208,7 +208,16 @@ pub(crate) fn server_pod(valid: &ValidatedCluster, index: i32, revision: &str, s
             labels: Some(labels),
             ..ObjectMeta::default()
         },
-        status: Some(PodStatus { start_time: Some(Time(started)), ..PodStatus::default() }),
+        status: Some(PodStatus {
+            start_time: Some(Time(started)),
+            conditions: Some(vec![PodCondition {
+                type_: "Ready".to_owned(),
+                status: "True".to_owned(),
+                last_transition_time: Some(Time(started)),
+                ..PodCondition::default()
+            }]),
+            ..PodStatus::default()
+        }),
         ..Pod::default()
     }
 }

@@ -39,8 +39,8 @@ pub async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster)
     };
     let status = status(cluster, &observed, &outcome);
     let events = events::events(cluster.status.as_ref(), &status);
-    report(context, cluster, &status, &events).await?;
-    failed.map_or_else(|| Ok(next_look(&status)), Err)
+    let rest = report(context, cluster, &status, &events).await?;
+    failed.map_or_else(|| Ok(rest.unwrap_or(Duration::MAX).min(next_look(&status))), Err)
 }
 
 async fn carry_out(

@@ -6,6 +6,7 @@
 mod autoscaling;
 mod conditions;
 mod configuration;
+mod meaning;
 mod pods;
 mod progress;
 mod servers;
@@ -24,6 +25,8 @@ use crate::api::cluster::{CorrectionStatus, NextStep};
 use crate::api::{ConditionReason, ConditionType, RagCluster, RagClusterStatus};
 use crate::error::{Class, Error, Phase};
 use conditions::{Finding, State};
+
+pub use meaning::is_news;
 
 /// While something is on its way: watches report most changes, and this catches what no watch reports.
 const LOOK_WHILE_MOVING: Duration = Duration::from_secs(15);
@@ -242,8 +245,8 @@ fn step(what: impl Into<String>, at: Option<Time>) -> NextStep {
 mod tests {
     use super::*;
     use crate::cluster::events::{Severity, events};
-    use crate::cluster::fixtures::{EMBEDDED, applied, cluster, nothing, pass};
-    use crate::cluster::observed::{Answer, Presence};
+    use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass, server_pod};
+    use crate::cluster::observed::{Answer, Presence, Reported};
     use crate::cluster::validate::validate;
     use k8s_openapi::api::apps::v1::DeploymentCondition;
     use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, ContainerStatus};
@@ -417,6 +420,10 @@ mod tests {
         assert_eq!(told(&cluster, &reached), ["Normal Serving", "Normal InSync"]);
     }
 
+    fn message(status: &RagClusterStatus, type_: ConditionType) -> String {
+        conditions::find(&status.conditions, type_).map(|found| found.message.clone()).unwrap_or_default()
+    }
+
     #[test]
     fn servers_that_do_not_answer_the_operator_are_no_failure() {
         let (cluster, mut world) = serving("{}");
@@ -424,9 +431,121 @@ mod tests {
             report.answer = Answer::Silent("no answer within the deadline".into());
         }
         let silent = after(&cluster, &world);
-        is(&silent, ConditionType::ConfigurationInSync, "Unknown", ConditionReason::NotReported);
+        is(&silent, ConditionType::ConfigurationInSync, "Unknown", ConditionReason::Unreachable);
+        let said = message(&silent, ConditionType::ConfigurationInSync);
+        assert!(said.contains("each of 3 ready servers does not answer the operator: no answer within"), "{said}");
         is(&silent, ConditionType::Ready, "True", ConditionReason::Serving);
         assert!(told(&cluster, &silent).is_empty());
+    }
+
+    #[test]
+    fn one_server_that_is_silent_leaves_the_rest_in_sync() {
+        let (cluster, mut world) = serving("{}");
+        world.reports.get_mut("pod-1").unwrap().answer = Answer::Silent("no answer within the deadline".into());
+        let new = after(&cluster, &world);
+        is(&new, ConditionType::ConfigurationInSync, "True", ConditionReason::InSync);
+        let said = message(&new, ConditionType::ConfigurationInSync);
+        assert!(said.contains("(1 of them: no answer within the deadline)"), "{said}");
+        assert!(told(&cluster, &new).is_empty());
+    }
+
+    /// Pods that run, are not ready and have never answered, as on a first start.
+    fn starting(spec: &str) -> (RagCluster, Observed) {
+        let cluster = cluster(spec);
+        let mut world = applied(&cluster, &nothing());
+        world.children.deployment.as_mut().unwrap().status.as_mut().unwrap().ready_replicas = None;
+        for pod in &mut world.server_pods {
+            pod.status.as_mut().unwrap().conditions = None;
+        }
+        for report in world.reports.values_mut() {
+            report.answer = Answer::Silent("the management port cannot be reached".into());
+        }
+        (cluster, world)
+    }
+
+    #[test]
+    fn nothing_is_unreachable_while_the_servers_start() {
+        for spec in ["{}", EMBEDDED, EXTERNAL] {
+            let (cluster, mut world) = starting(spec);
+            world.referenced_secrets.insert("qdrant-cloud".into(), Presence::Exists);
+            let silent = after(&cluster, &world);
+            let waiting = Reported { waiting_for: vec!["the vector store".into()], ..Reported::default() };
+            for report in world.reports.values_mut() {
+                report.answer = Answer::Said(waiting.clone());
+            }
+            let answering = after(&cluster, &world.later(30));
+            for status in [silent, answering] {
+                let text = serde_json::to_string(&status).unwrap().to_lowercase();
+                assert!(!text.contains("unreachable") && !text.contains("cannot be reached"), "{spec}: {text}");
+                let told = told(&cluster, &status);
+                assert!(told.iter().all(|event| event.starts_with("Normal")), "{spec}: {told:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_store_that_the_servers_wait_for_is_unreachable_after_a_minute() {
+        let (cluster, mut world) = starting("{}");
+        let waiting = Reported { waiting_for: vec!["the vector store".into()], ..Reported::default() };
+        for report in world.reports.values_mut() {
+            report.answer = Answer::Said(waiting.clone());
+        }
+        let at = |seconds| after(&cluster, &world.clone().later(seconds));
+        is(&at(60), ConditionType::VectorStoreReady, "False", ConditionReason::Starting);
+        is(&at(61), ConditionType::VectorStoreReady, "False", ConditionReason::Unreachable);
+        // A store that came later than its servers has its own minute.
+        let ready = world.later(120);
+        let store = server_pod(&pass(&cluster, &ready).0, 9, "r", ready.now);
+        let later = Observed { qdrant_pods: vec![store], ..ready };
+        is(
+            &after(&cluster, &later.clone().later(60)),
+            ConditionType::VectorStoreReady,
+            "False",
+            ConditionReason::Starting,
+        );
+        is(&after(&cluster, &later.later(61)), ConditionType::VectorStoreReady, "False", ConditionReason::Unreachable);
+    }
+
+    #[test]
+    fn the_embedded_store_is_never_asked_for_a_connection() {
+        let (cluster, world) = starting(EMBEDDED);
+        let new = after(&cluster, &world);
+        is(&new, ConditionType::VectorStoreReady, "Unknown", ConditionReason::Starting);
+        assert_eq!(message(&new, ConditionType::VectorStoreReady), "the vector store opens with its server");
+        assert_eq!(new.phase, "Starting: servers 0/1");
+    }
+
+    #[test]
+    fn what_was_asked_before_a_server_was_ready_says_nothing_about_it() {
+        let (cluster, mut world) = starting("{}");
+        let asked = world.now;
+        world = world.later(5);
+        for pod in &mut world.server_pods {
+            let fresh = server_pod(&pass(&cluster, &world).0, 0, "r", world.now);
+            pod.status = fresh.status;
+        }
+        assert!(world.reports.values().all(|report| report.asked_at == asked));
+        let new = after(&cluster, &world);
+        is(&new, ConditionType::ConfigurationInSync, "Unknown", ConditionReason::NotReported);
+    }
+
+    #[test]
+    fn only_what_means_something_else_is_news_and_the_rest_has_no_event() {
+        let (cluster, world) = serving("{}");
+        let old = cluster.status.as_ref().unwrap();
+        assert!(!is_news(Some(old), old) && is_news(None, old));
+        let mut more = world.clone();
+        let deployment = more.children.deployment.as_mut().unwrap();
+        deployment.spec.replicas = Some(6);
+        deployment.status.as_mut().unwrap().replicas = Some(5);
+        deployment.status.as_mut().unwrap().updated_replicas = Some(5);
+        let scaled = after(&cluster, &more);
+        assert_ne!(&scaled, old);
+        assert!(!is_news(Some(old), &scaled) && told(&cluster, &scaled).is_empty());
+        let mut fewer = world;
+        fewer.children.deployment.as_mut().unwrap().status.as_mut().unwrap().ready_replicas = Some(2);
+        let degraded = after(&cluster, &fewer);
+        assert!(is_news(Some(old), &degraded) && !told(&cluster, &degraded).is_empty());
     }
 
     #[test]

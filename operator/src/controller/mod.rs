@@ -147,6 +147,7 @@ fn after_pass(context: &Context, namespace: &str, ended: Ended) {
         context.backoff.reset(namespace, &gone.name);
         context.expectations.forget((namespace, &gone.name));
         context.unsettled.forget((namespace, &gone.name));
+        context.written.forget((namespace, &gone.name));
     }
     context.metrics.backing_off.set(i64::try_from(context.backoff.len()).unwrap_or(i64::MAX));
 }

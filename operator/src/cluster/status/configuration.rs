@@ -1,15 +1,15 @@
 //! Whether every server runs what was rendered for it.
 //!
-//! A live setting takes up to about a minute to reach the servers, so other bytes are a finding only after a while; and a
-//! server that does not answer is not a finding at all.
+//! A live setting takes up to about a minute to reach the servers, so other bytes are a finding only after a while; a server
+//! that starts has said nothing yet, and one that takes traffic without answering the operator is no failure.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sha2::{Digest, Sha256};
 
-use super::Outcome;
 use super::conditions::{Finding, State};
+use super::{Outcome, pods};
 use crate::api::cluster::ConfigurationStatus;
 use crate::api::{ConditionReason, ConditionType, RagClusterStatus, labels};
 use crate::cluster::build::{self, config};
@@ -84,45 +84,68 @@ pub(super) fn finding(expected: Option<&ConfigurationStatus>, revision: Option<&
         return found(State::False, ConditionReason::Mismatch, message);
     }
     if servers.differing > 0 {
-        let message = format!(
-            "{} servers still run other settings; a change takes about a minute to reach them",
-            servers.differing
-        );
+        let message = match servers.differing {
+            1 => "1 server still runs other settings; a change takes about a minute to reach it".to_owned(),
+            more => format!("{more} servers still run other settings; a change takes about a minute to reach them"),
+        };
         return found(State::Unknown, ConditionReason::Propagating, message);
     }
-    if servers.in_sync == 0 {
-        let why = servers.silence.map(|why| format!(": {why}")).unwrap_or_default();
-        return found(
+    match (servers.in_sync, &servers.silence) {
+        (0, None) => found(
             State::Unknown,
             ConditionReason::NotReported,
-            format!("no server has reported its configuration yet{why}"),
-        );
+            "no server has reported its configuration yet: they are starting".to_owned(),
+        ),
+        (0, Some(why)) => found(
+            State::Unknown,
+            ConditionReason::Unreachable,
+            format!(
+                "{} does not answer the operator: {why}; clients may well be served; see that the network lets the operator \
+                 reach port {} of the pods",
+                if servers.silent == 1 {
+                    "the ready server".to_owned()
+                } else {
+                    format!("each of {} ready servers", servers.silent)
+                },
+                config::MANAGEMENT_PORT
+            ),
+        ),
+        (_, None) => found(State::True, ConditionReason::InSync, "configuration in sync".to_owned()),
+        (_, Some(why)) => found(
+            State::True,
+            ConditionReason::InSync,
+            format!(
+                "configuration in sync, as far as the servers answer the operator ({} of them: {why})",
+                servers.silent
+            ),
+        ),
     }
-    let silent =
-        if servers.silent == 0 { String::new() } else { format!(" ({} servers have not answered)", servers.silent) };
-    found(State::True, ConditionReason::InSync, format!("configuration in sync{silent}"))
 }
 
 #[derive(Default)]
 struct Tally {
     in_sync: usize,
     differing: usize,
-    silent: usize,
-    silence: Option<String>,
     overdue: Vec<String>,
+    /// Take traffic, and do not answer the operator.
+    silent: usize,
+    /// What the first of these did instead.
+    silence: Option<String>,
 }
 
 fn tally(expected: &ConfigurationStatus, revision: Option<&str>, observed: &Observed) -> Tally {
     let mut tally = Tally::default();
     for pod in observed.server_pods.iter().filter(|pod| counts(pod, revision)) {
         let report = pod.metadata.uid.as_ref().and_then(|uid| observed.reports.get(uid));
-        match report.map(|report| &report.answer) {
-            None => tally.silent += 1,
-            Some(Answer::Silent(why)) => {
+        let Some(report) = report else { continue };
+        match &report.answer {
+            // What was asked before it was ready says nothing about a server that is.
+            Answer::Silent(why) if pods::ready_since(pod).is_some_and(|ready| ready <= report.asked_at) => {
                 tally.silent += 1;
                 tally.silence.get_or_insert_with(|| why.clone());
             }
-            Some(Answer::Said(said)) => {
+            Answer::Silent(_) => {}
+            Answer::Said(said) => {
                 let is_live = said.live_sha256.as_ref() == Some(&expected.live_sha256);
                 if said.config_sha256 == expected.sha256 && is_live {
                     tally.in_sync += 1;

@@ -1,8 +1,17 @@
-//! What keeps a pod from starting, in the classes in which a person can act on it.
+//! Whether a pod takes traffic, and what keeps it from starting, in the classes in which a person can act on it.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use crate::api::ConditionReason;
+
+/// Since when the pod has been ready; nothing while it is not.
+pub(super) fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref()?;
+    let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready")?;
+    let since = || ready.last_transition_time.as_ref().or(status.start_time.as_ref()).map(|time| time.0);
+    (ready.status == "True").then(|| since().unwrap_or(Timestamp::UNIX_EPOCH))
+}
 
 /// The trouble of the first pod that has any.
 pub(super) fn trouble(pods: &[Pod]) -> Option<(ConditionReason, String)> {

@@ -1,22 +1,26 @@
 //! Whether the vector store is reached.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::conditions::{Finding, State};
 use super::pods;
 use crate::api::{ConditionReason, ConditionType, RagCluster};
-use crate::cluster::observed::{Observed, Reported};
+use crate::cluster::observed::Observed;
 
 /// How a server calls the store among the things that it waits for.
 const STORE_IN_WAITING: &str = "vector store";
+
+/// For so long after it could have been reached, a store that a server waits for is a part of the start.
+const START: SignedDuration = SignedDuration::from_mins(1);
 
 /// The servers know best: one that is ready has reached its store. Before any is, a managed store speaks for itself.
 pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
     let found = |state, reason, message: String| Finding::new(ConditionType::VectorStoreReady, state, reason, message);
     let store = cluster.spec.vector_store.as_ref();
-    let is_embedded = store.is_some_and(|store| store.embedded.is_some());
     let is_managed = store.is_none_or(|store| store.qdrant.is_some());
-    let said: Vec<&Reported> = observed.reports.values().filter_map(|report| report.answer.said()).collect();
-    let waits = said.iter().find_map(|said| said.waiting_for.iter().find(|part| part.contains(STORE_IN_WAITING)));
-    let is_reached = said.iter().any(|said| said.ready);
+    if store.is_some_and(|store| store.embedded.is_some()) {
+        return embedded(observed);
+    }
     if is_managed {
         let ready = observed.children.qdrant_stateful_set.as_ref().and_then(|set| set.status.as_ref()?.ready_replicas);
         if ready.unwrap_or(0) == 0 {
@@ -25,23 +29,51 @@ pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
             return found(State::False, reason, format!("vector store 0 of 1: {message}"));
         }
     }
-    match (is_reached, waits) {
-        (true, _) if is_embedded => {
-            found(State::True, ConditionReason::Embedded, "vector store inside the server".into())
-        }
-        (true, _) => found(State::True, ConditionReason::Reachable, "vector store reached by the servers".into()),
-        (false, Some(part)) => found(
+    let said = || observed.reports.values().filter_map(|report| report.answer.said());
+    if said().any(|said| said.ready) {
+        return found(State::True, ConditionReason::Reachable, "vector store reached by the servers".into());
+    }
+    match waits(observed) {
+        Some((part, since)) if observed.now.duration_since(since) > START => found(
             State::False,
             ConditionReason::Unreachable,
             format!(
                 "the servers wait for {part}; see that its address and key are right, and that the network lets them through"
             ),
         ),
-        (false, None) if is_managed => found(State::True, ConditionReason::Reachable, "vector store 1 of 1".into()),
-        (false, None) => found(
+        Some(_) => {
+            found(State::False, ConditionReason::Starting, "the servers are connecting to the vector store".into())
+        }
+        None if is_managed => found(State::True, ConditionReason::Reachable, "vector store 1 of 1".into()),
+        None => found(
             State::Unknown,
             ConditionReason::NotReported,
             "no server has said yet whether it reaches the vector store".into(),
         ),
     }
+}
+
+/// The engine opens with its server, and a server that takes traffic has opened it.
+fn embedded(observed: &Observed) -> Finding {
+    let found = |state, reason, message| Finding::new(ConditionType::VectorStoreReady, state, reason, message);
+    if observed.server_pods.iter().any(|pod| pods::ready_since(pod).is_some()) {
+        return found(State::True, ConditionReason::Embedded, "vector store inside the server");
+    }
+    found(State::Unknown, ConditionReason::Starting, "the vector store opens with its server")
+}
+
+/// What a server says it waits for of the store, and since when it could have had it: its own start, or the store's.
+fn waits(observed: &Observed) -> Option<(&str, Timestamp)> {
+    let store = observed.qdrant_pods.iter().filter_map(pods::ready_since).max();
+    let mut waiting: Vec<(&str, Timestamp)> = Vec::new();
+    for pod in &observed.server_pods {
+        let report = pod.metadata.uid.as_ref().and_then(|uid| observed.reports.get(uid));
+        let said = report.and_then(|report| report.answer.said());
+        let parts = said.map(|said| said.waiting_for.as_slice()).unwrap_or_default();
+        let Some(part) = parts.iter().find(|part| part.contains(STORE_IN_WAITING)) else { continue };
+        let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
+        let since = started.max(store).unwrap_or(observed.now);
+        waiting.push((part, since));
+    }
+    waiting.into_iter().min_by_key(|(_, since)| *since)
 }
