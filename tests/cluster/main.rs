@@ -11,10 +11,12 @@ mod simulated_pods;
 mod supervision;
 
 // What the operator promises.
+mod chart;
 mod examples;
 mod ownership;
 mod quiet;
 mod refusals;
+mod reports;
 mod rights;
 mod scaling;
 mod sweep;

@@ -1,7 +1,8 @@
 //! The operator is killed between any two of its writes, and the next one ends in the same state.
 //!
-//! Every position of a creation is tried; of an update and a deletion a seeded sample, or every position with
-//! `RAGOPS_SWEEP=all`. `RAGOPS_SWEEP_SEED` repeats a sample.
+//! Every position of a creation is tried; of an update a seeded sample, or every position with `RAGOPS_SWEEP=all`.
+//! `RAGOPS_SWEEP_SEED` repeats a sample. A deletion is the garbage collector's work: the operator writes nothing, so there is no
+//! position between two writes, and it is killed before and in the middle of the collection instead.
 
 mod state;
 
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use crate::scene::{Scene, WITHIN};
 
 const NAME: &str = "handbook";
-/// How many positions of an update and of a deletion are tried unless all are asked for.
+/// How many positions of an update are tried unless all are asked for.
 const SAMPLE: usize = 4;
 
 /// An operator that has asked nothing for so long has done what it had to.
@@ -30,6 +31,14 @@ enum Act {
     Create,
     Update,
     Delete,
+}
+
+/// When the operator is killed while a cluster is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Killed {
+    Never,
+    Before,
+    Meanwhile,
 }
 
 struct Sweep {
@@ -107,11 +116,7 @@ impl Sweep {
         self.begin(act).await?;
         self.ended(act).await?;
         // The last words about a cluster may follow its last change.
-        let proxy = &self.proxy;
-        until("the operator is quiet", WITHIN, || async move {
-            Ok(proxy.quiet_for().is_some_and(|quiet| quiet.as_secs() >= QUIET_SECONDS).then_some(()))
-        })
-        .await?;
+        self.quiet().await?;
         let (writes, state) = (self.proxy.writes().len(), state::children(&self.scene, NAME).await?);
         self.clear().await?;
         operator.stop().await?;
@@ -175,12 +180,46 @@ impl Sweep {
             kills += usize::from(killed);
         }
         // Passes that see less at once need fewer writes, so the last positions may not be reached; a sweep that hardly ever
-        // kills shows nothing. A deletion is the garbage collector's work, with a write of the operator's or none.
-        assert!(
-            act == Act::Delete || 2 * kills >= tried,
-            "{act:?}: {kills} kills at {tried} positions of {writes} writes"
-        );
+        // kills shows nothing.
+        assert!(2 * kills >= tried, "{act:?}: {kills} kills at {tried} positions of {writes} writes");
         Ok(())
+    }
+
+    async fn quiet(&self) -> Result<()> {
+        let proxy = &self.proxy;
+        until("the operator is quiet", WITHIN, || async move {
+            Ok(proxy.quiet_for().is_some_and(|quiet| quiet.as_secs() >= QUIET_SECONDS).then_some(()))
+        })
+        .await
+    }
+
+    /// Deletes a settled cluster with the operator alive, gone before, or killed once the collection has begun. Its successor sees
+    /// the rest. Neither of them writes anything.
+    async fn deleted(&mut self, propagation: &DeleteParams, killed: Killed) -> Result<()> {
+        let operator = self.operator().await?;
+        self.prepare(Act::Delete).await?;
+        self.quiet().await?;
+        self.proxy.clear();
+        if killed == Killed::Before {
+            operator.kill().await?;
+        }
+        let before = state::children(&self.scene, NAME).await?.len();
+        self.scene.clusters.delete(NAME, propagation).await?;
+        if killed == Killed::Meanwhile {
+            let scene = &self.scene;
+            until("the collection has begun", WITHIN, || async move {
+                Ok((state::children(scene, NAME).await?.len() < before).then_some(()))
+            })
+            .await?;
+            operator.kill().await?;
+        }
+        let successor = if killed == Killed::Never { operator } else { self.operator().await? };
+        self.gone().await?;
+        self.quiet().await?;
+        assert_eq!(self.proxy.writes(), [], "a deletion was written to");
+        assert_eq!(state::children(&self.scene, NAME).await?, Vec::<Value>::new(), "something came back");
+        self.clear().await?;
+        successor.stop().await
     }
 
     /// The API server answers one write with an error, or late; the operator gets over it by itself.
@@ -228,5 +267,11 @@ async fn sweep_of_an_update() -> Result<()> {
 #[tokio::test]
 async fn sweep_of_a_deletion() -> Result<()> {
     let Some(mut sweep) = Sweep::new("sweep_of_a_deletion").await? else { return Ok(()) };
-    sweep.run(Act::Delete, false).await
+    for propagation in [DeleteParams::background(), DeleteParams::foreground()] {
+        for killed in [Killed::Never, Killed::Before, Killed::Meanwhile] {
+            let here = || format!("{:?}, killed: {killed:?}", propagation.propagation_policy);
+            sweep.deleted(&propagation, killed).await.with_context(here)?;
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The management endpoint of simulated pods: one listener answers for every pod of a cluster, told apart by the local
 //! address of the connection. Without a script it answers as a healthy server would: with the hashes and fingerprints of
-//! what the pod really mounts, to whoever holds the operator's credential.
+//! what the pod really mounts, in the server's own response type, to whoever holds the operator's credential.
 
 mod mounted;
 
@@ -20,6 +20,7 @@ use axum::{Json, Router};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
+use rag_server::http::ops::{STATUS_PATH, Status};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -91,7 +92,7 @@ impl PodEndpoint {
             let client = crate::cluster::client(kubeconfig).await?;
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
             let port = listener.local_addr()?.port();
-            let router = Router::new().route("/ops/status", get(status)).with_state(Served { shared: served, client });
+            let router = Router::new().route(STATUS_PATH, get(status)).with_state(Served { shared: served, client });
             let service = router.into_make_service_with_connect_info::<LocalAddress>();
             tokio::spawn(axum::serve(listener, service).into_future());
             anyhow::Ok(port)
@@ -114,6 +115,11 @@ impl PodEndpoint {
     /// Scripts all pods of a namespace that have no script of their own.
     pub fn script(&self, namespace: &str, script: Script) {
         self.lock().scripts.insert(Scope::Namespace(namespace.into()), script);
+    }
+
+    /// Forgets the script of one pod.
+    pub fn heal_pod(&self, namespace: &str, pod: &str) {
+        self.lock().scripts.remove(&Scope::Pod(namespace.into(), pod.into()));
     }
 
     /// How often the pod has been asked.
@@ -159,16 +165,16 @@ async fn answer(served: &Served, address: Option<SocketAddr>, headers: &HeaderMa
     if !mounted.accepts(bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()) {
         return Ok(problem(StatusCode::UNAUTHORIZED, "this is not the operator's credential"));
     }
-    let report = json!({
-        "version": "0.1.0",
-        "config_sha256": script.config_sha256.or(mounted.config_sha256),
-        "live_sha256": mounted.live_sha256,
-        "ready": script.waiting_for.is_empty(),
-        "waiting_for": script.waiting_for,
-        "read_only": mounted.read_only,
-        "documents": script.documents,
-        "credentials": mounted.credentials,
-    });
+    let report = Status {
+        version: "0.1.0".to_owned(),
+        config_sha256: script.config_sha256.or(mounted.config_sha256).unwrap_or_default(),
+        live_sha256: mounted.live_sha256,
+        ready: script.waiting_for.is_empty(),
+        waiting_for: script.waiting_for,
+        read_only: mounted.read_only,
+        documents: script.documents,
+        credentials: mounted.credentials,
+    };
     Ok(Json(report).into_response())
 }
 

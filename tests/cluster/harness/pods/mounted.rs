@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Volume};
 use kube::{Api, Client, ResourceExt as _};
-use serde_json::{Value, json};
+use rag_server::http::ops::AcceptedCredential;
 use sha2::{Digest as _, Sha256};
 
 /// The key of the config in its ConfigMap.
@@ -20,7 +20,7 @@ pub(super) struct Mounted {
     pub(super) config_sha256: Option<String>,
     pub(super) live_sha256: Option<String>,
     pub(super) read_only: bool,
-    pub(super) credentials: Vec<Value>,
+    pub(super) credentials: Vec<AcceptedCredential>,
     operator: Vec<Vec<u8>>,
 }
 
@@ -68,8 +68,11 @@ impl Mounted {
             let Some((name, generation)) = file.rsplit_once('.') else { continue };
             if generation == "current" || generation == "previous" {
                 let digest = hex::encode(Sha256::digest(material.trim_ascii()));
-                let fingerprint = &digest[..12];
-                self.credentials.push(json!({"name": name, "generation": generation, "fingerprint": fingerprint}));
+                self.credentials.push(AcceptedCredential {
+                    name: name.to_owned(),
+                    generation: generation.to_owned(),
+                    fingerprint: digest[..12].to_owned(),
+                });
             }
         }
     }

@@ -1,0 +1,118 @@
+//! What the servers report reaches the status as what it means: a server that lags is waited for and then named, a server that is
+//! silent takes nothing from a cluster that serves.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{ListParams, Patch, PatchParams};
+use ragops_operator::api::labels;
+use ragops_tests::pods::Script;
+use ragops_tests::until;
+use serde_json::json;
+
+use crate::scene::{Scene, WITHIN, condition};
+
+/// Asks often, and gives a silent pod little time: nothing else depends on it.
+const EAGER: [&str; 6] = ["--sample-seconds", "1", "--sample-timeout-millis", "500", "--resync-seconds", "1"];
+
+async fn server_pods(scene: &Scene) -> Result<Vec<String>> {
+    let servers = ListParams::default().labels(&format!("{}={}", labels::NAME, labels::name::SERVER));
+    let pods = scene.api::<Pod>().list(&servers).await?;
+    Ok(pods.items.iter().map(ResourceExt::name_any).collect())
+}
+
+/// Waits until the message of ConfigurationInSync contains `sentence`.
+async fn says_in_sync(scene: &Scene, sentence: &str) -> Result<()> {
+    until(&format!("ConfigurationInSync says: {sentence}"), WITHIN, || async {
+        let cluster = scene.clusters.get("handbook").await?;
+        let found = condition(&cluster, "ConfigurationInSync").context("no condition")?;
+        anyhow::ensure!(found.message.contains(sentence), "{} {}: {}", found.status, found.reason, found.message);
+        Ok(Some(()))
+    })
+    .await
+}
+
+async fn warnings(scene: &Scene) -> Result<Vec<String>> {
+    let events = scene.events("handbook").await?;
+    let ordinary = ["RolloutStarted", "Serving", "Current", "InSync", "DeadBand"];
+    Ok(events.into_iter().map(|(reason, _)| reason).filter(|reason| !ordinary.contains(&reason.as_str())).collect())
+}
+
+#[tokio::test]
+async fn a_lagging_server_is_waited_for_and_named_when_it_is_late() -> Result<()> {
+    let test = "a_lagging_server_is_waited_for_and_named_when_it_is_late";
+    let Some(scene) = Scene::new(test, "lagging").await? else { return Ok(()) };
+    let _operator = scene.operator(&EAGER).await?;
+    scene.apply("handbook", json!({"autoscaling": {"enabled": false}})).await?;
+    scene.serving("handbook").await?;
+    let pods = server_pods(&scene).await?;
+    let lagging = pods.first().context("no server")?;
+    let other = Script { config_sha256: Some("other".into()), ..Script::default() };
+    scene.shared.pods.script_pod(&scene.namespace, lagging, other);
+    scene.says("handbook", "ConfigurationInSync", "Unknown", "Propagating").await?;
+    scene.says("handbook", "Ready", "True", "Serving").await?;
+
+    // Staged: the settings and the pod are made older than the three minutes that a server has.
+    let long_ago = "2026-01-01T00:00:00Z";
+    let older = json!({"status": {"startTime": long_ago}});
+    scene.api::<Pod>().patch_status(lagging, &PatchParams::default(), &Patch::Merge(&older)).await?;
+    let older = json!({"status": {"configuration": {"since": long_ago}}});
+    scene.clusters.patch_status("handbook", &PatchParams::default(), &Patch::Merge(&older)).await?;
+    let late = scene.says("handbook", "ConfigurationInSync", "False", "Mismatch").await?;
+    assert!(late.message.contains(lagging.as_str()) && late.message.contains("delete the pod"), "{}", late.message);
+    scene.says("handbook", "Ready", "False", "Degraded").await?;
+
+    scene.shared.pods.heal_pod(&scene.namespace, lagging);
+    scene.serving("handbook").await?;
+    let told: Vec<String> = scene.events("handbook").await?.into_iter().map(|(reason, _)| reason).collect();
+    assert!(told.iter().any(|reason| reason == "Mismatch"), "{told:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn silent_servers_take_nothing_from_a_cluster_that_serves() -> Result<()> {
+    let test = "silent_servers_take_nothing_from_a_cluster_that_serves";
+    let Some(scene) = Scene::new(test, "silent").await? else { return Ok(()) };
+    let _operator = scene.operator(&EAGER).await?;
+    scene.apply("handbook", json!({"autoscaling": {"enabled": false}})).await?;
+    scene.serving("handbook").await?;
+    let pods = server_pods(&scene).await?;
+    let dead = Script { dead: true, ..Script::default() };
+    scene.shared.pods.script_pod(&scene.namespace, &pods[0], dead.clone());
+    says_in_sync(&scene, "(1 of them: no answer within the deadline)").await?;
+    scene.says("handbook", "ConfigurationInSync", "True", "InSync").await?;
+    for pod in &pods {
+        scene.shared.pods.script_pod(&scene.namespace, pod, dead.clone());
+    }
+    let silent = scene.says("handbook", "ConfigurationInSync", "Unknown", "Unreachable").await?;
+    assert!(silent.message.contains("does not answer the operator"), "{}", silent.message);
+    scene.says("handbook", "Ready", "True", "Serving").await?;
+    for pod in &pods {
+        scene.shared.pods.heal_pod(&scene.namespace, pod);
+    }
+    scene.serving("handbook").await?;
+    assert_eq!(warnings(&scene).await?, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_first_start_warns_of_nothing_while_the_servers_are_silent_and_then_wait_for_their_store() -> Result<()> {
+    let test = "a_first_start_warns_of_nothing_while_the_servers_are_silent_and_then_wait_for_their_store";
+    let Some(scene) = Scene::new(test, "start").await? else { return Ok(()) };
+    scene.shared.pods.script(&scene.namespace, Script { status: Some(503), ..Script::default() });
+    let _operator = scene.operator(&EAGER).await?;
+    scene.apply("handbook", json!({"autoscaling": {"enabled": false}})).await?;
+    let waiting = Script { waiting_for: vec!["the vector store".into()], ..Script::default() };
+    scene
+        .becomes("servers exist", "handbook", |cluster: &ragops_operator::api::RagCluster| {
+            cluster.status.as_ref().is_some_and(|status| status.replicas == 3)
+        })
+        .await?;
+    scene.shared.pods.script(&scene.namespace, waiting);
+    scene.says("handbook", "VectorStoreReady", "False", "Starting").await?;
+    assert_eq!(warnings(&scene).await?, Vec::<String>::new());
+    scene.shared.pods.script(&scene.namespace, Script::default());
+    scene.serving("handbook").await?;
+    assert_eq!(warnings(&scene).await?, Vec::<String>::new());
+    Ok(())
+}
