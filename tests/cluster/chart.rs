@@ -121,8 +121,8 @@ struct Rendered {
 }
 
 impl Rendered {
-    fn all<'r>(&'r self, kind: &'r str) -> impl Iterator<Item = &'r Value> {
-        self.objects.iter().filter(move |object| object["kind"] == kind)
+    fn all(&self, kind: &str) -> std::vec::IntoIter<&Value> {
+        self.objects.iter().filter(|object| object["kind"] == kind).collect::<Vec<_>>().into_iter()
     }
 
     fn one(&self, kind: &str, name: &str) -> Result<&Value> {

@@ -134,7 +134,7 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     findings.extend(progress.findings());
     findings.extend(autoscaling::findings(planned, observed));
     findings.extend(read_only(cluster, observed));
-    let phase = progress.phase(&findings, &servers, cluster.spec.read_only);
+    let phase = progress.phase(&findings, &servers, (store::summary(cluster, observed), cluster.spec.read_only));
     let next = progress.next(expected.as_ref(), &findings);
     let described = planned.map(|planned| &planned.cluster);
     let mut conditions = conditions::merge(&previous.conditions, findings, cluster.metadata.generation, observed.now);
@@ -287,7 +287,7 @@ mod tests {
     fn a_new_cluster_starts_with_its_vector_store() {
         let cluster = cluster("{}");
         let new = after(&cluster, &nothing());
-        assert_eq!((new.phase.as_str(), new.servers.as_str()), ("Starting: vector store", "0/3"));
+        assert_eq!((new.phase.as_str(), new.servers.as_str()), ("Starting: vector store 0/1", "0/3"));
         is(&new, ConditionType::Ready, "False", ConditionReason::Starting);
         is(&new, ConditionType::Reconciling, "True", ConditionReason::Progressing);
         is(&new, ConditionType::Stalled, "False", ConditionReason::Unhindered);
@@ -520,9 +520,9 @@ mod tests {
         let (cluster, mut world) = starting("{}");
         let asked = world.now;
         world = world.later(5);
+        let ready = server_pod(&pass(&cluster, &world).0, 0, "r", world.now);
         for pod in &mut world.server_pods {
-            let fresh = server_pod(&pass(&cluster, &world).0, 0, "r", world.now);
-            pod.status = fresh.status;
+            pod.status.clone_from(&ready.status);
         }
         assert!(world.reports.values().all(|report| report.asked_at == asked));
         let new = after(&cluster, &world);

@@ -102,8 +102,8 @@ impl Progress {
         [reconciling, stalled]
     }
 
-    /// The sentence of the STATUS column.
-    pub(super) fn phase(&self, findings: &[Finding], servers: &Servers, is_read_only: bool) -> String {
+    /// The sentence of the STATUS column, with a few words for a store that is not ready.
+    pub(super) fn phase(&self, findings: &[Finding], servers: &Servers, (store, is_read_only): (&str, bool)) -> String {
         let is_false = |type_| findings.iter().find(|finding| finding.type_ == type_ && finding.state == State::False);
         let serving = if is_read_only { "Serving, read-only" } else { "Serving" };
         let phase = match (self, is_false(ConditionType::Ready)) {
@@ -116,7 +116,7 @@ impl Progress {
             (Self::Settled | Self::Moving(_) | Self::Retrying(_), None) => serving.to_owned(),
             (Self::Settled | Self::Moving(_) | Self::Retrying(_), Some(ready)) => {
                 let what = match () {
-                    () if is_false(ConditionType::VectorStoreReady).is_some() => "vector store".to_owned(),
+                    () if is_false(ConditionType::VectorStoreReady).is_some() => store.to_owned(),
                     () if is_false(ConditionType::ServersReady).is_some() => format!("servers {}", servers.summary()),
                     () => "configuration".to_owned(),
                 };

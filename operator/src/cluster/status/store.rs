@@ -16,18 +16,13 @@ const START: SignedDuration = SignedDuration::from_mins(1);
 /// The servers know best: one that is ready has reached its store. Before any is, a managed store speaks for itself.
 pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
     let found = |state, reason, message: String| Finding::new(ConditionType::VectorStoreReady, state, reason, message);
-    let store = cluster.spec.vector_store.as_ref();
-    let is_managed = store.is_none_or(|store| store.qdrant.is_some());
-    if store.is_some_and(|store| store.embedded.is_some()) {
+    if cluster.spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some()) {
         return embedded(observed);
     }
-    if is_managed {
-        let ready = observed.children.qdrant_stateful_set.as_ref().and_then(|set| set.status.as_ref()?.ready_replicas);
-        if ready.unwrap_or(0) == 0 {
-            let trouble = pods::trouble(&observed.qdrant_pods);
-            let (reason, message) = trouble.unwrap_or((ConditionReason::Starting, "it is starting".to_owned()));
-            return found(State::False, reason, format!("vector store 0 of 1: {message}"));
-        }
+    if is_down(cluster, observed) {
+        let trouble = pods::trouble(&observed.qdrant_pods);
+        let (reason, message) = trouble.unwrap_or((ConditionReason::Starting, "it is starting".to_owned()));
+        return found(State::False, reason, format!("vector store 0 of 1: {message}"));
     }
     let said = || observed.reports.values().filter_map(|report| report.answer.said());
     if said().any(|said| said.ready) {
@@ -44,13 +39,28 @@ pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
         Some(_) => {
             found(State::False, ConditionReason::Starting, "the servers are connecting to the vector store".into())
         }
-        None if is_managed => found(State::True, ConditionReason::Reachable, "vector store 1 of 1".into()),
+        None if is_managed(cluster) => found(State::True, ConditionReason::Reachable, "vector store 1 of 1".into()),
         None => found(
             State::Unknown,
             ConditionReason::NotReported,
             "no server has said yet whether it reaches the vector store".into(),
         ),
     }
+}
+
+/// A few words for a store that is not ready.
+pub(super) fn summary(cluster: &RagCluster, observed: &Observed) -> &'static str {
+    if is_down(cluster, observed) { "vector store 0/1" } else { "vector store" }
+}
+
+fn is_managed(cluster: &RagCluster) -> bool {
+    cluster.spec.vector_store.as_ref().is_none_or(|store| store.qdrant.is_some())
+}
+
+/// A managed store without a ready pod.
+fn is_down(cluster: &RagCluster, observed: &Observed) -> bool {
+    let set = observed.children.qdrant_stateful_set.as_ref();
+    is_managed(cluster) && set.and_then(|set| set.status.as_ref()?.ready_replicas).unwrap_or(0) == 0
 }
 
 /// The engine opens with its server, and a server that takes traffic has opened it.
