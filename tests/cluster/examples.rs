@@ -59,6 +59,9 @@ async fn every_example_is_accepted_and_serves() -> Result<()> {
     let mut expected = 1;
     for example in &examples {
         let served: Vec<Value> = objects(example)?.into_iter().filter(is_served).collect();
+        if served.is_empty() {
+            continue;
+        }
         expected += served.iter().filter(|object| object["kind"] == "RagCluster").count();
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": served});
         let name = example.file_name().unwrap_or_default().to_string_lossy();

@@ -109,8 +109,10 @@ impl Scene {
     pub(crate) async fn events(&self, name: &str) -> Result<Vec<(String, String)>> {
         let events: Api<Event> = self.api();
         let all = events.list(&ListParams::default()).await?;
-        let about =
-            |event: &Event| event.regarding.as_ref().and_then(|about| about.name.clone()).as_deref() == Some(name);
+        let about = |event: &Event| {
+            let object = event.regarding.as_ref();
+            object.is_some_and(|of| of.kind.as_deref() == Some("RagCluster") && of.name.as_deref() == Some(name))
+        };
         let told = |event: Event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default());
         Ok(all.items.into_iter().filter(about).map(told).collect())
     }

@@ -70,6 +70,7 @@ async fn a_revision_that_cannot_be_read_changes_no_pod_and_is_made_anew_once_it_
     assert_eq!(servers.get("handbook-server").await?.metadata.generation, deployment.metadata.generation);
 
     revisions.delete(&name, &DeleteParams::default()).await?;
+    scene.says("handbook", "Stalled", "False", "Unhindered").await?;
     scene.serving("handbook").await?;
     let remade = revisions.get(&name).await?;
     assert_eq!(remade.data.0["image"], "example/server:2");

@@ -348,6 +348,20 @@ mod tests {
     }
 
     #[test]
+    fn a_roll_out_counts_the_servers_of_its_own_revision() {
+        let (cluster, mut world) = serving("{}");
+        let deployment = world.children.deployment.as_mut().unwrap();
+        deployment.metadata.generation = Some(2);
+        assert_eq!(after(&cluster, &world).phase, "Rolling out: servers 0/3");
+        let live = world.children.deployment.as_mut().unwrap().status.as_mut().unwrap();
+        (live.observed_generation, live.replicas, live.ready_replicas, live.updated_replicas) =
+            (Some(2), Some(4), Some(4), Some(1));
+        let moving = after(&cluster, &world);
+        assert_eq!((moving.phase.as_str(), moving.servers.as_str()), ("Rolling out: servers 1/4", "3/3"));
+        assert!(message(&moving, ConditionType::ServersReady).starts_with("3 of 3 servers"));
+    }
+
+    #[test]
     fn a_raised_floor_is_scaling_until_a_server_is_lost() {
         let (mut cluster, mut world) = serving("{}");
         cluster.spec.replicas = 10;

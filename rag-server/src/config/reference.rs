@@ -123,7 +123,8 @@ mod tests {
     fn every_key_stands_on_the_page_with_its_default() {
         let page = reference();
         for line in [
-            "| `top_k` | How many passages an answer may cite. | a whole number from 1 to 50 | `5` |",
+            "| `drain_seconds` | How long requests in flight may take to finish once the server is told to stop. \
+             | a whole number from 0 to 3600 | `25` |",
             "### `[vector_store.qdrant]`",
             "### `[[auth.api_keys]]`",
         ] {

@@ -41,12 +41,14 @@ pub(super) fn servers(cluster: &RagCluster, planned: Option<&Planned>, observed:
     let deployment = observed.children.deployment.as_ref();
     let status = deployment.and_then(|deployment| deployment.status.clone()).unwrap_or_default();
     let wanted = deployment.and_then(|deployment| deployment.spec.replicas).unwrap_or(floor);
+    let is_seen = deployment.is_some_and(|deployment| status.observed_generation >= deployment.metadata.generation);
     Servers {
         floor,
         wanted: wanted.max(planned.and_then(|planned| planned.plan.size.apply).unwrap_or(wanted)),
         existing: status.replicas.unwrap_or(0),
         ready: status.ready_replicas.unwrap_or(0),
-        updated: status.updated_replicas.unwrap_or(0),
+        // Before the change was seen, these are the servers of the revision before.
+        updated: if is_seen { status.updated_replicas.unwrap_or(0) } else { 0 },
         rollout: deployment.map_or(Rollout::Moving, |deployment| rollout(deployment, &status, planned)),
         trouble: pods::trouble(&observed.server_pods),
     }
@@ -71,9 +73,9 @@ fn rollout(deployment: &Deployment, status: &DeploymentStatus, planned: Option<&
 }
 
 impl Servers {
-    /// Ready, of those that are wanted.
+    /// Ready, of those that are wanted. While servers are replaced there is one more for a moment.
     pub(super) fn summary(&self) -> String {
-        format!("{}/{}", self.ready, self.wanted)
+        format!("{}/{}", self.ready.min(self.wanted), self.wanted)
     }
 
     /// Enough is the floor: while the autoscaler adds servers, those that are there still serve.
@@ -83,7 +85,7 @@ impl Servers {
 
     pub(super) fn finding(&self) -> Finding {
         let found = |state, reason, message: String| Finding::new(ConditionType::ServersReady, state, reason, message);
-        let counted = format!("{} of {} servers answer", self.ready, self.wanted);
+        let counted = format!("{} of {} servers answer", self.ready.min(self.wanted), self.wanted);
         if self.is_enough() && self.ready > 0 {
             return found(State::True, ConditionReason::AllReady, counted);
         }
