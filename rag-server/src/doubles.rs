@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    model::{ContentHash, DocumentId, Hit, Legs, Point, Similarity, SparseVector},
+    model::{ChunkId, ContentHash, DocumentId, Embedded, Hit, Legs, Point, Similarity, SparseVector},
     ports::{
         EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, Search, StoreError, Swap,
         VectorStore,
@@ -149,6 +149,12 @@ impl VectorStore for StoreDouble {
         let stored = epochs.points.entry(epoch).or_default();
         stored.retain(|point| point.chunk.document != *document || Some(&point.chunk.version) == keep);
         Ok(())
+    }
+
+    async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
+        let epochs = self.epochs()?;
+        let stored = epochs.points.get(&epoch).into_iter().flatten().filter(|point| ids.contains(&point.chunk.id));
+        Ok(stored.map(|point| Embedded { chunk: point.chunk.clone(), dense: point.dense.clone() }).collect())
     }
 
     async fn search(&self, search: &Search) -> Result<Legs, StoreError> {

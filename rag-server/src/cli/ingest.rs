@@ -3,29 +3,30 @@
 //! Exit code 0 when every document went well, 1 when one failed or the run was stopped, 2 for a call that makes no sense.
 
 mod remote;
+mod selection;
 mod show;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use self::{
     remote::{Remote, RemoteError},
+    selection::Selection,
     show::Show,
 };
 use crate::{
     app::{App, AppError},
+    cli::printable,
     config::Config,
-    ingest::{FailureReason, Interrupted, Source, walk},
+    ingest::{DocumentReport, Interrupted, Prune, Source},
+    model::DocumentId,
     ports::StoreError,
 };
+
+/// Documents that are removed between two looks at what to show.
+const PRUNED_AT_ONCE: usize = 200;
 
 /// What was reported when a second Ctrl-C ends the process, as shells have it.
 const INTERRUPTED: i32 = 130;
@@ -33,9 +34,18 @@ const INTERRUPTED: i32 = 130;
 /// Files and folders to ingest.
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// Files (.txt, .md, .html) and folders; a document is named by its path below the folder
+    /// Files (.txt, .md, .html, .csv, .jsonl, .docx, .pdf) and folders; a document is named by its path below the folder
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Put this before the name of each document, such as guide/
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// Say what would become of each document, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Then remove the stored documents below --prefix that are no longer there (--prefix '' for all documents)
+    #[arg(long)]
+    prune: bool,
     /// Send the documents to a running server instead of opening its data
     #[arg(long, value_name = "URL", env = "RAG_SERVER")]
     server: Option<reqwest::Url>,
@@ -53,6 +63,11 @@ pub enum IngestError {
     /// A store or the model failed.
     #[error("ingestion stopped: {0}; what was reported is stored, run it again for the rest")]
     Interrupted(#[from] Interrupted),
+    /// Nobody said which documents may be removed.
+    #[error(
+        "--prune needs --prefix: it removes every stored document below the prefix that is not in this run; give the folder's documents a prefix of their own, such as --prefix guide/, or say --prefix '' if all stored documents come from these paths"
+    )]
+    PruneWithoutPrefix,
     /// A store failed while it was tidied or closed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -66,6 +81,10 @@ pub enum IngestError {
 
 /// Ingests what the arguments name.
 pub async fn run(args: IngestArgs, config: &Config) -> Result<ExitCode, IngestError> {
+    if args.prune && args.prefix.is_none() {
+        return Err(IngestError::PruneWithoutPrefix);
+    }
+    let prefix = folder(args.prefix.as_deref().unwrap_or_default());
     let remote = match args.server {
         Some(server) => Some(Remote::new(server, args.key_file.as_deref())?),
         None => None,
@@ -74,24 +93,95 @@ pub async fn run(args: IngestArgs, config: &Config) -> Result<ExitCode, IngestEr
         Some(_) => None,
         None => Some(App::open(config).await?),
     };
-    let paths = args.paths;
-    let (sources, broken) = tokio::task::spawn_blocking(move || sources(&paths)).await?;
-    let mut show = Show::new(sources.len() + broken.len());
-    for (name, reason) in broken {
-        show.report(&name, Err(reason.to_string()));
+    let (paths, below) = (args.paths, prefix.clone());
+    let found = tokio::task::spawn_blocking(move || Selection::find(&paths, &below)).await?;
+    let mut show = Show::new(found.sources.len() + found.broken.len(), args.dry_run);
+    for (name, reason) in &found.broken {
+        show.report(name, Err(reason.to_string()));
     }
     let stop = stop_on_ctrl_c();
-    let outcome = match (&remote, &app) {
-        (Some(remote), _) => remote.ingest(sources, &stop, &mut show).await.map_err(IngestError::from),
-        (None, Some(app)) => local(app, sources, &stop, &mut show).await,
-        (None, None) => Ok(()),
+    let (there, unseen) = (found.there(), found.unseen);
+    let to = match (&remote, &app) {
+        (Some(remote), _) => To::Server(remote),
+        (None, Some(app)) => To::Stores(app),
+        (None, None) => return Ok(ExitCode::SUCCESS),
     };
+    let mut outcome = to.ingest(found.sources, args.dry_run, &stop, &mut show).await;
+    let pruning = match (args.prune, unseen) {
+        (false, _) => None,
+        (true, Some(unseen)) => Some(Err(format!("{unseen}; what could not be looked at may hold documents"))),
+        (true, None) if stop.is_cancelled() || outcome.is_err() => Some(Err("the run was not completed".to_owned())),
+        (true, None) if there.is_empty() => Some(Err("there is not one document at these paths".to_owned())),
+        (true, None) => Some(Ok(())),
+    };
+    if let Some(Ok(())) = pruning {
+        outcome = to.prune(&prefix, &there, args.dry_run, &mut show).await;
+    }
     let all_went_well = show.finish(stop.is_cancelled());
-    if let Some(app) = app {
+    if let Some(app) = &app {
         app.close().await?;
     }
     outcome?;
+    if let Some(Err(why)) = pruning {
+        eprintln!("rag-server: nothing is removed: {}", printable::line(&why));
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(if all_went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A prefix is a folder: `guide` means `guide/`.
+fn folder(prefix: &str) -> String {
+    let whole = prefix.is_empty() || prefix.ends_with('/');
+    if whole { prefix.to_owned() } else { format!("{prefix}/") }
+}
+
+/// Where documents go.
+enum To<'t> {
+    Stores(&'t App),
+    Server(&'t Remote),
+}
+
+impl To<'_> {
+    async fn ingest(
+        &self,
+        sources: Vec<Source>,
+        dry_run: bool,
+        stop: &CancellationToken,
+        show: &mut Show,
+    ) -> Result<(), IngestError> {
+        match self {
+            Self::Server(remote) => Ok(remote.ingest(sources, dry_run, stop, show).await?),
+            Self::Stores(app) if dry_run => {
+                let report = &mut |report: DocumentReport| {
+                    show.report(&report.name, report.result.map_err(|reason| reason.to_string()));
+                };
+                Ok(app.ingest.preview_all(sources, stop, report).await?)
+            }
+            Self::Stores(app) => local(app, sources, stop, show).await,
+        }
+    }
+
+    async fn prune(
+        &self,
+        prefix: &str,
+        there: &HashSet<DocumentId>,
+        dry_run: bool,
+        show: &mut Show,
+    ) -> Result<(), IngestError> {
+        let mut after = None::<String>;
+        loop {
+            let prune = Prune { prefix, keep: there, dry_run };
+            let pruned = match self {
+                Self::Stores(app) => app.ingest.prune(prune, after.as_deref(), PRUNED_AT_ONCE).await?,
+                Self::Server(remote) => remote.prune(prune, after.as_deref()).await?,
+            };
+            pruned.removed.iter().for_each(|id| show.removed(id));
+            match pruned.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
 }
 
 async fn local(app: &App, sources: Vec<Source>, stop: &CancellationToken, show: &mut Show) -> Result<(), IngestError> {
@@ -112,38 +202,8 @@ async fn local(app: &App, sources: Vec<Source>, stop: &CancellationToken, show: 
         })
         .await;
     ticker.abort();
-    show.chunks(app.ingest.chunks_written());
+    show.chunks(app.ingest.chunks_written(), app.ingest.chunks_embedded());
     Ok(ended?)
-}
-
-type Broken = (String, FailureReason);
-
-/// The documents at and below the paths, and what cannot be one. No two documents have the same name.
-fn sources(paths: &[PathBuf]) -> (Vec<Source>, Vec<Broken>) {
-    let (mut sources, mut broken) = (Vec::new(), Vec::new());
-    let mut taken: HashMap<String, &Path> = HashMap::new();
-    for path in paths {
-        for found in walk(path) {
-            let source = match found {
-                Ok(source) => source,
-                Err(reason) => {
-                    broken.push(reason);
-                    continue;
-                }
-            };
-            match taken.get(source.id.as_str()) {
-                Some(other) => {
-                    let by = format!("the one under {}", other.display());
-                    broken.push((source.id.as_str().to_owned(), FailureReason::NameTaken { by }));
-                }
-                None => {
-                    taken.insert(source.id.as_str().to_owned(), path);
-                    sources.push(source);
-                }
-            }
-        }
-    }
-    (sources, broken)
 }
 
 /// Ends the run after the document in work at the first Ctrl-C, and the process at the second.
@@ -161,30 +221,4 @@ fn stop_on_ctrl_c() -> CancellationToken {
         }
     });
     stop
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_found_in_the_order_of_their_names_and_each_name_once() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b/two.md", "a.txt", "b/one.html", ".hidden/x.md", "b/picture.png"] {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "text").unwrap();
-        }
-        let (found, broken) = sources(&[folder.path().to_owned(), folder.path().join("a.txt")]);
-        assert_eq!(found.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["a.txt", "b/one.html", "b/two.md"]);
-        let reasons: Vec<_> = broken.iter().map(|(name, reason)| (name.as_str(), reason.class())).collect();
-        assert_eq!(reasons, [("b/picture.png", "unknown_type"), ("a.txt", "name_taken")]);
-    }
-
-    #[test]
-    fn a_path_that_does_not_exist_fails_by_its_name() {
-        let (found, broken) = sources(&[PathBuf::from("/nowhere/at-all.md")]);
-        assert!(found.is_empty());
-        assert_eq!(broken, [("at-all.md".to_owned(), FailureReason::NotFound)]);
-    }
 }

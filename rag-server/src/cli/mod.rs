@@ -5,7 +5,9 @@
 pub mod check;
 pub mod ingest;
 mod keys;
+mod printable;
 pub mod query;
+pub mod read_document;
 pub mod serve;
 
 use std::{
@@ -26,7 +28,7 @@ const USAGE: u8 = 2;
 
 const EXAMPLES: &str = "\
 Examples:
-  rag-server ingest docs/                        read a folder of .txt, .md and .html
+  rag-server ingest docs/                        read a folder; see docs/documents.md for what is read
   rag-server query \"how long are snapshots kept?\"  ask
   rag-server                                     serve on http://127.0.0.1:8080
   rag-server --config config.toml serve          serve what a file says
@@ -60,6 +62,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Print every key of the configuration, with its values and its default
     Keys,
+    /// Read one document for the process that started this one
+    #[command(hide = true)]
+    ReadDocument(read_document::ReadDocumentArgs),
 }
 
 /// Where the configuration comes from.
@@ -84,6 +89,10 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // It bounds itself, so that nothing may be started before it: no runtime, no log.
+    if let Some(Command::ReadDocument(args)) = &cli.command {
+        return read_document::run(args);
+    }
     // A command that ends by itself says on standard output what it did; its log is for trouble.
     telemetry::start(if matches!(cli.command, None | Some(Command::Serve(_))) { "info" } else { "warn" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -102,6 +111,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Serve(args) => cli.sources.and(args.settings()),
         Command::Check(args) => return Ok(check::run(args, &cli.sources)),
         Command::Keys => return Ok(keys::run()),
+        Command::ReadDocument(args) => return Ok(read_document::run(args)),
         Command::Ingest(_) | Command::Query(_) => cli.sources.and(Vec::new()),
     };
     let loaded = sources.load()?;
@@ -109,7 +119,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Serve(_) => serve::run(&loaded).await?,
         Command::Ingest(args) => ingest::run(args, &loaded.config).await?,
         Command::Query(args) => query::run(args, &loaded.config).await?,
-        Command::Check(_) | Command::Keys => ExitCode::SUCCESS,
+
+        Command::Check(_) | Command::Keys | Command::ReadDocument(_) => ExitCode::SUCCESS,
     })
 }
 

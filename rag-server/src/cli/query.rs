@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     app::App,
+    cli::printable,
     config::{Config, Retrieval},
     model::{Answer, AnswerStatus, Citation, Mode, Query},
 };
@@ -114,7 +115,7 @@ pub(super) async fn run(args: QueryArgs, config: &Config) -> Result<ExitCode, Bo
         None => search(&args, config).await?,
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&answered)?);
+        println!("{}", printable::json(&serde_json::to_string_pretty(&answered)?));
     } else {
         print!("{}", readable(&answered));
     }
@@ -160,7 +161,7 @@ async fn ask(server: &str, args: &QueryArgs) -> Result<Answered, AskError> {
     }
     let problem = serde_json::from_slice::<ProblemView>(&bytes);
     let detail = problem.map_or_else(|_| "no reason given".to_owned(), |said| said.detail.unwrap_or(said.title));
-    Err(AskError::Refused { server: server.to_owned(), status: status.as_u16(), detail: printable(&detail) })
+    Err(AskError::Refused { server: server.to_owned(), status: status.as_u16(), detail: printable::line(&detail) })
 }
 
 /// The key of a file, marked so that no log shows it.
@@ -185,11 +186,11 @@ fn root(error: &dyn Error) -> String {
 
 /// The answer, then the passages that it refers to.
 fn readable(answered: &Answered) -> String {
-    let mut text = format!("{}\n", printable(&answered.answer));
+    let mut text = format!("{}\n", printable::line(&answered.answer));
     let referred = |source: &&Source| answered.answer.contains(&format!("[{}]", source.reference));
     for source in answered.citations.iter().filter(referred) {
         let heading = if source.heading.is_empty() { &source.title } else { &source.heading };
-        let excerpt = printable(&source.text);
+        let excerpt = printable::line(&source.text);
         let (shown, more) = match excerpt.char_indices().nth(EXCERPT) {
             Some((end, _)) => (&excerpt[..end], "..."),
             None => (excerpt.as_str(), ""),
@@ -198,8 +199,8 @@ fn readable(answered: &Answered) -> String {
             text,
             "\n  [{}] {}  {}  (score {:.2})\n      {shown}{more}\n",
             source.reference,
-            printable(&source.document),
-            printable(heading),
+            printable::line(&source.document),
+            printable::line(heading),
             source.score
         );
     }
@@ -208,12 +209,6 @@ fn readable(answered: &Answered) -> String {
         let _infallible = write!(text, "\n  more passages found: {others} (--json shows them)\n");
     }
     text
-}
-
-/// Text on one line without control characters: a document must not be able to command the terminal.
-fn printable(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    clean.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl From<Answer> for Answered {

@@ -79,8 +79,9 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Busy { retry_after_seconds } => {
-                Self::new(Code::Overloaded, error.to_string()).retry_after(retry_after_seconds)
+                Self::new(Code::QueueFull, error.to_string()).retry_after(retry_after_seconds)
             }
+            SubmitError::KeyReused { .. } => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             SubmitError::NoDocuments | SubmitError::TooManyDocuments { .. } | SubmitError::SameDocumentTwice { .. } => {
                 Self::new(Code::InvalidValue, error.to_string())
             }

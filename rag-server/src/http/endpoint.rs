@@ -57,6 +57,17 @@ impl Endpoint {
             .problem(422, "a value is not allowed")
     }
 
+    /// Takes another kind of body, too.
+    pub(super) fn also_takes(mut self, kind: &str, description: &str) -> Self {
+        let mut operation = self.operation.build();
+        if let Some(body) = &mut operation.request_body {
+            body.content.insert(kind.to_owned(), Content::default());
+            body.description = Some(format!("or {kind}: {description}"));
+        }
+        self.operation = operation.into();
+        self
+    }
+
     /// Takes a parameter in the path or the query string.
     pub(super) fn parameter(mut self, place: ParameterIn, name: &str, kind: Type, description: &str) -> Self {
         let required = if place == ParameterIn::Path { Required::True } else { Required::False };

@@ -39,6 +39,10 @@ pub enum Code {
     MethodNotAllowed,
     /// The body did not arrive in time.
     RequestTimeout,
+    /// The idempotency key was sent before with another request.
+    IdempotencyKeyReused,
+    /// Too much waits to be ingested already.
+    QueueFull,
     /// The document changed meanwhile.
     Conflict,
     /// The body is too large.
@@ -86,6 +90,10 @@ impl Code {
             Self::NoSuchJob => (StatusCode::NOT_FOUND, "no-such-job", "No such job"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body came too slowly"),
+            Self::IdempotencyKeyReused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key names another request")
+            }
+            Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, "queue-full", "Too much waits already"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "It changed meanwhile"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not JSON"),

@@ -148,28 +148,54 @@ impl<T: FromBody> FromRequest<Api> for JsonBody<T> {
     }
 }
 
-fn json_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// The content type without its parameters.
+pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
     let essence = |value: &str| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(essence);
-    match given.as_deref() {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(essence)
+}
+
+/// A body as it is. Its room is given back when this is dropped.
+pub(super) struct RawBody {
+    /// The bytes.
+    pub(super) bytes: Vec<u8>,
+    /// The room that they take.
+    pub(super) room: Permit,
+}
+
+impl FromRequest<Api> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let (limit, declared) = (api.server.max_body_bytes, declared_length(&parts.headers));
+        if declared.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        let room = reserve(api, declared.unwrap_or(limit))?;
+        Ok(Self { bytes: read(body, limit, declared).await?, room })
+    }
+}
+
+fn json_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    match content_type(headers).as_deref() {
         Some("application/json") => Ok(()),
         Some(kind) if kind.starts_with("application/") && kind.ends_with("+json") => Ok(()),
         _ => Err(Problem::new(Code::UnsupportedMediaType, "send JSON with the header Content-Type: application/json")),
     }
 }
 
-fn declared_length(headers: &HeaderMap) -> Option<usize> {
+pub(super) fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn reserve(api: &Api, bytes: usize) -> Result<Permit, Problem> {
+pub(super) fn reserve(api: &Api, bytes: usize) -> Result<Permit, Problem> {
     let full = || {
         Problem::new(Code::Overloaded, "other uploads fill the memory that bodies may take; try again").retry_after(2)
     };
     api.admission.body(bytes).ok_or_else(full)
 }
 
-fn too_large(limit: usize) -> Problem {
+pub(super) fn too_large(limit: usize) -> Problem {
     Problem::new(Code::BodyTooLarge, format!("the body may have {limit} bytes here; send less at once"))
 }
 

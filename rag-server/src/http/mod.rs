@@ -10,12 +10,14 @@ mod causes;
 mod endpoint;
 pub mod error;
 mod extract;
+mod form;
 mod guard;
 pub mod listen;
 mod observe;
 pub mod ops;
 pub mod readiness;
 mod routes;
+mod sent;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::split::{Level, Unit, explode};
 
 /// Changes when the same document would be cut differently; part of every content hash, so that a new version chunks everything again.
-pub const VERSION: &str = "structure-1";
+pub const VERSION: &str = "structure-2";
 
 /// Tokens that a chunk may have, where the model allows it: small enough for a precise citation, large enough for a paragraph, and it leaves room for the headings above it.
 const CHUNK_TOKENS: usize = 200;
@@ -22,6 +22,9 @@ const BLANK_BYTES: usize = 512;
 
 /// Characters of a heading that are kept in the path beside a chunk; its text keeps them all.
 const HEADING_CHARS: usize = 200;
+
+/// One in so many boundaries is an anchor: a place that is cut at wherever the chunk began, so that a change moves only the cuts near it.
+const ANCHORS: u8 = 3;
 
 /// How large a chunk may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +104,8 @@ pub struct Chunker<'c> {
     body: bool,
     blank_tail: usize,
     title: Option<String>,
+    /// Whether the first heading names the document.
+    headings_name: bool,
     emitted: bool,
     ready: VecDeque<Draft>,
 }
@@ -118,6 +123,7 @@ impl<'c> Chunker<'c> {
             body: false,
             blank_tail: 0,
             title: None,
+            headings_name: true,
             emitted: false,
             ready: VecDeque::new(),
         }
@@ -132,6 +138,20 @@ impl<'c> Chunker<'c> {
     pub fn set_title(&mut self, title: &str) {
         if self.title.is_none() && !self.emitted && !title.trim().is_empty() {
             self.title = Some(brief(title));
+        }
+    }
+
+    /// Says that headings are those of parts, such as records or pages, and none of them is the document's name.
+    pub fn keep_headings_from_naming(&mut self) {
+        self.headings_name = false;
+    }
+
+    /// Ends the section and starts one whose heading stands beside its chunks and not in them; without a heading where the name is empty.
+    pub fn section(&mut self, title: &str) {
+        self.end_section();
+        self.path.clear();
+        if !title.is_empty() {
+            self.path.push((1, brief(title)));
         }
     }
 
@@ -158,7 +178,9 @@ impl<'c> Chunker<'c> {
     }
 
     fn heading(&mut self, level: u8, title: &str, text: &str) {
-        self.set_title(title);
+        if self.headings_name {
+            self.set_title(title);
+        }
         // A heading directly under a larger one stays with it: "# Guide" followed by "## Start" is one chunk.
         let deeper = self.path.last().is_none_or(|(above, _)| *above < level);
         if self.body || !deeper {
@@ -245,7 +267,7 @@ impl<'c> Chunker<'c> {
             (self.limits.tokens / 2, self.limits.tokens)
         };
         let (mut tokens, mut bytes, mut fitting) = (0, 0, 1);
-        let mut best: Option<(Level, usize, usize)> = None;
+        let mut best: Option<(Boundary, usize)> = None;
         for (index, unit) in self.units.iter().enumerate() {
             tokens += unit.tokens;
             bytes += unit.bytes;
@@ -253,14 +275,33 @@ impl<'c> Chunker<'c> {
                 break;
             }
             fitting = index + 1;
-            let distance = tokens.abs_diff(target);
-            let better = best.is_none_or(|(level, far, _)| (unit.level, far) >= (level, distance));
-            if tokens >= least.max(1) && better {
-                best = Some((unit.level, distance, fitting));
+            if tokens < least.max(1) || best.is_some_and(|(best, _)| best.level > unit.level) {
+                continue;
+            }
+            let anchor = !last_two && self.is_anchor(fitting, bytes);
+            let near = usize::MAX - tokens.abs_diff(target);
+            let boundary = Boundary { level: unit.level, anchor, near };
+            if best.is_none_or(|(best, _)| boundary >= best) {
+                best = Some((boundary, fitting));
             }
         }
-        best.map_or(fitting, |(_, _, units)| units)
+        best.map_or(fitting, |(_, units)| units)
     }
+
+    /// Whether the unit that begins there says so itself, whatever stands around it.
+    fn is_anchor(&self, unit: usize, at: usize) -> bool {
+        let Some(unit) = self.units.get(unit) else { return false };
+        let text = self.text[at..at + unit.bytes].trim();
+        blake3::hash(text.as_bytes()).as_bytes()[0].is_multiple_of(ANCHORS)
+    }
+}
+
+/// A place for a cut; the greatest is the best.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Boundary {
+    level: Level,
+    anchor: bool,
+    near: usize,
 }
 
 /// Without blank lines before and blanks after; the indentation of the first line stays.
@@ -300,7 +341,7 @@ mod tests {
             rest = &rest[at..];
             drafts.extend(std::iter::from_fn(|| chunker.pop()));
         }
-        parser.finish(&mut chunker);
+        parser.finish(&mut chunker).unwrap();
         chunker.finish();
         drafts.extend(std::iter::from_fn(|| chunker.pop()));
         (drafts, chunker.title().map(str::to_owned))

@@ -153,7 +153,7 @@ impl Ingest {
         loop {
             match self.claim(id).await? {
                 Some(mut claim) => {
-                    let gone = self.remove_record(id).await?;
+                    let gone = self.remove_record(id, true).await?;
                     if gone {
                         outcome = Deleted::Gone;
                     }
@@ -163,7 +163,7 @@ impl Ingest {
                     }
                 }
                 None => {
-                    if self.remove_record(id).await? {
+                    if self.remove_record(id, false).await? {
                         outcome = Deleted::Gone;
                     }
                     if outcome == Deleted::Unknown || self.tell_writer(id).await? {
@@ -174,11 +174,19 @@ impl Ingest {
         }
     }
 
-    async fn remove_record(&self, id: &DocumentId) -> Result<bool, StoreError> {
+    /// `alone`: nobody writes the document meanwhile, so that its content can be forgotten, too.
+    async fn remove_record(&self, id: &DocumentId, alone: bool) -> Result<bool, StoreError> {
         let mut standing = self.patiently(|| self.records.get(Kind::Document, id.as_str())).await?;
         while let Some(record) = standing {
             match self.patiently(|| self.records.remove(Kind::Document, id.as_str(), record.version)).await? {
-                Swap::Done(_) | Swap::Conflict(None) => return Ok(true),
+                Swap::Done(removed) => {
+                    if !alone {
+                        return Ok(true);
+                    }
+                    self.forget(&document_of(&removed)?.version, id).await?;
+                    return Ok(true);
+                }
+                Swap::Conflict(None) => return Ok(true),
                 Swap::Conflict(other) => standing = other,
             }
         }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Documents that are looked at together: one call to the records tells which of them changed.
-const BATCH: usize = 512;
+pub(super) const BATCH: usize = 512;
 /// Threads that read and hash files.
 const READERS: usize = 2;
 /// Chunks that wait between the thread that cuts and the task that embeds.
@@ -145,11 +145,13 @@ impl Ingest {
     /// Cuts a document on a thread of its own, a few chunks ahead of whoever takes them.
     pub(super) fn cut(&self, source: Source, inspected: Inspected) -> mpsc::Receiver<Cut> {
         let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
-        let embedder = Arc::clone(&self.embedder);
-        tokio::task::spawn_blocking(move || {
+        let binary = source.format.is_binary();
+        let (embedder, reader) = (Arc::clone(&self.embedder), self.reader.clone());
+        let cut = move || {
             let cutting = Cutting {
                 limits: Limits::for_model(embedder.max_tokens()),
                 count: &|text: &str| embedder.count_tokens(text),
+                reader: &reader,
             };
             let mut first = true;
             let parsed = read::chunks(&source, &inspected, cutting, &mut |draft, title| {
@@ -158,6 +160,13 @@ impl Ingest {
             });
             // Nobody waits for the end of a document that was given up.
             drop(send.blocking_send(Cut::End(parsed.map(|parsed| parsed.chunks))));
+        };
+        let children = Arc::clone(&self.children);
+        tokio::spawn(async move {
+            // A child may take half a gigabyte, so few of them are at work at once.
+            let _permit = if binary { children.acquire_owned().await.ok() } else { None };
+            // A panic shows to whoever waits for the end that never comes.
+            drop(tokio::task::spawn_blocking(cut).await);
         });
         receive
     }

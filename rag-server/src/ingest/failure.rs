@@ -10,7 +10,7 @@ use crate::model::{InvalidDocumentId, Outcome};
 pub enum FailureReason {
     /// The extension is none that can be read.
     #[error(
-        "unknown type{}; .txt, .md and .html can be read",
+        "unknown type{}; .txt, .md, .html, .csv, .jsonl, .docx and .pdf can be read",
         .extension.as_deref().map(|e| format!(" .{e}")).unwrap_or_else(|| " (no extension)".to_owned())
     )]
     UnknownType {
@@ -44,6 +44,12 @@ pub enum FailureReason {
     /// It has bytes, but nothing that a reader would see.
     #[error("no text in it that a reader would see")]
     NoText,
+    /// It is a document of pictures.
+    #[error("no text inside ({pages} pages of images); run OCR first")]
+    Scanned {
+        /// How many pages it has.
+        pages: u32,
+    },
     /// It is not UTF-8.
     #[error("invalid UTF-8 at byte {at}{}; save it as UTF-8", .hint.as_deref().map(|h| format!(" ({h})")).unwrap_or_default())]
     InvalidUtf8 {
@@ -104,6 +110,9 @@ pub enum FailureReason {
     /// Another writer took the document over while it was written.
     #[error("another process wrote this document at the same time; ingest it again")]
     TakenOver,
+    /// Its job was cancelled.
+    #[error("its job was cancelled before it was ingested")]
+    Cancelled,
     /// A store failed; the run ended with this document unfinished, and nothing of it is visible.
     #[error("{cause}")]
     Store {
@@ -124,6 +133,7 @@ impl FailureReason {
             Self::Unreadable { .. } => "unreadable",
             Self::Empty => "empty",
             Self::NoText => "no_text",
+            Self::Scanned { .. } => "scanned",
             Self::InvalidUtf8 { .. } => "invalid_utf8",
             Self::Binary { .. } => "binary",
             Self::TooLarge { .. } => "too_large",
@@ -134,6 +144,7 @@ impl FailureReason {
             Self::Malformed { .. } => "malformed",
             Self::Embedding { .. } => "embedding",
             Self::TakenOver => "taken_over",
+            Self::Cancelled => "cancelled",
             Self::Store { .. } => "store",
         }
     }

@@ -72,12 +72,14 @@ pub enum JobState {
     Done,
     /// No document of it was ingested.
     Failed,
+    /// Somebody cancelled it; what was ingested until then stands.
+    Cancelled,
 }
 
 impl JobState {
     /// Whether nothing will change any more.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Failed)
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
     }
 }
 
@@ -97,6 +99,8 @@ pub enum DocumentState {
         /// Why.
         error: FailureReason,
     },
+    /// Its job was cancelled before its turn came.
+    Cancelled,
 }
 
 /// A document of a job.
@@ -132,6 +136,9 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// Why it failed as a whole.
     pub error: Option<String>,
+    /// The record of the idempotency key that its request was sent with.
+    #[serde(default)]
+    pub idempotency: Option<String>,
 }
 
 impl JobDocument {
@@ -139,7 +146,7 @@ impl JobDocument {
     pub fn error(&self) -> Option<&FailureReason> {
         match &self.state {
             DocumentState::Failed { error } => Some(error),
-            DocumentState::Queued | DocumentState::Done { .. } => None,
+            DocumentState::Queued | DocumentState::Done { .. } | DocumentState::Cancelled => None,
         }
     }
 }
@@ -154,10 +161,25 @@ impl Job {
         if self.documents.iter().any(|document| document.state == DocumentState::Queued) {
             return;
         }
+        if self.state == JobState::Cancelled {
+            return;
+        }
         let any = self.documents.iter().any(|document| matches!(document.state, DocumentState::Done { .. }));
         self.state = if any { JobState::Done } else { JobState::Failed };
         self.chunks_done = self.chunks_total;
         self.finished_at = self.finished_at.or(Some(now));
+    }
+
+    /// Ends the job as it is. One that ended already stays what it is.
+    pub(super) fn cancel(&mut self, now: Timestamp) {
+        if self.state.is_final() {
+            return;
+        }
+        for document in self.documents.iter_mut().filter(|document| document.state == DocumentState::Queued) {
+            document.state = DocumentState::Cancelled;
+        }
+        self.state = JobState::Cancelled;
+        self.finished_at = Some(now);
     }
 
     pub(super) fn fail(&mut self, error: &str, now: Timestamp) {
@@ -224,6 +246,16 @@ impl Ingest {
         let record = self.records.get(Kind::Job, id.as_str()).await?;
         let job = record.map(|record| job_of(id.as_str(), record.body)).transpose()?;
         Ok(job.map(|job| JobProgress::at(job, self.clock.now())))
+    }
+
+    /// Cancels a job: documents that are not ingested yet will not be. None when there is no such job; one that ended already stays as it is.
+    ///
+    /// The replica that works on it notices with its next look at the job.
+    pub async fn cancel(&self, id: &JobId) -> Result<Option<JobProgress>, StoreError> {
+        let now = self.clock.now();
+        let job = self.change_job(id, |job| job.cancel(now)).await?;
+        self.submitted.notify_one();
+        Ok(job.map(|job| JobProgress::at(job, now)))
     }
 
     /// Changes a job by compare-and-set; gives what stands then, or none when there is no such job.

@@ -6,12 +6,19 @@
 
 pub mod chunk;
 mod claim;
+mod commit;
+mod content;
 mod direct;
 mod failure;
+mod idempotency;
 mod jobs;
 mod parse;
 mod passage;
+mod preview;
+mod prune;
 mod read;
+mod reader;
+mod reuse;
 mod source;
 mod split;
 mod submit;
@@ -34,9 +41,12 @@ use crate::{
 
 pub use claim::Deleted;
 pub use failure::{DocumentReport, FailureReason};
+pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use jobs::{DocumentState, Job, JobDocument, JobId, JobProgress, JobState};
 pub use parse::Format;
-pub use read::read_text;
+pub use prune::{Prune, Pruned};
+pub use read::{read_bytes, read_text};
+pub use reader::{Bounds, Reader, read_document};
 pub use source::{Content, Found, MAX_METADATA_BYTES, Source, walk};
 pub use submit::{MAX_DOCUMENTS, SubmitError};
 
@@ -74,6 +84,9 @@ impl Default for Patience {
     }
 }
 
+/// Processes that read hostile documents at once.
+const CHILDREN: usize = 2;
+
 type Count = dyn Fn(&'static str) + Send + Sync;
 
 /// The ingestion flow over its ports.
@@ -93,6 +106,10 @@ pub struct Ingest {
     submitted: tokio::sync::Notify,
     counted: Option<Box<Count>>,
     written: AtomicU64,
+    embedded: AtomicU64,
+    reader: Reader,
+    /// Lets few hostile documents be read at once.
+    children: Arc<tokio::sync::Semaphore>,
 }
 
 impl Ingest {
@@ -118,6 +135,9 @@ impl Ingest {
             submitted: tokio::sync::Notify::new(),
             counted: None,
             written: AtomicU64::new(0),
+            embedded: AtomicU64::new(0),
+            reader: Reader::default(),
+            children: Arc::new(tokio::sync::Semaphore::new(CHILDREN)),
         }
     }
 
@@ -128,7 +148,7 @@ impl Ingest {
         self
     }
 
-    /// Calls `count` with the outcome of each document: `created`, `updated`, `metadata_only`, `unchanged` or `failed`.
+    /// Calls `count` with the outcome of each document: `created`, `updated`, `metadata_only`, `unchanged`, `duplicate_of` or `failed`.
     #[must_use]
     pub fn counted(mut self, count: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
         self.counted = Some(Box::new(count));
@@ -138,6 +158,18 @@ impl Ingest {
     /// Chunks that were written since the start of the process.
     pub fn chunks_written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that were given to the embedder; the vectors of the others were stored already.
+    pub fn chunks_embedded(&self) -> u64 {
+        self.embedded.load(Ordering::Relaxed)
+    }
+
+    /// Sets how hostile formats are read.
+    #[must_use]
+    pub fn reader(mut self, reader: Reader) -> Self {
+        self.reader = reader;
+        self
     }
 
     /// Sets how failing calls are repeated.
@@ -153,7 +185,17 @@ impl Ingest {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<DocumentRecord>, Option<String>), StoreError> {
-        let page = self.records.list(Kind::Document, "", after, limit).await?;
+        self.documents_below("", after, limit).await
+    }
+
+    /// The same of the documents whose id begins with a prefix.
+    pub async fn documents_below(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<DocumentRecord>, Option<String>), StoreError> {
+        let page = self.records.list(Kind::Document, prefix, after, limit).await?;
         let documents = page.records.iter().map(document_of).collect::<Result<_, _>>()?;
         Ok((documents, page.next))
     }

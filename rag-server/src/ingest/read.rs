@@ -8,12 +8,16 @@ use super::{
     chunk::{self, Chunker, Draft, Limits},
     failure::FailureReason,
     parse::{Format, Parser},
+    reader::{self, Reader},
     source::{Content, Source},
 };
 use crate::model::ContentHash;
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
+
+/// Bytes at the start of a document within which its format shows.
+const SNIFF: usize = 1024;
 
 /// First bytes of files that are often named as if they were text.
 const MAGIC: [(&[u8], &str); 12] = [
@@ -51,6 +55,15 @@ pub(super) fn inspect(source: &Source) -> Result<Inspected, FailureReason> {
     if bytes > limit {
         return Err(FailureReason::TooLarge { bytes, limit });
     }
+    if source.format.is_binary() {
+        let mut start = Vec::new();
+        let inspected = self::bytes(source, &mut |piece| {
+            start.extend_from_slice(&piece[..piece.len().min(SNIFF - start.len())]);
+            Ok(())
+        })?;
+        check_binary(source.format, &start)?;
+        return Ok(inspected);
+    }
     let mut blank = true;
     let inspected = pieces(&source.content, source.format, &mut |piece| {
         blank = blank && piece.chars().all(char::is_whitespace);
@@ -68,7 +81,6 @@ pub(super) fn chunks(
     cutting: Cutting<'_>,
     take: &mut dyn FnMut(Draft, Option<&str>) -> bool,
 ) -> Result<Parsed, FailureReason> {
-    let mut parser = Parser::new(source.format);
     let mut chunker = Chunker::new(cutting.limits, cutting.count);
     let mut count = 0_u32;
     let mut hand_over = |chunker: &mut Chunker<'_>| {
@@ -80,14 +92,23 @@ pub(super) fn chunks(
         }
         Ok(())
     };
-    let again = pieces(&source.content, source.format, &mut |piece| {
-        parser.feed(piece, &mut chunker)?;
-        hand_over(&mut chunker)
-    })?;
+    let again = if source.format.is_binary() {
+        reader::pieces(source, cutting.reader, &mut |piece| {
+            piece.push(&mut chunker);
+            hand_over(&mut chunker)
+        })?
+    } else {
+        let mut parser = Parser::new(source.format);
+        let again = pieces(&source.content, source.format, &mut |piece| {
+            parser.feed(piece, &mut chunker)?;
+            hand_over(&mut chunker)
+        })?;
+        parser.finish(&mut chunker)?;
+        again
+    };
     if again != *inspected {
         return Err(FailureReason::Changed);
     }
-    parser.finish(&mut chunker);
     chunker.finish();
     hand_over(&mut chunker)?;
     if count == 0 {
@@ -111,11 +132,78 @@ pub fn read_text(source: &Source, limit: u64) -> Result<String, FailureReason> {
     if text.trim().is_empty() { Err(FailureReason::Empty) } else { Ok(text) }
 }
 
+/// The bytes of a document in a binary format, whole; for senders that need them in a request.
+pub fn read_bytes(source: &Source, limit: u64) -> Result<Vec<u8>, FailureReason> {
+    let limit = limit.min(source.format.max_bytes());
+    let length = source.content.len()?;
+    if length > limit {
+        return Err(FailureReason::TooLarge { bytes: length, limit });
+    }
+    let mut all = Vec::new();
+    bytes(source, &mut |piece| {
+        all.extend_from_slice(piece);
+        Ok(())
+    })?;
+    check_binary(source.format, &all[..all.len().min(SNIFF)])?;
+    Ok(all)
+}
+
 /// How a document is cut.
 #[derive(Clone, Copy)]
 pub(super) struct Cutting<'c> {
     pub(super) limits: Limits,
     pub(super) count: &'c dyn Fn(&str) -> usize,
+    pub(super) reader: &'c Reader,
+}
+
+/// The bytes of a document as they are, and what names their version.
+pub(super) fn bytes(
+    source: &Source,
+    take: &mut dyn FnMut(&[u8]) -> Result<(), FailureReason>,
+) -> Result<Inspected, FailureReason> {
+    let mut reader = source.content.open()?;
+    let mut hasher = hasher(source.format);
+    let (mut buffer, mut bytes) = (vec![0; PIECE], 0_u64);
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            other => other.map_err(|e| FailureReason::of_io(&e))?,
+        };
+        if read == 0 {
+            return Ok(Inspected { version: ContentHash(hasher.finalize().to_hex().to_string()), bytes });
+        }
+        hasher.update(&buffer[..read]);
+        bytes += read as u64;
+        take(&buffer[..read])?;
+    }
+}
+
+/// Every version's name depends on how the document is read and cut.
+fn hasher(format: Format) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(format!("{}\n{}\n", chunk::VERSION, format.as_str()).as_bytes());
+    hasher
+}
+
+/// Refuses what is not what its name says.
+fn check_binary(format: Format, start: &[u8]) -> Result<(), FailureReason> {
+    if start.is_empty() {
+        return Err(FailureReason::Empty);
+    }
+    let (fits, name) = match format {
+        // Some programs write a few bytes before the header.
+        Format::Pdf => (start.windows(5).any(|bytes| bytes == b"%PDF-"), "PDF"),
+        _ => (start.starts_with(b"PK\x03\x04"), "DOCX"),
+    };
+    if fits {
+        return Ok(());
+    }
+    let looks = MAGIC.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, what)| *what);
+    let what = looks.map_or_else(
+        || format!("it does not begin like a {name} document"),
+        |what| format!("it begins like {what}, not like a {name} document"),
+    );
+    Err(FailureReason::Binary { what })
 }
 
 /// Reads in pieces, hashes them, and gives them on as text. A byte order mark at the start is left out of the text.
@@ -125,8 +213,7 @@ fn pieces(
     take: &mut dyn FnMut(&str) -> Result<(), FailureReason>,
 ) -> Result<Inspected, FailureReason> {
     let mut reader = content.open()?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(format!("{}\n{}\n", chunk::VERSION, format.as_str()).as_bytes());
+    let mut hasher = hasher(format);
     let mut buffer = vec![0; PIECE];
     let (mut carried, mut at) = (0, 0_u64);
     loop {

@@ -20,6 +20,9 @@ pub enum Content {
     File(PathBuf),
     /// In memory.
     Bytes(Arc<[u8]>),
+    /// Of this size, made while it is read.
+    #[cfg(test)]
+    Generated(u64, fn() -> Box<dyn Read>),
 }
 
 /// A document to ingest.
@@ -49,6 +52,11 @@ impl Source {
         Self { id, content: Content::Bytes(text.as_bytes().into()), format, title: None, metadata: None }
     }
 
+    /// Bytes in memory.
+    pub fn bytes(id: DocumentId, format: Format, bytes: Vec<u8>) -> Self {
+        Self { id, content: Content::Bytes(bytes.into()), format, title: None, metadata: None }
+    }
+
     /// Refuses a title and metadata that are too large to stand in a record.
     pub(super) fn check(&self) -> Result<(), FailureReason> {
         let metadata = self.metadata.iter().flatten().map(|(key, value)| key.len() + value.len()).sum::<usize>();
@@ -65,6 +73,8 @@ impl Content {
     pub(super) fn open(&self) -> Result<Box<dyn Read + '_>, FailureReason> {
         match self {
             Self::Bytes(bytes) => Ok(Box::new(&bytes[..])),
+            #[cfg(test)]
+            Self::Generated(_, make) => Ok(make()),
             Self::File(path) => {
                 // A pipe would block the open, a device never end.
                 let metadata = std::fs::metadata(path).map_err(|e| FailureReason::of_io(&e))?;
@@ -80,6 +90,8 @@ impl Content {
     pub(super) fn len(&self) -> Result<u64, FailureReason> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            #[cfg(test)]
+            Self::Generated(bytes, _) => Ok(*bytes),
             Self::File(path) => Ok(std::fs::metadata(path).map_err(|e| FailureReason::of_io(&e))?.len()),
         }
     }

@@ -54,6 +54,14 @@ pub enum SubmitError {
         /// Its name.
         id: DocumentId,
     },
+    /// The idempotency key was sent before with other documents.
+    #[error(
+        "the Idempotency-Key was sent before with other documents, which became job {job}; send a new key with each new request"
+    )]
+    KeyReused {
+        /// The job of the first request.
+        job: JobId,
+    },
     /// A store failed.
     #[error(transparent)]
     Interrupted(Interrupted),
@@ -68,6 +76,11 @@ impl From<StoreError> for SubmitError {
 impl Ingest {
     /// Makes a job of documents. Documents that fail, and those that are unchanged, have their outcome in it from the start.
     pub async fn submit(&self, sources: Vec<Source>) -> Result<JobId, SubmitError> {
+        self.submit_as(sources, None).await
+    }
+
+    /// The same, for a request whose key has this record.
+    pub(super) async fn submit_as(&self, sources: Vec<Source>, key: Option<String>) -> Result<JobId, SubmitError> {
         check(&sources)?;
         if self.patiently(|| self.records.count(Kind::Pending)).await? >= MAX_WAITING {
             return Err(SubmitError::Busy { retry_after_seconds: RETRY_AFTER_SECONDS });
@@ -105,6 +118,7 @@ impl Ingest {
             started_at: None,
             finished_at: None,
             error: None,
+            idempotency: key,
         };
         job.finish_at(now);
         let body = json(&job)?;
@@ -118,7 +132,7 @@ impl Ingest {
         let Some(count) = &self.counted else { return };
         for document in &job.documents {
             match document.state {
-                DocumentState::Queued => {}
+                DocumentState::Queued | DocumentState::Cancelled => {}
                 DocumentState::Done { .. } => count("unchanged"),
                 DocumentState::Failed { .. } => count("failed"),
             }
@@ -126,7 +140,7 @@ impl Ingest {
     }
 }
 
-fn check(sources: &[Source]) -> Result<(), SubmitError> {
+pub(super) fn check(sources: &[Source]) -> Result<(), SubmitError> {
     if sources.is_empty() {
         return Err(SubmitError::NoDocuments);
     }

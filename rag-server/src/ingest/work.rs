@@ -175,6 +175,9 @@ impl Ingest {
                 return Ok(());
             }
             if job.state.is_final() {
+                if let Some(key) = &job.idempotency {
+                    self.forget_key(key, &job.id).await?;
+                }
                 let removed = self.records.remove(Kind::Job, &id, version).await?;
                 surplus = surplus.saturating_sub(u64::from(matches!(removed, Swap::Done(_))));
             }
@@ -212,10 +215,15 @@ impl<'i> Working<'i> {
     async fn run(&mut self, stop: &CancellationToken) -> Result<bool, Interrupted> {
         let now = self.ingest.clock.now();
         let started = |job: &mut Job| {
-            job.state = JobState::Running;
-            job.started_at = job.started_at.or(Some(now));
+            if !job.state.is_final() {
+                job.state = JobState::Running;
+                job.started_at = job.started_at.or(Some(now));
+            }
         };
         let Some(mut job) = self.change(started).await? else { return Ok(true) };
+        if job.state.is_final() {
+            return Ok(true);
+        }
         let mut after = None::<String>;
         loop {
             let page = self
@@ -234,6 +242,10 @@ impl<'i> Working<'i> {
                 match self.tell(false).await? {
                     Some(told) => job = told,
                     None => return Ok(true),
+                }
+                if job.state == JobState::Cancelled {
+                    self.writer.cancel().await?;
+                    return Ok(true);
                 }
             }
             match page.next {
@@ -338,7 +350,7 @@ impl<'i> Working<'i> {
 fn state(report: &DocumentReport) -> Option<DocumentState> {
     match &report.result {
         Ok(outcome) => Some(DocumentState::Done { outcome: outcome.clone() }),
-        Err(FailureReason::TakenOver) => None,
+        Err(FailureReason::TakenOver | FailureReason::Cancelled) => None,
         Err(error) => Some(DocumentState::Failed { error: error.clone() }),
     }
 }

@@ -13,13 +13,12 @@ use super::{
     claim::Claim,
     document_of,
     failure::{DocumentReport, FailureReason},
-    json,
-    passage::passage,
+    reuse::Known,
 };
 use crate::{
     lexical,
     model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Outcome, Point},
-    ports::{EmbedError, Kind, Put, Record, StoreError, Swap},
+    ports::{EmbedError, Kind, Record, StoreError},
 };
 
 /// Chunks that are embedded and stored together.
@@ -55,25 +54,31 @@ impl Plan {
             && self.metadata.as_ref().is_none_or(|metadata| *metadata == standing.metadata)
     }
 
-    fn changes_metadata_alone(&self, standing: &DocumentRecord) -> bool {
+    pub(super) fn changes_metadata_alone(&self, standing: &DocumentRecord) -> bool {
         !self.force
             && standing.version == self.version
             && self.title.as_ref().is_none_or(|title| *title == standing.title)
     }
 }
 
-struct Open {
-    plan: Plan,
-    claim: Claim,
-    standing: Option<Record>,
-    title: Option<String>,
-    chunks: u32,
+/// A document that is being written.
+pub(super) struct Open {
+    pub(super) plan: Plan,
+    pub(super) claim: Claim,
+    pub(super) standing: Option<Record>,
+    pub(super) title: Option<String>,
+    pub(super) chunks: u32,
     failed: Option<FailureReason>,
+    /// Another document with the same content.
+    pub(super) original: Option<DocumentId>,
+    known: Known,
 }
 
 struct Waiting {
     chunk: Chunk,
     passage: String,
+    /// A stored chunk that has the passage's vector.
+    known: Option<ChunkId>,
 }
 
 /// Writes documents, one after the other.
@@ -102,6 +107,10 @@ impl<'i> Writer<'i> {
 
     /// Claims a document; false when nothing has to be written, and the report is there already.
     pub(super) async fn begin(&mut self, plan: Plan) -> Result<bool, Interrupted> {
+        // Whether it is a duplicate shows once the document before it is committed.
+        if self.ended.iter().any(|ended| ended.plan.version == plan.version) {
+            self.flush().await?;
+        }
         let Some(claim) = self.claim(&plan.id).await? else {
             self.reports.push(DocumentReport::failed(plan.id.as_str(), FailureReason::TakenOver));
             return Ok(false);
@@ -118,15 +127,20 @@ impl<'i> Writer<'i> {
                 Ok(false)
             }
             Some(record) if plan.changes_metadata_alone(&record) => {
-                let open =
-                    Open { plan, claim, standing, title: Some(record.title), chunks: record.chunks, failed: None };
+                let (title, chunks) = (Some(record.title), record.chunks);
+                let known = Known::default();
+                let open = Open { plan, claim, standing, title, chunks, failed: None, original: None, known };
                 let report = ingest.finish(open).await.map_err(Interrupted::Store)?;
                 self.reports.push(report);
                 Ok(false)
             }
-            _ => {
+            record => {
+                let original = ingest.original(&plan.version, &plan.id).await.map_err(Interrupted::Store)?;
+                let stored: Vec<_> = record.iter().chain(&original).collect();
+                let known = ingest.known(&stored).await.map_err(Interrupted::Store)?;
+                let original = original.map(|original| original.id);
                 let title = plan.title.clone();
-                self.open = Some(Open { plan, claim, standing, title, chunks: 0, failed: None });
+                self.open = Some(Open { plan, claim, standing, title, chunks: 0, failed: None, original, known });
                 Ok(true)
             }
         }
@@ -136,9 +150,6 @@ impl<'i> Writer<'i> {
     pub(super) async fn chunk(&mut self, draft: Draft, title: Option<&str>) -> Result<(), Interrupted> {
         let Some(open) = self.open.as_mut().filter(|open| open.failed.is_none()) else { return Ok(()) };
         let title = open.title.get_or_insert_with(|| title.map_or_else(|| file_name(&open.plan.id), str::to_owned));
-        let embedder = &self.ingest.embedder;
-        let passage =
-            passage(title, &draft.headings, &draft.text, embedder.max_tokens(), &|text| embedder.count_tokens(text));
         let chunk = Chunk {
             id: ChunkId::new(&open.plan.id, &open.plan.version, open.chunks),
             document: open.plan.id.clone(),
@@ -149,8 +160,10 @@ impl<'i> Writer<'i> {
             text: draft.text,
         };
         open.chunks += 1;
+        let passage = self.ingest.passage(&chunk);
+        let known = open.known.chunk(&passage);
         self.window_bytes += chunk.text.len();
-        self.window.push(Waiting { chunk, passage });
+        self.window.push(Waiting { chunk, passage, known });
         if self.window.len() >= WINDOW_CHUNKS || self.window_bytes >= WINDOW_BYTES {
             self.flush().await?;
         }
@@ -160,9 +173,10 @@ impl<'i> Writer<'i> {
     /// Ends the open document; it is committed with the window that holds its last chunk.
     pub(super) async fn end(&mut self) -> Result<(), Interrupted> {
         match self.open.take() {
-            Some(open) => match open.failed.clone() {
+            Some(mut open) => match open.failed.clone() {
                 Some(reason) => self.drop_document(open, reason).await,
                 None => {
+                    open.known = Known::default();
                     self.ended.push(open);
                     Ok(())
                 }
@@ -177,6 +191,14 @@ impl<'i> Writer<'i> {
             Some(open) => self.drop_document(open, reason).await,
             None => Ok(()),
         }
+    }
+
+    /// Gives up the open document and those that are not committed yet.
+    pub(super) async fn cancel(&mut self) -> Result<(), Interrupted> {
+        for open in std::mem::take(&mut self.ended).into_iter().chain(self.open.take()) {
+            self.drop_document(open, FailureReason::Cancelled).await?;
+        }
+        Ok(())
     }
 
     /// Embeds and stores the window, and commits the documents that it completes.
@@ -240,13 +262,21 @@ impl<'i> Writer<'i> {
         Ok(())
     }
 
-    /// Vectors for the window. Where the model fails on a batch, each document is tried alone, and the culprits fail.
-    async fn embed(&mut self, mut window: Vec<Waiting>) -> Result<Vec<Point>, Interrupted> {
+    /// Vectors for the window: those that are stored already, and new ones. Where the model fails on a batch, each document is tried alone, and the culprits fail.
+    async fn embed(&mut self, window: Vec<Waiting>) -> Result<Vec<Point>, Interrupted> {
+        let known: Vec<ChunkId> = window.iter().filter_map(|waiting| waiting.known).collect();
+        let stored = self.ingest.stored_vectors(&known).await.map_err(Interrupted::Store)?;
+        let vector = |waiting: &Waiting| waiting.known.and_then(|chunk| stored.get(&chunk));
+        let (reused, mut window): (Vec<_>, Vec<_>) = window.into_iter().partition(|waiting| vector(waiting).is_some());
+        let mut points: Vec<Point> = reused
+            .into_iter()
+            .filter_map(|waiting| vector(&waiting).cloned().map(|dense| point((waiting, dense))))
+            .collect();
         window.sort_by_key(|waiting| waiting.passage.len());
-        let mut points = Vec::with_capacity(window.len());
         while !window.is_empty() {
             let batch: Vec<_> = window.drain(..BATCH.min(window.len())).collect();
-            let texts = batch.iter().map(|waiting| waiting.passage.clone()).collect();
+            let texts: Vec<_> = batch.iter().map(|waiting| waiting.passage.clone()).collect();
+            self.ingest.embedded.fetch_add(texts.len() as u64, Ordering::Relaxed);
             match self.ingest.vectors(texts).await {
                 Ok(vectors) => points.extend(batch.into_iter().zip(vectors).map(point)),
                 Err(EmbedError::Model { .. }) => {
@@ -295,63 +325,5 @@ impl Ingest {
             pause *= 2;
         }
         self.embedder.embed_passages(texts).await
-    }
-
-    /// Commits a document whose chunks are stored, purges what it replaced, and lets go of it.
-    async fn finish(&self, mut open: Open) -> Result<DocumentReport, StoreError> {
-        let taken_over = DocumentReport::failed(open.plan.id.as_str(), FailureReason::TakenOver);
-        if !self.renew(&mut open.claim).await? {
-            return Ok(taken_over);
-        }
-        let before = open.standing.as_ref().map(document_of).transpose()?;
-        let outcome = match &before {
-            None => Outcome::Created,
-            Some(before) if before.version == open.plan.version => Outcome::MetadataOnly,
-            Some(_) => Outcome::Updated,
-        };
-        let chunks = if outcome == Outcome::MetadataOnly { 0 } else { open.chunks };
-        self.commit(&open).await?;
-        open.claim.dirty |= outcome == Outcome::Updated;
-        if !self.release(open.claim).await? {
-            return Ok(taken_over);
-        }
-        Ok(DocumentReport { name: taken_over.name, result: Ok(outcome), chunks })
-    }
-
-    /// Writes the record. Only deletions and changes of metadata can come between, since the document is claimed.
-    async fn commit(&self, open: &Open) -> Result<(), StoreError> {
-        let id = open.plan.id.as_str();
-        let mut standing = open.standing.clone();
-        loop {
-            let before = standing.as_ref().map(document_of).transpose()?;
-            let body = json(&DocumentRecord {
-                id: open.plan.id.clone(),
-                title: open.title.clone().unwrap_or_else(|| file_name(&open.plan.id)),
-                version: open.plan.version.clone(),
-                metadata: open.plan.metadata.clone().or(before.map(|b| b.metadata)).unwrap_or_default(),
-                chunks: open.chunks,
-                bytes: open.plan.bytes,
-                updated_at: self.clock.now(),
-            })?;
-            standing = match &standing {
-                None => match self.patiently(|| self.records.put_if_absent(Kind::Document, id, body.clone())).await? {
-                    Put::Created(_) => return Ok(()),
-                    Put::Existing(other) => Some(other),
-                },
-                Some(record) => {
-                    let swap = self
-                        .patiently(|| self.records.compare_and_set(Kind::Document, id, record.version, body.clone()))
-                        .await?;
-                    match swap {
-                        Swap::Done(_) => return Ok(()),
-                        Swap::Conflict(other) => other,
-                    }
-                }
-            };
-            // A repeated write whose first answer was lost.
-            if standing.as_ref().is_some_and(|record| record.body == body) {
-                return Ok(());
-            }
-        }
     }
 }

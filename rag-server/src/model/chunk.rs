@@ -52,6 +52,15 @@ pub struct Point {
     pub sparse: SparseVector,
 }
 
+/// A stored chunk with the vector that was made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// The chunk.
+    pub chunk: Chunk,
+    /// Its dense embedding.
+    pub dense: Vec<f32>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

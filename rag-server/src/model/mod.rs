@@ -9,7 +9,7 @@ mod hit;
 mod query;
 
 pub use answer::{Answer, AnswerStatus, Citation};
-pub use chunk::{Chunk, ChunkId, Point};
+pub use chunk::{Chunk, ChunkId, Embedded, Point};
 pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome};
 pub use hit::{Hit, Legs, Similarity, SparseVector};
 pub use query::{Mode, Query};

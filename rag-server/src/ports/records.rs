@@ -23,11 +23,24 @@ pub enum Kind {
     Corpus,
     /// Who works on something just now.
     Lease,
+    /// A pair of a content hash and a document that has the content.
+    Content,
+    /// The job that a request with an idempotency key was answered with.
+    Idempotency,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [Self::Document, Self::Job, Self::Pending, Self::Purge, Self::Corpus, Self::Lease];
+    pub const ALL: [Self; 8] = [
+        Self::Document,
+        Self::Job,
+        Self::Pending,
+        Self::Purge,
+        Self::Corpus,
+        Self::Lease,
+        Self::Content,
+        Self::Idempotency,
+    ];
 
     /// The name that is stored.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +51,8 @@ impl Kind {
             Self::Purge => "purge",
             Self::Corpus => "corpus",
             Self::Lease => "lease",
+            Self::Content => "content",
+            Self::Idempotency => "idempotency",
         }
     }
 }

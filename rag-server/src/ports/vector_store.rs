@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::{ContentHash, DocumentId, Legs, Point, SparseVector};
+use crate::model::{ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, SparseVector};
 
 /// A numbered build of the corpus, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -41,6 +41,9 @@ pub trait VectorStore: Send + Sync {
 
     /// Removes the chunks of a document from an epoch, those of version `keep` excepted.
     async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError>;
+
+    /// Those of the chunks that an epoch holds, in any order, with their dense vectors: what is not changed need not be embedded again.
+    async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError>;
 
     /// Searches the active epoch, each leg best first. Empty before the first activation.
     async fn search(&self, search: &Search) -> Result<Legs, StoreError>;

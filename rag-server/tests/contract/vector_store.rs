@@ -51,6 +51,7 @@ macro_rules! vector_store_suite {
             a_purge_is_there_after_reopening,
             writers_at_once_lose_nothing,
             a_handle_sees_what_another_was_acknowledged,
+            a_stored_chunk_comes_back_with_its_vector,
             a_vector_of_another_length_is_refused,
             a_large_write_is_taken_whole,
         );
@@ -337,6 +338,23 @@ pub(crate) async fn a_handle_sees_what_another_was_acknowledged<S: Storage>() {
     writer.activate(Epoch(2)).await.unwrap();
     assert_eq!(reader.active().await, Ok(Some(Epoch(2))));
     assert!(all(&*reader).await.is_empty());
+}
+
+pub(crate) async fn a_stored_chunk_comes_back_with_its_vector<S: Storage>() {
+    let storage = S::fresh().await;
+    let points: Vec<_> = (0..300).map(|n| point("a", "v1", n, [1.0, n as f32, 0.5, 0.0], &[(n, 1.0)])).collect();
+    let store = prepared(&storage, points.clone()).await;
+    let missing = point("b", "v1", 0, [1.0, 0.0, 0.0, 0.0], &[]).chunk.id;
+    let asked: Vec<_> = points.iter().step_by(2).map(|point| point.chunk.id).chain([missing]).collect();
+    let found = store.embedded(FIRST, &asked).await.unwrap();
+    assert_eq!(found.len(), 150);
+    for found in found {
+        let wanted = points.iter().find(|point| point.chunk.id == found.chunk.id).unwrap();
+        assert_eq!(found.chunk, wanted.chunk);
+        assert_eq!(found.dense.len(), DIMENSION);
+        assert!(found.dense.iter().zip(&wanted.dense).all(|(a, b)| close_to(*a, *b)), "{found:?}");
+    }
+    assert_eq!(store.embedded(FIRST, &[]).await, Ok(vec![]));
 }
 
 pub(crate) async fn a_vector_of_another_length_is_refused<S: Storage>() {

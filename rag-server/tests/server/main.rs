@@ -10,7 +10,9 @@
 mod bodies;
 mod configuration;
 mod credentials;
+mod documents;
 mod drain;
+mod hostile;
 mod ingest;
 mod operator;
 mod pages;

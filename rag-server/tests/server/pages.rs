@@ -1,16 +1,25 @@
-//! Every command of the page for one machine works as it is written there.
+//! Every command of the pages about the server alone works as it is written there.
 
 use std::{path::Path, process::Command};
 
 use crate::process::{Home, model};
 
-/// The page names port 8080, which may be taken on this machine: the commands run in a network of their own.
-const OWN_NETWORK: &str = "ip link set lo up && exec bash \"$0\" docs/laptop.md";
+/// The pages name port 8080, which may be taken on this machine: the commands run in a network of their own.
+const OWN_NETWORK: &str = "ip link set lo up && exec bash \"$0\" \"$1\"";
 
 #[test]
 fn every_command_of_the_page_about_one_machine_works() {
+    every_command_works("docs/laptop.md");
+}
+
+#[test]
+fn every_command_of_the_page_about_documents_works() {
+    every_command_works("docs/documents.md");
+}
+
+fn every_command_works(page: &str) {
     if let Err(reason) = own_network() {
-        eprintln!("skipped, because {reason}: every_command_of_the_page_about_one_machine_works");
+        eprintln!("skipped, because {reason}: every command of {page} works");
         return;
     }
     let home = Home::new();
@@ -18,12 +27,12 @@ fn every_command_of_the_page_about_one_machine_works() {
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/docs/run.sh");
     let mut command = unshare();
-    command.args(["sh", "-c", OWN_NETWORK]).arg(script);
+    command.args(["sh", "-c", OWN_NETWORK]).arg(script).arg(page);
     command.env_clear().env("PATH", path).env("HOME", home.dir.path()).env("RAG_MODEL_DIR", model());
     let output = command.output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("docs/laptop.md: "), "no command was run: {said}");
+    assert!(said.contains(&format!("{page}: ")), "no command was run: {said}");
 }
 
 fn unshare() -> Command {

@@ -24,7 +24,7 @@ use self::{
     writer::{Change, Command, Done, Writer},
 };
 use crate::{
-    model::{ContentHash, DocumentId, Legs, Point},
+    model::{ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{Epoch, Search, StoreError, VectorStore},
 };
 
@@ -93,6 +93,11 @@ impl VectorStore for EdgeStore {
     async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
         let change = Change::Purge(document.clone(), keep.cloned());
         self.ask(|done| Command::Write(epoch, change, done)).await
+    }
+
+    async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
+        let (shared, ids) = (Arc::clone(&self.shared), ids.to_vec());
+        blocking(move || shared.with(epoch, |shard| shard.embedded(&ids))).await
     }
 
     async fn search(&self, search: &Search) -> Result<Legs, StoreError> {

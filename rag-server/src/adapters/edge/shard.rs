@@ -10,14 +10,14 @@ use std::{
 use qdrant_edge::{
     Condition, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams, FieldCondition,
     FieldIndexOperations, Filter, HnswIndexConfig, JsonPath, Match, MatchValue, Modifier, NamedQuery, OperationError,
-    PayloadFieldSchema, PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStruct, QueryEnum,
-    ScoredPoint, SearchRequest, SparseVector as EngineSparse, UpdateOperation, ValueVariants, Vector, VectorInternal,
-    Vectors, WalOptions, WithPayloadInterface,
+    Payload, PayloadFieldSchema, PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStruct,
+    QueryEnum, Record, ScoredPoint, SearchRequest, SparseVector as EngineSparse, UpdateOperation, ValueVariants,
+    Vector, VectorInternal, VectorStructInternal, Vectors, WalOptions, WithPayloadInterface, WithVector,
 };
 
 use super::STORE;
 use crate::{
-    model::{Chunk, ContentHash, DocumentId, Hit, Legs, Point, Similarity, SparseVector},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Hit, Legs, Point, Similarity, SparseVector},
     ports::{Search, StoreError},
 };
 
@@ -136,6 +136,14 @@ impl Shard {
         Ok(done)
     }
 
+    /// Those of the chunks that are stored, with their dense vectors.
+    pub(super) fn embedded(&self, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
+        let ids: Vec<PointId> = ids.iter().map(|id| PointId::Uuid(id.0)).collect();
+        let vector = WithVector::Selector(vec![DENSE.to_owned()]);
+        let found = self.engine.retrieve(&ids, Some(WithPayloadInterface::Bool(true)), Some(vector)).map_err(failed)?;
+        found.into_iter().map(embedded).collect()
+    }
+
     /// Both legs, each best first.
     pub(super) fn search(&self, search: &Search) -> Result<Legs, StoreError> {
         let dense = match &search.dense {
@@ -215,11 +223,29 @@ fn engine_terms(terms: &SparseVector) -> Result<EngineSparse, StoreError> {
 }
 
 fn hit(point: ScoredPoint) -> Result<Hit, StoreError> {
-    let corrupt = |cause: String| StoreError::Corrupt { what: format!("the chunk {}", point.id), cause };
-    let payload = point.payload.as_ref().ok_or_else(|| corrupt("it has no content".to_owned()))?;
-    let value = serde_json::Value::Object(payload.0.clone());
-    let chunk: Chunk = serde_json::from_value(value).map_err(|e| corrupt(e.to_string()))?;
+    let chunk = chunk(point.id, point.payload)?;
     Ok(Hit { chunk, score: Similarity(point.score) })
+}
+
+fn embedded(point: Record) -> Result<Embedded, StoreError> {
+    let chunk = chunk(point.id, point.payload)?;
+    let dense = match point.vector {
+        Some(VectorStructInternal::Named(mut named)) => named.remove(DENSE),
+        Some(VectorStructInternal::Single(_) | VectorStructInternal::MultiDense(_)) | None => None,
+    };
+    match dense {
+        Some(VectorInternal::Dense(dense)) => Ok(Embedded { chunk, dense }),
+        Some(VectorInternal::Sparse(_) | VectorInternal::MultiDense(_)) | None => {
+            let cause = "it has no vector".to_owned();
+            Err(StoreError::Corrupt { what: format!("the chunk {}", point.id), cause })
+        }
+    }
+}
+
+fn chunk(id: PointId, payload: Option<Payload>) -> Result<Chunk, StoreError> {
+    let corrupt = |cause: String| StoreError::Corrupt { what: format!("the chunk {id}"), cause };
+    let payload = payload.ok_or_else(|| corrupt("it has no content".to_owned()))?;
+    serde_json::from_value(serde_json::Value::Object(payload.0)).map_err(|e| corrupt(e.to_string()))
 }
 
 fn equals(field: &str, value: &str) -> Result<Condition, StoreError> {

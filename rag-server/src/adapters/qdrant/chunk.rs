@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use qdrant_client::qdrant::{
-    NamedVectors, PointId, PointStruct, ScoredPoint, Value, Vector, point_id::PointIdOptions, value::Kind,
+    NamedVectors, PointId, PointStruct, RetrievedPoint, ScoredPoint, Value, Vector, point_id::PointIdOptions,
+    value::Kind, vector_output,
 };
 use uuid::Uuid;
 
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, Hit, Point, Similarity},
+    model::{Chunk, ChunkId, ContentHash, Embedded, Hit, Point, Similarity},
     ports::StoreError,
 };
 
@@ -48,11 +49,28 @@ pub(super) fn to_point(point: Point) -> PointStruct {
 
 /// A found chunk, from the wire.
 pub(super) fn to_hit(point: ScoredPoint) -> Result<Hit, StoreError> {
-    let ScoredPoint { id, mut payload, score, .. } = point;
+    let ScoredPoint { id, payload, score, .. } = point;
+    Ok(Hit { chunk: to_chunk(id, payload)?, score: Similarity(score) })
+}
+
+/// A stored chunk with its dense vector, from the wire.
+pub(super) fn to_embedded(point: RetrievedPoint) -> Result<Embedded, StoreError> {
+    let RetrievedPoint { id, payload, vectors, .. } = point;
+    let chunk = to_chunk(id, payload)?;
+    match vectors.and_then(|vectors| vectors.get_vector_by_name(DENSE)) {
+        Some(vector_output::Vector::Dense(dense)) => Ok(Embedded { chunk, dense: dense.data }),
+        Some(vector_output::Vector::Sparse(_) | vector_output::Vector::MultiDense(_)) | None => {
+            let cause = "its vector is missing".to_owned();
+            Err(StoreError::Corrupt { what: format!("the chunk {}", chunk.id.0), cause })
+        }
+    }
+}
+
+fn to_chunk(id: Option<PointId>, mut payload: HashMap<String, Value>) -> Result<Chunk, StoreError> {
     let id = uuid(id)?;
     let corrupt = |cause: &str| StoreError::Corrupt { what: format!("the chunk {id}"), cause: cause.to_owned() };
     let mut take = |key: &str| payload.remove(key).and_then(|value| value.kind);
-    let chunk = Chunk {
+    Ok(Chunk {
         id: ChunkId(id),
         document: text(take(DOCUMENT))
             .and_then(|document| document.try_into().ok())
@@ -62,8 +80,7 @@ pub(super) fn to_hit(point: ScoredPoint) -> Result<Hit, StoreError> {
         title: text(take(TITLE)).ok_or_else(|| corrupt("its title is missing"))?,
         headings: texts(take(HEADINGS)).ok_or_else(|| corrupt("its headings are missing"))?,
         text: text(take(TEXT)).ok_or_else(|| corrupt("its text is missing"))?,
-    };
-    Ok(Hit { chunk, score: Similarity(score) })
+    })
 }
 
 fn uuid(id: Option<PointId>) -> Result<Uuid, StoreError> {

@@ -3,20 +3,20 @@
 use async_trait::async_trait;
 use qdrant_client::qdrant::{
     CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
-    Filter, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, SparseVectorParamsBuilder,
+    Filter, GetPoints, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, SparseVectorParamsBuilder,
     SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParamsBuilder, VectorsConfigBuilder,
     points_selector::PointsSelectorOneOf, vectors_config::Config,
 };
 
 use super::{
     STORE,
-    chunk::{DENSE, DOCUMENT, LEXICAL, VERSION, to_hit, to_point},
+    chunk::{DENSE, DOCUMENT, LEXICAL, VERSION, to_embedded, to_hit, to_point},
     condition,
     connection::QdrantConnection,
     indexes, strong,
 };
 use crate::{
-    model::{ContentHash, DocumentId, Hit, Legs, Point, SparseVector},
+    model::{ChunkId, ContentHash, DocumentId, Embedded, Hit, Legs, Point, SparseVector},
     ports::{Epoch, Search, StoreError, VectorStore},
 };
 
@@ -156,6 +156,24 @@ impl VectorStore for QdrantVectorStore {
         let written = |client: qdrant_client::Qdrant| async move { client.delete_points(request.clone()).await };
         self.connection.write(written).await?;
         Ok(())
+    }
+
+    async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
+        let mut all = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(POINTS_PER_REQUEST) {
+            let request = &GetPoints {
+                collection_name: self.collection(epoch),
+                ids: ids.iter().map(|id| id.0.to_string().into()).collect(),
+                with_payload: Some(true.into()),
+                with_vectors: Some(vec![DENSE].into()),
+                ..GetPoints::default()
+            };
+            let found = self.connection.call(|client| async move { client.get_points(request.clone()).await }).await?;
+            for point in found.result {
+                all.push(to_embedded(point)?);
+            }
+        }
+        Ok(all)
     }
 
     async fn search(&self, search: &Search) -> Result<Legs, StoreError> {

@@ -7,13 +7,16 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER};
+use reqwest::{
+    Client, RequestBuilder, Response, StatusCode, Url,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::show::Show;
 use crate::{
-    ingest::{FailureReason, Format, MAX_DOCUMENTS, Source, read_text},
+    ingest::{FailureReason, Format, MAX_DOCUMENTS, Prune, Pruned, Source, read_bytes, read_text},
     model::{DocumentId, Outcome},
 };
 
@@ -72,6 +75,26 @@ pub enum RemoteError {
 #[derive(Serialize)]
 struct Request {
     documents: Vec<NewDocument>,
+    dry_run: bool,
+}
+
+#[derive(Deserialize)]
+struct Preview {
+    documents: Vec<JobDocument>,
+}
+
+#[derive(Serialize)]
+struct PruneRequest<'p> {
+    prefix: &'p str,
+    keep: Vec<&'p DocumentId>,
+    dry_run: bool,
+    after: Option<&'p str>,
+}
+
+#[derive(Deserialize)]
+struct PruneAnswer {
+    removed: Vec<DocumentId>,
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -89,12 +112,16 @@ struct Accepted {
 #[derive(Deserialize)]
 struct Job {
     state: String,
+    chunks_total: u64,
+    chunks_done: u64,
+    eta_seconds: Option<u64>,
     documents: Vec<JobDocument>,
 }
 
 #[derive(Deserialize)]
 struct JobDocument {
     id: String,
+    #[serde(default)]
     state: String,
     outcome: Option<String>,
     duplicate_of: Option<DocumentId>,
@@ -139,63 +166,31 @@ impl Remote {
     pub(super) async fn ingest(
         &self,
         sources: Vec<Source>,
+        dry_run: bool,
         stop: &CancellationToken,
         show: &mut Show,
     ) -> Result<(), RemoteError> {
-        let mut sent = VecDeque::new();
-        let (mut documents, mut bytes) = (Vec::new(), 0);
+        let mut run = Run { remote: self, dry_run, sent: VecDeque::new(), documents: Vec::new(), bytes: 0 };
         for source in sources {
             if stop.is_cancelled() {
                 break;
             }
-            let (id, format) = (source.id.clone(), source.format);
-            let read = tokio::task::spawn_blocking(move || read_text(&source, DOCUMENT_BYTES));
-            let text = match read.await.map_err(RemoteError::Worker)? {
-                Ok(text) => text,
-                Err(reason) => {
-                    show.report(id.as_str(), Err(reason.to_string()));
-                    continue;
-                }
-            };
-            let size = json_bytes(&text);
-            if size > DOCUMENT_BYTES as usize {
-                let reason = FailureReason::TooLarge { bytes: size as u64, limit: DOCUMENT_BYTES };
-                show.report(id.as_str(), Err(reason.to_string()));
-                continue;
-            }
-            if !documents.is_empty() && (bytes + size > REQUEST_BYTES || documents.len() >= MAX_DOCUMENTS) {
-                self.send(std::mem::take(&mut documents), &mut sent, show).await?;
-                bytes = 0;
-            }
-            documents.push(NewDocument { id, text, format });
-            bytes += size;
+            run.take(source, show).await?;
         }
-        if !documents.is_empty() {
-            self.send(documents, &mut sent, show).await?;
-        }
-        while let Some(job) = sent.pop_front() {
+        run.send(show).await?;
+        while let Some(job) = run.sent.pop_front() {
             self.follow(job, show).await?;
         }
         Ok(())
     }
 
-    async fn send(
-        &self,
-        documents: Vec<NewDocument>,
-        sent: &mut VecDeque<Sent>,
-        show: &mut Show,
-    ) -> Result<(), RemoteError> {
-        if sent.len() >= JOBS_AHEAD
-            && let Some(first) = sent.pop_front()
-        {
-            self.follow(first, show).await?;
-        }
-        let reported = vec![false; documents.len()];
-        let request = Request { documents };
-        let answer = self.ask(|| self.client.post(self.at("ingest")).json(&request)).await?;
-        let accepted: Accepted = self.read(answer).await?;
-        sent.push_back(Sent { job: accepted.job, reported });
-        Ok(())
+    /// One round of removing what is gone.
+    pub(super) async fn prune(&self, prune: Prune<'_>, after: Option<&str>) -> Result<Pruned, RemoteError> {
+        let Prune { prefix, keep, dry_run } = prune;
+        let request = PruneRequest { prefix, keep: keep.iter().collect(), dry_run, after };
+        let answer = self.ask(|| self.client.post(self.at("prune")).json(&request)).await?;
+        let PruneAnswer { removed, next } = self.read(answer).await?;
+        Ok(Pruned { removed, next })
     }
 
     /// Reports the documents of a job as they are dealt with, until all are.
@@ -210,7 +205,10 @@ impl Remote {
                     show.report(&name, outcome(document));
                 }
             }
-            if matches!(job.state.as_str(), "done" | "failed") {
+            if let Some(eta) = job.eta_seconds {
+                show.bar().set_message(format!("{} of {} chunks, {eta} s left", job.chunks_done, job.chunks_total));
+            }
+            if matches!(job.state.as_str(), "done" | "failed" | "cancelled") {
                 return Ok(());
             }
             tokio::time::sleep(LOOK).await;
@@ -262,6 +260,108 @@ impl Remote {
     }
 }
 
+/// A run that gathers documents into requests of bounded size.
+struct Run<'r> {
+    remote: &'r Remote,
+    dry_run: bool,
+    sent: VecDeque<Sent>,
+    documents: Vec<NewDocument>,
+    bytes: usize,
+}
+
+impl Run<'_> {
+    async fn take(&mut self, source: Source, show: &mut Show) -> Result<(), RemoteError> {
+        let (id, format) = (source.id.clone(), source.format);
+        if format.is_binary() {
+            let read = tokio::task::spawn_blocking(move || read_bytes(&source, DOCUMENT_BYTES));
+            return match read.await.map_err(RemoteError::Worker)? {
+                Ok(bytes) => self.send_file(&id, &bytes, show).await,
+                Err(reason) => {
+                    show.report(id.as_str(), Err(reason.to_string()));
+                    Ok(())
+                }
+            };
+        }
+        let read = tokio::task::spawn_blocking(move || read_text(&source, DOCUMENT_BYTES));
+        let text = match read.await.map_err(RemoteError::Worker)? {
+            Ok(text) => text,
+            Err(reason) => {
+                show.report(id.as_str(), Err(reason.to_string()));
+                return Ok(());
+            }
+        };
+        let size = json_bytes(&text);
+        if size > DOCUMENT_BYTES as usize {
+            let reason = FailureReason::TooLarge { bytes: size as u64, limit: DOCUMENT_BYTES };
+            show.report(id.as_str(), Err(reason.to_string()));
+            return Ok(());
+        }
+        if self.bytes + size > REQUEST_BYTES || self.documents.len() >= MAX_DOCUMENTS {
+            self.send(show).await?;
+        }
+        self.documents.push(NewDocument { id, text, format });
+        self.bytes += size;
+        Ok(())
+    }
+
+    /// Sends what was gathered.
+    async fn send(&mut self, show: &mut Show) -> Result<(), RemoteError> {
+        let documents = std::mem::take(&mut self.documents);
+        self.bytes = 0;
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let count = documents.len();
+        let request = Request { documents, dry_run: self.dry_run };
+        let remote = self.remote;
+        let answer = remote.ask(|| remote.client.post(remote.at("ingest")).json(&request)).await?;
+        self.accepted(answer, count, show).await
+    }
+
+    /// Sends a file that is no text, as a form.
+    async fn send_file(&mut self, id: &DocumentId, bytes: &[u8], show: &mut Show) -> Result<(), RemoteError> {
+        let boundary = uuid::Uuid::new_v4().simple().to_string();
+        let name: String =
+            id.as_str().chars().map(|c| if c == '"' { "%22".to_owned() } else { c.to_string() }).collect();
+        if name != id.as_str() {
+            let cause = "a name with quotation marks cannot be sent as a file".to_owned();
+            show.report(id.as_str(), Err(FailureReason::BadName { cause }.to_string()));
+            return Ok(());
+        }
+        let mut body = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"dry_run\"\r\n\r\n{}\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n",
+            self.dry_run
+        )
+        .into_bytes();
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        let remote = self.remote;
+        let form = || remote.client.post(remote.at("ingest")).header(CONTENT_TYPE, &kind).body(body.clone());
+        let answer = remote.ask(form).await?;
+        self.accepted(answer, 1, show).await
+    }
+
+    async fn accepted(&mut self, answer: Response, count: usize, show: &mut Show) -> Result<(), RemoteError> {
+        if self.dry_run {
+            let preview: Preview = self.remote.read(answer).await?;
+            for document in preview.documents {
+                let name = document.id.clone();
+                show.report(&name, outcome(document));
+            }
+            return Ok(());
+        }
+        if self.sent.len() >= JOBS_AHEAD
+            && let Some(first) = self.sent.pop_front()
+        {
+            self.remote.follow(first, show).await?;
+        }
+        let accepted: Accepted = self.remote.read(answer).await?;
+        self.sent.push_back(Sent { job: accepted.job, reported: vec![false; count] });
+        Ok(())
+    }
+}
+
 fn may_pass(status: StatusCode) -> bool {
     matches!(
         status,
@@ -290,6 +390,8 @@ fn outcome(document: JobDocument) -> Result<Outcome, String> {
         (Some("metadata_only"), _) => Ok(Outcome::MetadataOnly),
         (Some("unchanged"), _) => Ok(Outcome::Unchanged),
         (Some("duplicate_of"), Some(other)) => Ok(Outcome::DuplicateOf(other)),
+        (None, _) if document.state == "cancelled" => Err("its job was cancelled".to_owned()),
+        (Some("failed"), _) => Err(document.error.unwrap_or_else(|| "no reason given".to_owned())),
         (Some(other), _) => Err(format!("an outcome that this program does not know: {other}")),
         (None, _) => Err(document.error.unwrap_or_else(|| "no reason given".to_owned())),
     }

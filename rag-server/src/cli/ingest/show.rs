@@ -7,7 +7,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::Outcome;
+use crate::{
+    cli::printable,
+    model::{DocumentId, Outcome},
+};
 
 /// Shows a run.
 pub(super) struct Show {
@@ -20,12 +23,17 @@ pub(super) struct Show {
     metadata_only: usize,
     unchanged: usize,
     duplicates: usize,
+    /// What the last duplicate is one of.
+    original: String,
+    removed: usize,
     failed: usize,
-    chunks: Option<u64>,
+    /// Chunks that were written, and how many of them were embedded.
+    chunks: Option<(u64, u64)>,
+    dry_run: bool,
 }
 
 impl Show {
-    pub(super) fn new(files: usize) -> Self {
+    pub(super) fn new(files: usize, dry_run: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(files as u64), target);
@@ -43,8 +51,11 @@ impl Show {
             metadata_only: 0,
             unchanged: 0,
             duplicates: 0,
+            original: String::new(),
+            removed: 0,
             failed: 0,
             chunks: None,
+            dry_run,
         }
     }
 
@@ -53,15 +64,26 @@ impl Show {
         self.bar.clone()
     }
 
-    /// How many chunks were written.
-    pub(super) fn chunks(&mut self, chunks: u64) {
-        self.chunks = Some(chunks);
+    /// How many chunks were written, and how many of them were embedded.
+    pub(super) fn chunks(&mut self, chunks: u64, embedded: u64) {
+        self.chunks = Some((chunks, embedded));
+    }
+
+    /// Says that a document is removed.
+    pub(super) fn removed(&mut self, id: &DocumentId) {
+        self.removed += 1;
+        let line = format!("removed    {}", printable::line(id.as_str()));
+        if self.terminal {
+            self.bar.println(line);
+        } else {
+            drop(writeln!(std::io::stdout(), "{line}"));
+        }
     }
 
     /// Says what became of a document.
     pub(super) fn report(&mut self, name: &str, result: Result<Outcome, String>) {
         self.bar.inc(1);
-        let name = printable(name);
+        let name = printable::line(name);
         let line = match &result {
             Ok(Outcome::Created) => {
                 self.created += 1;
@@ -81,14 +103,15 @@ impl Show {
             }
             Ok(Outcome::DuplicateOf(other)) => {
                 self.duplicates += 1;
-                format!("duplicate  {name}  of {}", printable(other.as_str()))
+                self.original = printable::line(other.as_str());
+                format!("duplicate  {name}  of {}", printable::line(other.as_str()))
             }
             Err(reason) => {
                 self.failed += 1;
-                format!("failed     {name}  {}", printable(reason))
+                format!("failed     {name}  {}", printable::line(reason))
             }
         };
-        if !self.terminal {
+        if !self.terminal || self.dry_run {
             // A reader that went away, such as `head`, is no reason to stop.
             drop(writeln!(std::io::stdout(), "{line}"));
         } else if result.is_err() {
@@ -100,20 +123,33 @@ impl Show {
     pub(super) fn finish(&self, stopped: bool) -> bool {
         self.bar.finish_and_clear();
         let done = self.created + self.updated + self.metadata_only + self.unchanged + self.duplicates + self.failed;
+        let duplicate = match self.duplicates {
+            1 => format!("duplicate of {}", self.original),
+            _ => "duplicates".to_owned(),
+        };
         let counts = [
             (self.created, "created"),
             (self.updated, "updated"),
             (self.metadata_only, "with new metadata only"),
             (self.unchanged, "unchanged"),
-            (self.duplicates, "duplicate"),
+            (self.duplicates, duplicate.as_str()),
             (self.failed, "failed"),
             (self.files - done.min(self.files), "not reached"),
+            (self.removed, "removed"),
         ];
         let parts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
+        let files = if self.dry_run { format!("dry run, nothing is written: {files}") } else { files };
         let seconds = self.started.elapsed().as_secs_f64();
         let pace = match self.chunks {
-            Some(chunks) if chunks > 0 => format!(", {chunks} chunks at {:.0} a second", chunks as f64 / seconds),
+            Some((chunks, embedded)) if chunks > 0 => {
+                let kept = if embedded < chunks {
+                    format!(", {} of them embedded before", chunks - embedded)
+                } else {
+                    String::new()
+                };
+                format!(", {chunks} chunks at {:.0} a second{kept}", chunks as f64 / seconds)
+            }
             _ => String::new(),
         };
         let summary = if parts.is_empty() { "nothing to ingest".to_owned() } else { parts.join(", ") };
@@ -123,9 +159,4 @@ impl Show {
         }
         self.failed == 0 && done >= self.files
     }
-}
-
-/// A name as a terminal can show it.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

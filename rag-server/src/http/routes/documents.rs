@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
-    routing::{delete, get},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+    routing::{delete, get, put},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,10 @@ use super::super::{
     endpoint::Endpoint,
     error::{Code, Problem},
     extract::{Params, PathId, ReaderKey, WriterKey},
+    sent::{Content, NewContent, idempotency_key},
     state::Api,
 };
+use super::ingest::{Accepted, accept};
 use crate::{
     ingest::Deleted,
     model::{DocumentId, DocumentRecord},
@@ -78,6 +81,7 @@ pub(super) struct DocumentPage {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PageParams {
+    prefix: Option<String>,
     after: Option<String>,
     limit: Option<usize>,
 }
@@ -87,6 +91,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(HttpMethod::Get, "/documents", get(list), "List the stored documents")
             .keyed()
+            .parameter(ParameterIn::Query, "prefix", Type::String, "only documents whose id begins with this")
             .parameter(ParameterIn::Query, "after", Type::String, "the id after which the page begins")
             .parameter(ParameterIn::Query, "limit", Type::Integer, "documents of the page, 1 to 1000; 100 without it")
             .answers::<DocumentPage>(200, "a page"),
@@ -95,6 +100,20 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .parameter(ParameterIn::Path, "id", Type::String, id)
             .answers::<DocumentView>(200, "the document")
             .problem(404, "no such document"),
+        Endpoint::new(HttpMethod::Put, "/documents/{id}", put(replace), "Write a document, or replace it in place")
+            .keyed()
+            .parameter(ParameterIn::Path, "id", Type::String, id)
+            .parameter(
+                ParameterIn::Header,
+                "Idempotency-Key",
+                Type::String,
+                "the same key with the same document gets the same job",
+            )
+            .body::<NewContent>()
+            .also_takes("*/*", "the document itself; its format is told by the end of the id, or by the content type")
+            .answers::<Accepted>(202, "accepted for good; the header Location names the job")
+            .problem(429, "too much waits already; the header Retry-After says when to come again")
+            .problem(503, "read-only, busy, or a store is not available"),
         Endpoint::new(HttpMethod::Delete, "/documents/{id}", delete(remove), "Delete a document and its chunks")
             .keyed()
             .parameter(ParameterIn::Path, "id", Type::String, id)
@@ -106,13 +125,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 async fn list(
     _key: ReaderKey,
     State(api): State<Api>,
-    Params(PageParams { after, limit }): Params<PageParams>,
+    Params(PageParams { prefix, after, limit }): Params<PageParams>,
 ) -> Result<Json<DocumentPage>, Problem> {
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::new(Code::InvalidValue, format!("limit: {limit}; it must be from 1 to {MAX_LIMIT}")));
     }
-    let (documents, next) = api.flows()?.ingest.documents(after.as_deref(), limit).await?;
+    let prefix = prefix.unwrap_or_default();
+    let (documents, next) = api.flows()?.ingest.documents_below(&prefix, after.as_deref(), limit).await?;
     Ok(Json(DocumentPage { documents: documents.into_iter().map(DocumentView::from).collect(), next }))
 }
 
@@ -128,6 +148,20 @@ fn id_of(text: String) -> Result<DocumentId, Problem> {
 async fn document(_key: ReaderKey, State(api): State<Api>, PathId(id): PathId) -> Result<Json<DocumentView>, Problem> {
     let found = api.flows()?.ingest.document(&id_of(id)?).await?;
     found.map(|record| Json(record.into())).ok_or_else(unknown)
+}
+
+async fn replace(
+    _key: WriterKey,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    content: Content,
+) -> Result<Response, Problem> {
+    let ingest = &api.flows()?.ingest;
+    let key = idempotency_key(&headers)?;
+    // The body's room is kept until the texts stand in the records.
+    let (source, _room) = content.named(id)?;
+    accept(ingest, key.as_ref(), vec![source]).await
 }
 
 async fn remove(_key: WriterKey, State(api): State<Api>, PathId(id): PathId) -> Result<StatusCode, Problem> {

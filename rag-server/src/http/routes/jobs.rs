@@ -1,6 +1,10 @@
-//! `/jobs/{id}`: how far an ingestion is.
+//! `/jobs/{id}`: how far an ingestion is, and its end before its time.
 
-use axum::{Json, extract::State, routing::get};
+use axum::{
+    Json,
+    extract::State,
+    routing::{get, post},
+};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::{
@@ -11,7 +15,7 @@ use utoipa::{
 use super::super::{
     endpoint::Endpoint,
     error::{Code, Problem},
-    extract::{PathId, ReaderKey},
+    extract::{PathId, ReaderKey, WriterKey},
     state::Api,
 };
 use crate::{
@@ -57,7 +61,7 @@ pub(super) struct JobView {
 pub(super) struct JobDocumentView {
     /// The document's id.
     id: String,
-    /// `queued`, `done` or `failed`.
+    /// `queued`, `done`, `failed` or `cancelled`.
     state: &'static str,
     /// `created`, `updated`, `metadata_only`, `unchanged` or `duplicate_of`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +99,7 @@ impl From<JobDocument> for JobDocumentView {
         let view = Self { id: id.into(), state: "queued", outcome: None, duplicate_of: None, error: None, chunks };
         match state {
             DocumentState::Queued => view,
+            DocumentState::Cancelled => Self { state: "cancelled", ..view },
             DocumentState::Failed { error } => Self { state: "failed", error: Some(error.to_string()), ..view },
             DocumentState::Done { outcome } => {
                 let (outcome, duplicate_of) = match outcome {
@@ -117,11 +122,25 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .parameter(ParameterIn::Path, "id", Type::String, "the job's id")
             .answers::<JobView>(200, "the job")
             .problem(404, "no such job"),
+        Endpoint::new(HttpMethod::Post, "/jobs/{id}/cancel", post(cancel), "End an ingestion before its time")
+            .keyed()
+            .parameter(ParameterIn::Path, "id", Type::String, "the job's id")
+            .answers::<JobView>(200, "the job as it ended; what was ingested until then stands")
+            .problem(404, "no such job"),
     ]
 }
 
+fn unknown() -> Problem {
+    Problem::new(Code::NoSuchJob, "no job has this id; jobs are forgotten some time after they end")
+}
+
+async fn cancel(_key: WriterKey, State(api): State<Api>, PathId(id): PathId) -> Result<Json<JobView>, Problem> {
+    let id = id.parse::<JobId>().map_err(|_| unknown())?;
+    let job = api.flows()?.ingest.cancel(&id).await?.ok_or_else(unknown)?;
+    Ok(Json(job.into()))
+}
+
 async fn job(_key: ReaderKey, State(api): State<Api>, PathId(id): PathId) -> Result<Json<JobView>, Problem> {
-    let unknown = || Problem::new(Code::NoSuchJob, "no job has this id; jobs are forgotten some time after they end");
     let id = id.parse::<JobId>().map_err(|_| unknown())?;
     let job = api.flows()?.ingest.job(&id).await?.ok_or_else(unknown)?;
     Ok(Json(job.into()))

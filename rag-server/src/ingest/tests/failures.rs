@@ -59,8 +59,10 @@ async fn each_broken_file_fails_alone_by_name_and_reason() {
     assert_eq!(outcomes, BTreeMap::from([("good.md".to_owned(), Outcome::Created)]));
     let looped = failures.remove("deep/loop").unwrap();
     assert!(looped.starts_with("symlink loop: it leads back to /"), "{looped}");
+    let damaged = failures.remove("scan.pdf").unwrap();
+    assert!(damaged.starts_with("this PDF document cannot be read: "), "{damaged}");
     insta::assert_yaml_snapshot!(failures, @r#"
-    Makefile: "unknown type (no extension); .txt, .md and .html can be read"
+    Makefile: "unknown type (no extension); .txt, .md, .html, .csv, .jsonl, .docx and .pdf can be read"
     blank.txt: "empty: there is no text in it"
     cut.txt: invalid UTF-8 at byte 18; save it as UTF-8
     dangling.md: "cannot be read: the link leads nowhere"
@@ -69,7 +71,6 @@ async fn each_broken_file_fails_alone_by_name_and_reason() {
     image.md: "binary: it begins like a PNG image"
     nul.txt: "binary: it holds a NUL byte at 9"
     office.txt: "binary: it begins like a ZIP archive or an office document"
-    scan.pdf: "unknown type .pdf; .txt, .md and .html can be read"
     scripts.html: no text in it that a reader would see
     self.md: "symlink loop: it leads back to itself; remove the link"
     utf16.txt: invalid UTF-8 at byte 0 (it looks like UTF-16); save it as UTF-8

@@ -117,7 +117,8 @@ async fn two_replicas_share_the_jobs_and_each_is_done_once() {
     let other = replica(&world, &clock);
     let mut jobs = Vec::new();
     for number in 0..6 {
-        let sources = (0..5).map(|d| markdown(&format!("{number}/{d}.md"), &long("pump"))).collect();
+        let sources =
+            (0..5).map(|d| markdown(&format!("{number}/{d}.md"), &long(&format!("pump{number}-{d}")))).collect();
         jobs.push(flow.submit(sources).await.unwrap());
         clock.advance(SignedDuration::from_secs(1));
     }

@@ -5,10 +5,10 @@ use std::{io::Write as _, path::Path, process::Command, sync::Arc};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Ingest, Source, walk};
+use super::super::{Content, Format, Ingest, Source, walk};
 use crate::{
     doubles::RecordsDouble,
-    model::{ContentHash, DocumentId, Legs, Outcome, Point},
+    model::{ChunkId, ContentHash, DocumentId, Embedded, Legs, Outcome, Point},
     ports::{EmbedError, Embedder, Epoch, ModelIdentity, Search, StoreError, SystemClock, VectorStore},
 };
 
@@ -36,6 +36,9 @@ impl VectorStore for Nowhere {
     }
     async fn purge(&self, _: Epoch, _: &DocumentId, _: Option<&ContentHash>) -> Result<(), StoreError> {
         Ok(())
+    }
+    async fn embedded(&self, _epoch: Epoch, _ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
+        Ok(Vec::new())
     }
     async fn search(&self, _search: &Search) -> Result<Legs, StoreError> {
         Ok(Legs::default())
@@ -94,10 +97,48 @@ async fn ingest_a_folder_and_print_the_growth() {
     println!("\ngrowth {} documents {created} chunks {}", peak() - before, flow.chunks_written());
 }
 
+/// A line of a gigabyte, and never more of it than is read.
+fn gigabyte() -> Box<dyn std::io::Read> {
+    use std::io::Read as _;
+    Box::new((&b"\""[..]).chain(std::io::repeat(b'x').take(GIGABYTE)))
+}
+
+const GIGABYTE: u64 = 1 << 30;
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, started by the tests beside it"]
+async fn ingest_a_line_of_a_gigabyte_and_print_the_growth() {
+    if std::env::var(FOLDER).is_err() {
+        return;
+    }
+    let embedder = Arc::new(Scripted(ModelIdentity { name: "scripted".to_owned(), dimension: 384 }));
+    let flow =
+        Ingest::new(Arc::new(Nowhere), Arc::<RecordsDouble>::default(), embedder, Arc::new(SystemClock), Epoch(1));
+    let before = peak();
+    for format in [Format::Csv, Format::Jsonl] {
+        let content = Content::Generated(GIGABYTE + 1, gigabyte);
+        let source = Source { id: "line".parse().unwrap(), content, format, title: None, metadata: None };
+        let reason = flow.ingest(source).await.result.unwrap_err().to_string();
+        assert!(reason.contains("line") && reason.contains("longer than"), "{reason}");
+    }
+    println!("\ngrowth {} documents 0 chunks 0", peak() - before);
+}
+
+#[test]
+fn memory_is_bounded_at_a_line_of_a_gigabyte() {
+    let folder = tempfile::tempdir().unwrap();
+    let [growth, ..] = growth_of("ingest_a_line_of_a_gigabyte_and_print_the_growth", folder.path());
+    assert!(growth < ALLOWED_KIB, "memory grew by {growth} KiB");
+}
+
 /// Growth in KiB, documents and chunks of an ingestion of the folder in a process of its own.
 fn growth(folder: &Path) -> [u64; 3] {
+    growth_of("ingest_a_folder_and_print_the_growth", folder)
+}
+
+fn growth_of(test: &str, folder: &Path) -> [u64; 3] {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "ingest::tests::memory::ingest_a_folder_and_print_the_growth"])
+        .args(["--ignored", "--exact", "--nocapture", &format!("ingest::tests::memory::{test}")])
         .env(FOLDER, folder)
         .output()
         .unwrap();

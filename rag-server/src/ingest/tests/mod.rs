@@ -1,9 +1,15 @@
 //! The flow over doubles of its ports.
 
+mod changes;
 mod crashes;
 mod failures;
 mod flow;
+mod formats;
+mod hostile;
 mod jobs;
+mod made;
 mod memory;
+mod outcomes;
 mod replicas;
+mod requests;
 mod world;

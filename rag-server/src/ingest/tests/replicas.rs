@@ -30,7 +30,7 @@ async fn of_two_replicas_with_the_same_document_the_second_waits_and_one_whole_v
 #[tokio::test]
 async fn two_replicas_with_the_same_many_documents_in_opposite_order_do_not_wait_for_each_other() {
     let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
-    let there: Vec<_> = (0..40).map(|n| markdown(&format!("{n}.md"), &long("pump"))).collect();
+    let there: Vec<_> = (0..40).map(|n| markdown(&format!("{n}.md"), &long(&format!("pump{n}")))).collect();
     let back: Vec<_> = there.iter().rev().cloned().collect();
     let (one, other) = (replica(&world, &clock), replica(&world, &clock));
     let (a, b) = tokio::join!(ingest(&one, there), ingest(&other, back));

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::{DocumentReport, Format, Ingest, Interrupted, Patience, Source};
 use crate::{
     doubles::{EmbedderDouble, RecordsDouble},
-    model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Legs, Outcome, Point},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Embedded, Legs, Outcome, Point},
     ports::{
         Clock, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, Search, StoreError, Swap,
         VectorStore,
@@ -35,7 +35,7 @@ pub(super) enum Kill {
 
 /// Both stores of a deployment.
 pub(super) struct World {
-    points: Mutex<BTreeMap<ChunkId, Chunk>>,
+    points: Mutex<BTreeMap<ChunkId, Point>>,
     records: RecordsDouble,
     left: AtomicI64,
     kill: Mutex<Kill>,
@@ -96,8 +96,14 @@ impl World {
             let document: DocumentRecord = serde_json::from_value(record.body).unwrap();
             (document.id.to_string(), (document.version, document.title, document.chunks, document.metadata))
         });
-        let texts =
-            self.points.lock().unwrap().values().map(|c| (c.document.to_string(), c.ordinal, c.text.clone())).collect();
+        let texts = self
+            .points
+            .lock()
+            .unwrap()
+            .values()
+            .map(|p| &p.chunk)
+            .map(|c| (c.document.to_string(), c.ordinal, c.text.clone()))
+            .collect();
         State { documents: documents.collect(), texts, left }
     }
 
@@ -106,7 +112,8 @@ impl World {
         let page = self.records.list(Kind::Document, "", None, usize::MAX).await.unwrap();
         let points = self.points.lock().unwrap();
         let whole = |document: &DocumentRecord| {
-            let mut stored = points.values().filter(|c| c.document == document.id && c.version == document.version);
+            let chunks = points.values().map(|point| &point.chunk);
+            let mut stored = chunks.filter(|c| c.document == document.id && c.version == document.version);
             stored.by_ref().count() == document.chunks as usize
         };
         let documents = page.records.into_iter().map(|r| serde_json::from_value::<DocumentRecord>(r.body).unwrap());
@@ -114,10 +121,15 @@ impl World {
     }
 
     pub(super) fn texts(&self, id: &str) -> Vec<String> {
+        self.chunks(id).into_iter().map(|chunk| chunk.text).collect()
+    }
+
+    pub(super) fn chunks(&self, id: &str) -> Vec<Chunk> {
         let points = self.points.lock().unwrap();
-        let mut chunks: Vec<_> = points.values().filter(|c| c.document.as_str() == id).cloned().collect();
+        let mut chunks: Vec<_> =
+            points.values().map(|point| &point.chunk).filter(|c| c.document.as_str() == id).cloned().collect();
         chunks.sort_by_key(|chunk| chunk.ordinal);
-        chunks.into_iter().map(|chunk| chunk.text).collect()
+        chunks
     }
 }
 
@@ -147,7 +159,7 @@ impl VectorStore for World {
 
     async fn upsert(&self, _epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError> {
         self.through(async {
-            self.points.lock().unwrap().extend(points.into_iter().map(|point| (point.chunk.id, point.chunk)));
+            self.points.lock().unwrap().extend(points.into_iter().map(|point| (point.chunk.id, point)));
             Ok(())
         })
         .await
@@ -156,8 +168,17 @@ impl VectorStore for World {
     async fn purge(&self, _epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
         self.through(async {
             let kept = |chunk: &Chunk| chunk.document != *document || Some(&chunk.version) == keep;
-            self.points.lock().unwrap().retain(|_, chunk| kept(chunk));
+            self.points.lock().unwrap().retain(|_, point| kept(&point.chunk));
             Ok(())
+        })
+        .await
+    }
+
+    async fn embedded(&self, _epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
+        self.through(async {
+            let points = self.points.lock().unwrap();
+            let stored = ids.iter().filter_map(|id| points.get(id));
+            Ok(stored.map(|point| Embedded { chunk: point.chunk.clone(), dense: point.dense.clone() }).collect())
         })
         .await
     }
@@ -238,6 +259,8 @@ pub(super) struct HeldEmbedder {
     pub(super) inner: EmbedderDouble,
     pub(super) hold: Option<(tokio::sync::Semaphore, tokio::sync::Notify)>,
     pub(super) chokes_on: Option<&'static str>,
+    /// How often it was asked for passages.
+    pub(super) calls: AtomicI64,
 }
 
 #[async_trait]
@@ -259,6 +282,7 @@ impl Embedder for HeldEmbedder {
     }
 
     async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         if let Some((permits, reached)) = &self.hold {
             reached.notify_one();
             permits.acquire().await.unwrap().forget();

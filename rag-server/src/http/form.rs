@@ -1,0 +1,107 @@
+//! `multipart/form-data`: files by name, and a few text fields beside them. What a client such as `curl -F` sends.
+//!
+//! Memory: the room of the whole body is reserved before it is read, as for JSON; nothing is written to a disk.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::Field},
+    http::{HeaderMap, header},
+};
+
+use super::{
+    error::{Code, Problem},
+    extract::{declared_length, reserve, too_large},
+    state::Api,
+};
+use crate::resilience::Permit;
+
+/// Parts of a form; more are refused before they are read.
+const MAX_PARTS: usize = 1100;
+/// Bytes of a text field.
+const MAX_FIELD_BYTES: usize = 64 * 1024;
+
+/// A form. Its room is given back when this is dropped.
+pub(super) struct Form {
+    /// Files in their order.
+    pub(super) files: Vec<File>,
+    /// Text fields by name.
+    pub(super) fields: BTreeMap<String, String>,
+    /// The room that the files take.
+    pub(super) room: Permit,
+}
+
+/// A file of a form.
+pub(super) struct File {
+    /// The name that the client gave it.
+    pub(super) name: String,
+    /// Its content type, if it has one.
+    pub(super) kind: Option<String>,
+    /// Its bytes.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Whether a request carries a form.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("multipart/form-data")
+}
+
+impl FromRequest<Api> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(mut request: Request, api: &Api) -> Result<Self, Problem> {
+        let limit = api.server.max_body_bytes;
+        let declared = declared_length(request.headers());
+        if declared.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        let room = reserve(api, declared.unwrap_or(limit))?;
+        // Our own limit is counted below.
+        DefaultBodyLimit::disable().apply(&mut request);
+        let mut parts = Multipart::from_request(request, api)
+            .await
+            .map_err(|error| Problem::new(Code::BadRequest, format!("the form: {}", error.body_text())))?;
+        let mut form = Self { files: Vec::new(), fields: BTreeMap::new(), room };
+        let mut left = limit;
+        while let Some(field) = parts.next_field().await.map_err(|_| broken())? {
+            if form.files.len() + form.fields.len() >= MAX_PARTS {
+                return Err(Problem::new(Code::InvalidValue, format!("a form may have {MAX_PARTS} parts")));
+            }
+            form.add(field, &mut left, limit).await?;
+        }
+        Ok(form)
+    }
+}
+
+impl Form {
+    async fn add(&mut self, mut field: Field<'_>, left: &mut usize, limit: usize) -> Result<(), Problem> {
+        let name = field.name().unwrap_or_default().to_owned();
+        let file = field.file_name().map(str::to_owned);
+        let kind = field.content_type().map(str::to_owned);
+        let mut bytes = Vec::new();
+        while let Some(piece) = field.chunk().await.map_err(|_| broken())? {
+            *left = left.checked_sub(piece.len()).ok_or_else(|| too_large(limit))?;
+            bytes.extend_from_slice(&piece);
+            if file.is_none() && bytes.len() > MAX_FIELD_BYTES {
+                return Err(Problem::new(
+                    Code::InvalidValue,
+                    format!("{name}: a text field may have {MAX_FIELD_BYTES} bytes; send a file with a file name"),
+                ));
+            }
+        }
+        match file {
+            Some(file) => self.files.push(File { name: file, kind, bytes }),
+            None => {
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| Problem::new(Code::InvalidValue, format!("{name}: a text field must be UTF-8")))?;
+                self.fields.insert(name, text);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn broken() -> Problem {
+    Problem::new(Code::BadRequest, "the form cannot be read, or it broke off; send it again")
+}

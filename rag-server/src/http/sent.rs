@@ -1,0 +1,220 @@
+//! Documents in a request, however they are wrapped: JSON, a form with files, or the bytes of one document alone.
+//!
+//! It only unwraps and names them; whether they can be read is the ingestion's to say, document by document.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{FromRequest, Request},
+    http::HeaderMap,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    error::{Code, Problem},
+    extract::{FromBody, JsonBody, RawBody, content_type},
+    form::{File, Form, is_form},
+    state::Api,
+};
+use crate::{
+    ingest::{Format, IdempotencyKey, MAX_DOCUMENTS, Source},
+    model::DocumentId,
+    resilience::Permit,
+};
+
+type Metadata = BTreeMap<String, String>;
+
+/// Documents to ingest.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IngestRequest {
+    /// The documents, 1 to 1000.
+    #[schema(min_items = 1, max_items = 1000)]
+    documents: Vec<NewDocument>,
+    /// Only say what would become of each; nothing is written.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// A document to ingest. One with the same id is replaced.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewDocument {
+    /// Its stable id, such as a path: 1 to 512 bytes.
+    #[schema(min_length = 1, max_length = 512)]
+    id: String,
+    /// Its text, kept exactly.
+    text: String,
+    /// How the text is written; told by the end of the id (`.md`, `.html`, `.csv`, ...) without it, otherwise plain text.
+    format: Option<Format>,
+    /// Its title; taken from the text without it.
+    title: Option<String>,
+    /// Anything else that is to be kept with it.
+    metadata: Option<Metadata>,
+}
+
+/// The new content of a document.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewContent {
+    /// Its text, kept exactly.
+    text: String,
+    /// How the text is written; told by the end of the id without it, otherwise plain text.
+    format: Option<Format>,
+    /// Its title; taken from the text without it.
+    title: Option<String>,
+    /// Anything else that is to be kept with it.
+    metadata: Option<Metadata>,
+}
+
+impl FromBody for IngestRequest {
+    const MAX_BYTES: Option<usize> = None;
+}
+
+impl FromBody for NewContent {
+    const MAX_BYTES: Option<usize> = None;
+}
+
+impl NewDocument {
+    fn source(self, at: &str) -> Result<Source, Problem> {
+        let id = DocumentId::try_from(self.id).map_err(|e| invalid(format!("{at}id: {e}")))?;
+        let format = match self.format {
+            Some(format) if format.is_binary() => {
+                let detail =
+                    format!("{at}format: a text cannot be {}; send the file as multipart/form-data", format.as_str());
+                return Err(invalid(detail));
+            }
+            Some(format) => format,
+            // Whoever sends the text of a `.pdf` has taken it out already.
+            None => Format::of_name(id.as_str()).ok().filter(|format| !format.is_binary()).unwrap_or(Format::Text),
+        };
+        let mut source = Source::text(id, format, &self.text);
+        (source.title, source.metadata) = (self.title, self.metadata);
+        Ok(source)
+    }
+}
+
+/// The documents of a request, and the room that they take.
+pub(super) struct Sent {
+    pub(super) sources: Vec<Source>,
+    pub(super) dry_run: bool,
+    pub(super) room: Option<Permit>,
+}
+
+impl FromRequest<Api> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        if is_form(request.headers()) {
+            return Self::of_form(Form::from_request(request, api).await?);
+        }
+        let (IngestRequest { documents, dry_run }, room) =
+            JsonBody::<IngestRequest>::from_request(request, api).await?.into_parts();
+        check_count("documents", documents.len())?;
+        let numbered = documents.into_iter().enumerate();
+        let sources = numbered.map(|(index, document)| document.source(&format!("documents[{index}].")));
+        Ok(Self { sources: sources.collect::<Result<_, _>>()?, dry_run, room })
+    }
+}
+
+impl Sent {
+    fn of_form(Form { files, mut fields, room }: Form) -> Result<Self, Problem> {
+        check_count("files", files.len())?;
+        let prefix = fields.remove("prefix").unwrap_or_default();
+        let metadata = fields.remove("metadata").map(|text| {
+            serde_json::from_str::<Metadata>(&text)
+                .map_err(|e| invalid(format!("metadata: {e}; send a JSON object with strings")))
+        });
+        let dry_run = match fields.remove("dry_run").as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(invalid("dry_run: send true or false".to_owned())),
+        };
+        if let Some(name) = fields.keys().next() {
+            let name: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+            return Err(invalid(format!(
+                "{name}: no such field; a form has files and the fields prefix, metadata and dry_run"
+            )));
+        }
+        let metadata = metadata.transpose()?;
+        let sources = files.into_iter().map(|file| {
+            let source = source_of(file, &prefix)?;
+            Ok(Source { metadata: metadata.clone(), ..source })
+        });
+        Ok(Self { sources: sources.collect::<Result<_, Problem>>()?, dry_run, room: Some(room) })
+    }
+}
+
+fn source_of(File { name, kind, bytes }: File, prefix: &str) -> Result<Source, Problem> {
+    let path = name.replace('\\', "/");
+    let path = path.trim_start_matches("./").trim_start_matches('/');
+    let id = DocumentId::try_from(format!("{prefix}{path}")).map_err(|e| invalid(format!("the file {name:?}: {e}")))?;
+    let format = format_of(&id, kind.as_deref());
+    Ok(Source::bytes(id, format, bytes))
+}
+
+/// How a document is written: by its name, else by its content type, else it is taken for text.
+fn format_of(id: &DocumentId, kind: Option<&str>) -> Format {
+    Format::of_name(id.as_str()).ok().or_else(|| kind.and_then(Format::of_media_type)).unwrap_or(Format::Text)
+}
+
+/// The new content of the document that a path names, and the room that it takes.
+pub(super) enum Content {
+    /// As JSON, with what is said about it.
+    Described(NewContent, Option<Permit>),
+    /// Its bytes alone.
+    Bytes(Vec<u8>, Option<String>, Permit),
+}
+
+impl FromRequest<Api> for Content {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let kind = content_type(request.headers());
+        if is_form(request.headers()) {
+            let detail = "send the document itself as the body, or JSON; a form goes to POST /ingest";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        if kind.as_deref() == Some("application/json") {
+            let (content, room) = JsonBody::<NewContent>::from_request(request, api).await?.into_parts();
+            return Ok(Self::Described(content, room));
+        }
+        let RawBody { bytes, room } = RawBody::from_request(request, api).await?;
+        Ok(Self::Bytes(bytes, kind, room))
+    }
+}
+
+impl Content {
+    /// The content under its name.
+    pub(super) fn named(self, id: String) -> Result<(Source, Option<Permit>), Problem> {
+        match self {
+            Self::Described(NewContent { text, format, title, metadata }, room) => {
+                Ok((NewDocument { id, text, format, title, metadata }.source("")?, room))
+            }
+            Self::Bytes(bytes, kind, room) => {
+                let id = DocumentId::try_from(id).map_err(|e| invalid(e.to_string()))?;
+                let format = format_of(&id, kind.as_deref());
+                Ok((Source::bytes(id, format, bytes), Some(room)))
+            }
+        }
+    }
+}
+
+/// The key of a request that may be sent again.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default().parse::<IdempotencyKey>();
+    key.map(Some).map_err(|e| Problem::new(Code::BadRequest, e.to_string()))
+}
+
+fn check_count(what: &str, documents: usize) -> Result<(), Problem> {
+    if (1..=MAX_DOCUMENTS).contains(&documents) {
+        return Ok(());
+    }
+    Err(invalid(format!("{what}: {documents} in one request; send 1 to {MAX_DOCUMENTS}")))
+}
+
+fn invalid(detail: String) -> Problem {
+    Problem::new(Code::InvalidValue, detail)
+}

@@ -1,0 +1,175 @@
+//! A request that is sent again under the same key gets the job that it got before.
+//!
+//! The key's record is written after the job's and names it, so that an answered request is remembered by every replica and over restarts, and one that died unanswered is done anew (which changes nothing
+//! where its documents stand already). It lives as long as its job can be asked for.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Ingest, JobId, json,
+    source::{Content, Source},
+    submit::SubmitError,
+};
+use crate::ports::{Kind, Put, Record, StoreError, Swap};
+
+/// What a sender calls one request: 1 to 255 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+/// Why a text is no such key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Idempotency-Key: send 1 to 255 visible ASCII characters, such as a UUID")]
+pub struct InvalidIdempotencyKey;
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidIdempotencyKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidIdempotencyKey) }
+    }
+}
+
+impl IdempotencyKey {
+    /// The name of its record: the key itself may be guessable, its hash is not listed anywhere.
+    fn record(&self) -> String {
+        blake3::hash(self.0.as_bytes()).to_hex().to_string()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Body {
+    /// Hash of what was sent.
+    request: String,
+    job: JobId,
+}
+
+impl Ingest {
+    /// Makes a job of documents, or finds the one that the same request made before.
+    pub async fn submit_once(&self, key: &IdempotencyKey, sources: Vec<Source>) -> Result<JobId, SubmitError> {
+        let (record, request) = (key.record(), fingerprint(&sources));
+        let mut standing = self.patiently(|| self.records.get(Kind::Idempotency, &record)).await?;
+        if let Some(job) = self.answered(standing.as_ref(), &request).await? {
+            return Ok(job);
+        }
+        let job = self.submit_as(sources, Some(record.clone())).await?;
+        let body = json(&Body { request: request.clone(), job: job.clone() })?;
+        loop {
+            standing = match &standing {
+                None => {
+                    match self
+                        .patiently(|| self.records.put_if_absent(Kind::Idempotency, &record, body.clone()))
+                        .await?
+                    {
+                        Put::Created(_) => return Ok(job),
+                        Put::Existing(other) => Some(other),
+                    }
+                }
+                Some(old) => {
+                    let swap = self.patiently(|| {
+                        self.records.compare_and_set(Kind::Idempotency, &record, old.version, body.clone())
+                    });
+                    match swap.await? {
+                        Swap::Done(_) => return Ok(job),
+                        Swap::Conflict(other) => other,
+                    }
+                }
+            };
+            if standing.as_ref().is_some_and(|standing| standing.body == body) {
+                return Ok(job);
+            }
+            // The same request came twice at once, and the other one was faster.
+            let answered = self.answered(standing.as_ref(), &request).await;
+            if !matches!(answered, Ok(None)) {
+                self.cancel(&job).await?;
+            }
+            if let Some(job) = answered? {
+                return Ok(job);
+            }
+        }
+    }
+
+    /// The job that a key stands for, while it can be asked for.
+    async fn answered(&self, standing: Option<&Record>, request: &str) -> Result<Option<JobId>, SubmitError> {
+        let Some(record) = standing else { return Ok(None) };
+        let body: Body = serde_json::from_value(record.body.clone()).map_err(|e| StoreError::Corrupt {
+            what: format!("the record of the idempotency key {}", record.id),
+            cause: e.to_string(),
+        })?;
+        if self.patiently(|| self.records.get(Kind::Job, body.job.as_str())).await?.is_none() {
+            return Ok(None);
+        }
+        if body.request == request { Ok(Some(body.job)) } else { Err(SubmitError::KeyReused { job: body.job }) }
+    }
+
+    /// Forgets the key of a job that is forgotten.
+    pub(super) async fn forget_key(&self, record: &str, job: &JobId) -> Result<(), StoreError> {
+        let Some(standing) = self.records.get(Kind::Idempotency, record).await? else { return Ok(()) };
+        if standing.body["job"] == job.as_str() {
+            self.records.remove(Kind::Idempotency, record, standing.version).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Names what is sent, whatever it is wrapped in: a form has another boundary each time.
+fn fingerprint(sources: &[Source]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut field = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    for source in sources {
+        field(source.id.as_str().as_bytes());
+        field(source.format.as_str().as_bytes());
+        field(source.title.as_deref().map_or(String::new(), |title| format!("={title}")).as_bytes());
+        field(if source.metadata.is_some() { b"metadata" } else { b"" });
+        for (key, value) in source.metadata.iter().flatten() {
+            field(key.as_bytes());
+            field(value.as_bytes());
+        }
+        match &source.content {
+            Content::Bytes(bytes) => field(bytes),
+            #[cfg(test)]
+            Content::Generated(bytes, _) => field(&bytes.to_le_bytes()),
+            Content::File(path) => field(path.as_os_str().as_encoded_bytes()),
+        }
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::Format;
+
+    #[test]
+    fn a_request_is_named_by_everything_that_decides_its_outcome() {
+        let source = || Source::text("a".parse().unwrap(), Format::Text, "text");
+        let base = fingerprint(&[source()]);
+        assert_eq!(base, fingerprint(&[source()]));
+        let others = [
+            Source::text("b".parse().unwrap(), Format::Text, "text"),
+            Source::text("a".parse().unwrap(), Format::Markdown, "text"),
+            Source::text("a".parse().unwrap(), Format::Text, "other"),
+            Source { title: Some(String::new()), ..source() },
+            Source { metadata: Some(Default::default()), ..source() },
+            Source { metadata: Some([("k".to_owned(), "v".to_owned())].into()), ..source() },
+        ];
+        let mut names: Vec<_> = others.into_iter().map(|other| fingerprint(&[other])).chain([base]).collect();
+        names.push(fingerprint(&[source(), source()]));
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 8);
+    }
+
+    #[test]
+    fn a_key_is_short_and_visible() {
+        assert!("8e03978e-40d5-43dd-bc93-6894a57f9324".parse::<IdempotencyKey>().is_ok());
+        for wrong in ["", " ", "a b", "é", "a\n", &"x".repeat(256)] {
+            assert!(wrong.parse::<IdempotencyKey>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What a reader of a binary format found, in order: what it hands over in one process, or writes as a line of JSON in another.
+
+use serde::{Deserialize, Serialize};
+
+use super::lines::MAX_BLOCK;
+use crate::ingest::{
+    chunk::{Block, Chunker, Shape},
+    failure::FailureReason,
+};
+
+/// A piece of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::ingest) enum Piece {
+    /// What the document calls itself.
+    Title(String),
+    /// A heading of level 1 to 6.
+    Heading(u8, String),
+    /// A page begins.
+    Page(u32),
+    /// What follows is under no heading, such as footnotes.
+    Apart,
+    /// A paragraph or list item, with the blanks after it.
+    Prose(String),
+    /// Lines that belong together, such as rows of a table.
+    Lines(String),
+}
+
+/// Takes pieces; an error ends the reading.
+pub(in crate::ingest) type Take<'t> = dyn FnMut(Piece) -> Result<(), FailureReason> + 't;
+
+impl Piece {
+    /// Gives the piece to the chunker, long ones in parts.
+    pub(in crate::ingest) fn push(&self, out: &mut Chunker<'_>) {
+        match self {
+            Self::Title(title) => out.set_title(title),
+            Self::Page(number) => {
+                out.keep_headings_from_naming();
+                out.section(&format!("page {number}"));
+            }
+            Self::Apart => out.section(""),
+            Self::Heading(level, text) if text.len() <= MAX_BLOCK => {
+                out.push(Block::Heading { level: *level, title: text.trim(), text });
+            }
+            Self::Heading(_, text) | Self::Prose(text) => parts(text, Shape::Prose, out),
+            Self::Lines(text) => parts(text, Shape::Lines, out),
+        }
+    }
+}
+
+fn parts(text: &str, shape: Shape, out: &mut Chunker<'_>) {
+    let mut rest = text;
+    while rest.len() > MAX_BLOCK {
+        let (part, after) = rest.split_at(rest.floor_char_boundary(MAX_BLOCK));
+        out.push(Block::Body { shape, text: part, continues: true });
+        rest = after;
+    }
+    out.push(Block::Body { shape, text: rest, continues: false });
+}

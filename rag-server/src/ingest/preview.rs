@@ -1,0 +1,120 @@
+//! What an ingestion would do, without doing it: documents are read, parsed and compared, and nothing is embedded or written.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Ingest, Interrupted, SubmitError,
+    direct::{BATCH, Cut, plan},
+    failure::{DocumentReport, FailureReason},
+    read::Inspected,
+    source::Source,
+    submit,
+};
+use crate::model::{ContentHash, DocumentId, DocumentRecord, Outcome};
+
+/// Documents of this run by their content: the first of them is what the others would duplicate.
+type Seen = HashMap<ContentHash, DocumentId>;
+
+impl Ingest {
+    /// Says of each document what would become of it, in their order.
+    pub async fn preview_all(
+        &self,
+        sources: Vec<Source>,
+        stop: &CancellationToken,
+        report: &mut (dyn FnMut(DocumentReport) + Send),
+    ) -> Result<(), Interrupted> {
+        let mut seen = Seen::new();
+        let mut waiting = sources.into_iter().peekable();
+        while waiting.peek().is_some() && !stop.is_cancelled() {
+            let batch: Arc<Vec<Source>> = Arc::new(waiting.by_ref().take(BATCH).collect());
+            let inspected = self.inspect_all(Arc::clone(&batch)).await?;
+            let standing = self.standing(&batch).await.map_err(Interrupted::Store)?;
+            for (source, inspected) in batch.iter().zip(inspected) {
+                if stop.is_cancelled() {
+                    break;
+                }
+                let (result, chunks) = match inspected {
+                    Err(reason) => (Err(reason), 0),
+                    Ok(inspected) => {
+                        self.foresee(source, inspected, standing.get(source.id.as_str()), &mut seen).await?
+                    }
+                };
+                report(DocumentReport { name: source.id.as_str().to_owned(), result, chunks });
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for the documents of a request, which must make sense as one.
+    pub async fn preview(&self, sources: Vec<Source>) -> Result<Vec<DocumentReport>, SubmitError> {
+        submit::check(&sources)?;
+        let mut reports = Vec::with_capacity(sources.len());
+        self.preview_all(sources, &CancellationToken::new(), &mut |report| reports.push(report))
+            .await
+            .map_err(SubmitError::Interrupted)?;
+        Ok(reports)
+    }
+
+    async fn foresee(
+        &self,
+        source: &Source,
+        inspected: Inspected,
+        standing: Option<&DocumentRecord>,
+        seen: &mut Seen,
+    ) -> Result<(Result<Outcome, FailureReason>, u32), Interrupted> {
+        let plan = plan(source, &inspected, false);
+        if let Some(standing) = standing {
+            if plan.is_met_by(standing) {
+                return Ok((Ok(Outcome::Unchanged), 0));
+            }
+            if plan.changes_metadata_alone(standing) {
+                return Ok((Ok(Outcome::MetadataOnly), 0));
+            }
+        }
+        let chunks = match self.cut_to_the_end(source.clone(), inspected).await? {
+            Ok(chunks) => chunks,
+            Err(reason) => return Ok((Err(reason), 0)),
+        };
+        let outcome = match standing {
+            Some(standing) if standing.version == plan.version => Outcome::MetadataOnly,
+            standing => match self.foreseen_original(&plan.version, &plan.id, seen).await? {
+                Some(original) => Outcome::DuplicateOf(original),
+                None if standing.is_none() => Outcome::Created,
+                None => Outcome::Updated,
+            },
+        };
+        Ok((Ok(outcome), chunks))
+    }
+
+    async fn foreseen_original(
+        &self,
+        version: &ContentHash,
+        id: &DocumentId,
+        seen: &mut Seen,
+    ) -> Result<Option<DocumentId>, Interrupted> {
+        let first = seen.entry(version.clone()).or_insert_with(|| id.clone());
+        if first != id {
+            return Ok(Some(first.clone()));
+        }
+        let original = self.original(version, id).await.map_err(Interrupted::Store)?;
+        Ok(original.map(|original| original.id))
+    }
+
+    /// How many chunks a document has.
+    async fn cut_to_the_end(
+        &self,
+        source: Source,
+        inspected: Inspected,
+    ) -> Result<Result<u32, FailureReason>, Interrupted> {
+        let mut cuts = self.cut(source, inspected);
+        loop {
+            match cuts.recv().await {
+                Some(Cut::Chunk(..)) => {}
+                Some(Cut::End(ended)) => return Ok(ended),
+                None => return Err(Interrupted::Worker { cause: "the thread that cuts documents".to_owned() }),
+            }
+        }
+    }
+}
