@@ -6,15 +6,20 @@ use crate::{
     adapters::{
         extractive::Extractive,
         minilm::{self, MiniLm, ModelError},
+        openai::{OpenAi, OpenAiError, OpenAiSettings},
         qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
         sqlite::SqliteRecords,
     },
-    config::{Config, LocalEmbedding, Qdrant, RecordsChoice, VectorStoreChoice},
+    config::{
+        Budget, CircuitBreaker, Config, Fallback, LiveFile, LocalEmbedding, OnLimit, Qdrant, RecordsChoice,
+        VectorStoreChoice,
+    },
     corpus::{self, CorpusError},
-    generate::Answers,
+    generate::{Answers, BudgetLimits, Ledger, Limits, Meter, NoMeter, Price, Provider, Providers, Sessions, Writers},
     http::readiness::Part,
     ingest::Ingest,
     ports::{Embedder, Records, StoreError, SystemClock, VectorStore},
+    resilience::BreakerPolicy,
     retrieve::{Retrieve, Settings},
 };
 
@@ -47,6 +52,14 @@ pub enum AppError {
     /// The records could not be opened or reached.
     #[error("{0}")]
     Records(#[source] StoreError),
+    /// A provider of answers can never be reached as it is configured.
+    #[error("the provider {name}: {error}")]
+    Provider {
+        /// Its name.
+        name: String,
+        /// Why.
+        error: OpenAiError,
+    },
     /// The corpus does not fit the configuration, or is somebody else's.
     #[error(transparent)]
     Corpus(CorpusError),
@@ -71,7 +84,12 @@ impl AppError {
             Self::VectorStore(error) => transient(Part::VectorStore, error),
             Self::Records(error) => transient(Part::Records, error),
             Self::Corpus(CorpusError::Store(error)) => transient(Part::Corpus, error),
-            Self::Model(_) | Self::Corpus(_) | Self::NoEngine | Self::NoQdrant | Self::Thread(_) => None,
+            Self::Model(_)
+            | Self::Provider { .. }
+            | Self::Corpus(_)
+            | Self::NoEngine
+            | Self::NoQdrant
+            | Self::Thread(_) => None,
         }
     }
 }
@@ -83,18 +101,32 @@ pub trait Observer: Send + Sync {
 
     /// A document was dealt with.
     fn ingested(&self, _outcome: &'static str) {}
+
+    /// Who counts calls of providers, tokens and money.
+    fn meter(&self) -> Arc<dyn Meter> {
+        Arc::new(NoMeter)
+    }
+
+    /// How much answers may cost now.
+    fn budget(&self) -> Budget;
 }
 
-/// Tells nobody.
-struct Nobody;
+/// Tells nobody, and knows the budget as it was when the command began.
+struct Nobody(Budget);
 
-impl Observer for Nobody {}
+impl Observer for Nobody {
+    fn budget(&self) -> Budget {
+        self.0.clone()
+    }
+}
 
 impl App {
     /// Opens everything that the configuration names.
     pub async fn open(config: &Config) -> Result<Self, AppError> {
         let embedder = embedder(config).await?;
-        Self::over(config, embedder, Arc::new(Nobody)).await
+        let live = LiveFile::new(config.live.file.clone());
+        live.refresh();
+        Self::over(config, embedder, Arc::new(Nobody(live.state().live.budget.clone()))).await
     }
 
     /// Opens the stores and puts the flows over them and an embedder.
@@ -111,10 +143,15 @@ impl App {
         // The lock on the folder of the embedded store keeps every other process out.
         let alone = matches!(config.vector_store.choice(), VectorStoreChoice::Embedded(_));
         let ingest = if alone { ingest.sole_writer() } else { ingest };
-        let ingest = ingest.counted(move |outcome| observer.ingested(outcome));
+        let counting = Arc::clone(&observer);
+        let ingest = ingest.counted(move |outcome| counting.ingested(outcome));
         let settings = Settings { min_score: config.retrieval.min_score, ..Settings::default() };
-        let retrieve = Arc::new(Retrieve::new(Arc::clone(&store), Arc::clone(&records), embedder, settings));
-        let answers = Arc::new(Answers::new(Arc::clone(&retrieve), Arc::new(Extractive)));
+        let parts = (Arc::clone(&store), Arc::clone(&records), Arc::clone(&embedder));
+        let retrieve = Arc::new(Retrieve::new(parts.0, parts.1, parts.2, settings));
+        let ttl = Duration::from_secs(config.sessions.ttl_seconds);
+        let sessions = Arc::new(Sessions::new(Arc::clone(&records), Arc::new(SystemClock), ttl));
+        let answers = answers(config, Arc::clone(&retrieve), (embedder, Arc::clone(&records)), observer)?;
+        let answers = Arc::new(answers.remembering(sessions));
         Ok(Self { ingest: Arc::new(ingest), retrieve, answers, store, records })
     }
 
@@ -134,6 +171,61 @@ pub async fn embedder(config: &Config) -> Result<Arc<dyn Embedder>, AppError> {
     };
     let loaded = tokio::task::spawn_blocking(load).await.map_err(AppError::Thread)??;
     Ok(Arc::new(loaded))
+}
+
+/// The flow that writes answers: with providers where there are any.
+fn answers(
+    config: &Config,
+    retrieve: Arc<Retrieve>,
+    (embedder, records): (Arc<dyn Embedder>, Arc<dyn Records>),
+    observer: Arc<dyn Observer>,
+) -> Result<Answers, AppError> {
+    let generation = &config.generation;
+    if generation.providers.is_empty() {
+        return Ok(Answers::new(retrieve, Arc::new(Extractive)));
+    }
+    let meter = observer.meter();
+    let limits: Limits = Arc::new(move || limits(&observer.budget()));
+    let ledger = Arc::new(Ledger::new(records, Arc::new(SystemClock), limits, Arc::clone(&meter)));
+    let CircuitBreaker { failures, open_seconds, successes } = generation.circuit_breaker;
+    let policy = BreakerPolicy { failures, open: Duration::from_secs(open_seconds), successes };
+    let providers = generation.providers.iter().map(provider).collect::<Result<_, _>>()?;
+    let writers = Writers {
+        providers: Providers::new(providers, policy, ledger, meter),
+        embedder,
+        extractive_fallback: generation.fallback == Fallback::Extractive,
+        supported_from: config.retrieval.min_score,
+    };
+    Ok(Answers::with_providers(retrieve, Arc::new(Extractive), writers))
+}
+
+fn provider(configured: &crate::config::Provider) -> Result<Provider, AppError> {
+    let settings = OpenAiSettings {
+        base_url: configured.base_url.clone(),
+        model: configured.model.clone(),
+        api_key_file: configured.api_key_file.clone(),
+    };
+    let name = configured.name.clone();
+    let model = OpenAi::new(&settings).map_err(|error| AppError::Provider { name: name.clone(), error })?;
+    let pricing = configured.pricing.unwrap_or_default();
+    let price = Price { input: pricing.input_usd_per_million_tokens, output: pricing.output_usd_per_million_tokens };
+    Ok(Provider {
+        name,
+        model: Arc::new(model),
+        max_tokens: configured.max_tokens,
+        context_tokens: configured.context_tokens as usize,
+        timeout: configured.timeout(),
+        price,
+    })
+}
+
+fn limits(budget: &Budget) -> BudgetLimits {
+    BudgetLimits {
+        monthly: budget.monthly_usd,
+        daily: budget.daily_usd,
+        alert_percents: budget.alert_percents.clone(),
+        refuse: budget.on_limit == OnLimit::Refuse,
+    }
 }
 
 type Stores = (Arc<dyn VectorStore>, Arc<dyn Records>);

@@ -21,6 +21,7 @@ pub mod ports;
 pub mod resilience;
 pub mod retrieve;
 pub mod security;
+mod sentences;
 pub mod shutdown;
 pub mod telemetry;
 

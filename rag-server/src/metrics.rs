@@ -1,8 +1,12 @@
 //! The server's metrics, by the names that the manuals use. Every label has a closed set of values.
 
+mod writing;
+
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+pub use self::writing::Writing;
 
 /// Bounds of the latency buckets in seconds, close together around the objective of 500 ms.
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 30.0];
@@ -17,7 +21,7 @@ pub struct Metrics {
     pub request_seconds: HistogramVec,
     /// How long the server itself took for a question, waiting for providers excluded.
     pub server_seconds: Histogram,
-    /// Questions by what became of them: `grounded`, `partial`, `refused`, `failed`.
+    /// Questions by what became of them: `grounded`, `partial`, `refused`, `failed`, or `abandoned` by the caller.
     pub query_outcomes: IntCounterVec,
     /// Documents by what became of them.
     pub ingested: IntCounterVec,
@@ -27,6 +31,8 @@ pub struct Metrics {
     pub credential_uses: IntCounterVec,
     /// Requests whose credential was refused, by reason: `missing`, `unknown`, `role`.
     pub credentials_refused: IntCounterVec,
+    /// Providers, tokens and money.
+    pub writing: Writing,
     /// 1 when the server is ready.
     pub ready: IntGauge,
     /// 1 when the folder of credentials holds something that was not taken over.
@@ -72,6 +78,7 @@ impl Metrics {
                 "Requests without a sufficient credential, by reason.",
                 &["reason"],
             )?,
+            writing: Writing::register(&registry)?,
             ready: gauge("rag_ready", "1 when the server is ready.")?,
             credentials_damaged: gauge(
                 "rag_credentials_damaged",

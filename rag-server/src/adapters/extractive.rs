@@ -2,16 +2,14 @@
 //!
 //! A sentence is good when it shares the question's telling words: each word counts by how few sentences of the passages hold it. What stands in the heading above, and how well the passage ranked, count a little.
 
-mod sentences;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use sentences::pieces;
 
 use crate::{
     lexical,
     ports::{Draft, GenerateError, Generator, Passage, Sentence},
+    sentences::pieces,
 };
 
 /// Passages that are read; the answer is in the first few or nowhere.

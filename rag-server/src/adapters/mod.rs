@@ -4,5 +4,6 @@
 pub mod edge;
 pub mod extractive;
 pub mod minilm;
+pub mod openai;
 pub mod qdrant;
 pub mod sqlite;

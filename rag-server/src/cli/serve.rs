@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{self, App, AppError, Observer},
-    config::{Config, Loaded, Origin, Setting},
+    config::{Budget, Config, Loaded, Origin, Setting},
+    generate::{Answers, Meter},
     http::{self, Api, Flows, listen, readiness::Part},
     metrics::Metrics,
     ports::Embedder,
@@ -22,6 +23,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Pauses between two tries to reach a store while starting.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Between two pages of sessions that are looked through for forgotten ones.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// How long closing the stores may take after the drain; nothing is lost without it.
 const MAX_CLOSE: Duration = Duration::from_secs(5);
@@ -75,6 +79,7 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
         records: Arc::clone(&app.records),
     });
     tracing::info!("ready");
+    tokio::spawn(forget_sessions(Arc::clone(&app.answers), stopping.clone()));
     let jobs = tokio::spawn(Arc::clone(&app.ingest).run_jobs(stopping.clone()));
     stopping.cancelled().await;
     ports.drain_with(config, jobs).await;
@@ -95,7 +100,10 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
             metrics.credential_uses.with_label_values(&[credential.as_str(), generation.as_str()]).reset();
         }
     }
-    for outcome in ["grounded", "partial", "refused", "failed"] {
+    for rating in ["up", "down"] {
+        metrics.writing.feedback.with_label_values(&[rating]).reset();
+    }
+    for outcome in ["grounded", "partial", "refused", "failed", "abandoned"] {
         metrics.query_outcomes.with_label_values(&[outcome]).reset();
     }
     Ok(metrics)
@@ -163,6 +171,25 @@ async fn follow(api: Api, stopping: CancellationToken, drained: CancellationToke
     }
 }
 
+/// Removes sessions that nobody went on with, a page at a time.
+async fn forget_sessions(answers: Arc<Answers>, stopping: CancellationToken) {
+    let Some(sessions) = answers.sessions() else { return };
+    let mut after = None;
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+        after = match sessions.sweep(after.as_deref()).await {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::warn!(%error, "forgotten sessions were not removed; tried again later");
+                None
+            }
+        };
+    }
+}
+
 /// Tells the API of parts that arrive and documents that are dealt with.
 struct Told(Api);
 
@@ -173,6 +200,14 @@ impl Observer for Told {
 
     fn ingested(&self, outcome: &'static str) {
         self.0.metrics.ingested.with_label_values(&[outcome]).inc();
+    }
+
+    fn meter(&self) -> Arc<dyn Meter> {
+        Arc::new(self.0.metrics.writing.clone())
+    }
+
+    fn budget(&self) -> Budget {
+        self.0.live.state().live.budget.clone()
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     shape::{self, Shape},
     walk::Origins,
 };
+use crate::model::MicroUsd;
 
 /// What may change while the server runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +24,44 @@ use super::{
 pub struct Live {
     /// Questions are answered, writes are refused.
     pub read_only: bool,
+    /// How much answers may cost.
+    pub budget: Budget,
+}
+
+/// How much answers may cost, by the prices of the providers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budget {
+    /// In a calendar month, UTC, by all servers of this corpus together.
+    #[schemars(with = "Option<f64>", range(min = 0.0, max = 1_000_000_000.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_usd: Option<MicroUsd>,
+    /// In a calendar day, UTC.
+    #[schemars(with = "Option<f64>", range(min = 0.0, max = 1_000_000_000.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_usd: Option<MicroUsd>,
+    /// Percents of a limit that are told once, as a metric and in the log, when they are spent.
+    #[schemars(length(max = 10), inner(range(min = 1, max = 100)))]
+    pub alert_percents: Vec<u8>,
+    /// What happens when a limit is reached: Extractive answers with sentences of the documents, Refuse with 402.
+    #[schemars(extend("enum" = ["Extractive", "Refuse"]), with = "String")]
+    pub on_limit: OnLimit,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { monthly_usd: None, daily_usd: None, alert_percents: vec![50, 80, 100], on_limit: OnLimit::default() }
+    }
+}
+
+/// What happens when a limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnLimit {
+    /// An answer made of sentences of the documents, which says so.
+    #[default]
+    Extractive,
+    /// No answer.
+    Refuse,
 }
 
 impl Live {
@@ -101,6 +140,30 @@ impl LiveFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_is_read_in_dollars_and_checked() {
+        let read = |text: &str| Live::from_toml(text.as_bytes(), "live.toml").map_err(|problems| problems.to_string());
+        let budget =
+            read("[budget]\nmonthly_usd = 200\ndaily_usd = 0.5\nalert_percents = [90]\non_limit = \"Refuse\"\n");
+        let expected = Budget {
+            monthly_usd: Some(MicroUsd(200_000_000)),
+            daily_usd: Some(MicroUsd(500_000)),
+            alert_percents: vec![90],
+            on_limit: OnLimit::Refuse,
+        };
+        assert_eq!(budget.map(|live| live.budget), Ok(expected));
+        assert_eq!(read(""), Ok(Live::default()));
+        for wrong in [
+            "monthly_usd = -1",
+            "alert_percents = [0]",
+            "alert_percents = [101]",
+            "on_limit = \"Stop\"",
+            "weekly_usd = 1",
+        ] {
+            assert!(read(&format!("[budget]\n{wrong}\n")).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_damaged_live_file_changes_nothing() {

@@ -4,6 +4,7 @@
 //! No secret stands in a configuration, only the files that hold them. Nothing here starts anything.
 
 mod corpus;
+mod generation;
 mod layers;
 mod live;
 mod problem;
@@ -20,8 +21,9 @@ pub use corpus::{
     Embedded, Embedding, LocalEmbedding, Qdrant, Records, RecordsChoice, Retrieval, Sqlite, VectorStore,
     VectorStoreChoice, VectorStoreRecords,
 };
+pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};
-pub use live::{Live, LiveFile, LiveState};
+pub use live::{Budget, Live, LiveFile, LiveState, OnLimit};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
 pub use server::{ApiKey, Auth, LiveSource, Role, Server};
@@ -45,6 +47,10 @@ pub struct Config {
     pub records: Records,
     /// How a question is searched.
     pub retrieval: Retrieval,
+    /// Who writes answers.
+    pub generation: Generation,
+    /// Conversations that the server remembers.
+    pub sessions: Sessions,
     /// What may change while the server runs.
     pub live: LiveSource,
 }
@@ -59,6 +65,8 @@ impl Default for Config {
             vector_store: VectorStore::default(),
             records: Records::default(),
             retrieval: Retrieval::default(),
+            generation: Generation::default(),
+            sessions: Sessions::default(),
             live: LiveSource::default(),
         }
     }
@@ -106,6 +114,12 @@ mod tests {
             collection = "handbook"
             [retrieval]
             mode = "Dense"
+            [[generation.providers]]
+            name = "local"
+            base_url = "http://llm:8000/v1"
+            model = "small"
+            [generation.providers.pricing]
+            input_usd_per_million_tokens = 0.15
         "#;
         let config = Config::from_toml(text.as_bytes(), "config.toml").unwrap();
         let again = config.to_toml().unwrap();

@@ -9,7 +9,8 @@ use super::{
 /// Everything that breaks a rule.
 pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
     let rules = [owner, vector_store, records, listeners, keys_off_loopback, credentials_dir];
-    let broken = rules.iter().filter_map(|rule| rule(config)).chain(api_key_names(config));
+    let broken =
+        rules.iter().filter_map(|rule| rule(config)).chain(api_key_names(config)).chain(provider_names(config));
     broken.map(|(path, message)| Problem { origin: origin(origins, &path), message }).collect()
 }
 
@@ -110,6 +111,25 @@ fn api_key_names(config: &Config) -> Vec<Broken> {
     keys.iter().enumerate().filter_map(problem).collect()
 }
 
+fn provider_names(config: &Config) -> Vec<Broken> {
+    let providers = &config.generation.providers;
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let problem = |(index, provider): (usize, &super::Provider)| {
+        let (path, name) = (format!("generation.providers[{index}].name"), &provider.name);
+        let message = if !name.chars().all(allowed) {
+            format!("{path} is {name:?}; it must be of a-z, 0-9 and -")
+        } else if name == "extractive" {
+            format!("{path} is \"extractive\", which names answers without a provider; give it another name")
+        } else if providers.iter().take(index).any(|earlier| earlier.name == *name) {
+            format!("{path} is {name:?}, which another provider has already; give it another name")
+        } else {
+            return None;
+        };
+        Some((path, message))
+    };
+    providers.iter().enumerate().filter_map(problem).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +190,28 @@ mod tests {
             told("[[auth.api_keys]]\nname = \"a\"\nrole = \"Reader\"\n"),
             ["c line 1: auth.api_keys needs auth.credentials_dir, the folder that holds the keys' files"]
         );
+    }
+
+    #[test]
+    fn names_of_providers_differ_and_their_addresses_may_have_a_path() {
+        let provider = |name: &str, url: &str| {
+            format!("[[generation.providers]]\nname = \"{name}\"\nbase_url = \"{url}\"\nmodel = \"m\"\n")
+        };
+        let good = "https://api.example.com/v1";
+        assert_eq!(told(&provider("a", good)), Vec::<String>::new());
+        assert_eq!(
+            told(
+                &[provider("a", good), provider("a", good), provider("extractive", good), provider("B", good)].concat()
+            ),
+            [
+                "c line 6: generation.providers[1].name is \"a\", which another provider has already; give it another name",
+                "c line 10: generation.providers[2].name is \"extractive\", which names answers without a provider; give it another name",
+                "c line 14: generation.providers[3].name is \"B\"; it must be of a-z, 0-9 and -",
+            ]
+        );
+        for bad in ["api.example.com/v1", "https://user:secret@api/v1", "ftp://api", "https://api/v1?key=secret"] {
+            let said = told(&provider("a", bad)).concat();
+            assert!(said.contains("base_url is not such a URL") && !said.contains("secret"), "{said}");
+        }
     }
 }

@@ -115,6 +115,9 @@ impl<'s> Shape<'s> {
             Some(Kind::Text) => match (self.format(), least, most) {
                 (Some("ip:port"), ..) => "an IP address and a port, such as \"127.0.0.1:8080\"".to_owned(),
                 (Some("http-url"), ..) => "a URL such as \"http://qdrant:6334\", without a user or a path".to_owned(),
+                (Some("http-base-url"), ..) => {
+                    "a URL such as \"https://api.example.com/v1\", without a user or a query".to_owned()
+                }
                 (_, Some(least), Some(most)) => format!("a text of {least} to {most} bytes"),
                 _ => "a text".to_owned(),
             },

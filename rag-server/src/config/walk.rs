@@ -112,7 +112,8 @@ fn text_is_allowed(shape: Shape<'_>, text: &str) -> bool {
     let allowed = shape.allowed();
     let looks_right = match shape.format() {
         Some("ip:port") => text.parse::<SocketAddr>().is_ok(),
-        Some("http-url") => is_http_url(text),
+        Some("http-url") => is_http_url(text) && text.parse::<http::Uri>().is_ok_and(|uri| uri.path() == "/"),
+        Some("http-base-url") => is_http_url(text),
         _ => true,
     };
     (allowed.is_empty() || allowed.contains(&text)) && within(shape, text.len()) && looks_right
@@ -123,7 +124,7 @@ fn is_http_url(text: &str) -> bool {
         let scheme = uri.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
         let host =
             uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
-        scheme && host && uri.path() == "/" && uri.query().is_none()
+        scheme && host && uri.query().is_none()
     })
 }
 
@@ -142,7 +143,9 @@ fn in_range(shape: Shape<'_>, number: f64) -> bool {
 /// What was found, for a message. A URL is not repeated: somebody may have put a password into it.
 fn found(shape: Shape<'_>, value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(_) if shape.format() == Some("http-url") => "not such a URL".to_owned(),
+        DeValue::String(_) if matches!(shape.format(), Some("http-url" | "http-base-url")) => {
+            "not such a URL".to_owned()
+        }
         DeValue::String(text) if text.len() > 60 => format!("a text of {} bytes", text.len()),
         DeValue::String(text) => format!("{:?}", text.as_ref()),
         DeValue::Integer(number) => number.to_string(),

@@ -3,7 +3,7 @@
 //! Pure, and the same for every generator: a draft is checked against the text of its passages, not trusted.
 
 use crate::{
-    model::AnswerStatus,
+    model::{AnswerStatus, CheckedSentence},
     ports::{Draft, Passage},
 };
 
@@ -14,23 +14,29 @@ pub struct Cited {
     pub text: String,
     /// Grounded when every sentence is supported; refused when there is no sentence.
     pub status: AnswerStatus,
+    /// Each sentence with what was found.
+    pub sentences: Vec<CheckedSentence>,
 }
 
 /// Checks each sentence of a draft and joins them. A sentence that its passage does not hold stays, without a reference, and makes the answer partial.
 pub fn cite(draft: &Draft, passages: &[Passage]) -> Cited {
     let sentences: Vec<_> = draft.sentences.iter().filter(|sentence| !sentence.text.trim().is_empty()).collect();
     if sentences.is_empty() {
-        return Cited { text: String::new(), status: AnswerStatus::Refused };
+        return Cited { text: String::new(), status: AnswerStatus::Refused, sentences: Vec::new() };
     }
     let mut status = AnswerStatus::Grounded;
     let mut text = String::new();
+    let mut checked = Vec::with_capacity(sentences.len());
     for (at, sentence) in sentences.iter().enumerate() {
         if at > 0 {
             text.push(' ');
         }
         text.push_str(&collapsed(&sentence.text));
         let passage = passages.get(sentence.passage);
-        if passage.is_some_and(|passage| holds(&passage.chunk.text, &sentence.text)) {
+        let supported = passage.is_some_and(|passage| holds(&passage.chunk.text, &sentence.text));
+        let refs = passage.map(|_| sentence.passage + 1).into_iter().collect();
+        checked.push(CheckedSentence { text: collapsed(&sentence.text), refs, supported });
+        if supported {
             // Sentences in a row from the same passage share the reference behind the last of them.
             let shared = sentences.get(at + 1).is_some_and(|next| {
                 next.passage == sentence.passage
@@ -43,11 +49,11 @@ pub fn cite(draft: &Draft, passages: &[Passage]) -> Cited {
             status = AnswerStatus::Partial;
         }
     }
-    Cited { text, status }
+    Cited { text, status, sentences: checked }
 }
 
 /// Whether a passage holds a sentence word for word; line breaks and runs of spaces are equal.
-fn holds(passage: &str, sentence: &str) -> bool {
+pub(super) fn holds(passage: &str, sentence: &str) -> bool {
     let sentence = collapsed(sentence);
     !sentence.is_empty() && collapsed(passage).contains(&sentence)
 }
@@ -88,13 +94,12 @@ mod tests {
     fn sentences_that_stand_in_their_passages_are_grounded() {
         let passages = [passage("Daily ones are\r\nkept 7 days. Weekly ones 5 weeks."), passage("All are encrypted.")];
         let draft = draft(&[("Daily ones are\r\nkept 7 days.", 0), ("All are encrypted.", 1)]);
-        assert_eq!(
-            cite(&draft, &passages),
-            Cited {
-                text: "Daily ones are kept 7 days. [1] All are encrypted. [2]".into(),
-                status: AnswerStatus::Grounded
-            }
-        );
+        let cited = cite(&draft, &passages);
+        assert_eq!(cited.text, "Daily ones are kept 7 days. [1] All are encrypted. [2]");
+        assert_eq!(cited.status, AnswerStatus::Grounded);
+        let sentence =
+            |text: &str, reference| CheckedSentence { text: text.into(), refs: vec![reference], supported: true };
+        assert_eq!(cited.sentences, [sentence("Daily ones are kept 7 days.", 1), sentence("All are encrypted.", 2)]);
     }
 
     #[test]
@@ -110,6 +115,7 @@ mod tests {
         for invented in [("Kept 8 days.", 0), ("Encrypted.", 0), ("Kept 7 days.", 2), ("kept 7 Days.", 0)] {
             let cited = cite(&draft(&[("Kept 7 days.", 0), invented]), &passages);
             assert_eq!(cited.status, AnswerStatus::Partial, "{invented:?}");
+            assert_eq!(cited.sentences.iter().map(|s| s.supported).collect::<Vec<_>>(), [true, false], "{invented:?}");
             assert!(cited.text.ends_with(invented.0), "no reference behind an unsupported sentence: {}", cited.text);
         }
     }

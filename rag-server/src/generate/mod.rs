@@ -6,18 +6,48 @@
 //!
 //! Guarantees: a refusal calls no generator; a citation's text is its chunk byte for byte; the status is what the check found, whatever the generator claims.
 
+mod allowance;
+mod ask;
+mod budget;
 pub mod cite;
+mod fallback;
+mod flow;
+mod ledger;
+mod marks;
+mod meter;
+mod outlet;
+mod prompt;
+mod selection;
+mod sessions;
+mod stream;
+mod support;
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+use tracing::Instrument;
+
+pub use self::{
+    ask::Ask,
+    budget::{BudgetLimits, Period},
+    fallback::{Price, Provider, Providers},
+    ledger::{Ledger, Limits},
+    meter::{Meter, NoMeter},
+    sessions::{Session, SessionKey, SessionTurn, Sessions},
+    stream::{AnswerEvent, AnswerStream},
+};
+use self::{flow::Flow, outlet::Delivery};
 use crate::{
-    model::{Answer, AnswerStatus, Citation, Query},
-    ports::{GenerateError, Generator, Passage},
+    model::{Answer, MicroUsd},
+    ports::{Embedder, GenerateError, Generator, StoreError},
     retrieve::{Retrieve, RetrieveError},
 };
 
 /// What a refusal says.
 pub const REFUSAL: &str = "Nothing in these documents answers this.";
+
+/// Who wrote an answer that no provider wrote.
+pub const EXTRACTIVE: &str = "extractive";
 
 /// Why there is no answer, not even a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,53 +55,108 @@ pub enum AnswerError {
     /// The passages could not be looked for.
     #[error("{0}")]
     Retrieve(#[source] RetrieveError),
+    /// The conversation so far could not be read.
+    #[error("{0}")]
+    Session(#[source] StoreError),
     /// The generator failed.
     #[error("{0}")]
     Generate(#[source] GenerateError),
+    /// The budget is spent, and no answer without a provider is wanted.
+    #[error("the budget of this {} ({limit}) is spent", period.as_str())]
+    BudgetSpent {
+        /// Which budget.
+        period: Period,
+        /// How much it was.
+        limit: MicroUsd,
+        /// Until the next one begins.
+        resets_in_seconds: u64,
+    },
+    /// Every provider failed or is left alone, and no answer without one is wanted.
+    #[error("no provider can answer now; try again in {retry_after_seconds} s")]
+    NoProvider {
+        /// When the first of them may be called again.
+        retry_after_seconds: u64,
+    },
+    /// The time was up before the answer was there.
+    #[error("the deadline passed before the answer was written")]
+    Expired,
+    /// The work ended without a word, which is a defect.
+    #[error("the work on the answer ended unexpectedly")]
+    Interrupted,
 }
 
-/// Answers questions.
+/// What providers add to the flow.
+pub struct Writers {
+    /// The providers.
+    pub providers: Providers,
+    /// Counts tokens and compares sentences with passages.
+    pub embedder: Arc<dyn Embedder>,
+    /// Whether an answer is made of sentences of the documents when no provider answers.
+    pub extractive_fallback: bool,
+    /// Cosine from which a sentence and a passage speak of the same.
+    pub supported_from: f32,
+}
+
+/// Answers questions. Cheap to clone.
+#[derive(Clone)]
 pub struct Answers {
-    retrieve: Arc<Retrieve>,
-    generator: Arc<dyn Generator>,
+    flow: Arc<Flow>,
+    sessions: Option<Arc<Sessions>>,
 }
 
 impl Answers {
-    /// The flow over these parts.
+    /// The flow without a provider: answers are made of sentences of the documents.
     pub fn new(retrieve: Arc<Retrieve>, generator: Arc<dyn Generator>) -> Self {
-        Self { retrieve, generator }
+        Self { flow: Arc::new(Flow { retrieve, generator, writers: None }), sessions: None }
     }
 
-    /// The answer to a question. Every passage that was found is listed, best first; the text refers to them by number.
-    pub async fn answer(&self, query: &Query) -> Result<Answer, AnswerError> {
-        let found = self.retrieve.retrieve(query).await.map_err(AnswerError::Retrieve)?;
-        if found.passages.is_empty() {
-            return Ok(refusal(found.searched));
-        }
-        let draft = self.generator.generate(&query.text, &found.passages).await.map_err(AnswerError::Generate)?;
-        let cited = cite::cite(&draft, &found.passages);
-        if cited.status == AnswerStatus::Refused {
-            return Ok(refusal(found.searched));
-        }
-        let citations = found.passages.into_iter().enumerate().map(|(at, passage)| citation(at + 1, passage)).collect();
-        Ok(Answer { status: cited.status, text: cited.text, citations, searched: found.searched })
+    /// The flow with providers; `generator` is what they fall back to.
+    pub fn with_providers(retrieve: Arc<Retrieve>, generator: Arc<dyn Generator>, writers: Writers) -> Self {
+        Self { flow: Arc::new(Flow { retrieve, generator, writers: Some(writers) }), sessions: None }
     }
-}
 
-fn refusal(searched: u64) -> Answer {
-    Answer { status: AnswerStatus::Refused, text: REFUSAL.to_owned(), citations: Vec::new(), searched }
-}
+    /// The same flow, with a memory for conversations.
+    pub fn remembering(self, sessions: Arc<Sessions>) -> Self {
+        Self { sessions: Some(sessions), ..self }
+    }
 
-fn citation(reference: usize, passage: Passage) -> Citation {
-    let Passage { chunk, score } = passage;
-    Citation {
-        reference,
-        document: chunk.document,
-        title: chunk.title,
-        headings: chunk.headings,
-        text: chunk.text,
-        score,
-        chunk: chunk.id,
+    /// The conversations that are remembered, if any are.
+    pub fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.as_deref()
+    }
+
+    /// The whole answer. Every passage that was found is listed, best first; the text refers to them by number.
+    pub async fn answer(&self, ask: impl Into<Ask>) -> Result<Answer, AnswerError> {
+        let mut events = self.begin(ask.into(), Delivery::Whole);
+        while let Some(event) = events.next().await {
+            if let AnswerEvent::Finished(answer) = event? {
+                return Ok(*answer);
+            }
+        }
+        Err(AnswerError::Interrupted)
+    }
+
+    /// The answer while it is written. Dropping the stream ends the work.
+    pub fn stream(&self, ask: impl Into<Ask>) -> AnswerStream {
+        self.begin(ask.into(), Delivery::Pieces)
+    }
+
+    fn begin(&self, ask: Ask, delivery: Delivery) -> AnswerStream {
+        let (events, stream) = stream::channel();
+        let Self { flow, sessions } = self.clone();
+        let work = async move {
+            let deadline = ask.deadline;
+            tokio::select! {
+                () = events.closed() => {}
+                outcome = deadline.run(flow.work(ask, sessions.as_deref(), delivery, &events)) => {
+                    if let Err(error) = outcome.unwrap_or(Err(AnswerError::Expired)) {
+                        events.send(Err(error)).await;
+                    }
+                }
+            }
+        };
+        tokio::spawn(work.in_current_span());
+        stream
     }
 }
 
@@ -85,8 +170,8 @@ mod tests {
     use crate::{
         doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
         lexical,
-        model::{Chunk, ChunkId, ContentHash, DocumentId, Mode, Point},
-        ports::{Draft, Embedder, Epoch, Kind, Records, Sentence, VectorStore},
+        model::{AnswerStatus, Chunk, ChunkId, ContentHash, DocumentId, Mode, Point, Query},
+        ports::{Draft, Epoch, Kind, Passage, Records, Sentence, VectorStore},
         retrieve::Settings,
     };
 
@@ -132,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn a_grounded_answer_cites_the_chunk_byte_for_byte() {
         let (answers, _) = answers("Snapshots are kept").await;
-        let answer = answers.answer(&question("are snapshots kept")).await.unwrap();
+        let answer = answers.answer(question("are snapshots kept")).await.unwrap();
         assert_eq!((answer.status, answer.text.as_str()), (AnswerStatus::Grounded, "Snapshots are kept [1]"));
         let citation = &answer.citations[0];
         assert_eq!((citation.reference, citation.text.as_str()), (1, TEXT));
@@ -141,16 +226,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stream_tells_the_passages_first_then_the_text_then_the_whole_answer() {
+        let (answers, _) = answers("Snapshots are kept").await;
+        for (asked, citations) in [("are snapshots kept", 1), ("who won the football cup", 0)] {
+            let events: Vec<_> = answers.stream(question(asked)).map(Result::unwrap).collect().await;
+            let [AnswerEvent::Found { id, citations: found, .. }, texts @ .., AnswerEvent::Finished(answer)] = &*events
+            else {
+                panic!("{events:?}")
+            };
+            let text = texts.iter().map(|event| match event {
+                AnswerEvent::Text(text) => text.as_str(),
+                other => panic!("{other:?}"),
+            });
+            assert_eq!((found.len(), text.collect::<String>()), (citations, answer.text.clone()));
+            assert_eq!((answer.id, &answer.citations), (*id, found));
+        }
+    }
+
+    #[tokio::test]
     async fn what_a_generator_invents_makes_the_answer_partial() {
         let (answers, _) = answers("Snapshots are kept for ever.").await;
-        let answer = answers.answer(&question("are snapshots kept")).await.unwrap();
+        let answer = answers.answer(question("are snapshots kept")).await.unwrap();
         assert_eq!(answer.status, AnswerStatus::Partial);
     }
 
     #[tokio::test]
     async fn a_refusal_asks_no_generator_and_says_how_much_was_searched() {
         let (answers, generator) = answers("anything").await;
-        let answer = answers.answer(&question("who won the football cup")).await.unwrap();
+        let answer = answers.answer(question("who won the football cup")).await.unwrap();
         assert_eq!((answer.status, answer.text.as_str()), (AnswerStatus::Refused, REFUSAL));
         assert!(answer.citations.is_empty());
         assert_eq!((answer.searched, generator.asked.load(Ordering::SeqCst)), (1, 0));
@@ -159,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn a_generator_with_nothing_to_say_is_a_refusal() {
         let (answers, _) = answers(" ").await;
-        let answer = answers.answer(&question("are snapshots kept")).await.unwrap();
+        let answer = answers.answer(question("are snapshots kept")).await.unwrap();
         assert_eq!((answer.status, answer.citations.len()), (AnswerStatus::Refused, 0));
     }
 }

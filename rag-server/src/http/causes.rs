@@ -66,6 +66,24 @@ impl From<AnswerError> for Problem {
         match error {
             AnswerError::Retrieve(RetrieveError::Embed(error)) => error.into(),
             AnswerError::Retrieve(RetrieveError::Search(error) | RetrieveError::Records(error)) => error.into(),
+            AnswerError::Session(error) => error.into(),
+            AnswerError::BudgetSpent { resets_in_seconds, .. } => {
+                let detail = format!(
+                    "{error}, and answers without a language model are switched off; a new one begins in {resets_in_seconds} s, or ask for a higher one"
+                );
+                Self::new(Code::BudgetSpent, detail).retry_after(resets_in_seconds)
+            }
+            AnswerError::NoProvider { retry_after_seconds } => {
+                let detail = "the passages were found, but no language model can answer now; try again";
+                Self::new(Code::NoProvider, detail).retry_after(retry_after_seconds)
+            }
+            AnswerError::Expired => {
+                Self::new(Code::DeadlineExceeded, "no answer in time; this is not an empty result, try again")
+                    .retry_after(1)
+            }
+            AnswerError::Interrupted => {
+                Self::new(Code::Internal, "an internal error; the log has more under the request's id")
+            }
             AnswerError::Generate(error) => {
                 tracing::warn!(%error, "an answer was not written");
                 Self::new(Code::GeneratorFailed, "the passages were found, but the answer was not written; try again")

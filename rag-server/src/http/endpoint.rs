@@ -108,6 +108,11 @@ impl Endpoint {
         self
     }
 
+    /// Also sends values of this type, as events of a stream.
+    pub(super) fn also_sends<T: ToSchema>(self) -> Self {
+        self.schema::<T>()
+    }
+
     fn schema<T: ToSchema>(mut self) -> Self {
         self.schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(&mut self.schemas);

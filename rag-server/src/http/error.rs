@@ -35,6 +35,8 @@ pub enum Code {
     NoSuchDocument,
     /// No such job.
     NoSuchJob,
+    /// No such session.
+    NoSuchSession,
     /// The route exists, with other methods.
     MethodNotAllowed,
     /// The body did not arrive in time.
@@ -71,6 +73,10 @@ pub enum Code {
     StoreFailed,
     /// The answer could not be written.
     GeneratorFailed,
+    /// What may be spent on answers is spent.
+    BudgetSpent,
+    /// Every provider failed or is left alone.
+    NoProvider,
     /// The deadline passed.
     DeadlineExceeded,
 }
@@ -88,6 +94,7 @@ impl Code {
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "No such route"),
             Self::NoSuchDocument => (StatusCode::NOT_FOUND, "no-such-document", "No such document"),
             Self::NoSuchJob => (StatusCode::NOT_FOUND, "no-such-job", "No such job"),
+            Self::NoSuchSession => (StatusCode::NOT_FOUND, "no-such-session", "No such session"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body came too slowly"),
             Self::IdempotencyKeyReused => {
@@ -110,6 +117,8 @@ impl Code {
             Self::StoreAuthFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-auth-failed", "A store is not available"),
             Self::StoreFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-failed", "A store is not available"),
             Self::GeneratorFailed => (StatusCode::BAD_GATEWAY, "generator-failed", "The answer was not written"),
+            Self::BudgetSpent => (StatusCode::PAYMENT_REQUIRED, "budget-spent", "The budget is spent"),
+            Self::NoProvider => (StatusCode::SERVICE_UNAVAILABLE, "no-provider", "No language model can answer"),
             Self::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "deadline-exceeded", "It took too long"),
         }
     }

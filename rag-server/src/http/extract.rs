@@ -23,6 +23,27 @@ use crate::{
 /// The caller may ask questions and read.
 pub(super) struct ReaderKey;
 
+/// The caller may ask questions and read, and is known by name.
+pub(super) struct Client(String);
+
+impl Client {
+    /// The name of the caller's key, whatever its generation; `anonymous` where nobody needs one.
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromRequestParts<Api> for Client {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        authorise(api, &parts.headers, Role::Reader)?;
+        let accepted = api.keys.accepted();
+        let credential = presented(&parts.headers).and_then(|key| accepted.api_key(key));
+        Ok(Self(credential.map_or("anonymous", |credential| credential.name.as_str()).to_owned()))
+    }
+}
+
 /// The caller may write, and the server takes writes now.
 pub(super) struct WriterKey;
 

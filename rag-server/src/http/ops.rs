@@ -74,6 +74,9 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
     if let Some(waiting) = count(&api, Kind::Pending).await {
         api.metrics.ingest_queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
+    if let Some(sessions) = count(&api, Kind::Session).await {
+        api.metrics.writing.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+    }
     let text = api.metrics.text().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

@@ -1,8 +1,9 @@
 //! An answer, with the passages that it rests on.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::{ChunkId, DocumentId};
+use super::{ChunkId, DocumentId, MicroUsd};
 
 /// How far the documents carry the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -14,6 +15,17 @@ pub enum AnswerStatus {
     Partial,
     /// Nothing relevant is stored; no provider was called.
     Refused,
+}
+
+impl AnswerStatus {
+    /// The name, as a metric label and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grounded => "grounded",
+            Self::Partial => "partial",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// A passage that the answer cites.
@@ -35,15 +47,75 @@ pub struct Citation {
     pub chunk: ChunkId,
 }
 
+/// One sentence of an answer and what the check of its citations found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CheckedSentence {
+    /// The sentence, without its references.
+    pub text: String,
+    /// Numbers of the citations that support it; those that it named itself when none does.
+    pub refs: Vec<usize>,
+    /// Whether a citation supports it.
+    pub supported: bool,
+}
+
+/// What an answer took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = AnswerUsage)]
+pub struct Usage {
+    /// Tokens that a provider read.
+    pub prompt_tokens: u64,
+    /// Tokens that a provider wrote.
+    pub completion_tokens: u64,
+    /// Whether the provider gave no figures, so that they were estimated.
+    pub estimated: bool,
+    /// What it cost, by the configured prices.
+    #[schema(value_type = f64)]
+    pub cost_usd: MicroUsd,
+}
+
+/// One call of a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Attempt {
+    /// The provider's configured name.
+    pub provider: String,
+    /// What became of it: `answered`, or the class of the failure.
+    pub outcome: String,
+    /// How long it took.
+    pub millis: u64,
+}
+
+/// How an answer was written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Generation {
+    /// Who wrote it: a provider's name or `extractive`; none when it was refused.
+    pub by: Option<String>,
+    /// The providers that were tried, in order; those that were not called, because they were not to be, included.
+    pub path: Vec<Attempt>,
+    /// What it took.
+    pub usage: Usage,
+    /// Why it was not written by a provider although one is configured, in words.
+    pub notice: Option<String>,
+    /// Milliseconds that the providers took, which is no time of this server.
+    pub provider_millis: u64,
+    /// Milliseconds until the first piece of text, if a provider wrote it.
+    pub first_text_millis: Option<u64>,
+}
+
 /// The answer to a question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
+    /// Names this answer, for feedback.
+    pub id: Uuid,
     /// How far the documents carry it.
     pub status: AnswerStatus,
     /// The text, with references like `[1]`.
     pub text: String,
     /// What is cited.
     pub citations: Vec<Citation>,
+    /// Its sentences, each with what the check found; empty when refused.
+    pub sentences: Vec<CheckedSentence>,
     /// How many chunks were searched.
     pub searched: u64,
+    /// How it was written.
+    pub generation: Generation,
 }

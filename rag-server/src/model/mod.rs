@@ -6,10 +6,12 @@ mod answer;
 mod chunk;
 mod document;
 mod hit;
+mod money;
 mod query;
 
-pub use answer::{Answer, AnswerStatus, Citation};
 pub use chunk::{Chunk, ChunkId, Embedded, Point};
+pub use answer::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Generation, Usage};
 pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome};
 pub use hit::{Hit, Legs, Similarity, SparseVector};
-pub use query::{Mode, Query};
+pub use money::MicroUsd;
+pub use query::{Mode, Query, Sampling, Scope, Speaker, Turn};

@@ -24,3 +24,47 @@ pub struct Query {
     /// How many passages may be cited.
     pub top_k: usize,
 }
+
+/// Who said something in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Speaker {
+    /// Who asks.
+    User,
+    /// Who answers.
+    Assistant,
+}
+
+/// Something that was said before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Who said it.
+    pub speaker: Speaker,
+    /// What.
+    pub text: String,
+}
+
+/// What an answer may come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Everything that is stored and that the caller may see.
+    #[default]
+    FullBook,
+    /// This text alone; nothing is searched.
+    Selection(String),
+}
+
+/// How a provider is to write. What is not set is the provider's or the configuration's choice.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sampling {
+    /// 0 for the likeliest text.
+    pub temperature: Option<f32>,
+    /// Share of the likeliest words that are considered.
+    pub top_p: Option<f32>,
+    /// Longest answer; the configured limit holds, too.
+    pub max_tokens: Option<u32>,
+    /// The same seed gives the same text, as far as the provider keeps that.
+    pub seed: Option<u64>,
+    /// Texts that end the answer.
+    pub stop: Vec<String>,
+}

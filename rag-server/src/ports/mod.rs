@@ -2,6 +2,7 @@
 //!
 //! Each port has one contract suite under `tests/contract`, and every adapter passes it. No adapter is named here.
 
+mod chat;
 mod clock;
 mod embedder;
 mod error;
@@ -10,6 +11,7 @@ mod lease;
 mod records;
 mod vector_store;
 
+pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};
 pub use clock::{Clock, SystemClock};
 pub use embedder::{EmbedError, Embedder, ModelIdentity};
 pub use error::StoreError;

@@ -27,11 +27,17 @@ pub enum Kind {
     Content,
     /// The job that a request with an idempotency key was answered with.
     Idempotency,
+    /// What a month's answers cost.
+    Budget,
+    /// A conversation.
+    Session,
+    /// What somebody thinks of an answer.
+    Feedback,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Document,
         Self::Job,
         Self::Pending,
@@ -40,6 +46,9 @@ impl Kind {
         Self::Lease,
         Self::Content,
         Self::Idempotency,
+        Self::Budget,
+        Self::Session,
+        Self::Feedback,
     ];
 
     /// The name that is stored.
@@ -53,6 +62,9 @@ impl Kind {
             Self::Lease => "lease",
             Self::Content => "content",
             Self::Idempotency => "idempotency",
+            Self::Budget => "budget",
+            Self::Session => "session",
+            Self::Feedback => "feedback",
         }
     }
 }

@@ -1,7 +1,9 @@
-//! What keeps the server standing under load: permits and deadlines. No flow is known here.
+//! What keeps the server standing under load: permits, breakers and deadlines. No flow is known here.
 
 mod admission;
+mod breaker;
 mod deadline;
 
 pub use admission::{Admission, Permit};
+pub use breaker::{Breaker, BreakerPolicy, BreakerState, Ticket, Verdict};
 pub use deadline::{Deadline, Expired};

@@ -17,6 +17,11 @@ fn every_command_of_the_page_about_documents_works() {
     every_command_works("docs/documents.md");
 }
 
+#[test]
+fn every_command_of_the_page_about_generation_works() {
+    every_command_works("docs/generation.md");
+}
+
 fn every_command_works(page: &str) {
     if let Err(reason) = own_network() {
         eprintln!("skipped, because {reason}: every command of {page} works");

@@ -1,17 +1,27 @@
 //! The public routes, one file for each resource; each exports its endpoints.
 
 mod documents;
+mod feedback;
 mod health;
 mod ingest;
 mod jobs;
 mod query;
+mod sessions;
 
 use super::endpoint::Endpoint;
 
 /// All public endpoints.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    [query::endpoints(), ingest::endpoints(), documents::endpoints(), jobs::endpoints(), health::endpoints()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        query::endpoints(),
+        sessions::endpoints(),
+        feedback::endpoints(),
+        ingest::endpoints(),
+        documents::endpoints(),
+        jobs::endpoints(),
+        health::endpoints(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -1,4 +1,4 @@
-//! Where the sentences of a passage begin and end.
+//! Where the sentences of a text begin and end.
 //!
 //! Pure. Every piece is a slice of the passage, so it is verbatim by construction. Headings, list items, table rows and lines of code stand for themselves; lines of a paragraph run together.
 
@@ -7,15 +7,15 @@ const MAX_BYTES: usize = 600;
 
 /// A piece of a passage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     /// The text, without spaces around it.
-    pub(super) text: &'a str,
+    pub(crate) text: &'a str,
     /// A heading announces an answer and is none.
-    pub(super) heading: bool,
+    pub(crate) heading: bool,
 }
 
 /// The pieces of a passage in reading order.
-pub(super) fn pieces(passage: &str) -> Vec<Piece<'_>> {
+pub(crate) fn pieces(passage: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     for block in blocks(passage) {
         if block.trim_start().starts_with('#') {
@@ -30,6 +30,21 @@ pub(super) fn pieces(passage: &str) -> Vec<Piece<'_>> {
         }
     }
     pieces
+}
+
+/// The sentences of a text in reading order, whole, without headings: what a text claims.
+pub(crate) fn claims(text: &str) -> Vec<&str> {
+    let claims = blocks(text).into_iter().filter(|block| !block.trim_start().starts_with('#')).flat_map(sentences);
+    let mut claims: Vec<&str> = claims.map(str::trim).filter(|claim| claim.contains(char::is_alphanumeric)).collect();
+    // The number of a list item is no claim; alone it is an answer.
+    if claims.len() > 1 {
+        claims.retain(|claim| !is_list_number(claim));
+    }
+    claims
+}
+
+fn is_list_number(claim: &str) -> bool {
+    claim.strip_suffix(['.', ')']).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Paragraphs, and lines that stand for themselves.

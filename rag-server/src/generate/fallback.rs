@@ -1,0 +1,407 @@
+//! Providers in order: the first that may be called and answers, writes.
+//!
+//! ```text
+//! rate limit and breaker -> budget -> call -> text, as it comes -> tokens, settle
+//! ```
+//!
+//! Guarantees: each provider has a breaker of its own; a vendor's limit is kept before it is hit; nothing is tried again once a reader has seen text; a provider that hangs ends at its timeout or in time for what follows it within the request's deadline; whatever ends a call, its ticket is judged and its reservation settled.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt;
+
+use super::{
+    allowance::Allowance,
+    budget::Spent,
+    ledger::{Ledger, NotReserved, Reservation},
+    meter::Meter,
+    outlet::Outlet,
+    prompt::{self, Material, Prompt},
+};
+use crate::{
+    model::{Attempt, Generation, MicroUsd, Sampling, Usage},
+    ports::{ChatError, ChatModel, ChatPiece, ChatRequest, Embedder, Tokens},
+    resilience::{Breaker, BreakerPolicy, Deadline, Ticket, Verdict},
+};
+
+/// A call that ran into the request's deadline sooner than this, and sooner than its own timeout, says nothing about its provider.
+const FAIR: Duration = Duration::from_secs(5);
+/// What is kept of the deadline for the answer after a provider that hangs: a tenth, at most this.
+const MOST_SPARE: Duration = Duration::from_millis(500);
+/// Seconds until another try makes sense where nobody said how long.
+const USUAL_WAIT: Duration = Duration::from_secs(5);
+
+/// What a provider charges for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Price {
+    /// That it reads.
+    pub input: MicroUsd,
+    /// That it writes.
+    pub output: MicroUsd,
+}
+
+impl Price {
+    fn of(self, prompt: u64, completion: u64) -> MicroUsd {
+        self.input.for_tokens(prompt).plus(self.output.for_tokens(completion))
+    }
+}
+
+/// A provider and how it may be used.
+pub struct Provider {
+    /// Its name in answers, metrics and the log.
+    pub name: String,
+    /// The way to it.
+    pub model: Arc<dyn ChatModel>,
+    /// Most tokens of an answer.
+    pub max_tokens: u32,
+    /// Tokens for passages and history.
+    pub context_tokens: usize,
+    /// How long a whole answer may take.
+    pub timeout: Duration,
+    /// What it charges.
+    pub price: Price,
+}
+
+/// A provider with what is known about it.
+struct Guarded {
+    provider: Provider,
+    gate: Mutex<Gate>,
+}
+
+struct Gate {
+    breaker: Breaker,
+    allowance: Allowance,
+}
+
+/// Providers in order.
+pub struct Providers {
+    list: Vec<Guarded>,
+    ledger: Arc<Ledger>,
+    meter: Arc<dyn Meter>,
+    /// The moment from which breakers count.
+    began: Instant,
+}
+
+/// What is to be written.
+pub(super) struct Job<'a> {
+    pub(super) material: Material<'a>,
+    pub(super) sampling: &'a Sampling,
+    pub(super) deadline: Deadline,
+    /// Counts tokens.
+    pub(super) embedder: &'a dyn Embedder,
+    /// Since when the asker waits.
+    pub(super) since: Instant,
+}
+
+/// What a provider wrote.
+pub(super) struct Written {
+    pub(super) text: String,
+    /// How many of the passages it was given.
+    pub(super) passages: usize,
+}
+
+/// Why no provider wrote anything.
+#[derive(Debug)]
+pub(super) enum NotWritten {
+    /// Every one that could be called costs more than is left.
+    Spent(Spent),
+    /// Each failed or is left alone; another try may make sense after this.
+    Nobody { retry_after: Duration },
+    /// It broke off after a reader had seen text.
+    Broken { provider: String, error: ChatError },
+}
+
+/// Why one provider wrote nothing.
+enum Miss {
+    /// It was not called, because it is left alone.
+    Skipped(&'static str),
+    /// It was not called, because of the budget.
+    Spent(Spent),
+    /// It was called.
+    Failed { error: ChatError, began: Instant },
+}
+
+impl Providers {
+    /// These providers, none of them called yet. `meter` is told where their breakers stand.
+    pub fn new(providers: Vec<Provider>, policy: BreakerPolicy, ledger: Arc<Ledger>, meter: Arc<dyn Meter>) -> Self {
+        let guarded = |provider: Provider| {
+            let breaker = Breaker::new(policy);
+            meter.breaker(&provider.name, breaker.state(), false);
+            Guarded { provider, gate: Mutex::new(Gate { breaker, allowance: Allowance::default() }) }
+        };
+        Self { list: providers.into_iter().map(guarded).collect(), ledger, meter, began: Instant::now() }
+    }
+
+    /// The ledger, for what a spent budget means.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Has the job written by the first provider that can, and notes the way in `generation`.
+    pub(super) async fn write(
+        &self,
+        job: &Job<'_>,
+        outlet: &mut Outlet<'_>,
+        generation: &mut Generation,
+    ) -> Result<Written, NotWritten> {
+        let (mut spent, mut others) = (None, 0);
+        for guarded in &self.list {
+            let name = &guarded.provider.name;
+            let (outcome, began) = match self.attempt(guarded, job, outlet, generation).await {
+                Ok(written) => return Ok(written),
+                Err(Miss::Skipped(outcome)) => {
+                    others += 1;
+                    (outcome, None)
+                }
+                Err(Miss::Spent(found)) => {
+                    spent = Some(found);
+                    ("over_budget", None)
+                }
+                Err(Miss::Failed { error, began }) => {
+                    if outlet.is_committed() {
+                        return Err(NotWritten::Broken { provider: name.clone(), error });
+                    }
+                    others += 1;
+                    (error.class(), Some(began))
+                }
+            };
+            let took = began.map_or(Duration::ZERO, |began| began.elapsed());
+            note(generation, name, outcome, took);
+        }
+        match spent {
+            Some(spent) if others == 0 => Err(NotWritten::Spent(spent)),
+            _ => Err(NotWritten::Nobody { retry_after: self.retry_after() }),
+        }
+    }
+
+    /// When the first of them may be called again.
+    fn retry_after(&self) -> Duration {
+        let now = self.began.elapsed();
+        let wait = |guarded: &Guarded| {
+            let gate = guarded.gate();
+            let wait = gate.breaker.wait(now).max(gate.allowance.wait(now));
+            if wait.is_zero() { USUAL_WAIT } else { wait }
+        };
+        self.list.iter().map(wait).min().unwrap_or(USUAL_WAIT)
+    }
+
+    async fn attempt(
+        &self,
+        guarded: &Guarded,
+        job: &Job<'_>,
+        outlet: &mut Outlet<'_>,
+        generation: &mut Generation,
+    ) -> Result<Written, Miss> {
+        let provider = &guarded.provider;
+        let count = |text: &str| job.embedder.count_tokens(text);
+        let prompt = prompt::prompt(&job.material, provider.context_tokens, &count);
+        let max_tokens = job.sampling.max_tokens.map_or(provider.max_tokens, |wanted| wanted.min(provider.max_tokens));
+        let most = prompt.tokens as u64 + u64::from(max_tokens);
+        let ticket = self.admit(guarded, most)?;
+        let mut call = Call { providers: self, guarded, ticket: Some(ticket), reservation: None, began: None };
+        // No tokenizer counts more tokens than bytes, so this is a bound whatever the model.
+        let bound = provider.price.of(prompt.bytes as u64, u64::from(max_tokens));
+        call.reservation = Some(self.reserve(bound, provider).await?);
+        outlet.announce().await;
+        outlet.begin(prompt.passages);
+        let began = *call.began.insert(Instant::now());
+        let Prompt { system, turns, passages, tokens: prompt_tokens, .. } = prompt;
+        let request = ChatRequest { system, turns, max_tokens, sampling: job.sampling.clone() };
+        let left = job.deadline.left();
+        let limit = Deadline::after(provider.timeout.min(left.saturating_sub((left / 10).min(MOST_SPARE))));
+        let mut progress = Progress { prompt_tokens: prompt_tokens as u64, ..Progress::default() };
+        let ended = limit.run(call.converse(&request, (&mut *outlet, job), &mut progress)).await;
+        if let Err(error) = ended.unwrap_or(Err(ChatError::Timeout)) {
+            call.failed(&error).await;
+            return Err(Miss::Failed { error, began });
+        }
+        let text = outlet.finish().await;
+        let (usage, took) = (progress.usage(provider.price), began.elapsed());
+        call.answered(usage).await;
+        note(generation, &provider.name, "answered", took);
+        generation.by = Some(provider.name.clone());
+        generation.usage = usage;
+        generation.first_text_millis = progress.first_text.map(millis);
+        Ok(Written { text, passages })
+    }
+
+    /// Leave to call a provider, or why there is none.
+    fn admit(&self, guarded: &Guarded, tokens: u64) -> Result<Ticket, Miss> {
+        let now = self.began.elapsed();
+        let mut gate = guarded.gate();
+        // The breaker first: it takes nothing while it refuses, and a refused ticket is handed back below.
+        let before = gate.breaker.state();
+        let ticket = gate.breaker.admit(now).map_err(|_| Miss::Skipped("open"))?;
+        let taken = gate.allowance.take(tokens, now);
+        if let Some(left) = gate.allowance.requests_left() {
+            self.meter.rate_limit_remaining(&guarded.provider.name, left);
+        }
+        match taken {
+            Ok(()) => {
+                self.tell_breaker(guarded, &gate.breaker, before);
+                Ok(ticket)
+            }
+            Err(_) => {
+                gate.breaker.judge(ticket, Verdict::Nothing, now);
+                self.tell_breaker(guarded, &gate.breaker, before);
+                Err(Miss::Skipped("rate_limit_kept"))
+            }
+        }
+    }
+
+    async fn reserve(&self, bound: MicroUsd, provider: &Provider) -> Result<Reservation, Miss> {
+        self.ledger.reserve(bound, provider.timeout).await.map_err(|refused| match refused {
+            NotReserved::Spent(spent) => Miss::Spent(spent),
+            NotReserved::Unknown(error) => {
+                tracing::warn!(%error, provider = provider.name, "not called, because it is not known what is left of the budget");
+                Miss::Skipped("budget_unknown")
+            }
+        })
+    }
+
+    fn tell_breaker(&self, guarded: &Guarded, breaker: &Breaker, before: crate::resilience::BreakerState) {
+        let state = breaker.state();
+        let name = &guarded.provider.name;
+        if state != before {
+            tracing::warn!(provider = name, from = before.as_str(), to = state.as_str(), "a circuit breaker changed");
+        }
+        self.meter.breaker(name, state, state != before);
+    }
+}
+
+impl Guarded {
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn note(generation: &mut Generation, provider: &str, outcome: &str, took: Duration) {
+    let millis = millis(took);
+    generation.provider_millis += millis;
+    generation.path.push(Attempt { provider: provider.to_owned(), outcome: outcome.to_owned(), millis });
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What is known about a call while it goes on.
+#[derive(Default)]
+struct Progress {
+    prompt_tokens: u64,
+    /// Estimated.
+    written_tokens: u64,
+    told: Option<Tokens>,
+    first_text: Option<Duration>,
+}
+
+impl Progress {
+    /// What the call took: the provider's figures, or estimates.
+    fn usage(&self, price: Price) -> Usage {
+        let estimate = Tokens { prompt: self.prompt_tokens, completion: self.written_tokens };
+        let tokens = self.told.unwrap_or(estimate);
+        Usage {
+            prompt_tokens: tokens.prompt,
+            completion_tokens: tokens.completion,
+            estimated: self.told.is_none(),
+            cost_usd: price.of(tokens.prompt, tokens.completion),
+        }
+    }
+}
+
+/// One call. Dropped without a verdict, it was given up by its caller, which says nothing about the provider.
+struct Call<'a> {
+    providers: &'a Providers,
+    guarded: &'a Guarded,
+    ticket: Option<Ticket>,
+    reservation: Option<Reservation>,
+    /// None before it was made.
+    began: Option<Instant>,
+}
+
+impl Call<'_> {
+    async fn converse(
+        &mut self,
+        request: &ChatRequest,
+        (outlet, job): (&mut Outlet<'_>, &Job<'_>),
+        progress: &mut Progress,
+    ) -> Result<(), ChatError> {
+        let provider = &self.guarded.provider;
+        let mut answer = provider.model.chat(request).await?;
+        {
+            let mut gate = self.guarded.gate();
+            gate.allowance.learn(&answer.rate_limit, self.providers.began.elapsed());
+            if let Some(left) = gate.allowance.requests_left() {
+                self.providers.meter.rate_limit_remaining(&provider.name, left);
+            }
+        }
+        let mut said_anything = false;
+        while let Some(piece) = answer.pieces.next().await {
+            match piece? {
+                ChatPiece::Tokens(tokens) => progress.told = Some(tokens),
+                ChatPiece::Text(text) => {
+                    progress.first_text.get_or_insert_with(|| job.since.elapsed());
+                    said_anything |= !text.trim().is_empty();
+                    // No piece has less than a token.
+                    progress.written_tokens += job.embedder.count_tokens(&text).max(1) as u64;
+                    let so_far = progress.usage(provider.price).cost_usd;
+                    self.reservation.iter_mut().for_each(|reservation| reservation.costs(so_far));
+                    outlet.push(&text).await;
+                }
+            }
+        }
+        match said_anything {
+            true => Ok(()),
+            false => Err(ChatError::Garbage { cause: "an empty answer".to_owned() }),
+        }
+    }
+
+    async fn answered(mut self, usage: Usage) {
+        self.judge(Verdict::Success, "answered");
+        let meter = &self.providers.meter;
+        meter.tokens(&self.guarded.provider.name, usage.prompt_tokens, usage.completion_tokens);
+        meter.cost(usage.cost_usd);
+        if let Some(mut reservation) = self.reservation.take() {
+            reservation.costs(usage.cost_usd);
+            reservation.settle().await;
+        }
+    }
+
+    async fn failed(mut self, error: &ChatError) {
+        let provider = &self.guarded.provider;
+        tracing::warn!(provider = provider.name, cause = error.class(), "the provider {error}");
+        if let ChatError::RateLimited { rate_limit } = error {
+            self.guarded.gate().allowance.refused(rate_limit, self.providers.began.elapsed());
+        }
+        let was_fair = *error != ChatError::Timeout || self.took() >= provider.timeout.min(FAIR);
+        let verdict = if error.is_provider_fault() && was_fair { Verdict::Failure } else { Verdict::Nothing };
+        self.judge(verdict, error.class());
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle().await;
+        }
+    }
+
+    fn judge(&mut self, verdict: Verdict, outcome: &'static str) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let mut gate = self.guarded.gate();
+        let before = gate.breaker.state();
+        gate.breaker.judge(ticket, verdict, self.providers.began.elapsed());
+        self.providers.tell_breaker(self.guarded, &gate.breaker, before);
+        if self.began.is_some() {
+            self.providers.meter.called(&self.guarded.provider.name, outcome, self.took());
+        }
+    }
+
+    fn took(&self) -> Duration {
+        self.began.map_or(Duration::ZERO, |began| began.elapsed())
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.judge(Verdict::Nothing, "abandoned");
+    }
+}

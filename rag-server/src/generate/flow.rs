@@ -1,0 +1,223 @@
+//! One answer from its question to its last word. Whoever started it may go away at any moment: everything that is held is given back by being dropped.
+
+use std::{sync::Arc, time::Instant};
+
+use uuid::Uuid;
+
+use super::{
+    AnswerError, Ask, EXTRACTIVE, REFUSAL, SessionKey, Sessions, Writers,
+    cite::{self, Cited},
+    fallback::{Job, NotWritten, Written},
+    marks,
+    outlet::{Delivery, Outlet},
+    prompt::Material,
+    selection,
+    stream::{AnswerEvent, Events},
+    support,
+};
+use crate::{
+    model::{Answer, AnswerStatus, CheckedSentence, Citation, Generation, Query, Scope, Speaker},
+    ports::{GenerateError, Generator, Passage},
+    retrieve::Retrieve,
+};
+
+/// The parts of the flow.
+pub(super) struct Flow {
+    pub(super) retrieve: Arc<Retrieve>,
+    pub(super) generator: Arc<dyn Generator>,
+    pub(super) writers: Option<Writers>,
+}
+
+/// What an answer may be made of.
+struct Found {
+    passages: Vec<Passage>,
+    searched: u64,
+}
+
+/// A text that was written and checked.
+struct Checked {
+    status: AnswerStatus,
+    text: String,
+    sentences: Vec<CheckedSentence>,
+}
+
+impl Flow {
+    pub(super) async fn work(
+        &self,
+        ask: Ask,
+        sessions: Option<&Sessions>,
+        delivery: Delivery,
+        events: &Events,
+    ) -> Result<(), AnswerError> {
+        let (id, since) = (Uuid::new_v4(), Instant::now());
+        let session = sessions.zip(ask.session.clone());
+        let ask = &recalled(ask, &session).await?;
+        let Found { passages, searched } = self.find(ask).await?;
+        let mut citations: Vec<_> = (1..).zip(passages.iter().cloned()).map(citation).collect();
+        let found = AnswerEvent::Found { id, citations: citations.clone(), searched };
+        let mut outlet = Outlet::new(events, delivery, found);
+        let mut generation = Generation::default();
+        let checked = if passages.is_empty() {
+            outlet.say(REFUSAL).await;
+            refusal()
+        } else {
+            self.write(ask, &passages, (&mut outlet, &mut generation), since).await?
+        };
+        if checked.status == AnswerStatus::Refused {
+            citations.clear();
+        }
+        let Checked { status, text, sentences } = checked;
+        let mut answer = Answer { id, status, text, citations, sentences, searched, generation };
+        if let Some((sessions, key)) = session
+            && let Err(error) = sessions.remember(&key, &ask.query.text, &answer).await
+        {
+            // The answer is there and was paid for; a memory that fails does not take it back.
+            tracing::warn!(%error, "a question and its answer were not remembered in their session");
+            answer.generation.notice.get_or_insert_with(|| "the session does not remember this answer".to_owned());
+        }
+        events.send(Ok(AnswerEvent::Finished(Box::new(answer)))).await;
+        Ok(())
+    }
+
+    /// The passages for a question.
+    async fn find(&self, ask: &Ask) -> Result<Found, AnswerError> {
+        if let Scope::Selection(text) = &ask.scope {
+            let passages = selection::passages(text).map_err(|e| {
+                AnswerError::Generate(GenerateError::Failed {
+                    name: selection::DOCUMENT.to_owned(),
+                    cause: e.to_string(),
+                })
+            })?;
+            return Ok(Found { searched: passages.len() as u64, passages });
+        }
+        let mut found = self.retrieve.retrieve(&ask.query).await.map_err(AnswerError::Retrieve)?;
+        if found.passages.is_empty()
+            && let Some(query) = follow_up(ask)
+        {
+            found = self.retrieve.retrieve(&query).await.map_err(AnswerError::Retrieve)?;
+        }
+        Ok(Found { passages: found.passages, searched: found.searched })
+    }
+
+    async fn write(
+        &self,
+        ask: &Ask,
+        passages: &[Passage],
+        (outlet, generation): (&mut Outlet<'_>, &mut Generation),
+        since: Instant,
+    ) -> Result<Checked, AnswerError> {
+        if let Some(writers) = &self.writers {
+            let material = Material {
+                question: &ask.query.text,
+                passages,
+                history: &ask.history,
+                instructions: ask.instructions.as_deref(),
+                refusal: REFUSAL,
+            };
+            let embedder = &*writers.embedder;
+            let job = Job { material, sampling: &ask.sampling, deadline: ask.deadline, embedder, since };
+            match writers.providers.write(&job, outlet, generation).await {
+                Ok(written) => return Ok(writers.checked(written, passages).await),
+                Err(missed) => generation.notice = Some(writers.instead(missed)?),
+            }
+        }
+        self.extract(ask, passages, (outlet, generation)).await
+    }
+
+    /// An answer of sentences of the passages.
+    async fn extract(
+        &self,
+        ask: &Ask,
+        passages: &[Passage],
+        (outlet, generation): (&mut Outlet<'_>, &mut Generation),
+    ) -> Result<Checked, AnswerError> {
+        let draft = self.generator.generate(&ask.query.text, passages).await.map_err(AnswerError::Generate)?;
+        generation.by = Some(EXTRACTIVE.to_owned());
+        let Cited { text, status, sentences } = cite::cite(&draft, passages);
+        let checked = if status == AnswerStatus::Refused { refusal() } else { Checked { status, text, sentences } };
+        outlet.say(&checked.text).await;
+        Ok(checked)
+    }
+}
+
+impl Writers {
+    /// What a provider wrote, with each sentence checked.
+    async fn checked(&self, written: Written, passages: &[Passage]) -> Checked {
+        let Written { text, passages: given } = written;
+        if says_refusal(&text) {
+            return Checked { text, ..refusal() };
+        }
+        let given = &passages[..given.min(passages.len())];
+        let claims = marks::claims(&text, given.len());
+        let sentences = support::check(claims, given, &*self.embedder, self.supported_from).await;
+        // A text without any sentence claims nothing that could be supported.
+        let status = if sentences.is_empty() { AnswerStatus::Partial } else { support::status(&sentences) };
+        Checked { status, text, sentences }
+    }
+
+    /// Why the answer is made without a provider, or that there is none.
+    fn instead(&self, missed: NotWritten) -> Result<String, AnswerError> {
+        match missed {
+            NotWritten::Spent(spent) => {
+                let (period, limit) = (spent.period, spent.limit);
+                if self.providers.ledger().limits().refuse {
+                    let resets_in_seconds = u64::try_from(spent.resets_in.as_secs()).unwrap_or_default().max(1);
+                    return Err(AnswerError::BudgetSpent { period, limit, resets_in_seconds });
+                }
+                let period = period.as_str();
+                Ok(format!("written without a language model, because the budget of this {period} ({limit}) is spent"))
+            }
+            NotWritten::Nobody { .. } if self.extractive_fallback => {
+                Ok("written without a language model, because no provider answered".to_owned())
+            }
+            NotWritten::Nobody { retry_after } => {
+                let retry_after_seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                Err(AnswerError::NoProvider { retry_after_seconds: retry_after_seconds.max(1) })
+            }
+            NotWritten::Broken { provider, error } => {
+                let cause = error.to_string();
+                Err(AnswerError::Generate(GenerateError::Failed { name: provider, cause }))
+            }
+        }
+    }
+}
+
+/// The question with what its session remembers before it.
+async fn recalled(mut ask: Ask, session: &Option<(&Sessions, SessionKey)>) -> Result<Ask, AnswerError> {
+    if let Some((sessions, key)) = session {
+        let remembered = sessions.get(key).await.map_err(AnswerError::Session)?;
+        let mut history = remembered.map(|session| session.history()).unwrap_or_default();
+        history.append(&mut ask.history);
+        ask.history = history;
+    }
+    Ok(ask)
+}
+
+/// A question that says nothing by itself, such as "and weekly?", together with the one before it.
+fn follow_up(ask: &Ask) -> Option<Query> {
+    let before = ask.history.iter().rev().find(|turn| turn.speaker == Speaker::User)?;
+    Some(Query { text: format!("{} {}", before.text, ask.query.text), ..ask.query.clone() })
+}
+
+fn says_refusal(text: &str) -> bool {
+    let letters =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    letters(text) == letters(REFUSAL)
+}
+
+fn refusal() -> Checked {
+    Checked { status: AnswerStatus::Refused, text: REFUSAL.to_owned(), sentences: Vec::new() }
+}
+
+fn citation((reference, passage): (usize, Passage)) -> Citation {
+    let Passage { chunk, score } = passage;
+    Citation {
+        reference,
+        document: chunk.document,
+        title: chunk.title,
+        headings: chunk.headings,
+        text: chunk.text,
+        score,
+        chunk: chunk.id,
+    }
+}

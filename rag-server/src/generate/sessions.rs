@@ -1,0 +1,306 @@
+//! Conversations that the server remembers, one record each, until they are ended or nobody went on with them for a while.
+//!
+//! Guarantees: a session belongs to who began it, and nobody else finds it; two questions at once in one session are both remembered; what is kept is bounded.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    model::{Answer, AnswerStatus, Speaker, Turn},
+    ports::{Clock, Kind, Put, Record, Records, StoreError, Swap},
+};
+
+/// Questions that are remembered of a session; a prompt has room for fewer.
+const MAX_TURNS: usize = 20;
+/// Bytes of an answer that are remembered.
+const MAX_ANSWER_BYTES: usize = 8 * 1024;
+/// Longest id.
+const MAX_ID_BYTES: usize = 128;
+/// Tries against others that write the same session.
+const ATTEMPTS: usize = 20;
+/// Sessions that are looked at in one go.
+const PAGE: usize = 100;
+
+/// Who a session belongs to, and its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionKey {
+    owner: String,
+    id: String,
+}
+
+impl SessionKey {
+    /// The session of this name that belongs to `owner`; none when it is no name: 1 to 128 letters, digits and `-_.:`.
+    pub fn new(owner: &str, id: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        let is_name = (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(allowed);
+        is_name.then(|| Self { owner: owner.to_owned(), id: id.to_owned() })
+    }
+
+    fn record(&self) -> String {
+        format!("{}/{}", self.owner, self.id)
+    }
+}
+
+/// A question of a session and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SessionTurn {
+    /// The question.
+    pub question: String,
+    /// The answer's text.
+    pub answer: String,
+    /// Names the answer.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: Uuid,
+    /// How far the documents carried it.
+    pub status: AnswerStatus,
+    /// When it was given.
+    #[schema(value_type = String, format = "date-time")]
+    pub at: Timestamp,
+}
+
+/// A conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Oldest first.
+    pub turns: Vec<SessionTurn>,
+    /// When it is forgotten, unless it goes on.
+    pub expires: Timestamp,
+}
+
+impl Session {
+    /// What was said, for a prompt.
+    pub fn history(&self) -> Vec<Turn> {
+        let said = |turn: &SessionTurn| {
+            [
+                Turn { speaker: Speaker::User, text: turn.question.clone() },
+                Turn { speaker: Speaker::Assistant, text: turn.answer.clone() },
+            ]
+        };
+        self.turns.iter().flat_map(said).collect()
+    }
+}
+
+/// Remembers sessions.
+pub struct Sessions {
+    records: Arc<dyn Records>,
+    clock: Arc<dyn Clock>,
+    ttl: SignedDuration,
+}
+
+impl Sessions {
+    /// Sessions in these records that are forgotten so long after their last question.
+    pub fn new(records: Arc<dyn Records>, clock: Arc<dyn Clock>, ttl: Duration) -> Self {
+        Self { records, clock, ttl: SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX) }
+    }
+
+    /// A session; none when it is not there, or forgotten.
+    pub async fn get(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
+        let Some(record) = self.records.get(Kind::Session, &key.record()).await? else { return Ok(None) };
+        let session = read(record)?;
+        Ok((session.expires > self.clock.now()).then_some(session))
+    }
+
+    /// Adds a question and its answer; begins the session if there is none.
+    pub async fn remember(&self, key: &SessionKey, question: &str, answer: &Answer) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let end = answer.text.floor_char_boundary(MAX_ANSWER_BYTES);
+        let turn = SessionTurn {
+            question: question.to_owned(),
+            answer: answer.text[..end].to_owned(),
+            id: answer.id,
+            status: answer.status,
+            at: now,
+        };
+        let expires = now.checked_add(self.ttl).unwrap_or(Timestamp::MAX);
+        let (id, first) = (key.record(), Session { turns: vec![turn.clone()], expires });
+        let mut put = self.records.put_if_absent(Kind::Session, &id, serde_json::json!(first)).await?;
+        for _ in 0..ATTEMPTS {
+            let standing = match put {
+                Put::Created(_) => return Ok(()),
+                Put::Existing(standing) => standing,
+            };
+            let version = standing.version;
+            let mut session = read(standing)?;
+            if session.expires <= now {
+                session.turns.clear();
+            }
+            session.turns.push(turn.clone());
+            let surplus = session.turns.len().saturating_sub(MAX_TURNS);
+            session.turns.drain(..surplus);
+            let body = serde_json::json!(Session { expires, ..session });
+            put = match self.records.compare_and_set(Kind::Session, &id, version, body).await? {
+                Swap::Done(_) => return Ok(()),
+                Swap::Conflict(Some(standing)) => Put::Existing(standing),
+                Swap::Conflict(None) => {
+                    self.records.put_if_absent(Kind::Session, &id, serde_json::json!(first)).await?
+                }
+            };
+        }
+        Err(StoreError::Failed {
+            store: "the records",
+            cause: "the session changes too often to be written".to_owned(),
+        })
+    }
+
+    /// Forgets a session; whether there was one.
+    pub async fn end(&self, key: &SessionKey) -> Result<bool, StoreError> {
+        match self.records.get(Kind::Session, &key.record()).await? {
+            Some(record) => self.forget(record).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Forgets every session of an owner; how many there were.
+    pub async fn end_all(&self, owner: &str) -> Result<u64, StoreError> {
+        let (prefix, mut after, mut ended) = (format!("{owner}/"), None, 0);
+        loop {
+            let page = self.records.list(Kind::Session, &prefix, after.as_deref(), PAGE).await?;
+            for record in page.records {
+                ended += u64::from(self.forget(record).await?);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Removes the forgotten ones of a page of sessions; where the next page begins.
+    pub async fn sweep(&self, after: Option<&str>) -> Result<Option<String>, StoreError> {
+        let page = self.records.list(Kind::Session, "", after, PAGE).await?;
+        let now = self.clock.now();
+        for record in page.records {
+            // Whoever goes on with it meanwhile keeps it: the removal is for this version alone.
+            let (id, version) = (record.id.clone(), record.version);
+            if read(record)?.expires <= now {
+                self.records.remove(Kind::Session, &id, version).await?;
+            }
+        }
+        Ok(page.next)
+    }
+
+    /// Removes a record whatever its version.
+    async fn forget(&self, record: Record) -> Result<bool, StoreError> {
+        let mut standing = record;
+        for _ in 0..ATTEMPTS {
+            match self.records.remove(Kind::Session, &standing.id, standing.version).await? {
+                Swap::Done(_) => return Ok(true),
+                Swap::Conflict(None) => return Ok(false),
+                Swap::Conflict(Some(changed)) => standing = changed,
+            }
+        }
+        Err(StoreError::Failed {
+            store: "the records",
+            cause: "the session changes too often to be removed".to_owned(),
+        })
+    }
+}
+
+fn read(record: Record) -> Result<Session, StoreError> {
+    let what = format!("the session {}", record.id);
+    serde_json::from_value(record.body).map_err(|e| StoreError::Corrupt { what, cause: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{doubles::RecordsDouble, model::Generation};
+
+    struct Set(Mutex<Timestamp>);
+
+    impl Clock for Set {
+        fn now(&self) -> Timestamp {
+            *self.0.lock().unwrap()
+        }
+    }
+
+    fn world() -> (Arc<Sessions>, Arc<Set>, Arc<RecordsDouble>) {
+        let (records, clock) = (Arc::<RecordsDouble>::default(), Arc::new(Set(Mutex::new(Timestamp::UNIX_EPOCH))));
+        let sessions = Sessions::new(Arc::clone(&records) as _, Arc::clone(&clock) as _, Duration::from_secs(60));
+        (Arc::new(sessions), clock, records)
+    }
+
+    fn key(owner: &str, id: &str) -> SessionKey {
+        SessionKey::new(owner, id).unwrap()
+    }
+
+    fn answer(text: &str) -> Answer {
+        Answer {
+            id: Uuid::nil(),
+            status: AnswerStatus::Grounded,
+            text: text.to_owned(),
+            citations: Vec::new(),
+            sentences: Vec::new(),
+            searched: 1,
+            generation: Generation::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_is_found_by_its_owner_alone_until_it_is_ended() {
+        let (sessions, ..) = world();
+        for owner in ["a", "b"] {
+            sessions.remember(&key(owner, "s"), &format!("question of {owner}"), &answer("yes")).await.unwrap();
+        }
+        sessions.remember(&key("a", "t"), "another", &answer("yes")).await.unwrap();
+        let history = sessions.get(&key("a", "s")).await.unwrap().unwrap().history();
+        let texts: Vec<_> = history.iter().map(|turn| turn.text.as_str()).collect();
+        assert_eq!(texts, ["question of a", "yes"]);
+        assert_eq!(sessions.end(&key("b", "t")).await, Ok(false));
+        assert_eq!(sessions.end_all("a").await, Ok(2));
+        assert_eq!(sessions.get(&key("a", "s")).await, Ok(None));
+        assert_eq!(sessions.end(&key("b", "s")).await, Ok(true));
+        assert_eq!(sessions.get(&key("b", "s")).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_session_is_forgotten_when_nobody_goes_on_with_it_and_begins_anew() {
+        let (sessions, clock, records) = world();
+        sessions.remember(&key("a", "s"), "first", &answer("1")).await.unwrap();
+        sessions.remember(&key("a", "t"), "other", &answer("1")).await.unwrap();
+        *clock.0.lock().unwrap() += SignedDuration::from_secs(59);
+        sessions.remember(&key("a", "s"), "second", &answer("2")).await.unwrap();
+        *clock.0.lock().unwrap() += SignedDuration::from_secs(59);
+        assert_eq!(sessions.get(&key("a", "s")).await.unwrap().unwrap().turns.len(), 2);
+        assert_eq!(sessions.get(&key("a", "t")).await, Ok(None));
+        assert_eq!(sessions.sweep(None).await, Ok(None));
+        assert_eq!(records.count(Kind::Session).await, Ok(1));
+        *clock.0.lock().unwrap() += SignedDuration::from_secs(1);
+        sessions.remember(&key("a", "s"), "third", &answer("3")).await.unwrap();
+        assert_eq!(sessions.get(&key("a", "s")).await.unwrap().unwrap().turns.len(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn questions_at_once_are_all_remembered_and_only_the_last_ones_are_kept() {
+        let (sessions, ..) = world();
+        let tasks = (0..15).map(|number| {
+            let sessions = Arc::clone(&sessions);
+            tokio::spawn(async move {
+                sessions.remember(&key("a", "s"), &number.to_string(), &answer(&"é".repeat(9_000))).await.unwrap();
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        assert_eq!(sessions.get(&key("a", "s")).await.unwrap().unwrap().turns.len(), 15);
+        for number in 0..15 {
+            sessions.remember(&key("a", "s"), &format!("more {number}"), &answer("x")).await.unwrap();
+        }
+        let turns = sessions.get(&key("a", "s")).await.unwrap().unwrap().turns;
+        assert_eq!((turns.len(), turns[19].question.as_str()), (MAX_TURNS, "more 14"));
+        assert!(turns.iter().all(|turn| turn.answer.len() <= MAX_ANSWER_BYTES));
+    }
+
+    #[test]
+    fn a_name_holds_nothing_that_could_be_another_owner() {
+        for wrong in ["", "a/b", "ä", "a b", &"x".repeat(129)] {
+            assert_eq!(SessionKey::new("o", wrong), None, "{wrong}");
+        }
+        assert!(SessionKey::new("o", "Chat_1.2:3-4").is_some());
+    }
+}

@@ -1,0 +1,135 @@
+//! What is answered.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Told;
+use crate::model::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Generation, Usage};
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct QueryResponse {
+    /// Names the answer, for feedback.
+    #[schema(value_type = String, format = "uuid")]
+    id: Uuid,
+    /// How far the documents carry the answer.
+    status: AnswerStatus,
+    /// The answer, with references like `[1]` into the citations.
+    answer: String,
+    /// How many chunks were searched.
+    searched: u64,
+    /// The passages that were found, best first; empty when refused.
+    citations: Vec<CitationView>,
+    /// The answer's sentences, each with what the check of its citations found; empty when refused.
+    sentences: Vec<CheckedSentence>,
+    /// Who wrote the answer: a provider's name or `extractive`; absent when refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written_by: Option<String>,
+    /// Why it was not written by a provider although one is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
+    /// How the answer came about, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Explanation>,
+    /// Finds the request in the log.
+    request_id: String,
+}
+
+/// How an answer came about.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct Explanation {
+    /// How it was written.
+    generation: GenerationView,
+}
+
+/// How an answer was written.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct GenerationView {
+    /// The providers that were tried, in order; those that were left alone included, with the reason as their outcome.
+    path: Vec<Attempt>,
+    /// Tokens and cost.
+    usage: Usage,
+    /// Milliseconds until a provider's first piece of text.
+    first_text_millis: Option<u64>,
+    /// Milliseconds that providers took in all.
+    provider_millis: u64,
+}
+
+impl QueryResponse {
+    pub(super) fn new(answer: Answer, told: Told) -> Self {
+        let Answer { id, status, text, citations, sentences, searched, generation } = answer;
+        let Generation { by, path, usage, notice, provider_millis, first_text_millis } = generation;
+        let explanation =
+            || Explanation { generation: GenerationView { path, usage, first_text_millis, provider_millis } };
+        Self {
+            id,
+            status,
+            answer: text,
+            searched,
+            citations: views(citations),
+            sentences,
+            written_by: by,
+            notice,
+            explain: told.explain.then(explanation),
+            request_id: told.request_id,
+        }
+    }
+}
+
+/// The event `citations`: what was found, before the first piece of text.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct CitationsEvent {
+    /// Names the answer, for feedback.
+    #[schema(value_type = String, format = "uuid")]
+    pub(super) id: Uuid,
+    /// How many chunks were searched.
+    pub(super) searched: u64,
+    /// The passages that were found, best first; empty when the answer is a refusal.
+    pub(super) citations: Vec<CitationView>,
+}
+
+/// The event `text`: the next piece of the answer.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct TextEvent {
+    /// All pieces together are the answer.
+    pub(super) text: String,
+}
+
+/// A passage.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct CitationView {
+    /// The number in the answer.
+    #[serde(rename = "ref")]
+    reference: usize,
+    /// The document's id.
+    document: String,
+    /// The document's title.
+    title: String,
+    /// The headings above the passage, outermost first, with ` > ` between them.
+    heading: String,
+    /// The passage exactly as it was ingested.
+    text: String,
+    /// Fused score, 0 to 1.
+    score: f32,
+    /// The chunk's id.
+    chunk: String,
+}
+
+pub(super) fn views(citations: Vec<Citation>) -> Vec<CitationView> {
+    citations.into_iter().map(CitationView::from).collect()
+}
+
+impl From<Citation> for CitationView {
+    fn from(citation: Citation) -> Self {
+        Self {
+            reference: citation.reference,
+            document: citation.document.into(),
+            title: citation.title,
+            heading: citation.headings.join(" > "),
+            text: citation.text,
+            score: citation.score,
+            chunk: citation.chunk.0.to_string(),
+        }
+    }
+}
