@@ -4,21 +4,25 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     adapters::{
+        cached_embedder::CachedEmbedder,
+        counted_cache::CountedCache,
         extractive::Extractive,
+        memory_cache::MemoryCache,
         minilm::{self, MiniLm, ModelError},
         openai::{OpenAi, OpenAiError, OpenAiSettings},
+        openai_embedder::{OpenAiEmbedder, OpenAiSettings as EmbedderSettings, Pauses, ProviderError},
         qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
         sqlite::SqliteRecords,
     },
     config::{
-        Budget, CircuitBreaker, Config, Fallback, LiveFile, LocalEmbedding, OnLimit, Qdrant, RecordsChoice,
-        VectorStoreChoice,
+        Budget, CircuitBreaker, Config, EmbeddingChoice, Fallback, LiveFile, LocalEmbedding, OnLimit, OpenAiEmbedding,
+        Qdrant, RecordsChoice, VectorStoreChoice,
     },
     corpus::{self, CorpusError},
     generate::{Answers, BudgetLimits, Ledger, Limits, Meter, NoMeter, Price, Provider, Providers, Sessions, Writers},
     http::readiness::Part,
     ingest::Ingest,
-    ports::{Embedder, Records, StoreError, SystemClock, VectorStore},
+    ports::{Cache, CacheKind, Changes, EmbedError, Embedder, Memory, Records, StoreError, SystemClock, VectorStore},
     resilience::BreakerPolicy,
     retrieve::{Retrieve, Settings},
 };
@@ -38,6 +42,8 @@ pub struct App {
     pub store: Arc<dyn VectorStore>,
     /// The records.
     pub records: Arc<dyn Records>,
+    /// The embedding model.
+    pub embedder: Arc<dyn Embedder>,
 }
 
 /// Why the parts could not be put together.
@@ -46,6 +52,9 @@ pub enum AppError {
     /// The embedding model is missing, damaged or does not start.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The provider of the embedding model cannot be used, or not yet.
+    #[error(transparent)]
+    Embedder(#[from] ProviderError),
     /// The vector store could not be opened or reached.
     #[error("{0}")]
     VectorStore(#[source] StoreError),
@@ -84,7 +93,12 @@ impl AppError {
             Self::VectorStore(error) => transient(Part::VectorStore, error),
             Self::Records(error) => transient(Part::Records, error),
             Self::Corpus(CorpusError::Store(error)) => transient(Part::Corpus, error),
+            Self::Embedder(ProviderError::Call(error)) => match error {
+                EmbedError::Unavailable { failure, .. } if error.may_pass() => Some((Part::Model, failure.as_str())),
+                _ => None,
+            },
             Self::Model(_)
+            | Self::Embedder(ProviderError::Dimensions { .. })
             | Self::Provider { .. }
             | Self::Corpus(_)
             | Self::NoEngine
@@ -109,6 +123,8 @@ pub trait Observer: Send + Sync {
 
     /// How much answers may cost now.
     fn budget(&self) -> Budget;
+    /// A cache was asked, and had it or not.
+    fn looked_up(&self, _kind: CacheKind, _found: bool) {}
 }
 
 /// Tells nobody, and knows the budget as it was when the command began.
@@ -138,21 +154,31 @@ impl App {
         let (store, records) = stores(config, &*observer).await?;
         let epoch = corpus::open(&*store, &*records, &*embedder, &config.owner).await.map_err(AppError::Corpus)?;
         observer.arrived(Part::Corpus);
+        let cache = cache(config, &observer);
         let parts = (Arc::clone(&store), Arc::clone(&records), Arc::clone(&embedder));
-        let ingest = Ingest::new(parts.0, parts.1, parts.2, Arc::new(SystemClock), epoch);
         // The lock on the folder of the embedded store keeps every other process out.
         let alone = matches!(config.vector_store.choice(), VectorStoreChoice::Embedded(_));
+        let changes = if alone { Changes::alone() } else { Changes::shared(Arc::clone(&records)) };
+        let ingest = Ingest::new(parts.0, parts.1, parts.2, Arc::new(SystemClock), epoch).noting(changes.clone());
         let ingest = if alone { ingest.sole_writer() } else { ingest };
         let counting = Arc::clone(&observer);
         let ingest = ingest.counted(move |outcome| counting.ingested(outcome));
         let settings = Settings { min_score: config.retrieval.min_score, ..Settings::default() };
-        let parts = (Arc::clone(&store), Arc::clone(&records), Arc::clone(&embedder));
-        let retrieve = Arc::new(Retrieve::new(parts.0, parts.1, parts.2, settings));
+        let asked = match &cache {
+            Some(cache) => Arc::new(CachedEmbedder::new(Arc::clone(&embedder), Arc::clone(cache))),
+            None => Arc::clone(&embedder),
+        };
+        let retrieve = Retrieve::new(Arc::clone(&store), Arc::clone(&records), Arc::clone(&asked), settings);
+        let memory = cache.map(|cache| Memory::new(cache, changes, scope(config)));
+        let retrieve = Arc::new(match memory {
+            Some(memory) => retrieve.remembering(memory),
+            None => retrieve,
+        });
         let ttl = Duration::from_secs(config.sessions.ttl_seconds);
         let sessions = Arc::new(Sessions::new(Arc::clone(&records), Arc::new(SystemClock), ttl));
         let answers = answers(config, Arc::clone(&retrieve), (embedder, Arc::clone(&records)), observer)?;
         let answers = Arc::new(answers.remembering(sessions));
-        Ok(Self { ingest: Arc::new(ingest), retrieve, answers, store, records })
+        Ok(Self { ingest: Arc::new(ingest), retrieve, answers, store, records, embedder: asked })
     }
 
     /// Flushes and lets go of the stores. Nothing is lost without it.
@@ -162,9 +188,36 @@ impl App {
     }
 }
 
-/// Loads the embedding model.
+/// The cache that the configuration asks for.
+fn cache(config: &Config, observer: &Arc<dyn Observer>) -> Option<Arc<dyn Cache>> {
+    let max_bytes = config.cache.max_bytes;
+    let observer = Arc::clone(observer);
+    let cache =
+        || CountedCache::new(Arc::new(MemoryCache::new(max_bytes)), move |kind, found| observer.looked_up(kind, found));
+    (max_bytes > 0).then(|| Arc::new(cache()) as Arc<dyn Cache>)
+}
+
+/// Everything that is set and may change an answer, so that no two configurations share an entry.
+fn scope(config: &Config) -> Vec<u8> {
+    // It is plain data, which always can be written; if it ever could not, processes would only share less.
+    let Ok(text) = config.to_toml() else { return uuid::Uuid::new_v4().into_bytes().to_vec() };
+    text.into_bytes()
+}
+
+/// Loads the embedding model, or reaches its provider.
 pub async fn embedder(config: &Config) -> Result<Arc<dyn Embedder>, AppError> {
-    let LocalEmbedding { path, .. } = config.embedding.local.clone();
+    match config.embedding.choice() {
+        EmbeddingChoice::Local(local) => local_embedder(local).await,
+        EmbeddingChoice::OpenAi(openai) => {
+            let OpenAiEmbedding { base_url, model, dimensions, api_key_file } = openai;
+            let pauses = Pauses::default();
+            let settings = EmbedderSettings { base_url, model, dimensions, api_key_file, pauses };
+            Ok(Arc::new(OpenAiEmbedder::open(settings).await?))
+        }
+    }
+}
+
+async fn local_embedder(LocalEmbedding { path, .. }: LocalEmbedding) -> Result<Arc<dyn Embedder>, AppError> {
     let load = move || {
         let folder = minilm::folder(path.as_deref())?;
         MiniLm::load(&folder)

@@ -27,6 +27,10 @@ pub struct Metrics {
     pub ingested: IntCounterVec,
     /// Batches of chunk texts that wait to be embedded.
     pub ingest_queue: IntGauge,
+    /// Questions to each cache: `embedding`, `retrieval`, `response`.
+    pub cache_requests: IntCounterVec,
+    /// Questions to each cache that had the answer.
+    pub cache_hits: IntCounterVec,
     /// Uses of each credential, by generation.
     pub credential_uses: IntCounterVec,
     /// Requests whose credential was refused, by reason: `missing`, `unknown`, `role`.
@@ -68,6 +72,8 @@ impl Metrics {
             query_outcomes: counters("rag_query_outcome_total", "Questions by outcome.", &["outcome"])?,
             ingested: counters("rag_ingest_documents_total", "Documents by outcome.", &["outcome"])?,
             ingest_queue: gauge("rag_ingest_queue", "Batches of chunk texts that wait to be embedded.")?,
+            cache_requests: counters("rag_cache_requests_total", "Questions to a cache.", &["cache"])?,
+            cache_hits: counters("rag_cache_hits_total", "Questions to a cache that had the answer.", &["cache"])?,
             credential_uses: counters(
                 "rag_credential_uses_total",
                 "Uses of a credential by generation.",

@@ -1,9 +1,13 @@
 //! The outside world: one file or folder for each thing that a port reaches. Chosen only by `cli`.
 
+pub mod cached_embedder;
+pub mod counted_cache;
 #[cfg(feature = "engine")]
 pub mod edge;
 pub mod extractive;
+pub mod memory_cache;
 pub mod minilm;
 pub mod openai;
+pub mod openai_embedder;
 pub mod qdrant;
 pub mod sqlite;

@@ -12,7 +12,7 @@ use crate::{
     generate::{Answers, Meter},
     http::{self, Api, Flows, listen, readiness::Part},
     metrics::Metrics,
-    ports::Embedder,
+    ports::{CacheKind, Embedder},
     security::{Generation, Keys},
     shutdown,
 };
@@ -74,9 +74,11 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
     };
     api.ready(Flows {
         ingest: Arc::clone(&app.ingest),
+        retrieve: Arc::clone(&app.retrieve),
         answers: Arc::clone(&app.answers),
         store: Arc::clone(&app.store),
         records: Arc::clone(&app.records),
+        embedder: Arc::clone(&app.embedder),
     });
     tracing::info!("ready");
     tokio::spawn(forget_sessions(Arc::clone(&app.answers), stopping.clone()));
@@ -102,6 +104,10 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
     }
     for rating in ["up", "down"] {
         metrics.writing.feedback.with_label_values(&[rating]).reset();
+    }
+    for kind in CacheKind::ALL {
+        metrics.cache_requests.with_label_values(&[kind.as_str()]).reset();
+        metrics.cache_hits.with_label_values(&[kind.as_str()]).reset();
     }
     for outcome in ["grounded", "partial", "refused", "failed", "abandoned"] {
         metrics.query_outcomes.with_label_values(&[outcome]).reset();
@@ -209,16 +215,30 @@ impl Observer for Told {
     fn budget(&self) -> Budget {
         self.0.live.state().live.budget.clone()
     }
+
+    fn looked_up(&self, kind: CacheKind, found: bool) {
+        let metrics = &self.0.metrics;
+        metrics.cache_requests.with_label_values(&[kind.as_str()]).inc();
+        metrics.cache_hits.with_label_values(&[kind.as_str()]).inc_by(u64::from(found));
+    }
+}
+
+/// One try. The model is loaded once, whatever fails after it.
+async fn open_once(config: &Config, api: &Api, embedder: &mut Option<Arc<dyn Embedder>>) -> Result<App, AppError> {
+    let loaded = match embedder {
+        Some(loaded) => Arc::clone(loaded),
+        None => Arc::clone(embedder.insert(app::embedder(config).await?)),
+    };
+    api.readiness.arrived(Part::Model);
+    App::over(config, loaded, Arc::new(Told(api.clone()))).await
 }
 
 /// Opens everything; a store that cannot be reached is tried again, everything else ends the start.
 async fn open(config: &Config, api: &Api) -> Result<App, AppError> {
-    let embedder = app::embedder(config).await?;
-    api.readiness.arrived(Part::Model);
+    let mut embedder: Option<Arc<dyn Embedder>> = None;
     let mut pause = FIRST_PAUSE;
     loop {
-        let observer = Arc::new(Told(api.clone()));
-        let error = match App::over(config, Arc::clone(&embedder) as Arc<dyn Embedder>, observer).await {
+        let error = match open_once(config, api, &mut embedder).await {
             Ok(app) => return Ok(app),
             Err(error) => error,
         };

@@ -7,12 +7,53 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Mode;
 
-/// How text becomes vectors. The local model, unless something else is chosen.
+/// How text becomes vectors: at most one of the members; none means the local model.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Embedding {
     /// A model that runs inside the server, on the CPU.
-    pub local: LocalEmbedding,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalEmbedding>,
+    /// A provider with an API of OpenAI's shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openai: Option<OpenAiEmbedding>,
+}
+
+/// How text becomes vectors, as it was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EmbeddingChoice {
+    /// A model inside the server.
+    Local(LocalEmbedding),
+    /// A provider.
+    OpenAi(OpenAiEmbedding),
+}
+
+impl Embedding {
+    /// What was chosen; nothing means the local model.
+    pub fn choice(&self) -> EmbeddingChoice {
+        match &self.openai {
+            Some(openai) => EmbeddingChoice::OpenAi(openai.clone()),
+            None => EmbeddingChoice::Local(self.local.clone().unwrap_or_default()),
+        }
+    }
+}
+
+/// A provider with an API of OpenAI's shape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenAiEmbedding {
+    /// Its base address, such as `https://api.example.com/v1`.
+    #[schemars(extend("format" = "http-base-url"))]
+    pub base_url: String,
+    /// The model's name.
+    #[schemars(extend("minLength" = 1, "maxLength" = 200))]
+    pub model: String,
+    /// Length of its vectors; checked at the start. Another one needs another corpus.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub dimensions: usize,
+    /// File that holds the API key; read at each call. Without it no key is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_file: Option<PathBuf>,
 }
 
 /// A model that runs inside the server.

@@ -3,6 +3,7 @@
 //! Layers, the later winning: defaults, one TOML file, the environment (`RAG__SECTION__KEY`), flags. Unknown keys are refused, and all problems are told at once, each with its place.
 //! No secret stands in a configuration, only the files that hold them. Nothing here starts anything.
 
+mod cache;
 mod corpus;
 mod generation;
 mod layers;
@@ -17,9 +18,10 @@ mod walk;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use cache::Cache;
 pub use corpus::{
-    Embedded, Embedding, LocalEmbedding, Qdrant, Records, RecordsChoice, Retrieval, Sqlite, VectorStore,
-    VectorStoreChoice, VectorStoreRecords,
+    Embedded, Embedding, EmbeddingChoice, LocalEmbedding, OpenAiEmbedding, Qdrant, Records, RecordsChoice, Retrieval,
+    Sqlite, VectorStore, VectorStoreChoice, VectorStoreRecords,
 };
 pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};
@@ -51,6 +53,8 @@ pub struct Config {
     pub generation: Generation,
     /// Conversations that the server remembers.
     pub sessions: Sessions,
+    /// What is remembered of questions.
+    pub cache: Cache,
     /// What may change while the server runs.
     pub live: LiveSource,
 }
@@ -67,6 +71,7 @@ impl Default for Config {
             retrieval: Retrieval::default(),
             generation: Generation::default(),
             sessions: Sessions::default(),
+            cache: Cache::default(),
             live: LiveSource::default(),
         }
     }

@@ -8,7 +8,7 @@ use super::{
 
 /// Everything that breaks a rule.
 pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
-    let rules = [owner, vector_store, records, listeners, keys_off_loopback, credentials_dir];
+    let rules = [owner, embedding, vector_store, records, listeners, keys_off_loopback, credentials_dir];
     let broken =
         rules.iter().filter_map(|rule| rule(config)).chain(api_key_names(config)).chain(provider_names(config));
     broken.map(|(path, message)| Problem { origin: origin(origins, &path), message }).collect()
@@ -39,6 +39,14 @@ fn owner(config: &Config) -> Option<Broken> {
         return None;
     }
     broken("owner", format!("owner is {:?}; it must be a name such as \"team-a/handbook\"", config.owner))
+}
+
+fn embedding(config: &Config) -> Option<Broken> {
+    let embedding = &config.embedding;
+    if embedding.local.is_none() || embedding.openai.is_none() {
+        return None;
+    }
+    broken("embedding.openai", "embedding has both local and openai; keep exactly one")
 }
 
 fn vector_store(config: &Config) -> Option<Broken> {
@@ -150,6 +158,10 @@ mod tests {
         let both = format!("{QDRANT}[records.sqlite]\n[records.vector_store]\n");
         assert_eq!(told(&both), ["c line 5: records has both sqlite and vector_store; keep exactly one"]);
         assert_eq!(told(&format!("{QDRANT}[records.vector_store]\n")), Vec::<String>::new());
+        let openai = "[embedding.openai]\nbase_url = \"http://p/v1\"\nmodel = \"m\"\ndimensions = 3\n";
+        assert_eq!(told(openai), Vec::<String>::new());
+        let both = format!("{openai}[embedding.local]\n");
+        assert_eq!(told(&both), ["c line 1: embedding has both local and openai; keep exactly one"]);
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl From<EmbedError> for Problem {
             EmbedError::Overloaded => {
                 Self::new(Code::Overloaded, "too many questions wait for the embedding model; try again").retry_after(1)
             }
+            EmbedError::Unavailable { failure, retry_after_seconds, .. } => {
+                tracing::warn!(cause = failure.as_str(), %error, "the embedding provider failed");
+                let detail = "the provider of the embedding model is not available; this is not an empty result";
+                Self::new(Code::EmbedderUnavailable, detail).retry_after(retry_after_seconds.unwrap_or(5))
+            }
             EmbedError::Stopping => Self::new(Code::Stopping, "the server is stopping; ask another one").retry_after(1),
             EmbedError::Model { .. } => {
                 tracing::warn!(%error, "an embedding failed");

@@ -13,7 +13,11 @@ use utoipa::{
     },
 };
 
-use super::{error::ProblemDocument, state::Api};
+use super::{
+    error::ProblemDocument,
+    openai::{self, ErrorDocument},
+    state::Api,
+};
 
 /// One method of one path, with its handler and its description.
 pub(super) struct Endpoint {
@@ -30,7 +34,7 @@ impl Endpoint {
     pub(super) fn new(method: HttpMethod, path: &'static str, handler: MethodRouter<Api>, summary: &str) -> Self {
         let operation = OperationBuilder::new().summary(Some(summary));
         let endpoint = Self { path, method, handler, operation, schemas: Vec::new(), is_probe: false };
-        endpoint.schema::<ProblemDocument>()
+        if endpoint.is_openai() { endpoint.schema::<ErrorDocument>() } else { endpoint.schema::<ProblemDocument>() }
     }
 
     /// An endpoint that answers at once, however busy the server is.
@@ -102,10 +106,19 @@ impl Endpoint {
 
     /// May answer with a problem document.
     pub(super) fn problem(mut self, status: u16, description: &str) -> Self {
-        let content = Content::new(Some(Ref::from_schema_name(ProblemDocument::name())));
-        let response = ResponseBuilder::new().description(description).content("application/problem+json", content);
+        let (status, kind, name) = match self.is_openai() {
+            true => (openai::status_code(status), "application/json", ErrorDocument::name()),
+            false => (status, "application/problem+json", ProblemDocument::name()),
+        };
+        let content = Content::new(Some(Ref::from_schema_name(name)));
+        let response = ResponseBuilder::new().description(description).content(kind, content);
         self.operation = self.operation.response(status.to_string(), response);
         self
+    }
+
+    /// Whether errors are written as clients of OpenAI's API expect them.
+    fn is_openai(&self) -> bool {
+        self.path.starts_with(openai::PREFIX)
     }
 
     /// Also sends values of this type, as events of a stream.
@@ -119,9 +132,13 @@ impl Endpoint {
         self
     }
 
-    /// The path as axum wants it: an id of a document may hold slashes.
+    /// The path as axum wants it: an id of a document and the name of a model may hold slashes.
     fn route(&self) -> String {
-        if self.path.starts_with("/documents/") { self.path.replace("{id}", "{*id}") } else { self.path.to_owned() }
+        if self.path.starts_with("/documents/") || self.path.starts_with("/v1/models/") {
+            self.path.replace("{id}", "{*id}")
+        } else {
+            self.path.to_owned()
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Code {
     NoSuchJob,
     /// No such session.
     NoSuchSession,
+    /// No such model.
+    NoSuchModel,
     /// The route exists, with other methods.
     MethodNotAllowed,
     /// The body did not arrive in time.
@@ -71,6 +73,8 @@ pub enum Code {
     StoreAuthFailed,
     /// A store failed.
     StoreFailed,
+    /// The provider of the embedding model is not available.
+    EmbedderUnavailable,
     /// The answer could not be written.
     GeneratorFailed,
     /// What may be spent on answers is spent.
@@ -95,6 +99,7 @@ impl Code {
             Self::NoSuchDocument => (StatusCode::NOT_FOUND, "no-such-document", "No such document"),
             Self::NoSuchJob => (StatusCode::NOT_FOUND, "no-such-job", "No such job"),
             Self::NoSuchSession => (StatusCode::NOT_FOUND, "no-such-session", "No such session"),
+            Self::NoSuchModel => (StatusCode::NOT_FOUND, "no-such-model", "No such model"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body came too slowly"),
             Self::IdempotencyKeyReused => {
@@ -116,6 +121,9 @@ impl Code {
             }
             Self::StoreAuthFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-auth-failed", "A store is not available"),
             Self::StoreFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-failed", "A store is not available"),
+            Self::EmbedderUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "embedder-unavailable", "The embedding model is not available")
+            }
             Self::GeneratorFailed => (StatusCode::BAD_GATEWAY, "generator-failed", "The answer was not written"),
             Self::BudgetSpent => (StatusCode::PAYMENT_REQUIRED, "budget-spent", "The budget is spent"),
             Self::NoProvider => (StatusCode::SERVICE_UNAVAILABLE, "no-provider", "No language model can answer"),
@@ -126,6 +134,11 @@ impl Code {
     /// The HTTP status.
     pub fn status(self) -> StatusCode {
         self.row().0
+    }
+
+    /// Names it in the documents that are sent.
+    pub(super) fn slug(self) -> &'static str {
+        self.row().1
     }
 
     /// The code for a response that something else than a handler gave.
@@ -153,17 +166,24 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// What the server waits for before it is ready.
     pub waiting_for: Vec<String>,
+    /// Which field of the body is wrong.
+    pub param: Option<String>,
 }
 
 impl Problem {
     /// A problem that another try does not solve.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, waiting_for: Vec::new() }
+        Self { code, detail: detail.into(), retry_after: None, waiting_for: Vec::new(), param: None }
     }
 
     /// Another try may succeed after this many seconds.
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// This field of the body is wrong.
+    pub fn param(self, field: impl Into<String>) -> Self {
+        Self { param: Some(field.into()), ..self }
     }
 
     /// The document that is sent.

@@ -50,6 +50,34 @@ pub(super) struct WriterKey;
 /// The caller is the operator.
 pub(super) struct OperatorKey;
 
+/// The caller may at least read; says what else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Caller(Option<Role>);
+
+impl Caller {
+    /// The most that the caller may do.
+    pub(super) fn role(&self) -> Option<Role> {
+        self.0
+    }
+}
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        authorise(api, &parts.headers, Role::Reader)?;
+        let accepted = api.keys.accepted();
+        if !accepted.has_api_keys() {
+            return Ok(Self(Some(Role::Admin)));
+        }
+        Ok(Self(presented(&parts.headers).and_then(|key| accepted.api_key(key)?.role)))
+    }
+}
+
+/// Says that the room for a body was taken where it came in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RoomTaken;
+
 impl FromRequestParts<Api> for ReaderKey {
     type Rejection = Problem;
 
@@ -158,8 +186,8 @@ impl<T: FromBody> FromRequest<Api> for JsonBody<T> {
             return Err(too_large(limit));
         }
         let room = match T::MAX_BYTES {
-            Some(_) => None,
-            None => Some(reserve(api, declared.unwrap_or(limit))?),
+            None if parts.extensions.get::<RoomTaken>().is_none() => Some(reserve(api, declared.unwrap_or(limit))?),
+            _ => None,
         };
         let bytes = read(body, limit, declared).await?;
         if bytes.trim_ascii().is_empty() {
@@ -209,6 +237,14 @@ pub(super) fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Room for a body that something else reads.
+pub(super) fn room(api: &Api, headers: &HeaderMap, limit: usize) -> Result<Permit, Problem> {
+    match declared_length(headers) {
+        Some(length) if length > limit => Err(too_large(limit)),
+        declared => reserve(api, declared.unwrap_or(limit)),
+    }
+}
+
 pub(super) fn reserve(api: &Api, bytes: usize) -> Result<Permit, Problem> {
     let full = || {
         Problem::new(Code::Overloaded, "other uploads fill the memory that bodies may take; try again").retry_after(2)
@@ -247,7 +283,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             serde_json::error::Category::Data if field == "." => {
                 Problem::new(Code::InvalidValue, format!("the body is not what is expected here: {error}"))
             }
-            serde_json::error::Category::Data => Problem::new(Code::InvalidValue, format!("{field}: {error}")),
+            serde_json::error::Category::Data => {
+                Problem::new(Code::InvalidValue, format!("{field}: {error}")).param(field)
+            }
             _ => not_json(&error),
         }
     })?;

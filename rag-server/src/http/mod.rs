@@ -13,7 +13,9 @@ mod extract;
 mod form;
 mod guard;
 pub mod listen;
+mod mcp;
 mod observe;
+mod openai;
 pub mod ops;
 pub mod readiness;
 mod routes;
@@ -64,7 +66,9 @@ fn public_endpoints() -> Vec<Endpoint> {
         Some("application/json"),
         "an OpenAPI document",
     );
-    routes::endpoints().into_iter().chain([describe]).collect()
+    // What tools may call is what has a route of its own, and no more.
+    let (called, _) = endpoint::routers(routes::endpoints());
+    routes::endpoints().into_iter().chain(mcp::endpoints(called)).chain([describe]).collect()
 }
 
 fn router(api: Api, endpoints: Vec<Endpoint>) -> Router {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Code, Problem},
+    mcp, openai,
     state::Api,
 };
 use crate::metrics::Metrics;
@@ -74,7 +75,8 @@ pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: 
     };
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = info_span!("request", request_id = id);
-    let mut response = as_problem(next.run(request).instrument(span).await, &id);
+    let dialect = Dialect::of(request.uri().path());
+    let mut response = as_problem(next.run(request).instrument(span).await, &id, dialect);
     observation.status = response.status().as_u16();
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -97,18 +99,51 @@ fn request_id(headers: &HeaderMap) -> String {
     given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
 }
 
+/// How an error is written: clients of a route expect the shape of the API that the route follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// RFC 9457.
+    Problem,
+    /// The error object of OpenAI's API.
+    OpenAi,
+    /// JSON-RPC, which the handler wrote; everything else is a problem document.
+    JsonRpc,
+}
+
+impl Dialect {
+    fn of(path: &str) -> Self {
+        match path {
+            mcp::PATH => Self::JsonRpc,
+            path if path.starts_with(openai::PREFIX) => Self::OpenAi,
+            _ => Self::Problem,
+        }
+    }
+}
+
 /// Gives every error its document: ours, and those of axum itself, whose headers stay.
-fn as_problem(mut response: Response, request_id: &str) -> Response {
+fn as_problem(mut response: Response, request_id: &str, dialect: Dialect) -> Response {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if dialect == Dialect::JsonRpc && is_json {
+        return response;
+    }
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| foreign(status));
-    let document = (status, Json(problem.document(request_id))).into_response();
+    let (status, kind, document) = match dialect {
+        Dialect::Problem | Dialect::JsonRpc => {
+            (status, "application/problem+json", Json(problem.document(request_id)).into_response())
+        }
+        Dialect::OpenAi => {
+            (openai::status(status), "application/json", Json(openai::document(&problem)).into_response())
+        }
+    };
     let (mut parts, _) = response.into_parts();
     let (_, body) = document.into_parts();
+    parts.status = status;
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Response::from_parts(parts, body)
 }

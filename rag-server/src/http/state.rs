@@ -11,8 +11,9 @@ use crate::{
     generate::Answers,
     ingest::Ingest,
     metrics::Metrics,
-    ports::{Records, VectorStore},
+    ports::{Embedder, Records, VectorStore},
     resilience::Admission,
+    retrieve::Retrieve,
     security::Keys,
 };
 
@@ -23,12 +24,16 @@ const MAX_REQUESTS: usize = 256;
 pub struct Flows {
     /// Documents to an index.
     pub ingest: Arc<Ingest>,
+    /// Questions to passages.
+    pub retrieve: Arc<Retrieve>,
     /// Questions to answers.
     pub answers: Arc<Answers>,
     /// The vectors.
     pub store: Arc<dyn VectorStore>,
     /// The records.
     pub records: Arc<dyn Records>,
+    /// The embedding model.
+    pub embedder: Arc<dyn Embedder>,
 }
 
 /// What the handlers share; cheap to clone.

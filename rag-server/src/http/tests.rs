@@ -82,9 +82,9 @@ impl Bench {
         let ingest = ingest.patience(Patience { attempts: 1, ..Patience::default() });
         let (store, records, model) = parts();
         let retrieve = Arc::new(Retrieve::new(store, records, model, Settings::default()));
-        let answers = Arc::new(Answers::new(retrieve, Arc::new(Extractive)));
-        let (store, records, _) = parts();
-        self.api.ready(Flows { ingest: Arc::new(ingest), answers, store, records });
+        let answers = Arc::new(Answers::new(Arc::clone(&retrieve), Arc::new(Extractive)));
+        let (store, records, embedder) = parts();
+        self.api.ready(Flows { ingest: Arc::new(ingest), retrieve, answers, store, records, embedder });
         self
     }
 

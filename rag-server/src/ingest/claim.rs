@@ -130,6 +130,8 @@ impl Ingest {
             if claim.dirty {
                 let keep = self.committed(&claim.id).await?;
                 self.patiently(|| self.store.purge(self.epoch, &claim.id, keep.as_ref())).await?;
+                // A writer that died after its commit may not have said so.
+                self.note_change().await?;
                 claim.dirty = false;
             }
             let swap = self.patiently(|| self.records.remove(Kind::Purge, claim.id.as_str(), claim.version)).await?;
@@ -149,6 +151,13 @@ impl Ingest {
     ///
     /// While another writer works on it, only its record is removed and the writer is told to purge.
     pub async fn delete(&self, id: &DocumentId) -> Result<Deleted, StoreError> {
+        let outcome = self.delete_document(id).await?;
+        // Also when it was gone already: whoever removed it may have died before saying so.
+        self.note_change().await?;
+        Ok(outcome)
+    }
+
+    async fn delete_document(&self, id: &DocumentId) -> Result<Deleted, StoreError> {
         let mut outcome = Deleted::Unknown;
         loop {
             match self.claim(id).await? {

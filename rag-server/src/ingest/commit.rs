@@ -36,6 +36,7 @@ impl Ingest {
             self.note(version, id).await?;
         }
         self.commit(&open).await?;
+        self.note_change().await?;
         if let Some(replaced) = replaced.filter(|replaced| replaced != version) {
             self.forget(&replaced, id).await?;
             open.claim.dirty = true;

@@ -36,7 +36,7 @@ use std::{
 
 use crate::{
     model::{DocumentId, DocumentRecord},
-    ports::{Clock, EmbedError, Embedder, Epoch, Kind, Record, Records, StoreError, VectorStore},
+    ports::{Changes, Clock, EmbedError, Embedder, Epoch, Kind, Record, Records, StoreError, VectorStore},
 };
 
 pub use claim::Deleted;
@@ -105,6 +105,7 @@ pub struct Ingest {
     live: Arc<Mutex<HashSet<String>>>,
     submitted: tokio::sync::Notify,
     counted: Option<Box<Count>>,
+    changes: Option<Changes>,
     written: AtomicU64,
     embedded: AtomicU64,
     reader: Reader,
@@ -134,6 +135,7 @@ impl Ingest {
             live: Arc::default(),
             submitted: tokio::sync::Notify::new(),
             counted: None,
+            changes: None,
             written: AtomicU64::new(0),
             embedded: AtomicU64::new(0),
             reader: Reader::default(),
@@ -152,6 +154,13 @@ impl Ingest {
     #[must_use]
     pub fn counted(mut self, count: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
         self.counted = Some(Box::new(count));
+        self
+    }
+
+    /// Counts changes of the corpus here, before they are acknowledged.
+    #[must_use]
+    pub fn noting(mut self, changes: Changes) -> Self {
+        self.changes = Some(changes);
         self
     }
 
@@ -203,6 +212,14 @@ impl Ingest {
     /// A document's record.
     pub async fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, StoreError> {
         self.records.get(Kind::Document, id.as_str()).await?.as_ref().map(document_of).transpose()
+    }
+
+    /// Says that the corpus changed: whoever asks after this returned gets no result from before.
+    async fn note_change(&self) -> Result<(), StoreError> {
+        match &self.changes {
+            Some(changes) => self.patiently(|| changes.note()).await,
+            None => Ok(()),
+        }
     }
 
     /// Repeats a call to a store while the failure may pass.

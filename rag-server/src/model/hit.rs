@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::Chunk;
 
 /// A score where higher is better; distances never wear this type.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
 pub struct Similarity(pub f32);
 
 impl Similarity {

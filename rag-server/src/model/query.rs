@@ -15,7 +15,7 @@ pub enum Mode {
 }
 
 /// A question.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Query {
     /// The question's text.
     pub text: String,
@@ -67,4 +67,12 @@ pub struct Sampling {
     pub seed: Option<u64>,
     /// Texts that end the answer.
     pub stop: Vec<String>,
+}
+
+impl Query {
+    /// Bytes that differ between any two different questions.
+    pub fn identity(&self) -> Vec<u8> {
+        // A question is plain data without maps, which can always be written, and only in one way.
+        serde_json::to_vec(self).unwrap_or_else(|_| format!("{self:?}").into_bytes())
+    }
 }

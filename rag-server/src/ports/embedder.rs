@@ -22,12 +22,69 @@ pub enum EmbedError {
         /// What it said.
         cause: String,
     },
+    /// The provider of the model is not available; another try may succeed, now or once somebody has done something.
+    #[error("the provider of the embedding model {model} is not available ({}): {cause}", .failure.as_str())]
+    Unavailable {
+        /// The model's name.
+        model: String,
+        /// The class of the failure.
+        failure: ProviderFailure,
+        /// What it said.
+        cause: String,
+        /// Seconds after which it wants to be asked again.
+        retry_after_seconds: Option<u64>,
+    },
     /// Too many requests wait already; the caller should say so with Retry-After.
     #[error("the embedding queue is full; try again in a second")]
     Overloaded,
     /// The process is stopping.
     #[error("the embedder is stopping")]
     Stopping,
+}
+
+/// Why a provider did not answer, classed by what a person would do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderFailure {
+    /// No connection.
+    Unreachable,
+    /// The key was refused.
+    AuthFailed,
+    /// It asks to be left alone for a while.
+    RateLimited,
+    /// No answer in time.
+    Timeout,
+    /// It failed by itself.
+    Failed,
+}
+
+impl ProviderFailure {
+    /// The class, as a metric label: a closed set.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::AuthFailed => "auth_failed",
+            Self::RateLimited => "rate_limited",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl EmbedError {
+    /// Whether the same request may succeed later without anybody changing anything.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unavailable { failure, .. } => match failure {
+                ProviderFailure::Unreachable
+                | ProviderFailure::RateLimited
+                | ProviderFailure::Timeout
+                | ProviderFailure::Failed => true,
+                ProviderFailure::AuthFailed => false,
+            },
+            Self::Overloaded => true,
+            Self::Model { .. } | Self::Stopping => false,
+        }
+    }
 }
 
 /// Turns texts into vectors of length 1. Texts longer than the model's limit are cut by the model's own tokenizer.

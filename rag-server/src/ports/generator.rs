@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::model::Chunk;
 
 /// A passage that the answer may use.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Passage {
     /// The chunk.
     pub chunk: Chunk,

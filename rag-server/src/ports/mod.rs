@@ -3,19 +3,25 @@
 //! Each port has one contract suite under `tests/contract`, and every adapter passes it. No adapter is named here.
 
 mod chat;
+mod cache;
+mod changes;
 mod clock;
 mod embedder;
 mod error;
 mod generator;
 mod lease;
+mod memory;
 mod records;
 mod vector_store;
 
 pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};
+pub use cache::{Cache, CacheKey, CacheKind};
+pub use changes::Changes;
 pub use clock::{Clock, SystemClock};
-pub use embedder::{EmbedError, Embedder, ModelIdentity};
+pub use embedder::{EmbedError, Embedder, ModelIdentity, ProviderFailure};
 pub use error::StoreError;
 pub use generator::{Draft, GenerateError, Generator, Passage, Sentence};
 pub use lease::{Lease, acquire, release, renew};
+pub use memory::{Key, Memory};
 pub use records::{Kind, Page, Put, Record, Records, Swap};
 pub use vector_store::{Epoch, Search, VectorStore};

@@ -16,13 +16,14 @@ mod visible;
 use std::sync::Arc;
 
 use fuse::Fusion;
+use serde::{Deserialize, Serialize};
 use size::CorpusSize;
 use threshold::Evidence;
 
 use crate::{
     lexical,
     model::{Legs, Mode, Query},
-    ports::{EmbedError, Embedder, Passage, Records, Search, StoreError, VectorStore},
+    ports::{CacheKind, EmbedError, Embedder, Memory, Passage, Records, Search, StoreError, VectorStore},
 };
 
 /// Hits asked of each leg at least, so that fusion sees what the other leg ranked lower.
@@ -47,7 +48,7 @@ impl Default for Settings {
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Retrieved {
     /// Best first, at most `top_k`; empty without evidence.
     pub passages: Vec<Passage>,
@@ -78,6 +79,7 @@ pub struct Retrieve {
     embedder: Arc<dyn Embedder>,
     settings: Settings,
     size: CorpusSize,
+    memory: Option<Memory>,
 }
 
 impl Retrieve {
@@ -88,11 +90,31 @@ impl Retrieve {
         embedder: Arc<dyn Embedder>,
         settings: Settings,
     ) -> Self {
-        Self { store, records, embedder, settings, size: CorpusSize::default() }
+        Self { store, records, embedder, settings, size: CorpusSize::default(), memory: None }
+    }
+
+    /// Remembers what was found, until the corpus changes.
+    #[must_use]
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        self.memory = Some(memory);
+        self
     }
 
     /// The passages for a question, or none when nothing is evidence.
     pub async fn retrieve(&self, query: &Query) -> Result<Retrieved, RetrieveError> {
+        let Some(memory) = &self.memory else { return self.search_now(query).await };
+        let Some(key) = memory.key(CacheKind::Retrieval, &[&query.identity()]).await else {
+            return self.search_now(query).await;
+        };
+        if let Some(found) = memory.recall(key).await {
+            return Ok(found);
+        }
+        let found = self.search_now(query).await?;
+        memory.keep(key, &found).await;
+        Ok(found)
+    }
+
+    async fn search_now(&self, query: &Query) -> Result<Retrieved, RetrieveError> {
         let dense = self.embedder.embed_query(&query.text).await.map_err(RetrieveError::Embed)?;
         let lexical = match query.mode {
             Mode::Hybrid | Mode::Lexical => Some(lexical::query(&query.text)).filter(|terms| !terms.indices.is_empty()),

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Why a question may be answered, or that it may not.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Evidence {
     /// The nearest passage is near enough.
     Near(Similarity),

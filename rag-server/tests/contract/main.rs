@@ -9,8 +9,10 @@
     reason = "clauses and their preparations are tests, too"
 )]
 
+mod cache;
 mod embedded;
 mod embedder;
+mod openai_embedder;
 mod qdrant;
 mod records;
 mod vector_store;

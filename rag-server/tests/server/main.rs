@@ -8,6 +8,8 @@
 )]
 
 mod bodies;
+mod caches;
+mod clients;
 mod configuration;
 mod credentials;
 mod documents;
@@ -20,5 +22,7 @@ mod operator;
 mod pages;
 mod probes;
 mod process;
+mod provider;
 mod query;
 mod real_llm;
+mod v1;

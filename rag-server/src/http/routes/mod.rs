@@ -7,6 +7,8 @@ mod ingest;
 mod jobs;
 mod query;
 mod sessions;
+mod search;
+mod v1;
 
 use super::endpoint::Endpoint;
 
@@ -16,6 +18,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         query::endpoints(),
         sessions::endpoints(),
         feedback::endpoints(),
+        search::endpoints(),
+        v1::endpoints(),
         ingest::endpoints(),
         documents::endpoints(),
         jobs::endpoints(),

@@ -1,0 +1,122 @@
+//! An embedder that remembers the vectors of questions. Passages are embedded once and are not remembered.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::ports::{Cache, CacheKey, CacheKind, EmbedError, Embedder, ModelIdentity};
+
+/// The embedder over its memory.
+pub struct CachedEmbedder {
+    inner: Arc<dyn Embedder>,
+    cache: Arc<dyn Cache>,
+}
+
+impl CachedEmbedder {
+    /// The embedder over this one and this memory.
+    pub fn new(inner: Arc<dyn Embedder>, cache: Arc<dyn Cache>) -> Self {
+        Self { inner, cache }
+    }
+
+    fn key(&self, text: &str) -> CacheKey {
+        let model = self.inner.model();
+        let dimension = model.dimension.to_le_bytes();
+        CacheKey::new(CacheKind::Embedding, &[model.name.as_bytes(), &dimension, text.as_bytes()])
+    }
+}
+
+#[async_trait]
+impl Embedder for CachedEmbedder {
+    fn model(&self) -> &ModelIdentity {
+        self.inner.model()
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.inner.count_tokens(text)
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.inner.max_tokens()
+    }
+
+    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let key = self.key(text);
+        let known = self.cache.get(&key).await.and_then(|bytes| vector(&bytes, self.model().dimension));
+        if let Some(vector) = known {
+            return Ok(vector);
+        }
+        let vector = self.inner.embed_query(text).await?;
+        let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.cache.put(key, bytes.into()).await;
+        Ok(vector)
+    }
+
+    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.inner.embed_passages(texts).await
+    }
+}
+
+/// A vector of its bytes; none when they are not one, which only a foreign cache could hold.
+fn vector(bytes: &[u8], dimension: usize) -> Option<Vec<f32>> {
+    let (values, rest) = bytes.as_chunks::<4>();
+    let whole = rest.is_empty() && values.len() == dimension;
+    whole.then(|| values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{adapters::memory_cache::MemoryCache, doubles::EmbedderDouble};
+
+    /// Counts the questions that reach the model.
+    #[derive(Default)]
+    struct Asked(EmbedderDouble, AtomicUsize);
+
+    #[async_trait]
+    impl Embedder for Asked {
+        fn model(&self) -> &ModelIdentity {
+            self.0.model()
+        }
+
+        fn count_tokens(&self, text: &str) -> usize {
+            self.0.count_tokens(text)
+        }
+
+        fn max_tokens(&self) -> usize {
+            self.0.max_tokens()
+        }
+
+        async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            if text == "fail" { Err(EmbedError::Overloaded) } else { self.0.embed_query(text).await }
+        }
+
+        async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+            self.0.embed_passages(texts).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_is_embedded_once_and_a_failure_is_not_remembered() {
+        let asked = Arc::<Asked>::default();
+        let cached = CachedEmbedder::new(Arc::clone(&asked) as _, Arc::new(MemoryCache::new(1 << 20)));
+        let first = cached.embed_query("how long are snapshots kept").await.unwrap();
+        assert_eq!(cached.embed_query("how long are snapshots kept").await.unwrap(), first);
+        assert_ne!(cached.embed_query("how long are backups kept").await.unwrap(), first);
+        assert_eq!(asked.1.load(Ordering::SeqCst), 2);
+        for _ in 0..2 {
+            assert_eq!(cached.embed_query("fail").await, Err(EmbedError::Overloaded));
+        }
+        assert_eq!(asked.1.load(Ordering::SeqCst), 4);
+    }
+
+    #[test]
+    fn bytes_that_are_no_vector_of_the_model_are_none() {
+        assert_eq!(vector(&1.5_f32.to_le_bytes(), 1), Some(vec![1.5]));
+        for (bytes, dimension) in [(&[0_u8; 4][..], 2), (&[0; 5], 1), (&[], 1)] {
+            assert_eq!(vector(bytes, dimension), None);
+        }
+    }
+}
