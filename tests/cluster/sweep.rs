@@ -157,6 +157,10 @@ impl Sweep {
         self.proxy.clear();
         let successor = self.operator().await?;
         self.ended(act).await?;
+        // What an update removed is forgotten a pass later.
+        if act == Act::Update {
+            self.quiet().await?;
+        }
         let state = state::children(&self.scene, NAME).await?;
         self.clear().await?;
         successor.stop().await?;

@@ -27,6 +27,9 @@ use observed::Observed;
 use status::{Failure, Outcome, Planned, next_look, status};
 use validate::validate;
 
+/// Secrets are not watched, so nothing tells that a removed one has gone; what remembers its name is written by the next pass.
+const LOOK_AFTER_REMOVAL: Duration = Duration::from_secs(1);
+
 /// One pass: brings the cluster nearer to its spec and says how far it is. Returns when to look again if nothing happens.
 pub async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster) -> Result<Duration, Error> {
     let observed = observe(context, caches, cluster).await?;
@@ -40,7 +43,8 @@ pub async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster)
     let status = status(cluster, &observed, &outcome);
     let events = events::events(cluster.status.as_ref(), &status);
     let rest = report(context, cluster, &status, &events).await?;
-    failed.map_or_else(|| Ok(rest.unwrap_or(Duration::MAX).min(next_look(&status))), Err)
+    let again = if outcome.has_removed() { LOOK_AFTER_REMOVAL } else { Duration::MAX };
+    failed.map_or_else(|| Ok(rest.unwrap_or(Duration::MAX).min(again).min(next_look(&status))), Err)
 }
 
 async fn carry_out(

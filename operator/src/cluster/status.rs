@@ -106,6 +106,11 @@ impl From<&Error> for Failure {
 }
 
 impl Outcome {
+    /// Whether something that was in surplus has been removed.
+    pub fn has_removed(&self) -> bool {
+        matches!(self, Self::Applied { planned, .. } if !planned.plan.prune.is_empty())
+    }
+
     fn planned(&self) -> Option<&Planned> {
         match self {
             Self::Applied { planned, .. } | Self::Paused { planned } | Self::Failed { planned, .. } => Some(planned),

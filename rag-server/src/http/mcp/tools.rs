@@ -1,7 +1,5 @@
 //! The tools: for each, what it takes, who may call it, and which route it is.
 
-use std::borrow::Cow;
-
 use axum::{
     Router,
     body::Body,
@@ -250,7 +248,7 @@ fn failed(why: String) -> CallToolResult {
 }
 
 /// The answer of a route: for programs as it is, for a model that reads text without what it cannot use.
-fn told(tool: &Cow<'static, str>, value: Value) -> CallToolResult {
+fn told(tool: &str, value: Value) -> CallToolResult {
     let mut result = CallToolResult::structured(value);
     if let (true, Some(value)) = (tool == "ask", &result.structured_content) {
         result.content = vec![ContentBlock::text(in_words(value))];
