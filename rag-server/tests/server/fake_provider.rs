@@ -21,6 +21,9 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
+/// Between two things that the double does by itself.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// What the double does with one call.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
@@ -60,6 +63,13 @@ pub(crate) struct FakeProvider {
 
 /// Counts a call whose caller went away.
 struct Watch(Arc<Shared>, bool);
+
+impl Watch {
+    /// The call came to its end.
+    fn done(&mut self) {
+        self.1 = true;
+    }
+}
 
 impl Drop for Watch {
     fn drop(&mut self) {
@@ -134,7 +144,7 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
         }
         Act::Fail(status, headers) => {
             let mut watch = watch;
-            watch.1 = true;
+            watch.done();
             let mut response = Response::builder().status(status);
             for (name, value) in headers {
                 response = response.header(name, value);
@@ -147,21 +157,26 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
             std::future::pending().await
         }
         Act::SayAndStall(text) => {
-            let endless = stream::once(async move {
-                let _until_the_caller_leaves = watch;
-                std::future::pending::<Result<Bytes, Infallible>>().await
+            // Comments, as services send them that keep a connection alive: without anything to write, a caller's leaving goes unnoticed.
+            let endless = stream::unfold(watch, |watch| async {
+                tokio::time::sleep(PAUSE).await;
+                Some((Ok::<_, Infallible>(Bytes::from_static(b": still writing\n\n")), watch))
             });
             answer(&[], stream::iter(words(text)).map(Ok).chain(endless))
         }
         Act::SayAndCut(text) => {
             let mut watch = watch;
-            watch.1 = true;
-            let cut = stream::iter([Err(std::io::Error::other("told to cut"))]);
+            watch.done();
+            // What was said must have left before the connection breaks, or nobody hears it.
+            let cut = stream::once(async {
+                tokio::time::sleep(PAUSE).await;
+                Err(std::io::Error::other("told to cut"))
+            });
             answer(&[], stream::iter(words(text)).map(Ok).chain(cut))
         }
         Act::Garbage => {
             let mut watch = watch;
-            watch.1 = true;
+            watch.done();
             answer(&[], stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"data: <html>busy</html>\n\n"))]))
         }
     }
@@ -175,7 +190,9 @@ fn said(text: &str, mut watch: Watch) -> impl Stream<Item = Result<Bytes, Infall
     let mut left = words(text).len() + end.len();
     stream::iter(words(text).into_iter().chain(end)).map(move |event| {
         left -= 1;
-        watch.1 = left == 0;
+        if left == 0 {
+            watch.done();
+        }
         Ok(event)
     })
 }

@@ -45,8 +45,8 @@ impl Model {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let url = lines.filter_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).next();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let url = lines.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
         Self { child, url: url.expect("the model is served") }
     }
 }
