@@ -8,6 +8,7 @@ mod error;
 mod generator;
 mod lease;
 mod records;
+mod reranker;
 mod vector_store;
 
 pub use clock::{Clock, SystemClock};
@@ -16,4 +17,5 @@ pub use error::StoreError;
 pub use generator::{Draft, GenerateError, Generator, Passage, Sentence};
 pub use lease::{Lease, acquire, release, renew};
 pub use records::{Kind, Page, Put, Record, Records, Swap};
+pub use reranker::{RerankError, Reranker};
 pub use vector_store::{Epoch, Search, VectorStore};

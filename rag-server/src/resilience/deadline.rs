@@ -24,6 +24,11 @@ impl Deadline {
         Self(self.0.min(Instant::now() + limit))
     }
 
+    /// How long there is left; nothing once it passed.
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
     /// Does the work, or drops it at the deadline.
     pub async fn run<F: Future>(self, work: F) -> Result<F::Output, Expired> {
         tokio::time::timeout_at(self.0, work).await.map_err(|_| Expired)
