@@ -7,15 +7,18 @@ use crate::{
         extractive::Extractive,
         minilm::{self, MiniLm, ModelError},
         qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
+        rerank::{HttpReranker, RerankSettings},
         sqlite::SqliteRecords,
     },
-    config::{Config, LocalEmbedding, Qdrant, RecordsChoice, VectorStoreChoice},
+    config::{
+        Config, FusionChoice, LocalEmbedding, Qdrant, RecordsChoice, RerankProvider, Retrieval, VectorStoreChoice,
+    },
     corpus::{self, CorpusError},
     generate::Answers,
     http::readiness::Part,
     ingest::Ingest,
-    ports::{Embedder, Records, StoreError, SystemClock, VectorStore},
-    retrieve::{Retrieve, Settings},
+    ports::{Embedder, Records, RerankError, Reranker, StoreError, SystemClock, VectorStore},
+    retrieve::{Retrieve, Settings, fuse::Fusion},
 };
 
 /// How long one call to Qdrant may take; a search takes milliseconds, a large write seconds.
@@ -50,6 +53,9 @@ pub enum AppError {
     /// The corpus does not fit the configuration, or is somebody else's.
     #[error(transparent)]
     Corpus(CorpusError),
+    /// No client for the reranker could be made; most likely there are no certificates to trust.
+    #[error("{0}; where the system has no CA certificates, set SSL_CERT_FILE to a PEM file that holds them")]
+    Reranker(#[source] RerankError),
     /// This program was built without the embedded engine.
     #[error(
         "this rag-server was built without the embedded vector store; set vector_store.qdrant, or build it with the feature `engine`"
@@ -71,7 +77,12 @@ impl AppError {
             Self::VectorStore(error) => transient(Part::VectorStore, error),
             Self::Records(error) => transient(Part::Records, error),
             Self::Corpus(CorpusError::Store(error)) => transient(Part::Corpus, error),
-            Self::Model(_) | Self::Corpus(_) | Self::NoEngine | Self::NoQdrant | Self::Thread(_) => None,
+            Self::Model(_)
+            | Self::Corpus(_)
+            | Self::Reranker(_)
+            | Self::NoEngine
+            | Self::NoQdrant
+            | Self::Thread(_) => None,
         }
     }
 }
@@ -112,8 +123,11 @@ impl App {
         let alone = matches!(config.vector_store.choice(), VectorStoreChoice::Embedded(_));
         let ingest = if alone { ingest.sole_writer() } else { ingest };
         let ingest = ingest.counted(move |outcome| observer.ingested(outcome));
-        let settings = Settings { min_score: config.retrieval.min_score, ..Settings::default() };
-        let retrieve = Arc::new(Retrieve::new(Arc::clone(&store), Arc::clone(&records), embedder, settings));
+        let retrieve = Retrieve::new(Arc::clone(&store), Arc::clone(&records), embedder, settings(&config.retrieval));
+        let retrieve = Arc::new(match reranker(&config.retrieval)? {
+            Some((reranker, candidates)) => retrieve.reranking(reranker, candidates),
+            None => retrieve,
+        });
         let answers = Arc::new(Answers::new(Arc::clone(&retrieve), Arc::new(Extractive)));
         Ok(Self { ingest: Arc::new(ingest), retrieve, answers, store, records })
     }
@@ -123,6 +137,22 @@ impl App {
         self.store.close().await?;
         self.records.close().await
     }
+}
+
+fn settings(retrieval: &Retrieval) -> Settings {
+    let fusion = match retrieval.fusion {
+        FusionChoice::Convex => Fusion::default(),
+        FusionChoice::ReciprocalRank => Fusion::RECIPROCAL,
+    };
+    Settings { min_score: retrieval.min_score, fusion }
+}
+
+/// The reranker that the configuration names, and how many passages it is given. Nothing is called.
+fn reranker(retrieval: &Retrieval) -> Result<Option<(Arc<dyn Reranker>, usize)>, AppError> {
+    let Some(provider) = retrieval.rerank.clone() else { return Ok(None) };
+    let RerankProvider { base_url, model, api_key_file, top_n } = provider;
+    let reranker = HttpReranker::new(RerankSettings { base_url, model, api_key_file }).map_err(AppError::Reranker)?;
+    Ok(Some((Arc::new(reranker), top_n)))
 }
 
 /// Loads the embedding model.

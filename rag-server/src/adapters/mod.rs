@@ -5,4 +5,5 @@ pub mod edge;
 pub mod extractive;
 pub mod minilm;
 pub mod qdrant;
+pub mod rerank;
 pub mod sqlite;

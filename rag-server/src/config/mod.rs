@@ -16,8 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use corpus::{
-    Embedded, Embedding, LocalEmbedding, Qdrant, Records, RecordsChoice, Retrieval, Sqlite, VectorStore,
-    VectorStoreChoice, VectorStoreRecords,
+    Embedded, Embedding, FusionChoice, LocalEmbedding, Qdrant, Records, RecordsChoice, RerankProvider, Retrieval,
+    Sqlite, VectorStore, VectorStoreChoice, VectorStoreRecords,
 };
 pub use layers::{Layers, Loaded, Setting};
 pub use live::{Live, LiveFile, LiveState};
