@@ -2,6 +2,7 @@
 //!
 //! The server is pinned to one core where `taskset` is there and the machine has two, so that the figures are those of one core, as the goals are.
 
+pub(crate) mod operator;
 mod process;
 
 use std::{path::Path, time::Instant};

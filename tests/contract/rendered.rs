@@ -1,21 +1,22 @@
 //! What the operator renders for a RagCluster, from the example files.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
 use ragops_operator::{
     api::RagCluster,
-    cluster::{
-        build::{Children, Prepared, build},
-        decide::decide,
-        observed::{Entropy, LiveChildren, Observed, OperatorDefaults},
-        validate::validate,
-    },
+    cluster::build::{Children, Prepared},
 };
 use serde::Deserialize;
+
+use crate::built::children_with;
+
+/// The children of an example.
+pub(crate) fn children(cluster: RagCluster) -> Children<Prepared> {
+    children_with(cluster, "example.com/rag-server:0.1.0", "example.com/qdrant:1.20.0")
+}
 
 /// The RagClusters of every example, each with the file that holds it.
 pub(crate) fn examples() -> Vec<(PathBuf, RagCluster)> {
@@ -35,31 +36,6 @@ pub(crate) fn examples() -> Vec<(PathBuf, RagCluster)> {
         documents.into_iter().map(|document| (file.clone(), serde_yaml_ng::from_value(document).unwrap()))
     });
     clusters.collect()
-}
-
-/// The children of a cluster that nothing exists of yet.
-pub(crate) fn children(mut cluster: RagCluster) -> Children<Prepared> {
-    cluster.metadata.namespace.get_or_insert_with(|| "team-a".to_owned());
-    cluster.metadata.uid.get_or_insert_with(|| "c0ffee00-0000-4000-8000-000000000001".to_owned());
-    cluster.metadata.generation.get_or_insert(1);
-    let observed = Observed {
-        now: "2026-11-21T08:00:00Z".parse().unwrap(),
-        entropy: Entropy([7; 32]),
-        defaults: OperatorDefaults {
-            server_image: "example.com/rag-server:0.1.0".to_owned(),
-            qdrant_image: "example.com/qdrant:1.20.0".to_owned(),
-            operator_namespace: "ragops".to_owned(),
-        },
-        children: LiveChildren::default(),
-        foreign: Vec::new(),
-        referenced_secrets: BTreeMap::new(),
-        server_pods: Vec::new(),
-        qdrant_pods: Vec::new(),
-        reports: BTreeMap::new(),
-    };
-    let valid = validate(&cluster, &observed).unwrap();
-    let plan = decide(&valid, &observed);
-    build(&valid, &plan, &observed)
 }
 
 /// The text under a key of a ConfigMap.

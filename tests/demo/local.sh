@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 say "building rag-server (about 10 minutes the first time on 2 cores, seconds after that)"
-cargo build -p rag-server
+cargo build --workspace --bin rag-server
 server=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu/debug/rag-server
 scratch=$(mktemp -d); trap 'rm -rf "$scratch"' EXIT
 export RAG__VECTOR_STORE__EMBEDDED__PATH=$scratch/data

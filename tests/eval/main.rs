@@ -1,4 +1,4 @@
-//! Measures a real `rag-server` as a process: `measure quality` and `measure bench`.
+//! Measures a real `rag-server` as a process (`measure quality`, `measure bench`), and the operator on simulated nodes (`measure operator`).
 
 #[path = "../bench/mod.rs"]
 mod bench;
@@ -24,6 +24,8 @@ enum What {
     Quality(Paths),
     /// Speed and memory, each figure beside its goal
     Bench(Paths),
+    /// Memory and latency of the operator at many RagClusters on simulated nodes
+    Operator,
 }
 
 #[derive(Debug, Args)]
@@ -44,5 +46,6 @@ async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().what {
         What::Quality(paths) => quality::run(&paths.server, &paths.data, paths.covid_qa.as_deref()).await,
         What::Bench(paths) => bench::run(&paths.server, &paths.data).await.map(|()| ExitCode::SUCCESS),
+        What::Operator => bench::operator::run().await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -13,6 +13,7 @@ mod credentials;
 mod drain;
 mod ingest;
 mod operator;
+mod pages;
 mod probes;
 mod process;
 mod query;

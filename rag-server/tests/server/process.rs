@@ -94,7 +94,7 @@ impl Call {
 }
 
 /// The folder of the model that `make model` fetches.
-fn model() -> PathBuf {
+pub(crate) fn model() -> PathBuf {
     std::env::var_os("RAG_MODEL_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../model"), PathBuf::from)
 }

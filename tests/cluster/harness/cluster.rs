@@ -302,7 +302,7 @@ pub(crate) fn sibling(name: &str) -> Result<PathBuf> {
     let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     let program = folder.join(name);
     if !program.is_file() {
-        bail!("{} is missing; run `cargo build -p ragops-tests --bin {name}`", program.display());
+        bail!("{} is missing; run `cargo build --workspace --bins`", program.display());
     }
     Ok(program)
 }

@@ -24,6 +24,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Shorter than the default, since a test that kills the operator waits for its lease; a lease of two seconds is lost on a
 /// machine whose cores are all busy, and the operator with it.
 const LEASE_SECONDS: &str = "6";
+/// A test waits for what a sample tells.
+const SAMPLE_SECONDS: &str = "1";
 
 /// The chart installed in one namespace, and the identity that came with it.
 #[derive(Clone, Debug)]
@@ -119,12 +121,16 @@ impl Installation {
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
         let program = crate::cluster::sibling("operator-under-test")?;
+        // A flag of the test's takes the place of the harness's.
+        let defaults = [("--lease-seconds", LEASE_SECONDS), ("--sample-seconds", SAMPLE_SECONDS)];
+        let defaults =
+            defaults.iter().filter(|(flag, _)| !flags.contains(flag)).flat_map(|(flag, value)| [flag, value]);
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(program)
             .arg("run")
-            .args(["--namespaces", &self.namespace, "--operator-namespace", &self.namespace])
-            .args(["--listen", &listen, "--lease-seconds", LEASE_SECONDS, "--sample-seconds", "1"])
+            .args(["--namespaces", &self.namespace, "--operator-namespace", &self.namespace, "--listen", &listen])
+            .args(defaults)
             .args(flags)
             .env("KUBECONFIG", &self.kubeconfig)
             .stdin(Stdio::null())
@@ -167,6 +173,12 @@ impl Operator {
         Ok(http.get(format!("http://{}{path}", self.listen)).send().await?.text().await?)
     }
 
+    /// Its process, until it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
     /// Kills it at once, from any thread; for the fault proxy.
     #[must_use]
     pub fn killer(&self) -> Killer {
@@ -190,8 +202,7 @@ impl Operator {
     /// # Errors
     /// When it does not end.
     pub async fn stop(&self) -> Result<()> {
-        let id = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
-        if let Some(id) = id {
+        if let Some(id) = self.id() {
             let status = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
             ensure!(status.success(), "cannot signal the operator");
         }

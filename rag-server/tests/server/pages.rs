@@ -1,0 +1,44 @@
+//! Every command of the page for one machine works as it is written there.
+
+use std::{path::Path, process::Command};
+
+use crate::process::{Home, model};
+
+/// The page names port 8080, which may be taken on this machine: the commands run in a network of their own.
+const OWN_NETWORK: &str = "ip link set lo up && exec bash \"$0\" docs/laptop.md";
+
+#[test]
+fn every_command_of_the_page_about_one_machine_works() {
+    if let Err(reason) = own_network() {
+        eprintln!("skipped, because {reason}: every_command_of_the_page_about_one_machine_works");
+        return;
+    }
+    let home = Home::new();
+    let programs = Path::new(env!("CARGO_BIN_EXE_rag-server")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/docs/run.sh");
+    let mut command = unshare();
+    command.args(["sh", "-c", OWN_NETWORK]).arg(script);
+    command.env_clear().env("PATH", path).env("HOME", home.dir.path()).env("RAG_MODEL_DIR", model());
+    let output = command.output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("docs/laptop.md: "), "no command was run: {said}");
+}
+
+fn unshare() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--map-root-user"]);
+    command
+}
+
+fn own_network() -> Result<(), String> {
+    match unshare().args(["ip", "link", "set", "lo", "up"]).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!(
+            "a network of one's own is not to be had: {}",
+            String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ")
+        )),
+        Err(error) => Err(format!("unshare cannot be run: {error}")),
+    }
+}

@@ -1,0 +1,38 @@
+//! What the operator builds for a RagCluster of which nothing exists yet.
+
+use std::collections::BTreeMap;
+
+use ragops_operator::{
+    api::RagCluster,
+    cluster::{
+        build::{Children, Prepared, build},
+        decide::decide,
+        observed::{Entropy, LiveChildren, Observed, OperatorDefaults},
+        validate::validate,
+    },
+};
+
+/// The children of a cluster that nothing exists of yet, by an operator with these default images.
+pub(crate) fn children_with(mut cluster: RagCluster, server_image: &str, qdrant_image: &str) -> Children<Prepared> {
+    cluster.metadata.namespace.get_or_insert_with(|| "team-a".to_owned());
+    cluster.metadata.uid.get_or_insert_with(|| "c0ffee00-0000-4000-8000-000000000001".to_owned());
+    cluster.metadata.generation.get_or_insert(1);
+    let observed = Observed {
+        now: jiff::Timestamp::UNIX_EPOCH,
+        entropy: Entropy([7; 32]),
+        defaults: OperatorDefaults {
+            server_image: server_image.to_owned(),
+            qdrant_image: qdrant_image.to_owned(),
+            operator_namespace: "rag".to_owned(),
+        },
+        children: LiveChildren::default(),
+        foreign: Vec::new(),
+        referenced_secrets: BTreeMap::new(),
+        server_pods: Vec::new(),
+        qdrant_pods: Vec::new(),
+        reports: BTreeMap::new(),
+    };
+    let valid = validate(&cluster, &observed).unwrap();
+    let plan = decide(&valid, &observed);
+    build(&valid, &plan, &observed)
+}

@@ -1,0 +1,89 @@
+//! The one node of this test program: the operator is installed on it by the chart, with the images of `make images`.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use ragops_tests::{Cluster, availability};
+use tokio::process::Command;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+/// Patience with two cores that also build; nothing is measured by it.
+pub(crate) const WITHIN: Duration = Duration::from_secs(300);
+/// Where the release is, as in the pages for users.
+pub(crate) const NAMESPACE: &str = "rag";
+/// What runs in place of Qdrant's own image, which no package registry has.
+pub(crate) const QDRANT_DOUBLE: &str = "ragops/qdrant-double:0.1.0";
+
+const IMAGES: [&str; 3] = ["ragops-operator", "rag-server", "qdrant-double"];
+
+/// The node, for one test at a time: each runs several servers, and there are few cores.
+pub(crate) struct Node {
+    pub(crate) cluster: &'static Cluster,
+    _alone: MutexGuard<'static, ()>,
+}
+
+static NODE: OnceCell<Cluster> = OnceCell::const_new();
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// The node; `None`, and a line that says why, where this machine cannot run it.
+pub(crate) async fn node(test: &str) -> Result<Option<Node>> {
+    let parts = match availability::node() {
+        Ok(parts) => parts,
+        Err(reason) => {
+            availability::skipped(test, &reason)?;
+            return Ok(None);
+        }
+    };
+    let alone = ALONE.lock().await;
+    let start = async || {
+        let folder = root().join("target/images");
+        let archives = IMAGES.map(|name| folder.join(format!("{name}.tar")));
+        let missing = archives.iter().find(|archive| !archive.is_file());
+        ensure!(missing.is_none(), "{} is missing; run `make images`", missing.unwrap_or(&folder).display());
+        let cluster = Cluster::node(&parts, &archives).await?;
+        install(&cluster).await?;
+        Ok(cluster)
+    };
+    let cluster = NODE.get_or_try_init(start).await?;
+    // What a failed test left would take the cores from the next one.
+    output(program(cluster, "kubectl").args(["delete", "rag", "--all", "-n", NAMESPACE, "--timeout=2m"])).await?;
+    Ok(Some(Node { cluster, _alone: alone }))
+}
+
+impl Node {
+    /// What the cluster says about itself, for a failure.
+    pub(crate) async fn told(&self) -> String {
+        let describe = ["describe", "rag,pods", "-n", NAMESPACE];
+        output(program(self.cluster, "kubectl").args(describe)).await.unwrap_or_else(|error| format!("{error:#}"))
+    }
+}
+
+/// The repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+async fn install(cluster: &Cluster) -> Result<()> {
+    let mut helm = program(cluster, "helm");
+    helm.args(["upgrade", "--install", "ragops"]).arg(root().join("charts/ragops"));
+    helm.args(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "5m"]);
+    helm.args(["--set", &format!("qdrantImage={QDRANT_DOUBLE}")]);
+    output(&mut helm).await.map(drop)
+}
+
+/// One of the cluster's programs, as the admin.
+pub(crate) fn program(cluster: &Cluster, name: &str) -> Command {
+    let mut command = Command::new(cluster.parts().program(name));
+    command.env("KUBECONFIG", cluster.kubeconfig()).env("HOME", cluster.folder()).stdin(Stdio::null());
+    command.kill_on_drop(true);
+    command
+}
+
+/// What a command prints; what it complains of when it fails.
+pub(crate) async fn output(command: &mut Command) -> Result<String> {
+    let Output { status, stdout, stderr } = command.output().await.with_context(|| format!("{command:?}"))?;
+    ensure!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr).trim());
+    Ok(String::from_utf8(stdout)?)
+}
