@@ -12,19 +12,23 @@ use crate::{
         openai::{OpenAi, OpenAiError, OpenAiSettings},
         openai_embedder::{OpenAiEmbedder, OpenAiSettings as EmbedderSettings, Pauses, ProviderError},
         qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
+        rerank::{HttpReranker, RerankSettings},
         sqlite::SqliteRecords,
     },
     config::{
-        Budget, CircuitBreaker, Config, EmbeddingChoice, Fallback, LiveFile, LocalEmbedding, OnLimit, OpenAiEmbedding,
-        Qdrant, RecordsChoice, VectorStoreChoice,
+        Budget, CircuitBreaker, Config, EmbeddingChoice, Fallback, FusionChoice, LiveFile, LocalEmbedding, OnLimit,
+        OpenAiEmbedding, Qdrant, RecordsChoice, RerankProvider, Retrieval, VectorStoreChoice,
     },
     corpus::{self, CorpusError},
     generate::{Answers, BudgetLimits, Ledger, Limits, Meter, NoMeter, Price, Provider, Providers, Sessions, Writers},
     http::readiness::Part,
     ingest::Ingest,
-    ports::{Cache, CacheKind, Changes, EmbedError, Embedder, Memory, Records, StoreError, SystemClock, VectorStore},
+    ports::{
+        Cache, CacheKind, Changes, EmbedError, Embedder, Memory, Records, RerankError, Reranker, StoreError,
+        SystemClock, VectorStore,
+    },
     resilience::BreakerPolicy,
-    retrieve::{Retrieve, Settings},
+    retrieve::{Retrieve, Settings, fuse::Fusion},
 };
 
 /// How long one call to Qdrant may take; a search takes milliseconds, a large write seconds.
@@ -72,6 +76,9 @@ pub enum AppError {
     /// The corpus does not fit the configuration, or is somebody else's.
     #[error(transparent)]
     Corpus(CorpusError),
+    /// No client for the reranker could be made; most likely there are no certificates to trust.
+    #[error("{0}; where the system has no CA certificates, set SSL_CERT_FILE to a PEM file that holds them")]
+    Reranker(#[source] RerankError),
     /// This program was built without the embedded engine.
     #[error(
         "this rag-server was built without the embedded vector store; set vector_store.qdrant, or build it with the feature `engine`"
@@ -100,6 +107,7 @@ impl AppError {
             Self::Model(_)
             | Self::Embedder(ProviderError::Dimensions { .. })
             | Self::Provider { .. }
+            | Self::Reranker(_)
             | Self::Corpus(_)
             | Self::NoEngine
             | Self::NoQdrant
@@ -163,12 +171,16 @@ impl App {
         let ingest = if alone { ingest.sole_writer() } else { ingest };
         let counting = Arc::clone(&observer);
         let ingest = ingest.counted(move |outcome| counting.ingested(outcome));
-        let settings = Settings { min_score: config.retrieval.min_score, ..Settings::default() };
         let asked = match &cache {
             Some(cache) => Arc::new(CachedEmbedder::new(Arc::clone(&embedder), Arc::clone(cache))),
             None => Arc::clone(&embedder),
         };
-        let retrieve = Retrieve::new(Arc::clone(&store), Arc::clone(&records), Arc::clone(&asked), settings);
+        let retrieve =
+            Retrieve::new(Arc::clone(&store), Arc::clone(&records), Arc::clone(&asked), settings(&config.retrieval));
+        let retrieve = match reranker(&config.retrieval)? {
+            Some((reranker, candidates)) => retrieve.reranking(reranker, candidates),
+            None => retrieve,
+        };
         let memory = cache.map(|cache| Memory::new(cache, changes, scope(config)));
         let retrieve = Arc::new(match memory {
             Some(memory) => retrieve.remembering(memory),
@@ -202,6 +214,22 @@ fn scope(config: &Config) -> Vec<u8> {
     // It is plain data, which always can be written; if it ever could not, processes would only share less.
     let Ok(text) = config.to_toml() else { return uuid::Uuid::new_v4().into_bytes().to_vec() };
     text.into_bytes()
+}
+
+fn settings(retrieval: &Retrieval) -> Settings {
+    let fusion = match retrieval.fusion {
+        FusionChoice::Convex => Fusion::default(),
+        FusionChoice::ReciprocalRank => Fusion::RECIPROCAL,
+    };
+    Settings { min_score: retrieval.min_score, fusion }
+}
+
+/// The reranker that the configuration names, and how many passages it is given. Nothing is called.
+fn reranker(retrieval: &Retrieval) -> Result<Option<(Arc<dyn Reranker>, usize)>, AppError> {
+    let Some(provider) = retrieval.rerank.clone() else { return Ok(None) };
+    let RerankProvider { base_url, model, api_key_file, top_n } = provider;
+    let reranker = HttpReranker::new(RerankSettings { base_url, model, api_key_file }).map_err(AppError::Reranker)?;
+    Ok(Some((Arc::new(reranker), top_n)))
 }
 
 /// Loads the embedding model, or reaches its provider.

@@ -124,6 +124,13 @@ async fn check(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<
     let record = records.get(Kind::Corpus, &record_id(epoch)).await?.ok_or(CorpusError::Unrecorded(epoch))?;
     let found = read(epoch, record.body)?;
     fits(epoch, &found, here)?;
+    if found.lexical != here.lexical {
+        tracing::info!(
+            found = found.lexical,
+            here = here.lexical,
+            "the corpus was built with an older sparse encoder, which is searched, too; ingest into an empty folder or collection for the better ranking of the new one"
+        );
+    }
     if found.chunker != here.chunker {
         tracing::info!(
             found = found.chunker,
@@ -142,7 +149,7 @@ fn fits(epoch: Epoch, found: &BuiltWith, here: &BuiltWith) -> Result<(), CorpusE
     if found.model != here.model {
         return Err(CorpusError::Model { epoch, found: found.model.clone(), expected: here.model.clone() });
     }
-    if found.lexical != here.lexical {
+    if !lexical::READABLE.contains(&found.lexical.as_str()) {
         return Err(CorpusError::Lexical { epoch, found: found.lexical.clone(), expected: lexical::VERSION });
     }
     Ok(())
@@ -240,6 +247,11 @@ mod tests {
         let stores = Stores::altered("lexical", json!("older-0")).await;
         let refused = stores.open("local").await.unwrap_err().to_string();
         assert!(refused.contains("older-0") && refused.contains(lexical::VERSION), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_corpus_of_the_encoder_without_pairs_is_served() {
+        assert_eq!(Stores::altered("lexical", json!("english-1")).await.open("local").await, Ok(FIRST));
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 
 #[path = "../bench/mod.rs"]
 mod bench;
+mod covid;
 mod cranfield;
-mod measures;
 mod quality;
 mod server;
 
@@ -36,12 +36,15 @@ struct Paths {
     /// Folder with `cranfield/` and `covid-qa/`
     #[arg(long)]
     data: PathBuf,
+    /// A file of COVID-QA to measure instead of the articles in the folder
+    #[arg(long, env = "COVID_QA")]
+    covid_qa: Option<PathBuf>,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().what {
-        What::Quality(paths) => quality::run(&paths.server, &paths.data).await,
+        What::Quality(paths) => quality::run(&paths.server, &paths.data, paths.covid_qa.as_deref()).await,
         What::Bench(paths) => bench::run(&paths.server, &paths.data).await.map(|()| ExitCode::SUCCESS),
         What::Operator => bench::operator::run().await.map(|()| ExitCode::SUCCESS),
     }

@@ -52,6 +52,8 @@ pub(crate) struct Answered {
 pub(crate) struct Cited {
     /// Its document.
     pub document: String,
+    /// Its text.
+    pub text: String,
 }
 
 impl Server {

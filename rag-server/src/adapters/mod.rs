@@ -10,4 +10,5 @@ pub mod minilm;
 pub mod openai;
 pub mod openai_embedder;
 pub mod qdrant;
+pub mod rerank;
 pub mod sqlite;

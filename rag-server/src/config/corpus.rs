@@ -181,6 +181,42 @@ impl Records {
     }
 }
 
+/// How the rankings of both legs become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum FusionChoice {
+    /// Normalised scores, weighted.
+    #[default]
+    Convex,
+    /// Reciprocal ranks.
+    ReciprocalRank,
+}
+
+/// A service that puts the best passages into a better order. The question and the passages are sent to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RerankProvider {
+    /// Where its API is, such as `https://api.example.com/v1`; `/rerank` is added.
+    #[schemars(extend("format" = "http-base-url"))]
+    pub base_url: String,
+    /// The model.
+    #[schemars(extend("minLength" = 1, "maxLength" = 200))]
+    pub model: String,
+    /// File that holds its API key; read again at each call. Without it no key is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_file: Option<PathBuf>,
+    /// How many of the best passages it is given.
+    #[serde(default = "RerankProvider::default_top_n")]
+    #[schemars(range(min = 2, max = 200))]
+    pub top_n: usize,
+}
+
+impl RerankProvider {
+    /// As many as are worth their tokens: what stands below rarely comes up into the first five.
+    fn default_top_n() -> usize {
+        30
+    }
+}
+
 /// How a question is searched, unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -194,6 +230,12 @@ pub struct Retrieval {
     /// Cosine below which a passage is no evidence; measured for the local model.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_score: f32,
+    /// How the rankings of both legs become one.
+    #[schemars(extend("enum" = ["Convex", "ReciprocalRank"]), with = "String")]
+    pub fusion: FusionChoice,
+    /// A service that puts the best passages into a better order; skipped, and said, when it fails or the time is short.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<RerankProvider>,
 }
 
 impl Retrieval {
@@ -203,7 +245,7 @@ impl Retrieval {
 
 impl Default for Retrieval {
     fn default() -> Self {
-        Self { mode: Mode::Hybrid, top_k: 5, min_score: 0.40 }
+        Self { mode: Mode::Hybrid, top_k: 5, min_score: 0.40, fusion: FusionChoice::Convex, rerank: None }
     }
 }
 

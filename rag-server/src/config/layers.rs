@@ -223,8 +223,10 @@ mod tests {
             ["config.toml line 3: unknown key \"retreival\"; did you mean \"retrieval\"?"]
         );
         assert_eq!(
-            problems("[retrieval]\nrerank = true\n"),
-            ["config.toml line 2: unknown key \"rerank\"; the keys of retrieval are min_score, mode, top_k"]
+            problems("[retrieval]\nexplain = true\n"),
+            [
+                "config.toml line 2: unknown key \"explain\"; the keys of retrieval are fusion, min_score, mode, rerank, top_k"
+            ]
         );
     }
 

@@ -9,8 +9,8 @@ mod hit;
 mod money;
 mod query;
 
-pub use chunk::{Chunk, ChunkId, Embedded, Point};
 pub use answer::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Generation, Usage};
+pub use chunk::{Chunk, ChunkId, Embedded, Point};
 pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome};
 pub use hit::{Hit, Legs, Similarity, SparseVector};
 pub use money::MicroUsd;

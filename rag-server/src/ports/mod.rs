@@ -2,9 +2,9 @@
 //!
 //! Each port has one contract suite under `tests/contract`, and every adapter passes it. No adapter is named here.
 
-mod chat;
 mod cache;
 mod changes;
+mod chat;
 mod clock;
 mod embedder;
 mod error;
@@ -12,11 +12,12 @@ mod generator;
 mod lease;
 mod memory;
 mod records;
+mod reranker;
 mod vector_store;
 
-pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};
 pub use cache::{Cache, CacheKey, CacheKind};
 pub use changes::Changes;
+pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};
 pub use clock::{Clock, SystemClock};
 pub use embedder::{EmbedError, Embedder, ModelIdentity, ProviderFailure};
 pub use error::StoreError;
@@ -24,4 +25,5 @@ pub use generator::{Draft, GenerateError, Generator, Passage, Sentence};
 pub use lease::{Lease, acquire, release, renew};
 pub use memory::{Key, Memory};
 pub use records::{Kind, Page, Put, Record, Records, Swap};
+pub use reranker::{RerankError, Reranker};
 pub use vector_store::{Epoch, Search, VectorStore};

@@ -21,6 +21,11 @@ pub enum Fusion {
     },
 }
 
+impl Fusion {
+    /// Reciprocal ranks with the usual constant; on two judged sets it makes no difference which one it is.
+    pub const RECIPROCAL: Self = Self::ReciprocalRank { constant: 60.0 };
+}
+
 impl Default for Fusion {
     /// Measured on two judged sets whose better leg differs (`docs/quality.md`).
     fn default() -> Self {
@@ -104,7 +109,7 @@ mod tests {
     }
 
     const CONVEX: Fusion = Fusion::Convex { dense_weight: 0.5 };
-    const RANKS: Fusion = Fusion::ReciprocalRank { constant: 60.0 };
+    const RANKS: Fusion = Fusion::RECIPROCAL;
 
     #[test]
     fn what_both_legs_find_beats_what_one_leg_finds() {
@@ -130,6 +135,17 @@ mod tests {
         let fused = fuse(legs, RANKS);
         assert_eq!(order(&fused), [1, 2]);
         assert!((fused[1].score.0 - 0.5).abs() < 1e-6, "half of the best possible, not more: {:?}", fused[1].score);
+    }
+
+    #[test]
+    fn a_leg_that_does_not_know_a_hit_adds_nothing_however_deep_it_was_searched() {
+        // A missing rank that counted as the depth would change the order with the number of hits that were asked for.
+        let lexical = |depth: u32| hits(&(0..depth).map(|n| (100 + n, 50.0 - n as f32)).collect::<Vec<_>>());
+        let score = |depth: u32| {
+            let fused = fuse(Legs { dense: hits(&[(1, 0.9), (2, 0.8)]), lexical: lexical(depth) }, RANKS);
+            fused.into_iter().find(|fused| fused.chunk.ordinal == 2).unwrap().score
+        };
+        assert_eq!(score(5), score(50));
     }
 
     #[test]

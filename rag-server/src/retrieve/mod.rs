@@ -1,35 +1,48 @@
 //! A question to the passages that may answer it.
 //!
 //! ```text
-//! embed -> search both legs -> drop what is not committed -> evidence? -> fuse -> drop repetitions
+//! embed -> search both legs -> drop what is not committed -> evidence? -> fuse -> rerank -> drop repetitions, join neighbours
 //! ```
 //!
-//! Guarantees: every passage is committed at the moment it is read; without evidence there are no passages; a store that fails is an error, never an empty result.
+//! Guarantees: every passage is committed at the moment it is read; without evidence there are no passages; a store that fails is an error, never an empty result; a reranker that fails is not.
 //! The mode decides which legs rank. The dense leg is searched in every mode, because only a cosine can tell that nothing relevant is stored.
+//! When the time is short, things are left out in the order of [`Degradation`], and the result says which.
 
+mod explain;
 pub mod fuse;
 mod overlap;
 mod size;
 pub mod threshold;
 mod visible;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use fuse::Fusion;
+use explain::Notes;
+pub use explain::{Candidates, Degradation, Explanation, HitExplained, Place, Stage};
+use fuse::{Fused, Fusion};
 use serde::{Deserialize, Serialize};
 use size::CorpusSize;
 use threshold::Evidence;
 
 use crate::{
     lexical,
-    model::{Legs, Mode, Query},
-    ports::{CacheKind, EmbedError, Embedder, Memory, Passage, Records, Search, StoreError, VectorStore},
+    model::{ChunkId, Legs, Mode, Query, Similarity, SparseVector},
+    ports::{CacheKind, EmbedError, Embedder, Memory, Passage, Records, Reranker, Search, StoreError, VectorStore},
+    resilience::Deadline,
 };
 
 /// Hits asked of each leg at least, so that fusion sees what the other leg ranked lower.
 const DEPTH: usize = 50;
 /// Hits asked of each leg at most, however many of them are not committed.
 const MAX_DEPTH: usize = 2_000;
+/// Time that must be left for a reranker to be asked at all; a call over a network takes a part of it.
+const RERANK_NEEDS: Duration = Duration::from_millis(500);
+/// Time that is kept for the answer after a reranker: it is cut off then.
+const AFTER_RERANK: Duration = Duration::from_millis(250);
+/// Time that must be left for both legs; one alone takes half of the store's time.
+const LEXICAL_NEEDS: Duration = Duration::from_millis(100);
+/// Time that must be left for all the passages that were asked for; half of them are half the work of whoever reads them.
+const CONTEXT_NEEDS: Duration = Duration::from_millis(50);
 
 /// What the flow may be told.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +69,10 @@ pub struct Retrieved {
     pub evidence: Evidence,
     /// How many chunks were searched.
     pub searched: u64,
+    /// What was left out; empty nearly always.
+    pub degraded: Vec<Degradation>,
+    /// How it was found.
+    pub explanation: Explanation,
 }
 
 /// Why nothing could be said about a question. It never means that nothing was found.
@@ -72,6 +89,13 @@ pub enum RetrieveError {
     Records(#[source] StoreError),
 }
 
+/// A reranker, and how many of the best candidates it is given.
+#[derive(Clone)]
+struct Rerank {
+    reranker: Arc<dyn Reranker>,
+    candidates: usize,
+}
+
 /// Finds passages.
 pub struct Retrieve {
     store: Arc<dyn VectorStore>,
@@ -80,6 +104,13 @@ pub struct Retrieve {
     settings: Settings,
     size: CorpusSize,
     memory: Option<Memory>,
+    rerank: Option<Rerank>,
+}
+
+/// A candidate, with the score that a reranker gave it.
+struct Candidate {
+    fused: Fused,
+    reranked: Option<f32>,
 }
 
 impl Retrieve {
@@ -90,7 +121,7 @@ impl Retrieve {
         embedder: Arc<dyn Embedder>,
         settings: Settings,
     ) -> Self {
-        Self { store, records, embedder, settings, size: CorpusSize::default(), memory: None }
+        Self { store, records, embedder, settings, size: CorpusSize::default(), memory: None, rerank: None }
     }
 
     /// Remembers what was found, until the corpus changes.
@@ -100,23 +131,49 @@ impl Retrieve {
         self
     }
 
+    /// Gives the best `candidates` to a reranker.
+    #[must_use]
+    pub fn reranking(mut self, reranker: Arc<dyn Reranker>, candidates: usize) -> Self {
+        self.rerank = Some(Rerank { reranker, candidates });
+        self
+    }
+
     /// The passages for a question, or none when nothing is evidence.
     pub async fn retrieve(&self, query: &Query) -> Result<Retrieved, RetrieveError> {
-        let Some(memory) = &self.memory else { return self.search_now(query).await };
+        self.within(query, None).await
+    }
+
+    /// The same, leaving things out where the deadline is near.
+    pub async fn within(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
+        let Some(memory) = &self.memory else { return self.search_now(query, deadline).await };
         let Some(key) = memory.key(CacheKind::Retrieval, &[&query.identity()]).await else {
-            return self.search_now(query).await;
+            return self.search_now(query, deadline).await;
         };
-        if let Some(found) = memory.recall(key).await {
+        if let Some(mut found) = memory.recall::<Retrieved>(key).await {
+            found.explanation.cached = true;
             return Ok(found);
         }
-        let found = self.search_now(query).await?;
-        memory.keep(key, &found).await;
+        let found = self.search_now(query, deadline).await?;
+        // What was left out for want of time is looked for the next time.
+        if found.degraded.is_empty() {
+            memory.keep(key, &found).await;
+        }
         Ok(found)
     }
 
-    async fn search_now(&self, query: &Query) -> Result<Retrieved, RetrieveError> {
+    async fn search_now(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
+        let mut notes = Notes::new(self.settings.min_score);
+        let mut degraded = Vec::new();
         let dense = self.embedder.embed_query(&query.text).await.map_err(RetrieveError::Embed)?;
-        let lexical = match query.mode {
+        notes.ended("embed");
+        let mode = match query.mode {
+            Mode::Hybrid if is_short(deadline, LEXICAL_NEEDS) => {
+                degraded.push(Degradation::LexicalSkipped);
+                Mode::Dense
+            }
+            asked => asked,
+        };
+        let lexical = match mode {
             Mode::Hybrid | Mode::Lexical => Some(lexical::query(&query.text)).filter(|terms| !terms.indices.is_empty()),
             Mode::Dense => None,
         };
@@ -126,21 +183,69 @@ impl Retrieve {
         .await?;
         let rare_terms = lexical::rare_terms(&query.text);
         let evidence = threshold::evidence(&legs, &rare_terms, self.settings.min_score);
-        let ranking = fuse::fuse(ranking_legs(legs, query.mode), self.settings.fusion)
+        notes.ended("search");
+        notes.searched(mode, &legs, evidence);
+        let ranking = fuse::fuse(ranking_legs(legs, mode), self.settings.fusion)
             .into_iter()
             .filter(|fused| threshold::is_citable(evidence, &fused.chunk, &rare_terms));
-        let passages = overlap::distinct(ranking, query.top_k)
-            .into_iter()
-            .map(|fused| Passage { chunk: fused.chunk, score: fused.score.0 })
-            .collect();
-        Ok(Retrieved { passages, evidence, searched })
+        let ranking = ranking.map(|fused| Candidate { fused, reranked: None }).collect();
+        notes.ended("fuse");
+        let ranking = self.reranked(&query.text, ranking, deadline, (&mut degraded, &mut notes)).await;
+        let mut wanted = query.top_k;
+        if wanted > 1 && is_short(deadline, CONTEXT_NEEDS) {
+            degraded.push(Degradation::ContextShortened);
+            wanted = wanted.div_ceil(2);
+        }
+        let passages = shown(ranking, wanted, &mut notes);
+        degraded.sort_unstable();
+        Ok(Retrieved { passages, evidence, searched, degraded, explanation: notes.explanation })
+    }
+
+    /// The candidates in the order of the reranker, if there is one, it has the time, and it answers. Those that it was not given stay behind those that it was.
+    async fn reranked(
+        &self,
+        question: &str,
+        mut ranking: Vec<Candidate>,
+        deadline: Option<Deadline>,
+        (degraded, notes): (&mut Vec<Degradation>, &mut Notes),
+    ) -> Vec<Candidate> {
+        let Some(Rerank { reranker, candidates }) = self.rerank.as_ref().filter(|_| ranking.len() > 1) else {
+            return ranking;
+        };
+        if is_short(deadline, RERANK_NEEDS) {
+            degraded.push(Degradation::RerankSkipped);
+            return ranking;
+        }
+        let given = ranking.len().min(*candidates);
+        let texts: Vec<&str> = ranking[..given].iter().map(|candidate| candidate.fused.chunk.text.as_str()).collect();
+        let asked = reranker.rerank(question, &texts);
+        let answer = match deadline {
+            Some(deadline) => tokio::time::timeout(deadline.left().saturating_sub(AFTER_RERANK), asked).await.ok(),
+            None => Some(asked.await),
+        };
+        notes.ended("rerank");
+        match answer {
+            Some(Ok(scores)) if scores.len() == given => {
+                for (candidate, score) in ranking.iter_mut().zip(scores) {
+                    candidate.reranked = Some(score);
+                }
+                let score = |candidate: &Candidate| Similarity(candidate.reranked.unwrap_or(f32::NEG_INFINITY));
+                ranking[..given].sort_by(|a, b| Similarity::best_first(score(a), score(b)));
+            }
+            Some(Ok(_)) | None => degraded.push(Degradation::RerankFailed),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the reranker failed; the fused order stands");
+                degraded.push(Degradation::RerankFailed);
+            }
+        }
+        ranking
     }
 
     /// Both legs with committed hits alone; deeper when so many were not that too few are left.
     async fn search(
         &self,
         dense: Vec<f32>,
-        lexical: Option<crate::model::SparseVector>,
+        lexical: Option<SparseVector>,
         wanted: usize,
     ) -> Result<Legs, RetrieveError> {
         let asks_lexical = lexical.is_some();
@@ -168,13 +273,31 @@ fn ranking_legs(legs: Legs, mode: Mode) -> Legs {
     }
 }
 
+/// The passages of the result, noted.
+fn shown(ranking: Vec<Candidate>, wanted: usize, notes: &mut Notes) -> Vec<Passage> {
+    let scores: HashMap<ChunkId, f32> =
+        ranking.iter().filter_map(|candidate| Some((candidate.fused.chunk.id, candidate.reranked?))).collect();
+    let joined = overlap::passages(ranking.into_iter().map(|candidate| candidate.fused), wanted);
+    let passage = |joined: overlap::Joined| {
+        let Fused { chunk, score } = joined.best;
+        notes.shown(chunk.id, &joined.others, score.0, scores.get(&chunk.id).copied());
+        Passage { chunk, score: score.0 }
+    };
+    joined.into_iter().map(passage).collect()
+}
+
+/// Whether less than `needed` is left.
+fn is_short(deadline: Option<Deadline>, needed: Duration) -> bool {
+    deadline.is_some_and(|deadline| deadline.left() < needed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
         model::{Chunk, ChunkId, ContentHash, DocumentId, Point},
-        ports::{Epoch, Kind},
+        ports::{Epoch, Kind, RerankError},
     };
 
     struct Corpus {
@@ -217,6 +340,11 @@ mod tests {
         async fn commit(&self, document: &str, version: &str) {
             let body = serde_json::json!({ "id": document, "version": version });
             self.records.put_if_absent(Kind::Document, document, body).await.unwrap();
+        }
+
+        async fn hurry(&self, text: &str, left: Duration) -> Retrieved {
+            let query = Query { text: text.to_owned(), mode: Mode::Hybrid, top_k: 4 };
+            self.retrieve.within(&query, Some(Deadline::after(left))).await.unwrap()
         }
 
         async fn ask(&self, text: &str, mode: Mode, top_k: usize) -> Retrieved {
@@ -312,5 +440,78 @@ mod tests {
         let query = Query { text: "anything".to_owned(), mode: Mode::Hybrid, top_k: 5 };
         let error = corpus.retrieve.retrieve(&query).await.unwrap_err();
         assert!(error.to_string().contains("plan"), "{error}");
+    }
+
+    /// Prefers the text that holds a word, or does what a failing service does.
+    struct RerankerDouble(Result<&'static str, RerankError>);
+
+    #[async_trait::async_trait]
+    impl Reranker for RerankerDouble {
+        async fn rerank(&self, _: &str, texts: &[&str]) -> Result<Vec<f32>, RerankError> {
+            let word = self.0.clone()?;
+            Ok(texts.iter().map(|text| if text.contains(word) { 1.0 } else { 0.0 }).collect())
+        }
+    }
+
+    async fn retention() -> Corpus {
+        let corpus = Corpus::empty().await;
+        for (document, text) in [
+            ("backup", "daily snapshots are kept seven days"),
+            ("weekly", "weekly snapshots are stored for five long weeks"),
+            ("other", "snapshots of monthly schedules are kept longest of all by far"),
+            ("legal", "kept snapshots are audited by the legal department every single year"),
+        ] {
+            corpus.store(document, "v", text).await;
+            corpus.commit(document, "v").await;
+        }
+        corpus
+    }
+
+    const QUESTION: &str = "how long are daily snapshots kept";
+
+    #[tokio::test]
+    async fn under_pressure_rerank_goes_first_then_the_lexical_leg_then_context() {
+        let mut corpus = retention().await;
+        corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("monthly"))), 10);
+        let all = [Degradation::RerankSkipped, Degradation::LexicalSkipped, Degradation::ContextShortened];
+        // Far from each limit on either side, so that a slow machine decides nothing: an hour, and nothing at all.
+        let calm = corpus.hurry(QUESTION, Duration::from_secs(3600)).await;
+        assert_eq!((calm.degraded, calm.passages.len()), (vec![], 4));
+        let hurried = corpus.hurry(QUESTION, Duration::ZERO).await;
+        assert_eq!((hurried.degraded.as_slice(), hurried.passages.len()), (&all[..], 2));
+        assert_eq!(found(&hurried)[0], "backup");
+        assert!(RERANK_NEEDS > LEXICAL_NEEDS && LEXICAL_NEEDS > CONTEXT_NEEDS, "given up in this order");
+    }
+
+    #[tokio::test]
+    async fn a_reranker_decides_the_order_and_a_failing_one_is_skipped_and_said() {
+        let mut corpus = retention().await;
+        corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("monthly"))), 10);
+        let ordered = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
+        assert_eq!((found(&ordered)[0], ordered.degraded.len()), ("other", 0));
+        assert_eq!(ordered.explanation.hits[0].reranked, Some(1.0));
+        let broken = RerankError::Refused { address: "http://r".to_owned(), status: 500 };
+        corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Err(broken))), 10);
+        let fused = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
+        assert_eq!((found(&fused)[0], fused.degraded.as_slice()), ("backup", &[Degradation::RerankFailed][..]));
+    }
+
+    #[tokio::test]
+    async fn an_explanation_has_the_places_of_each_passage_in_each_leg() {
+        let corpus = retention().await;
+        let retrieved = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
+        let told = &retrieved.explanation;
+        assert_eq!((told.mode.as_str(), told.evidence.as_str()), ("Hybrid", "near"));
+        assert_eq!(
+            told.stages.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>(),
+            ["embed", "search", "fuse"]
+        );
+        assert_eq!(told.hits.len(), retrieved.passages.len());
+        let best = &told.hits[0];
+        assert_eq!(best.chunk, retrieved.passages[0].chunk.id.0.to_string());
+        assert_eq!((best.dense.map(|place| place.rank), best.lexical.map(|place| place.rank)), (Some(1), Some(1)));
+        assert_eq!(told.best_cosine, best.dense.map(|place| place.score));
+        let dense = corpus.ask(QUESTION, Mode::Dense, 4).await.explanation;
+        assert_eq!((dense.candidates.lexical, dense.hits[0].lexical), (0, None));
     }
 }

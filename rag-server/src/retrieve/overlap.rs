@@ -1,43 +1,92 @@
-//! Which of the found passages say nothing new.
+//! Which of the found passages say nothing new, and which belong together.
 //!
 //! Pure. The same text under two names, and a passage that lies inside another one of the same document (chunks may overlap), would fill the places of the answer twice.
+//! Neighbours of one section become one passage, so that an answer that stands across the cut is found whole; the place that is won goes to the next hit.
 
 use std::collections::HashSet;
 
 use super::fuse::Fused;
+use crate::model::{Chunk, ChunkId};
 
-/// Keeps the best `limit` passages without those that repeat a better one.
-///
-/// Neighbours in a document stay apart, because a citation is one chunk byte for byte; only one that adds no text is dropped.
-pub(super) fn distinct(ranking: impl IntoIterator<Item = Fused>, limit: usize) -> Vec<Fused> {
-    let mut kept: Vec<Fused> = Vec::with_capacity(limit.min(128));
+/// Bytes of a passage that neighbours are joined to: about four chunks, so that one long section does not fill the context.
+const MAX_JOINED_BYTES: usize = 4 * 1024;
+
+/// Between the texts of two chunks that are joined; both are kept byte for byte.
+const BETWEEN: &str = "\n\n";
+
+/// One passage of the result.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Joined {
+    /// Its best chunk, with the texts of those that were joined to it in the order of the document.
+    pub(super) best: Fused,
+    /// The other chunks, in the order of the document.
+    pub(super) others: Vec<ChunkId>,
+    first: u32,
+    last: u32,
+}
+
+impl Joined {
+    fn new(best: Fused) -> Self {
+        let ordinal = best.chunk.ordinal;
+        Self { best, others: Vec::new(), first: ordinal, last: ordinal }
+    }
+
+    /// Takes the candidate in, if it adjoins and there is room.
+    fn takes(&mut self, candidate: &Chunk) -> bool {
+        let chunk = &mut self.best.chunk;
+        let same_section = candidate.document == chunk.document
+            && candidate.version == chunk.version
+            && candidate.headings == chunk.headings;
+        let room = chunk.text.len() + BETWEEN.len() + candidate.text.len() <= MAX_JOINED_BYTES;
+        if !same_section || !room {
+            return false;
+        }
+        if candidate.ordinal.checked_add(1) == Some(self.first) {
+            chunk.text = format!("{}{BETWEEN}{}", candidate.text, chunk.text);
+            self.first = candidate.ordinal;
+            self.others.insert(0, candidate.id);
+        } else if self.last.checked_add(1) == Some(candidate.ordinal) {
+            chunk.text = format!("{}{BETWEEN}{}", chunk.text, candidate.text);
+            self.last = candidate.ordinal;
+            self.others.push(candidate.id);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Whether a passage is part of this one's text.
+    fn holds(&self, candidate: &Chunk) -> bool {
+        let outer = &self.best.chunk;
+        let near =
+            candidate.ordinal.saturating_add(1) >= self.first && candidate.ordinal <= self.last.saturating_add(1);
+        candidate.document == outer.document && near && outer.text.contains(candidate.text.trim())
+    }
+}
+
+/// The best `limit` passages: repetitions dropped, neighbours joined to the better one.
+pub(super) fn passages(ranking: impl IntoIterator<Item = Fused>, limit: usize) -> Vec<Joined> {
+    let mut kept: Vec<Joined> = Vec::with_capacity(limit.min(128));
     let mut texts = HashSet::new();
     for candidate in ranking {
         if kept.len() == limit {
             break;
         }
-        let text = candidate.chunk.text.trim();
-        let repeats = texts.contains(text) || kept.iter().any(|better| lies_within(&candidate, better));
-        if !repeats {
-            texts.insert(text.to_owned());
-            kept.push(candidate);
+        if texts.contains(candidate.chunk.text.trim()) || kept.iter().any(|better| better.holds(&candidate.chunk)) {
+            continue;
+        }
+        texts.insert(candidate.chunk.text.trim().to_owned());
+        if !kept.iter_mut().any(|better| better.takes(&candidate.chunk)) {
+            kept.push(Joined::new(candidate));
         }
     }
     kept
 }
 
-/// Whether a passage is part of a neighbour's text.
-fn lies_within(candidate: &Fused, better: &Fused) -> bool {
-    let (inner, outer) = (&candidate.chunk, &better.chunk);
-    inner.document == outer.document
-        && inner.ordinal.abs_diff(outer.ordinal) == 1
-        && outer.text.contains(inner.text.trim())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Chunk, ChunkId, ContentHash, Similarity};
+    use crate::model::{ContentHash, Similarity};
 
     fn fused(document: &str, ordinal: u32, text: &str) -> Fused {
         let (document, version) = (document.parse().unwrap(), ContentHash("v".to_owned()));
@@ -47,31 +96,53 @@ mod tests {
         Fused { chunk, score: Similarity(1.0) }
     }
 
-    fn names(kept: &[Fused]) -> Vec<(&str, u32)> {
-        kept.iter().map(|fused| (fused.chunk.document.as_str(), fused.chunk.ordinal)).collect()
+    fn texts(kept: &[Joined]) -> Vec<(&str, &str)> {
+        kept.iter().map(|joined| (joined.best.chunk.document.as_str(), joined.best.chunk.text.as_str())).collect()
     }
 
     #[test]
     fn the_same_text_under_two_names_takes_one_place() {
         let ranking = [fused("a", 0, "same\n"), fused("b", 0, "same"), fused("c", 0, "other")];
-        assert_eq!(names(&distinct(ranking, 2)), [("a", 0), ("c", 0)]);
+        assert_eq!(texts(&passages(ranking, 2)), [("a", "same\n"), ("c", "other")]);
     }
 
     #[test]
-    fn a_neighbour_that_adds_no_text_is_dropped_and_one_that_adds_some_stays() {
+    fn a_neighbour_that_adds_no_text_is_dropped() {
+        let ranking = [fused("a", 1, "one. two. three."), fused("a", 2, "two. three."), fused("b", 2, "two. three.")];
+        assert_eq!(texts(&passages(ranking, 10)), [("a", "one. two. three."), ("b", "two. three.")]);
+    }
+
+    #[test]
+    fn neighbours_become_one_passage_in_the_order_of_the_document_and_leave_their_place() {
         let ranking = [
-            fused("a", 1, "one. two. three."),
-            fused("a", 2, "two. three."),
-            fused("a", 0, "zero. one."),
-            fused("b", 2, "two. three."),
+            fused("a", 5, "five"),
+            fused("b", 0, "zero"),
+            fused("a", 4, "four"),
+            fused("a", 6, "six"),
+            fused("a", 8, "eight"),
         ];
-        assert_eq!(names(&distinct(ranking, 10)), [("a", 1), ("a", 0), ("b", 2)]);
+        let kept = passages(ranking.clone(), 3);
+        assert_eq!(texts(&kept), [("a", "four\n\nfive\n\nsix"), ("b", "zero"), ("a", "eight")]);
+        assert_eq!(kept[0].best.chunk.id, ranking[0].chunk.id);
+        assert_eq!(kept[0].others, [ranking[2].chunk.id, ranking[3].chunk.id]);
+    }
+
+    #[test]
+    fn neighbours_of_another_section_version_or_beyond_the_room_stay_apart() {
+        let mut section = fused("a", 1, "one");
+        section.chunk.headings = vec!["Other".to_owned()];
+        let mut version = fused("a", 1, "uno");
+        version.chunk.version = ContentHash("w".to_owned());
+        let long = fused("a", 1, &"x".repeat(MAX_JOINED_BYTES));
+        for other in [section, version, long] {
+            assert_eq!(passages([fused("a", 0, "zero"), other], 5).len(), 2);
+        }
     }
 
     #[test]
     fn no_more_than_the_limit_is_kept() {
-        let ranking = (0..10).map(|ordinal| fused("a", ordinal, &ordinal.to_string()));
-        assert_eq!(distinct(ranking, 3).len(), 3);
-        assert!(distinct([fused("a", 0, "x")], 0).is_empty());
+        let ranking = (0..10).map(|ordinal| fused("a", ordinal * 2, &ordinal.to_string()));
+        assert_eq!(passages(ranking, 3).len(), 3);
+        assert!(passages([fused("a", 0, "x")], 0).is_empty());
     }
 }

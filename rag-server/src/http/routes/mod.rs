@@ -6,8 +6,8 @@ mod health;
 mod ingest;
 mod jobs;
 mod query;
-mod sessions;
 mod search;
+mod sessions;
 mod v1;
 
 use super::endpoint::Endpoint;

@@ -1,0 +1,45 @@
+//! Passages into a better order, by a service that reads the question and each passage together.
+
+use async_trait::async_trait;
+
+/// Why passages were not put into a better order. The fused order stands then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RerankError {
+    /// The service did not answer, or not in time.
+    #[error("the reranker at {address} did not answer: {cause}")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What the network said.
+        cause: String,
+    },
+    /// The service refused.
+    #[error("the reranker at {address} answered {status}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// The status of its answer.
+        status: u16,
+    },
+    /// The answer makes no sense.
+    #[error("the answer of the reranker at {address} cannot be used: {cause}")]
+    Garbled {
+        /// Where.
+        address: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The key cannot be read.
+    #[error("the key of the reranker cannot be used: {cause}")]
+    NoKey {
+        /// Why; never the key.
+        cause: String,
+    },
+}
+
+/// Scores passages for a question.
+#[async_trait]
+pub trait Reranker: Send + Sync {
+    /// How relevant each text is, in the order of the texts; higher is better. One finite number for each text.
+    async fn rerank(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, RerankError>;
+}
