@@ -16,9 +16,11 @@ use super::{
     support,
 };
 use crate::{
-    model::{Answer, AnswerStatus, CheckedSentence, Citation, Generation, Query, Scope, Speaker},
+    model::{
+        Answer, AnswerStatus, CheckedSentence, Citation, Degradation, Explanation, Generation, Query, Scope, Speaker,
+    },
     ports::{GenerateError, Generator, Passage},
-    retrieve::Retrieve,
+    retrieve::{Retrieve, Retrieved},
 };
 
 /// The parts of the flow.
@@ -29,9 +31,12 @@ pub(super) struct Flow {
 }
 
 /// What an answer may be made of.
+#[derive(Default)]
 struct Found {
     passages: Vec<Passage>,
     searched: u64,
+    degraded: Vec<Degradation>,
+    explanation: Explanation,
 }
 
 /// A text that was written and checked.
@@ -52,7 +57,7 @@ impl Flow {
         let (id, since) = (Uuid::new_v4(), Instant::now());
         let session = sessions.zip(ask.session.clone());
         let ask = &recalled(ask, &session).await?;
-        let Found { passages, searched } = self.find(ask).await?;
+        let Found { passages, searched, degraded, explanation } = self.find(ask).await?;
         let mut citations: Vec<_> = (1..).zip(passages.iter().cloned()).map(citation).collect();
         let found = AnswerEvent::Found { id, citations: citations.clone(), searched };
         let mut outlet = Outlet::new(events, delivery, found);
@@ -67,7 +72,7 @@ impl Flow {
             citations.clear();
         }
         let Checked { status, text, sentences } = checked;
-        let mut answer = Answer { id, status, text, citations, sentences, searched, generation };
+        let mut answer = Answer { id, status, text, citations, sentences, searched, degraded, explanation, generation };
         if let Some((sessions, key)) = session
             && let Err(error) = sessions.remember(&key, &ask.query.text, &answer).await
         {
@@ -88,15 +93,17 @@ impl Flow {
                     cause: e.to_string(),
                 })
             })?;
-            return Ok(Found { searched: passages.len() as u64, passages });
+            return Ok(Found { searched: passages.len() as u64, passages, ..Found::default() });
         }
-        let mut found = self.retrieve.retrieve(&ask.query).await.map_err(AnswerError::Retrieve)?;
+        let deadline = Some(ask.deadline);
+        let mut found = self.retrieve.within(&ask.query, deadline).await.map_err(AnswerError::Retrieve)?;
         if found.passages.is_empty()
             && let Some(query) = follow_up(ask)
         {
-            found = self.retrieve.retrieve(&query).await.map_err(AnswerError::Retrieve)?;
+            found = self.retrieve.within(&query, deadline).await.map_err(AnswerError::Retrieve)?;
         }
-        Ok(Found { passages: found.passages, searched: found.searched })
+        let Retrieved { passages, searched, degraded, explanation, .. } = found;
+        Ok(Found { passages, searched, degraded, explanation })
     }
 
     async fn write(

@@ -209,7 +209,10 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::{doubles::RecordsDouble, model::Generation};
+    use crate::{
+        doubles::RecordsDouble,
+        model::{Explanation, Generation},
+    };
 
     struct Set(Mutex<Timestamp>);
 
@@ -237,6 +240,8 @@ mod tests {
             citations: Vec::new(),
             sentences: Vec::new(),
             searched: 1,
+            degraded: Vec::new(),
+            explanation: Explanation::default(),
             generation: Generation::default(),
         }
     }

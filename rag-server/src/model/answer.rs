@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ChunkId, DocumentId, MicroUsd};
+use super::{ChunkId, Degradation, DocumentId, Explanation, MicroUsd};
 
 /// How far the documents carry the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -116,6 +116,10 @@ pub struct Answer {
     pub sentences: Vec<CheckedSentence>,
     /// How many chunks were searched.
     pub searched: u64,
+    /// What was left out because the time was short or a service failed; empty nearly always.
+    pub degraded: Vec<Degradation>,
+    /// How the passages were found.
+    pub explanation: Explanation,
     /// How it was written.
     pub generation: Generation,
 }

@@ -5,6 +5,7 @@
 mod answer;
 mod chunk;
 mod document;
+mod explanation;
 mod hit;
 mod money;
 mod query;
@@ -12,6 +13,7 @@ mod query;
 pub use answer::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Generation, Usage};
 pub use chunk::{Chunk, ChunkId, Embedded, Point};
 pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome};
+pub use explanation::{Candidates, Degradation, Explanation, HitExplained, Place, Stage};
 pub use hit::{Hit, Legs, Similarity, SparseVector};
 pub use money::MicroUsd;
 pub use query::{Mode, Query, Sampling, Scope, Speaker, Turn};

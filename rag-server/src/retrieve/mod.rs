@@ -18,7 +18,6 @@ mod visible;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use explain::Notes;
-pub use explain::{Candidates, Degradation, Explanation, HitExplained, Place, Stage};
 use fuse::{Fused, Fusion};
 use serde::{Deserialize, Serialize};
 use size::CorpusSize;
@@ -26,7 +25,7 @@ use threshold::Evidence;
 
 use crate::{
     lexical,
-    model::{ChunkId, Legs, Mode, Query, Similarity, SparseVector},
+    model::{ChunkId, Degradation, Explanation, Legs, Mode, Query, Similarity, SparseVector},
     ports::{CacheKind, EmbedError, Embedder, Memory, Passage, Records, Reranker, Search, StoreError, VectorStore},
     resilience::Deadline,
 };

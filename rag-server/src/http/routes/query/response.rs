@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Told;
-use crate::model::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Generation, Usage};
+use crate::model::{self, Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Degradation, Generation, Usage};
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -29,6 +29,9 @@ pub(super) struct QueryResponse {
     /// Why it was not written by a provider although one is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
+    /// What was left out because the time was short or a service failed; absent nearly always.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<Degradation>,
     /// How the answer came about, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explanation>,
@@ -39,6 +42,8 @@ pub(super) struct QueryResponse {
 /// How an answer came about.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct Explanation {
+    /// How the passages were found.
+    search: model::Explanation,
     /// How it was written.
     generation: GenerationView,
 }
@@ -58,10 +63,10 @@ pub(super) struct GenerationView {
 
 impl QueryResponse {
     pub(super) fn new(answer: Answer, told: Told) -> Self {
-        let Answer { id, status, text, citations, sentences, searched, generation } = answer;
+        let Answer { id, status, text, citations, sentences, searched, degraded, explanation, generation } = answer;
         let Generation { by, path, usage, notice, provider_millis, first_text_millis } = generation;
-        let explanation =
-            || Explanation { generation: GenerationView { path, usage, first_text_millis, provider_millis } };
+        let generation = GenerationView { path, usage, first_text_millis, provider_millis };
+        let explain = told.explain.then_some(Explanation { search: explanation, generation });
         Self {
             id,
             status,
@@ -71,7 +76,8 @@ impl QueryResponse {
             sentences,
             written_by: by,
             notice,
-            explain: told.explain.then(explanation),
+            degraded,
+            explain,
             request_id: told.request_id,
         }
     }
