@@ -224,8 +224,11 @@ fn settings(retrieval: &Retrieval) -> Settings {
     Settings { min_score: retrieval.min_score, fusion }
 }
 
-/// The reranker that the configuration names, and how many passages it is given. Nothing is called.
-fn reranker(retrieval: &Retrieval) -> Result<Option<(Arc<dyn Reranker>, usize)>, AppError> {
+/// A reranker, and how many passages it is given.
+type Reranking = (Arc<dyn Reranker>, usize);
+
+/// The reranker that the configuration names. Nothing is called.
+fn reranker(retrieval: &Retrieval) -> Result<Option<Reranking>, AppError> {
     let Some(provider) = retrieval.rerank.clone() else { return Ok(None) };
     let RerankProvider { base_url, model, api_key_file, top_n } = provider;
     let reranker = HttpReranker::new(RerankSettings { base_url, model, api_key_file }).map_err(AppError::Reranker)?;
