@@ -35,6 +35,7 @@ async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Res
     Installation::new(&shared.cluster, &namespace).await?;
     let clusters: Api<RagCluster> = Api::namespaced(client, &namespace);
     let external = json!({"externalQdrant": {"url": "http://qdrant:6334", "collection": "handbook"}});
+    let llm = |name: &str| json!({"name": name, "baseUrl": "https://llm.example.com/v1", "model": "m"});
     let table = [
         (json!({"replicas": 2}), "a Production cluster keeps at least 3 query servers"),
         (json!({"vectorStore": {"qdrant": {}, "embedded": {}}}), "exactly one"),
@@ -47,6 +48,9 @@ async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Res
         (json!({"profile": "Staging"}), "Unsupported value: \"Staging\""),
         (json!({"retrieval": {"mode": "Sparse"}}), "Unsupported value: \"Sparse\""),
         (json!({"autoscaling": {"scaleDown": {"cpuPercent": 80}}}), "must be below scaleUp.cpuPercent"),
+        (json!({"generation": {"providers": [llm("a"), llm("a")]}}), "each provider needs a name of its own"),
+        (json!({"generation": {"providers": [llm("embedding")]}}), "choose another name"),
+        (json!({"budget": {"onLimit": "Refuse"}}), "a budget needs monthlyUsd, dailyUsd or both"),
     ];
     for (spec, sentence) in table {
         refused(&clusters, "refused", &spec, sentence).await.with_context(|| spec.to_string())?;
@@ -75,13 +79,9 @@ async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Res
     Ok(())
 }
 
-#[tokio::test]
-async fn nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_scale() -> Result<()> {
-    let test = "nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_scale";
-    let Some(shared) = shared(test).await? else { return Ok(()) };
-    let (client, namespace) = shared.alone("secrets").await?;
-    Installation::new(&shared.cluster, &namespace).await?;
-    let objects = [
+/// Both may write RagClusters; bob alone may read the Secret.
+fn two_writers_of_whom_bob_reads_the_key(namespace: &str) -> [Value; 4] {
+    [
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "qdrant-key"}, "stringData": {"key": "k"}}),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "writers"},
@@ -97,7 +97,16 @@ async fn nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_sc
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reads-key"},
             "subjects": [{"kind": "User", "name": "bob"}],
         }),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_scale() -> Result<()> {
+    let test = "nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_scale";
+    let Some(shared) = shared(test).await? else { return Ok(()) };
+    let (client, namespace) = shared.alone("secrets").await?;
+    Installation::new(&shared.cluster, &namespace).await?;
+    let objects = two_writers_of_whom_bob_reads_the_key(&namespace);
     let file = shared.cluster.folder().join(format!("{namespace}.rights.json"));
     std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())?;
     let create = ["create", "--namespace", &namespace, "-f"];
@@ -118,6 +127,24 @@ async fn nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_sc
     .await?;
     bob.patch("handbook", &PatchParams::apply("kubectl").force(), &Patch::Apply(&cluster("handbook", &names_a_secret)))
         .await?;
+    // Who may not read the key may not send it elsewhere either.
+    let elsewhere = json!({"vectorStore": {"externalQdrant": {
+        "url": "http://elsewhere:6334", "collection": "handbook", "apiKeySecretRef": {"name": "qdrant-key", "key": "key"},
+    }}});
+    refused(&alice, "handbook", &elsewhere, "newly names the Secret qdrant-key, and alice may not read it").await?;
+    let provider = |secret: &str, url: &str| {
+        let mut spec = names_a_secret.clone();
+        let provider =
+            json!({"name": "llm", "baseUrl": url, "model": "m", "secretRef": {"name": secret, "key": "key"}});
+        spec["generation"] = json!({"providers": [provider]});
+        spec
+    };
+    let (before, after) = (provider("qdrant-key", "http://llm/v1"), provider("qdrant-key", "http://elsewhere/v1"));
+    refused(&alice, "handbook", &before, "newly names the Secret qdrant-key, and alice may not read it").await?;
+    bob.patch("handbook", &PatchParams::apply("kubectl").force(), &Patch::Apply(&cluster("handbook", &before))).await?;
+    refused(&alice, "handbook", &after, "newly names the Secret qdrant-key, and alice may not read it").await?;
+    let other = provider("other-key", "http://llm/v1");
+    refused(&bob, "handbook", &other, "newly names the Secret other-key, and bob may not read it").await?;
     let scale = json!({"spec": {"replicas": 5}});
     alice.patch_scale("handbook", &PatchParams::default(), &Patch::Merge(&scale)).await?;
     let labels = json!({"metadata": {"labels": {"team": "a"}}});

@@ -8,7 +8,10 @@ use ragops_operator::{
         RagCluster,
         cluster::{RetrievalMode, Role as ApiRole},
     },
-    cluster::build::config::{CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT},
+    cluster::build::config::{
+        CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT, PROVIDER_KEY_FILE,
+        PROVIDERS_DIR,
+    },
 };
 
 use crate::rendered::{children, examples, text};
@@ -44,7 +47,48 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         let got: Vec<_> = config.auth.api_keys.iter().map(|key| (key.name.clone(), key.role)).collect();
         assert_eq!(got, asked, "{file}");
         stores(&config, &cluster, name);
+        providers(&config, &cluster, name);
+        budget(&cluster, name);
     }
+}
+
+fn providers(config: &Config, cluster: &RagCluster, name: &str) {
+    let asked = cluster.spec.generation.clone().unwrap_or_default();
+    let got = &config.generation;
+    assert_eq!(got.providers.len(), asked.providers.len(), "{name}");
+    assert_eq!(format!("{:?}", got.fallback), format!("{:?}", asked.fallback), "{name}");
+    let breaker = &asked.circuit_breaker;
+    assert_eq!(
+        (i64::from(got.circuit_breaker.failures), i64::from(got.circuit_breaker.successes)),
+        (breaker.failures.into(), breaker.successes.into()),
+        "{name}"
+    );
+    assert_eq!(got.circuit_breaker.open_seconds, u64::try_from(breaker.open_seconds).unwrap(), "{name}");
+    for (got, asked) in got.providers.iter().zip(&asked.providers) {
+        assert_eq!((&got.name, &got.base_url, &got.model), (&asked.name, &asked.base_url, &asked.model));
+        let key = Path::new(PROVIDERS_DIR).join(&asked.name).join(PROVIDER_KEY_FILE);
+        assert_eq!(got.api_key_file, asked.secret_ref.as_ref().map(|_| key), "{name}");
+        assert_eq!(
+            (i64::from(got.max_tokens), i64::from(got.context_tokens)),
+            (asked.max_tokens.into(), asked.context_tokens.into())
+        );
+        assert_eq!(got.timeout_seconds, u64::try_from(asked.timeout_seconds).unwrap());
+        let (got, asked) = (serde_json::to_value(got.pricing).unwrap(), asked.pricing.clone().unwrap_or_default());
+        assert_eq!(got["input_usd_per_million_tokens"].as_f64(), Some(asked.input_usd_per_million_tokens), "{name}");
+        assert_eq!(got["output_usd_per_million_tokens"].as_f64(), Some(asked.output_usd_per_million_tokens), "{name}");
+    }
+}
+
+fn budget(cluster: &RagCluster, name: &str) {
+    let children = children(cluster.clone());
+    let live = Live::from_toml(text(&children.live, LIVE_FILE).as_bytes(), LIVE_FILE).unwrap();
+    let got = serde_json::to_value(&live.budget).unwrap();
+    let asked = cluster.spec.budget.as_ref();
+    assert_eq!(got["monthly_usd"].as_f64(), asked.and_then(|budget| budget.monthly_usd), "{name}");
+    assert_eq!(got["daily_usd"].as_f64(), asked.and_then(|budget| budget.daily_usd), "{name}");
+    let percents = asked.map_or(serde_json::json!([50, 80, 100]), |budget| serde_json::json!(budget.alert_percents));
+    assert_eq!(got["alert_percents"], percents, "{name}");
+    assert_eq!(got["on_limit"], serde_json::json!(asked.map(|budget| budget.on_limit).unwrap_or_default()), "{name}");
 }
 
 fn role(role: ApiRole) -> Role {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::build::metadata::{self, Part};
-use super::build::service;
+use super::build::{self, service};
 use super::decide::Plan;
 use super::observed::Observed;
 use super::validate::{Problem, ValidatedCluster};
@@ -140,7 +140,8 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     findings.extend(autoscaling::findings(planned, observed));
     findings.extend(read_only(cluster, observed));
     let phase = progress.phase(&findings, &servers, (store::summary(cluster, observed), cluster.spec.read_only));
-    let next = progress.next(expected.as_ref(), &findings);
+    let mut next = progress.next(expected.as_ref(), &findings);
+    next.extend(planned.and_then(|planned| budget_waits(planned, observed)));
     let described = planned.map(|planned| &planned.cluster);
     let mut conditions = conditions::merge(&previous.conditions, findings, cluster.metadata.generation, observed.now);
     if planned.is_none() {
@@ -218,6 +219,15 @@ fn read_only(cluster: &RagCluster, observed: &Observed) -> Option<Finding> {
     cluster.spec.read_only.then(|| {
         let message = format!("{message} ({refusing} of {all} servers report it)");
         Finding::new(ConditionType::ReadOnly, State::True, ConditionReason::Requested, message)
+    })
+}
+
+/// Servers that an earlier operator gave their configuration refuse a file with keys that they do not know.
+fn budget_waits(planned: &Planned, observed: &Observed) -> Option<NextStep> {
+    let schema = build::frozen(&planned.cluster, &planned.plan, observed).config_schema;
+    let waits = planned.cluster.budget.is_some() && schema < build::config::BUDGET_SCHEMA;
+    waits.then(|| {
+        step("hold the providers to spec.budget, from the next revision on: these servers know no budget", None)
     })
 }
 
@@ -602,6 +612,21 @@ mod tests {
         is(&transient, ConditionType::Reconciling, "True", ConditionReason::Retrying);
         is(&transient, ConditionType::Ready, "True", ConditionReason::Serving);
         assert!(told(&cluster, &transient).is_empty());
+    }
+
+    #[test]
+    fn a_budget_waits_for_servers_that_know_it() {
+        let (mut cluster, mut world) =
+            serving("{generation: {providers: [{name: a, baseUrl: 'https://a/v1', model: m}]}}");
+        cluster.spec.budget = serde_json::from_value(serde_json::json!({"monthlyUsd": 20})).unwrap();
+        assert!(after(&cluster, &world).next.iter().all(|step| !step.what.contains("spec.budget")));
+        for revision in &mut world.children.revisions {
+            revision.data.0["configSchema"] = serde_json::json!(1);
+        }
+        let waiting = after(&cluster, &world);
+        assert!(waiting.next.iter().any(|step| step.what.contains("spec.budget")), "{:?}", waiting.next);
+        let live = pass(&cluster, &world).2.live.data.unwrap()["live.toml"].clone();
+        assert_eq!(live, "read_only = false\n");
     }
 
     #[test]

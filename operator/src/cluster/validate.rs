@@ -3,6 +3,7 @@
 //! Pure. What the CRD's rules can refuse never gets here; what they cannot see is checked here, and every absent value is
 //! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
 
+mod outside;
 mod store;
 
 use std::collections::BTreeMap;
@@ -12,11 +13,12 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::observed::{Frozen, Observed, Presence};
 use crate::api::ConditionReason;
 use crate::api::cluster::{
-    Amount, Autoscaling, DeletionPolicy, EmbeddingModel, PodTemplate, RagCluster, RagClusterSpec, Resources, Retrieval,
-    Role, ScrapePeer,
+    Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, PodTemplate, RagCluster, RagClusterSpec,
+    Resources, Retrieval, Role, ScrapePeer,
 };
 use crate::api::{ClientName, ClusterName};
 
+pub use outside::Outside;
 pub use store::{ExternalStore, ManagedStore, Store};
 
 /// What a query server requests when the spec does not say: enough for the model, and a base for the autoscaler.
@@ -72,6 +74,12 @@ pub struct ValidatedCluster {
     pub embedding_model: EmbeddingModel,
     /// How a query finds its passages.
     pub retrieval: Retrieval,
+    /// Who writes answers.
+    pub generation: Generation,
+    /// What the providers may cost, where there is a limit.
+    pub budget: Option<Budget>,
+    /// The services outside that the servers call.
+    pub outside: Vec<Outside>,
     /// Who has a key; never empty, ordered by name.
     pub clients: BTreeMap<ClientName, Role>,
     /// Who may scrape, where NetworkPolicies are kept.
@@ -112,6 +120,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     let name = problems.take("metadata.name", ClusterName::parse(name));
     let clients = clients(spec, &mut problems);
     let store = store::store(cluster, &mut problems);
+    let outside = outside::outside(spec, &mut problems);
     let resources = amounts("spec.resources", spec.resources.as_ref(), SERVER_REQUESTS, &mut problems);
     let autoscaling = spec.autoscaling.enabled.then(|| spec.autoscaling.clone());
     if autoscaling.is_some() {
@@ -131,6 +140,9 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
             deletion_policy: spec.vector_store.as_ref().map(|store| store.deletion_policy).unwrap_or_default(),
             embedding_model: embedding_model(spec),
             retrieval: spec.retrieval.clone(),
+            generation: spec.generation.clone().unwrap_or_default(),
+            budget: spec.budget.clone(),
+            outside,
             clients,
             network: spec.network_policy.enabled.then(|| spec.network_policy.scrape_from.clone()),
             pod_template: spec.pod_template.clone().unwrap_or_default(),

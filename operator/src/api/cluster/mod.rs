@@ -8,6 +8,7 @@
 mod auth;
 mod autoscaling;
 mod embedding;
+mod generation;
 mod network_policy;
 mod pod_template;
 mod resources;
@@ -19,6 +20,7 @@ mod vector_store;
 pub use auth::{ApiKey, Auth, Role};
 pub use autoscaling::{Autoscaling, ScaleDown, ScaleUp};
 pub use embedding::{Embedding, EmbeddingModel, LocalEmbedding};
+pub use generation::{Budget, CircuitBreaker, Fallback, Generation, OnLimit, Pricing, Provider};
 pub use network_policy::{NetworkPolicySpec, ScrapePeer};
 pub use pod_template::{PodTemplate, PullSecret};
 pub use resources::{Amount, ResourceAmounts, Resources};
@@ -203,6 +205,15 @@ pub struct RagClusterSpec {
     #[serde(default)]
     pub retrieval: Retrieval,
 
+    /// Who writes answers. Absent: answers are made of sentences of the documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
+
+    /// What the providers may cost, over all servers together. Absent: no limit. Takes effect on running servers within about a
+    /// minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+
     /// Who may use the service.
     #[serde(default)]
     pub auth: Auth,
@@ -244,9 +255,14 @@ impl RagClusterSpec {
         let external = self.vector_store.as_ref().and_then(|store| store.external_qdrant.as_ref());
         let key = external.and_then(|external| external.api_key_secret_ref.as_ref());
         let key = key.map(|key| ("spec.vectorStore.externalQdrant.apiKeySecretRef.name".to_owned(), key.name.as_str()));
+        let providers = self.generation.iter().flat_map(|generation| generation.providers.iter().enumerate());
+        let providers = providers.filter_map(|(index, provider)| {
+            let secret = provider.secret_ref.as_ref()?;
+            Some((format!("spec.generation.providers[{index}].secretRef.name"), secret.name.as_str()))
+        });
         let pull = self.pod_template.iter().flat_map(|template| template.image_pull_secrets.iter().enumerate());
         let pull = pull
             .map(|(index, secret)| (format!("spec.podTemplate.imagePullSecrets[{index}].name"), secret.name.as_str()));
-        key.into_iter().chain(pull).collect()
+        key.into_iter().chain(providers).chain(pull).collect()
     }
 }

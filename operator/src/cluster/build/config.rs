@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::metadata::{self, Part};
 use crate::api::Revision;
-use crate::api::cluster::{EmbeddingModel, RetrievalMode, Role};
+use crate::api::cluster::{Budget, EmbeddingModel, Fallback, OnLimit, Pricing, Provider, RetrievalMode, Role};
 use crate::api::{Credential, labels};
 use crate::cluster::validate::{Store, ValidatedCluster};
 
@@ -33,6 +33,10 @@ pub const LIVE_DIR: &str = "/etc/ragops/live";
 pub const LIVE_FILE: &str = "live.toml";
 /// Where the credentials are mounted.
 pub const CREDENTIALS_DIR: &str = "/etc/ragops/credentials";
+/// Where the keys of services outside are mounted, each in a folder of its own.
+pub const PROVIDERS_DIR: &str = "/etc/ragops/providers";
+/// The file of a key in its folder.
+pub const PROVIDER_KEY_FILE: &str = "key";
 /// Where the volume of the embedded store is mounted.
 pub const DATA_DIR: &str = "/data";
 
@@ -45,6 +49,8 @@ struct ServerConfig {
     vector_store: VectorStore,
     records: Records,
     retrieval: Retrieval,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<Generation>,
     live: Live,
 }
 
@@ -107,6 +113,59 @@ struct Retrieval {
 }
 
 #[derive(Serialize)]
+struct Generation {
+    fallback: Fallback,
+    circuit_breaker: CircuitBreaker,
+    providers: Vec<GenerationProvider>,
+}
+
+#[derive(Serialize)]
+struct CircuitBreaker {
+    failures: i32,
+    open_seconds: i32,
+    successes: i32,
+}
+
+#[derive(Serialize)]
+struct GenerationProvider {
+    name: String,
+    base_url: String,
+    model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_file: Option<String>,
+    max_tokens: i32,
+    context_tokens: i32,
+    timeout_seconds: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pricing: Option<ProviderPricing>,
+}
+
+#[derive(Serialize)]
+struct ProviderPricing {
+    input_usd_per_million_tokens: f64,
+    output_usd_per_million_tokens: f64,
+}
+
+/// What may change without a new revision. Each part says since which version of the schema servers know it.
+#[derive(Serialize)]
+struct LiveSettings {
+    read_only: bool,
+    /// Since [`BUDGET_SCHEMA`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<LiveBudget>,
+}
+
+#[derive(Serialize)]
+struct LiveBudget {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monthly_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily_usd: Option<f64>,
+    alert_percents: Vec<i32>,
+    on_limit: OnLimit,
+}
+
+#[derive(Serialize)]
 struct Live {
     file: String,
 }
@@ -139,6 +198,7 @@ pub fn render(cluster: &ValidatedCluster) -> String {
             top_k: cluster.retrieval.top_k,
             min_score: cluster.retrieval.min_score,
         },
+        generation: generation(cluster),
         live: Live { file: format!("{LIVE_DIR}/{LIVE_FILE}") },
     };
     // Structs of texts and numbers always have a TOML form; a test renders every variant.
@@ -162,9 +222,59 @@ fn vector_store(cluster: &ValidatedCluster) -> VectorStore {
     }
 }
 
+/// Nothing where all of it is what a server does anyway.
+fn generation(cluster: &ValidatedCluster) -> Option<Generation> {
+    let asked = &cluster.generation;
+    let breaker = &asked.circuit_breaker;
+    (!asked.providers.is_empty()).then(|| Generation {
+        fallback: asked.fallback,
+        circuit_breaker: CircuitBreaker {
+            failures: breaker.failures,
+            open_seconds: breaker.open_seconds,
+            successes: breaker.successes,
+        },
+        providers: asked.providers.iter().map(provider).collect(),
+    })
+}
+
+fn provider(provider: &Provider) -> GenerationProvider {
+    let pricing = |pricing: &Pricing| ProviderPricing {
+        input_usd_per_million_tokens: pricing.input_usd_per_million_tokens,
+        output_usd_per_million_tokens: pricing.output_usd_per_million_tokens,
+    };
+    GenerationProvider {
+        name: provider.name.clone(),
+        base_url: provider.base_url.clone(),
+        model: provider.model.clone(),
+        api_key_file: provider.secret_ref.as_ref().map(|_| provider_key_file(&provider.name)),
+        max_tokens: provider.max_tokens,
+        context_tokens: provider.context_tokens,
+        timeout_seconds: provider.timeout_seconds,
+        pricing: provider.pricing.as_ref().map(pricing),
+    }
+}
+
+fn provider_key_file(name: &str) -> String {
+    format!("{PROVIDERS_DIR}/{name}/{PROVIDER_KEY_FILE}")
+}
+
+/// The first version of the schema whose servers know a budget.
+pub const BUDGET_SCHEMA: u32 = 2;
+
 /// The live settings, as servers of the given schema version read them.
-pub fn render_live(cluster: &ValidatedCluster, _schema: u32) -> String {
-    format!("read_only = {}\n", cluster.read_only)
+pub fn render_live(cluster: &ValidatedCluster, schema: u32) -> String {
+    let budget = |budget: &Budget| LiveBudget {
+        monthly_usd: budget.monthly_usd,
+        daily_usd: budget.daily_usd,
+        alert_percents: budget.alert_percents.clone(),
+        on_limit: budget.on_limit,
+    };
+    let settings = LiveSettings {
+        read_only: cluster.read_only,
+        budget: cluster.budget.as_ref().filter(|_| schema >= BUDGET_SCHEMA).map(budget),
+    };
+    // As above.
+    toml::to_string(&settings).unwrap_or_default()
 }
 
 /// The immutable ConfigMap of a revision.

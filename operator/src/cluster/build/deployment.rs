@@ -10,12 +10,14 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{
     CONFIG_DIR, CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, DRAIN_SECONDS, HTTP_PORT, LIVE_DIR, MANAGEMENT_PORT,
+    PROVIDER_KEY_FILE, PROVIDERS_DIR,
 };
 use super::metadata::{self, Part};
 use super::pod;
+use crate::api::cluster::SecretKeyRef;
 use crate::api::{Credential, Revision};
 use crate::cluster::decide::revision::Frozen;
-use crate::cluster::validate::{Store, ValidatedCluster};
+use crate::cluster::validate::{Outside, Store, ValidatedCluster};
 
 /// The user of the server's image.
 const SERVER_USER: i64 = 65532;
@@ -84,6 +86,9 @@ fn server(cluster: &ValidatedCluster, image: &str) -> Container {
         pod::mount("credentials", CREDENTIALS_DIR, true),
         pod::mount("tmp", "/tmp", false),
     ];
+    if outside_keys(cluster).next().is_some() {
+        mounts.push(pod::mount("providers", PROVIDERS_DIR, true));
+    }
     if matches!(cluster.store, Store::Embedded { .. }) {
         mounts.push(pod::mount("data", DATA_DIR, false));
     }
@@ -120,6 +125,9 @@ fn volumes(cluster: &ValidatedCluster, revision: &Revision) -> Vec<Volume> {
         credentials(cluster),
         pod::empty_dir("tmp"),
     ];
+    if outside_keys(cluster).next().is_some() {
+        volumes.push(providers(cluster));
+    }
     if matches!(cluster.store, Store::Embedded { .. }) {
         volumes.push(Volume {
             name: "data".to_owned(),
@@ -156,6 +164,28 @@ fn credentials(cluster: &ValidatedCluster) -> Volume {
         projected: Some(ProjectedVolumeSource {
             default_mode: Some(CREDENTIAL_MODE),
             sources: Some(sources),
+            ..ProjectedVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+/// The services outside that need a key.
+fn outside_keys(cluster: &ValidatedCluster) -> impl Iterator<Item = (&Outside, &SecretKeyRef)> {
+    cluster.outside.iter().filter_map(|service| Some((service, service.key.as_ref()?)))
+}
+
+/// The users' keys, one folder for each service, so that a changed Secret reaches the servers without a restart.
+fn providers(cluster: &ValidatedCluster) -> Volume {
+    let source = |(service, key): (&Outside, &SecretKeyRef)| {
+        let path = format!("{}/{PROVIDER_KEY_FILE}", service.name);
+        secret(key.name.clone(), Some(vec![KeyToPath { key: key.key.clone(), path, mode: None, user: None }]))
+    };
+    Volume {
+        name: "providers".to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: Some(CREDENTIAL_MODE),
+            sources: Some(outside_keys(cluster).map(source).collect()),
             ..ProjectedVolumeSource::default()
         }),
         ..Volume::default()

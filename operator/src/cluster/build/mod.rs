@@ -151,6 +151,7 @@ mod tests {
     use super::*;
     use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass};
     use insta::{assert_snapshot, assert_yaml_snapshot};
+    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     use serde_json::json;
 
     fn children(spec: &str) -> Children<Prepared> {
@@ -214,6 +215,48 @@ mod tests {
         let egress = built.network_policy.unwrap().spec.unwrap().egress;
         assert_yaml_snapshot!("external", sorted(json!({"credentials": credentials, "egress": egress})));
         assert!(!built.server_secret.data.unwrap().contains_key("vector-store.current"));
+    }
+
+    const PROVIDERS: &str = "{generation: {providers: [
+        {name: far, baseUrl: 'https://llm.example.com/v1', model: large, secretRef: {name: llm, key: far}, pricing: {inputUsdPerMillionTokens: 0.15}},
+        {name: near, baseUrl: 'http://llm.rag.svc:8000/v1', model: small}]},
+      budget: {monthlyUsd: 200, alertPercents: [90], onLimit: Refuse}}";
+
+    #[test]
+    fn the_keys_of_services_outside_are_mounted_as_folders_and_never_read() {
+        let built = children(PROVIDERS);
+        let pod = built.deployment.spec.template.spec.unwrap();
+        let providers = pod.volumes.unwrap().into_iter().find(|volume| volume.name == "providers").unwrap();
+        let sources = providers.projected.unwrap().sources.unwrap();
+        let secret = sources[0].secret.as_ref().unwrap();
+        let item = &secret.items.as_ref().unwrap()[0];
+        assert_eq!((sources.len(), secret.name.as_str()), (1, "llm"));
+        assert_eq!((item.key.as_str(), item.path.as_str()), ("far", "far/key"));
+        let container = &pod.containers[0];
+        assert_eq!(container.env, None);
+        let mounts = container.volume_mounts.as_ref().unwrap();
+        let mount = mounts.iter().find(|mount| mount.name == "providers").unwrap();
+        assert_eq!((mount.mount_path.as_str(), mount.read_only), ("/etc/ragops/providers", Some(true)));
+        let config = &built.config.data.unwrap()[config::CONFIG_FILE];
+        assert!(config.contains("api_key_file = \"/etc/ragops/providers/far/key\""), "{config}");
+        assert_eq!(config.matches("api_key_file").count(), 2, "{config}");
+        let egress = built.network_policy.unwrap().spec.unwrap().egress.unwrap();
+        let ports: Vec<_> =
+            egress.last().unwrap().ports.iter().flatten().filter_map(|port| port.port.clone()).collect();
+        assert_eq!(ports, [IntOrString::Int(443), IntOrString::Int(8000)]);
+    }
+
+    #[test]
+    fn a_budget_is_live_and_makes_no_revision() {
+        let live = &children(PROVIDERS).live.data.unwrap()[config::LIVE_FILE];
+        assert_eq!(
+            live,
+            "read_only = false\n\n[budget]\nmonthly_usd = 200.0\nalert_percents = [90]\non_limit = \"Refuse\"\n"
+        );
+        let revision = |spec: &str| pass(&cluster(spec), &nothing()).1.revision.name;
+        assert_eq!(revision("budget: {dailyUsd: 1}"), revision("{}"));
+        assert_eq!(revision("generation: {fallback: None}"), revision("{}"));
+        assert_ne!(revision(PROVIDERS), revision("{}"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which traffic reaches and leaves the servers.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
     NetworkPolicySpec,
@@ -17,8 +19,8 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 const DNS_PORT: i32 = 53;
 
-/// NAME-server: clients reach the public port, the operator and the scrapers the management port; the servers reach DNS and
-/// the vector store.
+/// NAME-server: clients reach the public port, the operator and the scrapers the management port; the servers reach DNS, the
+/// vector store and the services outside that the spec names.
 pub(super) fn network_policy(
     cluster: &ValidatedCluster,
     scrape_from: &[ScrapePeer],
@@ -36,7 +38,7 @@ pub(super) fn network_policy(
             pod_selector: Some(metadata::label_selector(cluster, Part::Server)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(ingress),
-            egress: Some(std::iter::once(dns).chain(to_vector_store(cluster)).collect()),
+            egress: Some(std::iter::once(dns).chain(to_vector_store(cluster)).chain(to_outside(cluster)).collect()),
         }),
     }
 }
@@ -53,6 +55,13 @@ fn to_vector_store(cluster: &ValidatedCluster) -> Option<NetworkPolicyEgressRule
             Some(NetworkPolicyEgressRule { to: None, ports: Some(vec![port("TCP", i32::from(external.port))]) })
         }
     }
+}
+
+/// A policy cannot name a host; the ports of the services outside are what can be told.
+fn to_outside(cluster: &ValidatedCluster) -> Option<NetworkPolicyEgressRule> {
+    let ports: BTreeSet<u16> = cluster.outside.iter().map(|service| service.port).collect();
+    let ports: Vec<NetworkPolicyPort> = ports.into_iter().map(|number| port("TCP", i32::from(number))).collect();
+    (!ports.is_empty()).then_some(NetworkPolicyEgressRule { to: None, ports: Some(ports) })
 }
 
 pub(super) fn pods(cluster: &ValidatedCluster, part: Part) -> NetworkPolicyPeer {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::Revision;
 use crate::api::cluster::{
-    EmbeddingModel, ExternalQdrant, ManagedQdrant, PodTemplate, PullSecret, Resources, Retrieval, Role,
+    EmbeddingModel, ExternalQdrant, Generation, ManagedQdrant, PodTemplate, PullSecret, Resources, Retrieval, Role,
 };
 use crate::cluster::observed::Observed;
 use crate::cluster::validate::{Store, ValidatedCluster};
@@ -32,7 +32,7 @@ pub struct PlannedRevision {
 }
 
 /// The version of the configuration's schema that this operator renders.
-pub const CONFIG_SCHEMA: u32 = 1;
+pub const CONFIG_SCHEMA: u32 = 2;
 
 /// The revision of the servers.
 pub fn of_servers(cluster: &ValidatedCluster, observed: &Observed) -> PlannedRevision {
@@ -75,6 +75,8 @@ struct ServerInputs<'a> {
     store: StoreInputs<'a>,
     embedding: EmbeddingModel,
     retrieval: &'a Retrieval,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<&'a Generation>,
     clients: BTreeMap<&'a str, Role>,
     pods: &'a PodTemplate,
 }
@@ -100,6 +102,7 @@ fn server_revision(cluster: &ValidatedCluster) -> Revision {
         store,
         embedding: cluster.embedding_model,
         retrieval: &spec.retrieval,
+        generation: spec.generation.as_ref().filter(|generation| !generation.providers.is_empty()),
         clients: cluster.clients.iter().map(|(name, role)| (name.as_str(), *role)).collect(),
         pods: &cluster.pod_template,
     })

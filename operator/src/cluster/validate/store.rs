@@ -86,15 +86,15 @@ fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Prob
     }))
 }
 
-/// The port of a URL without path, query and user; a scheme's own port where it names none.
-fn port_of(url: &str) -> Option<u16> {
+/// The port of a URL without query and user; a scheme's own port where it names none.
+pub(super) fn port_of(url: &str) -> Option<u16> {
     let (scheme, rest) = url.split_once("://")?;
     let default = match scheme {
         "http" => 80,
         "https" => 443,
         _ => return None,
     };
-    let authority = rest.trim_end_matches('/');
+    let authority = rest.split('/').next().unwrap_or_default();
     // The colons of an IPv6 address stand inside brackets.
     let after_host = authority.rfind(']').map_or(0, |end| end + 1);
     let (host_end, port) = match authority[after_host..].rsplit_once(':') {
@@ -129,6 +129,9 @@ mod tests {
             ("http://qdrant", Some(80)),
             ("http://[::1]:6334", Some(6334)),
             ("http://[::1]", Some(80)),
+            ("https://api.example.com/v1", Some(443)),
+            ("http://llm.rag.svc:8000/v1/", Some(8000)),
+            ("https:///v1", None),
             ("https://:6334", None),
             ("https://host:0", None),
             ("https://host:70000", None),

@@ -1,0 +1,37 @@
+//! The services outside that the servers call with a key of the user's.
+
+use super::Problems;
+use super::store::port_of;
+use crate::api::cluster::{RagClusterSpec, SecretKeyRef};
+
+/// A service outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outside {
+    /// The folder of its key, which is unique in a cluster.
+    pub name: String,
+    /// The port that it listens on.
+    pub port: u16,
+    /// Where its key stands, if it needs one.
+    pub key: Option<SecretKeyRef>,
+}
+
+/// All of them, in the order of the spec.
+pub(super) fn outside(spec: &RagClusterSpec, problems: &mut Problems) -> Vec<Outside> {
+    let mut all = Vec::new();
+    let providers = spec.generation.iter().flat_map(|generation| generation.providers.iter().enumerate());
+    for (index, provider) in providers {
+        let field = format!("spec.generation.providers[{index}].baseUrl");
+        let port = port(&field, &provider.base_url, problems);
+        all.extend(port.map(|port| Outside { name: provider.name.clone(), port, key: provider.secret_ref.clone() }));
+    }
+    all
+}
+
+fn port(field: &str, url: &str, problems: &mut Problems) -> Option<u16> {
+    let port = port_of(url);
+    if port.is_none() {
+        // Somebody may have put a password into it.
+        problems.invalid(field, "a URL that names no host, or no valid port", "write it as https://HOST/v1");
+    }
+    port
+}
