@@ -11,24 +11,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt;
-
 use super::{
     allowance::Allowance,
     budget::Spent,
+    call::{Call, Progress},
     ledger::{Ledger, NotReserved, Reservation},
     meter::Meter,
     outlet::Outlet,
     prompt::{self, Material, Prompt},
 };
 use crate::{
-    model::{Attempt, Generation, MicroUsd, Sampling, Usage},
-    ports::{ChatError, ChatModel, ChatPiece, ChatRequest, Embedder, Tokens},
-    resilience::{Breaker, BreakerPolicy, Deadline, Ticket, Verdict},
+    model::{Attempt, Generation, MicroUsd, Sampling},
+    ports::{ChatError, ChatModel, ChatRequest, Embedder},
+    resilience::{Breaker, BreakerPolicy, BreakerState, Deadline, Ticket, Verdict},
 };
 
-/// A call that ran into the request's deadline sooner than this, and sooner than its own timeout, says nothing about its provider.
-const FAIR: Duration = Duration::from_secs(5);
 /// What is kept of the deadline for the answer after a provider that hangs: a tenth, at most this.
 const MOST_SPARE: Duration = Duration::from_millis(500);
 /// Seconds until another try makes sense where nobody said how long.
@@ -44,7 +41,7 @@ pub struct Price {
 }
 
 impl Price {
-    fn of(self, prompt: u64, completion: u64) -> MicroUsd {
+    pub(super) fn of(self, prompt: u64, completion: u64) -> MicroUsd {
         self.input.for_tokens(prompt).plus(self.output.for_tokens(completion))
     }
 }
@@ -66,23 +63,23 @@ pub struct Provider {
 }
 
 /// A provider with what is known about it.
-struct Guarded {
-    provider: Provider,
+pub(super) struct Guarded {
+    pub(super) provider: Provider,
     gate: Mutex<Gate>,
 }
 
-struct Gate {
-    breaker: Breaker,
-    allowance: Allowance,
+pub(super) struct Gate {
+    pub(super) breaker: Breaker,
+    pub(super) allowance: Allowance,
 }
 
 /// Providers in order.
 pub struct Providers {
     list: Vec<Guarded>,
     ledger: Arc<Ledger>,
-    meter: Arc<dyn Meter>,
+    pub(super) meter: Arc<dyn Meter>,
     /// The moment from which breakers count.
-    began: Instant,
+    pub(super) began: Instant,
 }
 
 /// What is to be written.
@@ -201,21 +198,21 @@ impl Providers {
         let max_tokens = job.sampling.max_tokens.map_or(provider.max_tokens, |wanted| wanted.min(provider.max_tokens));
         let most = prompt.tokens as u64 + u64::from(max_tokens);
         let ticket = self.admit(guarded, most)?;
-        let mut call = Call { providers: self, guarded, ticket: Some(ticket), reservation: None, began: None };
+        let mut call = Call::new(self, guarded, ticket);
         // No tokenizer counts more tokens than bytes, so this is a bound whatever the model.
         let bound = provider.price.of(prompt.bytes as u64, u64::from(max_tokens));
         call.reservation = Some(self.reserve(bound, provider).await?);
         outlet.announce().await;
         outlet.begin(prompt.passages);
-        let began = *call.began.insert(Instant::now());
+        let began = call.begin();
         let Prompt { system, turns, passages, tokens: prompt_tokens, .. } = prompt;
         let request = ChatRequest { system, turns, max_tokens, sampling: job.sampling.clone() };
         let left = job.deadline.left();
         let limit = Deadline::after(provider.timeout.min(left.saturating_sub((left / 10).min(MOST_SPARE))));
-        let mut progress = Progress { prompt_tokens: prompt_tokens as u64, ..Progress::default() };
+        let mut progress = Progress::of(prompt_tokens as u64);
         let ended = limit.run(call.converse(&request, (&mut *outlet, job), &mut progress)).await;
         if let Err(error) = ended.unwrap_or(Err(ChatError::Timeout)) {
-            call.failed(&error).await;
+            call.failed(&error, &progress).await;
             return Err(Miss::Failed { error, began });
         }
         let text = outlet.finish().await;
@@ -262,7 +259,7 @@ impl Providers {
         })
     }
 
-    fn tell_breaker(&self, guarded: &Guarded, breaker: &Breaker, before: crate::resilience::BreakerState) {
+    pub(super) fn tell_breaker(&self, guarded: &Guarded, breaker: &Breaker, before: BreakerState) {
         let state = breaker.state();
         let name = &guarded.provider.name;
         if state != before {
@@ -273,7 +270,7 @@ impl Providers {
 }
 
 impl Guarded {
-    fn gate(&self) -> MutexGuard<'_, Gate> {
+    pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -286,122 +283,4 @@ fn note(generation: &mut Generation, provider: &str, outcome: &str, took: Durati
 
 fn millis(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What is known about a call while it goes on.
-#[derive(Default)]
-struct Progress {
-    prompt_tokens: u64,
-    /// Estimated.
-    written_tokens: u64,
-    told: Option<Tokens>,
-    first_text: Option<Duration>,
-}
-
-impl Progress {
-    /// What the call took: the provider's figures, or estimates.
-    fn usage(&self, price: Price) -> Usage {
-        let estimate = Tokens { prompt: self.prompt_tokens, completion: self.written_tokens };
-        let tokens = self.told.unwrap_or(estimate);
-        Usage {
-            prompt_tokens: tokens.prompt,
-            completion_tokens: tokens.completion,
-            estimated: self.told.is_none(),
-            cost_usd: price.of(tokens.prompt, tokens.completion),
-        }
-    }
-}
-
-/// One call. Dropped without a verdict, it was given up by its caller, which says nothing about the provider.
-struct Call<'a> {
-    providers: &'a Providers,
-    guarded: &'a Guarded,
-    ticket: Option<Ticket>,
-    reservation: Option<Reservation>,
-    /// None before it was made.
-    began: Option<Instant>,
-}
-
-impl Call<'_> {
-    async fn converse(
-        &mut self,
-        request: &ChatRequest,
-        (outlet, job): (&mut Outlet<'_>, &Job<'_>),
-        progress: &mut Progress,
-    ) -> Result<(), ChatError> {
-        let provider = &self.guarded.provider;
-        let mut answer = provider.model.chat(request).await?;
-        {
-            let mut gate = self.guarded.gate();
-            gate.allowance.learn(&answer.rate_limit, self.providers.began.elapsed());
-            if let Some(left) = gate.allowance.requests_left() {
-                self.providers.meter.rate_limit_remaining(&provider.name, left);
-            }
-        }
-        let mut said_anything = false;
-        while let Some(piece) = answer.pieces.next().await {
-            match piece? {
-                ChatPiece::Tokens(tokens) => progress.told = Some(tokens),
-                ChatPiece::Text(text) => {
-                    progress.first_text.get_or_insert_with(|| job.since.elapsed());
-                    said_anything |= !text.trim().is_empty();
-                    // No piece has less than a token.
-                    progress.written_tokens += job.embedder.count_tokens(&text).max(1) as u64;
-                    let so_far = progress.usage(provider.price).cost_usd;
-                    self.reservation.iter_mut().for_each(|reservation| reservation.costs(so_far));
-                    outlet.push(&text).await;
-                }
-            }
-        }
-        match said_anything {
-            true => Ok(()),
-            false => Err(ChatError::Garbage { cause: "an empty answer".to_owned() }),
-        }
-    }
-
-    async fn answered(mut self, usage: Usage) {
-        self.judge(Verdict::Success, "answered");
-        let meter = &self.providers.meter;
-        meter.tokens(&self.guarded.provider.name, usage.prompt_tokens, usage.completion_tokens);
-        meter.cost(usage.cost_usd);
-        if let Some(mut reservation) = self.reservation.take() {
-            reservation.costs(usage.cost_usd);
-            reservation.settle().await;
-        }
-    }
-
-    async fn failed(mut self, error: &ChatError) {
-        let provider = &self.guarded.provider;
-        tracing::warn!(provider = provider.name, cause = error.class(), "the provider {error}");
-        if let ChatError::RateLimited { rate_limit } = error {
-            self.guarded.gate().allowance.refused(rate_limit, self.providers.began.elapsed());
-        }
-        let was_fair = *error != ChatError::Timeout || self.took() >= provider.timeout.min(FAIR);
-        let verdict = if error.is_provider_fault() && was_fair { Verdict::Failure } else { Verdict::Nothing };
-        self.judge(verdict, error.class());
-        if let Some(reservation) = self.reservation.take() {
-            reservation.settle().await;
-        }
-    }
-
-    fn judge(&mut self, verdict: Verdict, outcome: &'static str) {
-        let Some(ticket) = self.ticket.take() else { return };
-        let mut gate = self.guarded.gate();
-        let before = gate.breaker.state();
-        gate.breaker.judge(ticket, verdict, self.providers.began.elapsed());
-        self.providers.tell_breaker(self.guarded, &gate.breaker, before);
-        if self.began.is_some() {
-            self.providers.meter.called(&self.guarded.provider.name, outcome, self.took());
-        }
-    }
-
-    fn took(&self) -> Duration {
-        self.began.map_or(Duration::ZERO, |began| began.elapsed())
-    }
-}
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        self.judge(Verdict::Nothing, "abandoned");
-    }
 }

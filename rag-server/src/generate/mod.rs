@@ -9,6 +9,7 @@
 mod allowance;
 mod ask;
 mod budget;
+mod call;
 pub mod cite;
 mod fallback;
 mod flow;
