@@ -4,6 +4,7 @@ set -euo pipefail
 declare -A needs=([containerd]=containerd [runc]=runc [ip]=iproute2 [nft]=nftables [conntrack]=conntrack [setpriv]=util-linux [nsenter]=util-linux [gcc]=gcc [openssl]=openssl)
 missing=()
 for command in "${!needs[@]}"; do command -v "$command" >/dev/null || missing+=("${needs[$command]}"); done
+[ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -x /usr/lib/cni/bridge ] || missing+=(containernetworking-plugins)
 # The static glibc lies in libc6-dev, which gcc brings along.
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -14,20 +14,17 @@ pub enum CacheKind {
     Embedding,
     /// Passages of questions.
     Retrieval,
-    /// Answers to questions.
-    Response,
 }
 
 impl CacheKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Embedding, Self::Retrieval, Self::Response];
+    pub const ALL: [Self; 2] = [Self::Embedding, Self::Retrieval];
 
     /// The name, as a metric label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Embedding => "embedding",
             Self::Retrieval => "retrieval",
-            Self::Response => "response",
         }
     }
 }
@@ -76,7 +73,7 @@ mod tests {
 
     #[test]
     fn parts_cannot_be_shifted_into_each_other() {
-        let key = |parts: &[&[u8]]| CacheKey::new(CacheKind::Response, parts);
+        let key = |parts: &[&[u8]]| CacheKey::new(CacheKind::Retrieval, parts);
         assert_eq!(key(&[b"a", b"b"]), key(&[b"a", b"b"]));
         for other in [&[&b"ab"[..], b""][..], &[b"", b"ab"], &[b"ab"], &[b"b", b"a"], &[b"a", b"b", b""]] {
             assert_ne!(key(&[b"a", b"b"]), key(other));

@@ -76,14 +76,14 @@ mod tests {
     }
 
     async fn recalled(memory: &Memory, question: &str) -> Option<String> {
-        memory.recall(memory.key(CacheKind::Response, &[question.as_bytes()]).await?).await
+        memory.recall(memory.key(CacheKind::Retrieval, &[question.as_bytes()]).await?).await
     }
 
     #[tokio::test]
     async fn a_result_is_recalled_until_the_corpus_changes() {
         let (cache, changes) = (Arc::<CacheDouble>::default(), Changes::alone());
         let memory = Memory::new(cache, changes.clone(), b"config".to_vec());
-        let key = memory.key(CacheKind::Response, &[b"how long?"]).await.unwrap();
+        let key = memory.key(CacheKind::Retrieval, &[b"how long?"]).await.unwrap();
         memory.keep(key, &"seven days").await;
         assert_eq!(recalled(&memory, "how long?").await.as_deref(), Some("seven days"));
         assert_eq!(recalled(&memory, "how often?").await, None);
@@ -98,7 +98,7 @@ mod tests {
     async fn another_configuration_recalls_nothing_of_this_one() {
         let (cache, changes) = (Arc::<CacheDouble>::default(), Changes::alone());
         let memory = |scope: &[u8]| Memory::new(Arc::clone(&cache) as _, changes.clone(), scope.to_vec());
-        let key = memory(b"top_k = 5").key(CacheKind::Response, &[b"how long?"]).await.unwrap();
+        let key = memory(b"top_k = 5").key(CacheKind::Retrieval, &[b"how long?"]).await.unwrap();
         memory(b"top_k = 5").keep(key, &"seven days").await;
         assert_eq!(recalled(&memory(b"top_k = 6"), "how long?").await, None);
         assert_eq!(recalled(&memory(b"top_k = 5"), "how long?").await.as_deref(), Some("seven days"));
@@ -109,7 +109,7 @@ mod tests {
         let records = Arc::<RecordsDouble>::default();
         let changes = Changes::shared(Arc::clone(&records) as _);
         let memory = Memory::new(Arc::<CacheDouble>::default(), changes, Vec::new());
-        let key = memory.key(CacheKind::Response, &[b"a"]).await.unwrap();
+        let key = memory.key(CacheKind::Retrieval, &[b"a"]).await.unwrap();
         memory.keep(key, &"b").await;
         assert_eq!(recalled(&memory, "a").await.as_deref(), Some("b"));
         records.fail();

@@ -1,7 +1,7 @@
 //! Any service that speaks OpenAI's chat completions, streamed.
 //!
 //! Guarantees: the key is read at each call and is in no message; a redirect is not followed, so the key goes nowhere else; what a service sends is bounded in memory; dropping an answer closes its connection.
-//! Caveat: `https` needs certificates of the system. An image without any needs `SSL_CERT_FILE` or `SSL_CERT_DIR`.
+//! Caveat: `https` needs certificates of the system. A system without any needs `SSL_CERT_FILE` or `SSL_CERT_DIR`.
 
 mod headers;
 mod pieces;

@@ -7,7 +7,7 @@ mod stream;
 use std::time::Instant;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse, Response},
     routing::post,
@@ -17,21 +17,21 @@ use utoipa::openapi::HttpMethod;
 use uuid::Uuid;
 
 use self::{
-    request::{ChatRequest, Conversation},
+    request::ChatRequest,
     response::{ChatCompletion, Usage},
-    stream::Chunk,
+    stream::{Chunk, Streamed},
 };
 use super::{
     super::super::{
         endpoint::Endpoint,
         error::{Code, Problem},
         extract::{JsonBody, ReaderKey},
-        state::{Api, Flows},
+        state::Api,
     },
     expect_model,
     models::CHAT,
 };
-use crate::model::{Answer, AnswerStatus, Query};
+use crate::{generate::AnswerError, model::Answer, resilience::Deadline};
 
 /// What every piece of one completion repeats.
 #[derive(Debug, Clone)]
@@ -48,43 +48,79 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<ChatRequest>()
             .answers::<ChatCompletion>(200, "the answer or a refusal; with `stream`, server-sent events of chunks")
             .also_sends::<Chunk>()
+            .problem(402, "the budget is spent, and no answer without a language model is wanted")
             .problem(404, "no such model")
-            .problem(503, "the search is not available; this is not an empty result")
+            .problem(502, "the answer was not written")
+            .problem(503, "the search or every provider is not available; this is not an empty result")
             .problem(504, "no answer in time"),
     ]
 }
 
-async fn chat(_key: ReaderKey, State(api): State<Api>, body: JsonBody<ChatRequest>) -> Result<Response, Problem> {
+async fn chat(
+    _key: ReaderKey,
+    State(api): State<Api>,
+    Extension(deadline): Extension<Deadline>,
+    body: JsonBody<ChatRequest>,
+) -> Result<Response, Problem> {
     let flows = api.flows()?;
     let (request, _room) = body.into_parts();
     expect_model(flows, request.model(), CHAT)?;
     let conversation = request.checked()?;
     let head = Head { id: format!("chatcmpl-{}", Uuid::new_v4().simple()), created: Timestamp::now().as_second() };
-    let answer = answered(&api, flows, &conversation).await?;
-    let usage = usage(flows, &conversation, &answer);
-    if !conversation.stream {
-        return Ok(Json(ChatCompletion::new(head, answer, usage)).into_response());
+    let prompt_tokens = flows.embedder.count_tokens(&conversation.question);
+    let (streams, include_usage) = (conversation.stream, conversation.include_usage);
+    let ask = conversation.ask(&api.retrieval, deadline);
+    let mut told = Told { api: api.clone(), began: Instant::now(), prompt_tokens, outcome: None };
+    if streams {
+        let overloaded = || Problem::new(Code::Overloaded, "too many requests are in flight; try again").retry_after(1);
+        let room = api.admission.request().ok_or_else(overloaded)?;
+        return Streamed { head, told, include_usage, room }.respond(flows.answers.stream(ask)).await;
     }
-    let overloaded = || Problem::new(Code::Overloaded, "too many requests are in flight; try again").retry_after(1);
-    let room = api.admission.request().ok_or_else(overloaded)?;
-    Ok(stream::events(head, answer, conversation.include_usage.then_some(usage), room).into_response())
+    let answer = flows.answers.answer(ask).await;
+    told.ended(&answer);
+    let answer = answer?;
+    let usage = told.usage(&answer);
+    Ok(Json(ChatCompletion::new(head, answer, usage)).into_response())
 }
 
-async fn answered(api: &Api, flows: &Flows, conversation: &Conversation) -> Result<Answer, Problem> {
-    let query = Query { text: conversation.question.clone(), mode: api.retrieval.mode, top_k: api.retrieval.top_k };
-    let began = Instant::now();
-    let answer = flows.answers.answer(&query).await;
-    api.metrics.server_seconds.observe(began.elapsed().as_secs_f64());
-    let outcome = answer.as_ref().map_or("failed", |answer| match answer.status {
-        AnswerStatus::Grounded => "grounded",
-        AnswerStatus::Partial => "partial",
-        AnswerStatus::Refused => "refused",
-    });
-    api.metrics.query_outcomes.with_label_values(&[outcome]).inc();
-    Ok(answer?)
+/// What is told of an answer beside its text; counts it when it is dropped, however it ended.
+struct Told {
+    api: Api,
+    began: Instant,
+    prompt_tokens: usize,
+    /// What became of it, and the seconds that providers took; none while its caller may still go away.
+    outcome: Option<(&'static str, f64)>,
 }
 
-/// Tokens as the embedding model counts them.
-fn usage(flows: &Flows, conversation: &Conversation, answer: &Answer) -> Usage {
-    Usage::new(flows.embedder.count_tokens(&conversation.question), flows.embedder.count_tokens(&answer.text))
+impl Told {
+    fn ended(&mut self, answer: &Result<Answer, AnswerError>) {
+        let outcome = answer.as_ref().map_or("failed", |answer| answer.status.as_str());
+        let millis = answer.as_ref().map_or(0, |answer| answer.generation.provider_millis);
+        self.outcome = Some((outcome, millis as f64 / 1000.0));
+    }
+
+    /// Tokens as the provider counted them; as the embedding model does, where there was none.
+    fn usage(&self, answer: &Answer) -> Usage {
+        let spent = answer.generation.usage;
+        if spent.prompt_tokens > 0 {
+            let tokens = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+            return Usage::new(tokens(spent.prompt_tokens), tokens(spent.completion_tokens));
+        }
+        let written = self.api.flows().map_or(0, |flows| flows.embedder.count_tokens(&answer.text));
+        Usage::new(self.prompt_tokens, written)
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let metrics = &self.api.metrics;
+        let outcome = match self.outcome {
+            Some((outcome, provider_seconds)) => {
+                metrics.server_seconds.observe((self.began.elapsed().as_secs_f64() - provider_seconds).max(0.0));
+                outcome
+            }
+            None => "abandoned",
+        };
+        metrics.query_outcomes.with_label_values(&[outcome]).inc();
+    }
 }

@@ -8,9 +8,22 @@ use super::super::{
     super::super::{error::Problem, extract::FromBody},
     invalid,
 };
+use crate::{
+    config::Retrieval,
+    generate::Ask,
+    model::{Query, Sampling, Speaker, Turn},
+    resilience::Deadline,
+};
 
 /// Bytes of a question; the model reads the first 256 tokens.
 const MAX_QUESTION_BYTES: usize = 8 * 1024;
+
+/// Bytes of all system messages together.
+const MAX_INSTRUCTION_BYTES: usize = 8 * 1024;
+
+/// Texts that may end an answer, and bytes of each; as OpenAI has it.
+const MAX_STOPS: usize = 4;
+const MAX_STOP_BYTES: usize = 256;
 
 /// Messages of a conversation.
 const MAX_MESSAGES: usize = 1000;
@@ -29,6 +42,20 @@ pub(in super::super) struct ChatRequest {
     stream_options: Option<StreamOptions>,
     /// How many answers; only 1.
     n: Option<Value>,
+    /// 0 for the likeliest text, at most 2; for a provider.
+    #[schema(minimum = 0, maximum = 2)]
+    temperature: Option<f32>,
+    /// Share of the likeliest words that are considered, above 0 and at most 1; for a provider.
+    top_p: Option<f32>,
+    /// Longest answer in tokens; for a provider. The configured limit holds, too.
+    max_completion_tokens: Option<u32>,
+    /// The same, by its older name.
+    max_tokens: Option<u32>,
+    /// The same seed gives the same text, as far as the provider keeps that.
+    seed: Option<u64>,
+    /// A text, or up to four, that end the answer; for a provider.
+    #[schema(value_type = Option<Vec<String>>)]
+    stop: Option<Stop>,
     /// Refused.
     #[schema(ignore)]
     tools: Option<Value>,
@@ -70,9 +97,9 @@ pub(in super::super) struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in super::super) enum Role {
-    /// Ignored: what the generator is told is the server's.
+    /// Wishes of the answer's form; the server's rules about passages stand above them.
     System,
-    /// Ignored, too.
+    /// The same.
     Developer,
     /// Whoever asks.
     User,
@@ -82,6 +109,14 @@ pub(in super::super) enum Role {
     Tool,
     /// Refused.
     Function,
+}
+
+/// One text that ends the answer, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
+enum Stop {
+    One(String),
+    Many(Vec<String>),
 }
 
 /// What was said, in one piece or in several.
@@ -104,10 +139,16 @@ impl FromBody for ChatRequest {
 }
 
 /// A conversation that can be answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Conversation {
     /// The last message of the user.
     pub(super) question: String,
+    /// What was said before, oldest first.
+    history: Vec<Turn>,
+    /// What the caller wishes of the answer's form.
+    instructions: Option<String>,
+    /// How a provider is to write.
+    sampling: Sampling,
     /// Whether the answer comes in pieces.
     pub(super) stream: bool,
     /// Whether the stream tells the usage.
@@ -128,8 +169,9 @@ impl ChatRequest {
                 format_args!("{} messages; send the last {MAX_MESSAGES}", self.messages.len()),
             ));
         }
+        let sampling = self.sampling()?;
         let last = self.messages.len().saturating_sub(1);
-        let mut question = None;
+        let (mut question, mut history, mut instructions) = (None, Vec::new(), Vec::new());
         for (at, message) in self.messages.into_iter().enumerate() {
             let Message { role, content } = message;
             let text = text(content, at)?;
@@ -139,21 +181,47 @@ impl ChatRequest {
                     return Err(invalid(format!("messages[{at}].role"), what));
                 }
                 Role::User if at == last => question = Some(text),
-                Role::System | Role::Developer | Role::User | Role::Assistant => {}
+                Role::User => history.push(Turn { speaker: Speaker::User, text }),
+                Role::Assistant => history.push(Turn { speaker: Speaker::Assistant, text }),
+                Role::System | Role::Developer => instructions.push(text),
             }
         }
         let Some(question) = question else {
             return Err(invalid("messages", "the last message must be the user's: it is the question"));
         };
-        if question.trim().is_empty() {
-            return Err(invalid(format!("messages[{last}].content"), "the question is empty"));
+        checked_length(&question, last)?;
+        let instructions = instructions.join("\n");
+        if instructions.len() > MAX_INSTRUCTION_BYTES {
+            let what =
+                format!("{} bytes of system messages; at most {MAX_INSTRUCTION_BYTES} are read", instructions.len());
+            return Err(invalid("messages", what));
         }
-        if question.len() > MAX_QUESTION_BYTES {
-            let what = format!("{} bytes; a question has at most {MAX_QUESTION_BYTES}", question.len());
-            return Err(invalid(format!("messages[{last}].content"), what));
-        }
+        let instructions = Some(instructions).filter(|text| !text.trim().is_empty());
         let include_usage = self.stream_options.and_then(|options| options.include_usage).unwrap_or(false);
-        Ok(Conversation { question, stream: self.stream.unwrap_or(false), include_usage })
+        let stream = self.stream.unwrap_or(false);
+        Ok(Conversation { question, history, instructions, sampling, stream, include_usage })
+    }
+
+    fn sampling(&self) -> Result<Sampling, Problem> {
+        if let Some(given) = self.temperature.filter(|given| !(0.0..=2.0).contains(given)) {
+            return Err(invalid("temperature", format_args!("{given}; it must be from 0 to 2")));
+        }
+        if let Some(given) = self.top_p.filter(|given| !(*given > 0.0 && *given <= 1.0)) {
+            return Err(invalid("top_p", format_args!("{given}; it must be above 0 and at most 1")));
+        }
+        let stop = match &self.stop {
+            None => Vec::new(),
+            Some(Stop::One(text)) => vec![text.clone()],
+            Some(Stop::Many(texts)) => texts.clone(),
+        };
+        if stop.len() > MAX_STOPS || stop.iter().any(|text| text.is_empty() || text.len() > MAX_STOP_BYTES) {
+            return Err(invalid("stop", format_args!("at most {MAX_STOPS} texts of 1 to {MAX_STOP_BYTES} bytes")));
+        }
+        let max_tokens = self.max_completion_tokens.or(self.max_tokens);
+        if max_tokens == Some(0) {
+            return Err(invalid("max_tokens", "0; an answer has at least one token"));
+        }
+        Ok(Sampling { temperature: self.temperature, top_p: self.top_p, max_tokens, seed: self.seed, stop })
     }
 
     /// An answer that silently lacks what was asked for would be worse than none.
@@ -180,6 +248,27 @@ impl ChatRequest {
             return Err(invalid("response_format", "answers are text; leave it out"));
         }
         Ok(())
+    }
+}
+
+fn checked_length(question: &str, at: usize) -> Result<(), Problem> {
+    let field = || format!("messages[{at}].content");
+    if question.trim().is_empty() {
+        return Err(invalid(field(), "the question is empty"));
+    }
+    if question.len() > MAX_QUESTION_BYTES {
+        let bytes = question.len();
+        return Err(invalid(field(), format_args!("{bytes} bytes; a question has at most {MAX_QUESTION_BYTES}")));
+    }
+    Ok(())
+}
+
+impl Conversation {
+    /// The question as the flow takes it.
+    pub(super) fn ask(self, defaults: &Retrieval, deadline: Deadline) -> Ask {
+        let Self { question, history, instructions, sampling, .. } = self;
+        let query = Query { text: question, mode: defaults.mode, top_k: defaults.top_k };
+        Ask { history, instructions, sampling, deadline, ..Ask::from(query) }
     }
 }
 
@@ -228,8 +317,16 @@ mod tests {
             {"role": "user", "content": "what?"},
             {"role": "assistant", "content": null},
             {"role": "user", "content": [{"type": "text", "text": "how"}, {"type": "text", "text": "long?"}]},
-        ]}));
-        let expected = Conversation { question: "how\nlong?".to_owned(), stream: false, include_usage: false };
+        ], "max_tokens": 9, "stop": "\n"}));
+        let turn = |speaker, text: &str| Turn { speaker, text: text.to_owned() };
+        let expected = Conversation {
+            question: "how\nlong?".to_owned(),
+            history: vec![turn(Speaker::User, "what?"), turn(Speaker::Assistant, "")],
+            instructions: Some("be kind".to_owned()),
+            sampling: Sampling { max_tokens: Some(9), stop: vec!["\n".to_owned()], ..Sampling::default() },
+            stream: false,
+            include_usage: false,
+        };
         assert_eq!(conversation, Ok(expected));
     }
 
@@ -254,6 +351,10 @@ mod tests {
             ("logprobs", json!(true)),
             ("top_logprobs", json!(3)),
             ("audio", json!({})),
+            ("temperature", json!(3)),
+            ("top_p", json!(0)),
+            ("max_tokens", json!(0)),
+            ("stop", json!(["a", "b", "c", "d", "e"])),
             ("response_format", json!({"type": "json_object"})),
         ] {
             let problem = checked(json!({field: value})).unwrap_err();

@@ -1,19 +1,36 @@
-//! A completion in pieces: server-sent events, each with a chunk, the last one `[DONE]`.
+//! A completion while it is written: server-sent events, each with a chunk, the last one `[DONE]`.
+//!
+//! What fails before the first piece is an ordinary error with its status; what fails later is an event with the error, after which nothing comes. A client that goes away drops the stream, and with it the provider's call.
 
-use axum::response::sse::{Event, KeepAlive, Sse};
+use std::{pin::Pin, time::Duration};
+
+use axum::{
+    http::HeaderValue,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
 use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     super::models::CHAT,
-    Head,
+    Head, Told,
     response::{Extension, Usage},
 };
-use crate::{model::Answer, resilience::Permit};
+use crate::{
+    generate::{AnswerError, AnswerEvent, AnswerStream},
+    http::{error::Problem, openai},
+    resilience::Permit,
+};
 
 /// Ends a stream.
 const DONE: &str = "[DONE]";
+
+/// How often a comment tells proxies that the answer is still written; it also finds out that a client is gone.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// A piece of a completion.
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,29 +90,70 @@ impl Head {
     }
 }
 
-/// The chunks of an answer, word by word.
-fn chunks(head: &Head, answer: Answer, usage: Option<Usage>) -> Vec<Chunk> {
-    let (text, extension) = Extension::apart(answer);
-    let opening = Delta { role: Some("assistant"), content: Some(String::new()), ..Delta::default() };
-    let words = text.split_inclusive(' ').map(|word| Delta { content: Some(word.to_owned()), ..Delta::default() });
-    let end = Delta { ragops: Some(extension), ..Delta::default() };
-    let pieces = std::iter::once(opening).chain(words).map(|delta| head.piece(delta, None));
-    let end = [head.piece(end, Some("stop"))].into_iter();
-    pieces.chain(end).chain(usage.map(|usage| head.chunk(Vec::new(), Some(usage)))).collect()
+/// What belongs to one streamed answer until its last event is sent.
+pub(super) struct Streamed {
+    pub(super) head: Head,
+    pub(super) told: Told,
+    pub(super) include_usage: bool,
+    pub(super) room: Permit,
 }
 
-/// The events of an answer. The room is kept until the last of them is sent.
-pub(super) fn events(
-    head: Head,
-    answer: Answer,
-    usage: Option<Usage>,
-    room: Permit,
-) -> Sse<impl Stream<Item = Result<Event, axum::Error>>> {
-    let chunks = stream::iter(chunks(&head, answer, usage)).map(|chunk| Event::default().json_data(chunk));
-    let events = chunks.chain(stream::iter([Ok(Event::default().data(DONE))]));
-    Sse::new(events.map(move |event| {
-        let _kept = &room;
-        event
-    }))
-    .keep_alive(KeepAlive::default())
+type Events = Vec<Result<Event, axum::Error>>;
+
+impl Streamed {
+    /// Waits until something is known of the answer, and then streams.
+    pub(super) async fn respond(mut self, mut answer: AnswerStream) -> Result<Response, Problem> {
+        let first = answer.next().await.unwrap_or(Err(AnswerError::Interrupted));
+        if let Err(error) = first {
+            self.told.ended(&Err(error.clone()));
+            return Err(error.into());
+        }
+        let rest = answer.chain(stream::iter([Err(AnswerError::Interrupted)]));
+        let events = Box::pin(stream::iter([first]).chain(rest));
+        let mut response =
+            Sse::new(self.events(events)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
+        // Proxies that collect a response before they pass it on would make a stream of one piece.
+        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+        Ok(response)
+    }
+
+    fn events(
+        self,
+        answer: Pin<Box<dyn Stream<Item = Result<AnswerEvent, AnswerError>> + Send>>,
+    ) -> impl Stream<Item = Result<Event, axum::Error>> {
+        let events = stream::unfold(Some((self, answer)), |state| async {
+            let (mut streamed, mut answer) = state?;
+            let (events, is_last) = streamed.told_of(answer.next().await?);
+            Some((stream::iter(events), (!is_last).then_some((streamed, answer))))
+        });
+        events.flatten()
+    }
+
+    /// What is sent of an event, and whether it is the last.
+    fn told_of(&mut self, event: Result<AnswerEvent, AnswerError>) -> (Events, bool) {
+        let _kept = &self.room;
+        let json = |chunk: Chunk| Event::default().json_data(chunk);
+        match event {
+            Ok(AnswerEvent::Found { .. }) => {
+                let opening = Delta { role: Some("assistant"), content: Some(String::new()), ..Delta::default() };
+                (vec![json(self.head.piece(opening, None))], false)
+            }
+            Ok(AnswerEvent::Text(text)) => {
+                (vec![json(self.head.piece(Delta { content: Some(text), ..Delta::default() }, None))], false)
+            }
+            Ok(AnswerEvent::Finished(answer)) => {
+                self.told.ended(&Ok((*answer).clone()));
+                let usage = self.include_usage.then(|| self.told.usage(&answer));
+                let (_, extension) = Extension::apart(*answer);
+                let end = self.head.piece(Delta { ragops: Some(extension), ..Delta::default() }, Some("stop"));
+                let usage = usage.map(|usage| self.head.chunk(Vec::new(), Some(usage)));
+                let chunks = std::iter::once(end).chain(usage).map(json);
+                (chunks.chain([Ok(Event::default().data(DONE))]).collect(), true)
+            }
+            Err(error) => {
+                self.told.ended(&Err(error.clone()));
+                (vec![Event::default().json_data(openai::document(&Problem::from(error)))], true)
+            }
+        }
+    }
 }
