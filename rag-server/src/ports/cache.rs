@@ -78,6 +78,6 @@ mod tests {
         for other in [&[&b"ab"[..], b""][..], &[b"", b"ab"], &[b"ab"], &[b"b", b"a"], &[b"a", b"b", b""]] {
             assert_ne!(key(&[b"a", b"b"]), key(other));
         }
-        assert_ne!(key(&[b"a"]), CacheKey::new(CacheKind::Retrieval, &[b"a"]));
+        assert_ne!(key(&[b"a"]), CacheKey::new(CacheKind::Embedding, &[b"a"]));
     }
 }
