@@ -267,6 +267,25 @@ async fn without_a_fallback_every_provider_s_failure_is_a_503_that_says_when_to_
 }
 
 #[tokio::test]
+async fn a_chat_completion_streams_what_a_provider_writes_and_tells_it_what_was_said_before() {
+    let (home, provider) = (Home::new(), FakeProvider::start(Act::Say(WEEK)).await);
+    let server = serve(&home, &provider.configured("double", "")).await;
+    let messages = json!([
+        {"role": "user", "content": "What is kept?"},
+        {"role": "assistant", "content": "Snapshots of everything."},
+        {"role": "user", "content": QUESTION},
+    ]);
+    let body = json!({"model": "rag", "stream": true, "messages": messages});
+    let events = server.post("/v1/chat/completions").json(&body).send().await.unwrap().text().await.unwrap();
+    let chunks = events.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    let chunks: Vec<Value> = chunks.map(|data| serde_json::from_str(data).unwrap()).collect();
+    let pieces = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str());
+    assert!(pieces.filter(|piece| !piece.is_empty()).count() >= 2, "{events}");
+    let (_, asked) = provider.asked().pop().unwrap();
+    assert!(asked["messages"].to_string().contains("Snapshots of everything."), "{asked}");
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_ends_the_provider_s_call() {
     let (home, provider) = (Home::new(), FakeProvider::start(Act::SayAndStall("Daily snapshots ")).await);
     let server = serve(&home, &provider.configured("double", "")).await;

@@ -196,7 +196,8 @@ async fn a_streamed_chat_is_the_same_answer_in_pieces() {
             let last = chunks.pop().unwrap();
             assert_eq!((&last["choices"], &last["usage"]), (&json!([]), &whole["usage"]));
         }
-        assert!(chunks.len() > 3, "{events}");
+        // The role, the text and the end: an extractive answer is there at once.
+        assert!(chunks.len() >= 3, "{events}");
         let delta = |chunk: &Value| chunk["choices"][0]["delta"].clone();
         let text: String =
             chunks.iter().filter_map(|chunk| delta(chunk)["content"].as_str().map(str::to_owned)).collect();
