@@ -8,6 +8,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -20,6 +21,19 @@ use crate::{
         VectorStore,
     },
 };
+
+/// Looks until a condition holds: the one place in which a test of the flows waits.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, looking).await.is_ok(), "not within {PATIENCE:?}: {what}");
+}
+
+/// Generous, because a busy machine is no defect.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a double answers once it is told to fail.
 fn failure(store: &'static str) -> StoreError {

@@ -8,6 +8,7 @@ use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, core::v1::Names
 use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams, PostParams},
+    runtime::wait::await_condition,
 };
 use ragops_operator::api::RagCluster;
 use ragops_tests::{
@@ -122,14 +123,12 @@ async fn changes(client: &Client, clusters: &Api<RagCluster>) -> Result<Vec<f64>
             let began = Instant::now();
             let scale = json!({"spec": {"replicas": 4}});
             clusters.patch_scale(&name, &PatchParams::default(), &Patch::Merge(&scale)).await?;
-            loop {
-                let floor = autoscalers.get(&name).await?.spec.min_replicas;
-                if floor == Some(4) {
-                    return Ok(began.elapsed().as_secs_f64() * 1000.0);
-                }
-                ensure!(began.elapsed() < PATIENCE, "the autoscaler of {name} was not changed");
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
+            let has_it = |autoscaler: Option<&HorizontalPodAutoscaler>| {
+                autoscaler.is_some_and(|autoscaler| autoscaler.spec.min_replicas == Some(4))
+            };
+            let changed = await_condition(autoscalers.clone(), &name, has_it);
+            tokio::time::timeout(PATIENCE, changed).await.with_context(|| format!("{name} was not changed"))??;
+            Ok(began.elapsed().as_secs_f64() * 1000.0)
         })
         .try_collect()
         .await

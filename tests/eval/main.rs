@@ -4,6 +4,7 @@
 mod bench;
 mod covid;
 mod cranfield;
+mod measures;
 mod quality;
 mod server;
 

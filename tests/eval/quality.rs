@@ -9,18 +9,16 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use rag_server::evaluate::measures;
 
 use crate::{
     covid::{self, Covid},
     cranfield::Cranfield,
+    measures,
     server::{Answered, Server},
 };
 
 /// nDCG@10 that the default mode must reach on Cranfield; below it the run fails.
-const NDCG_PROMISED: f64 = 0.42;
-/// What is wanted of it.
-const NDCG_GOAL: f64 = 0.43;
+const NDCG_PROMISED: f64 = 0.43;
 /// Wanted share of COVID-QA's questions whose article is among the first five passages of the default mode.
 const ARTICLE_GOAL: f64 = 0.88;
 /// Wanted share of COVID-QA's questions whose answer stands in one of the first five passages of the default mode.
@@ -41,7 +39,7 @@ pub(crate) async fn run(binary: &Path, data: &Path, covid_qa: Option<&Path>) -> 
     let ndcg = cranfield(binary, data).await?;
     let (article, span) = covid_qa_set(binary, data, covid_qa).await?;
     println!();
-    beside("nDCG@10 on Cranfield", ndcg, NDCG_GOAL);
+    beside("nDCG@10 on Cranfield", ndcg, NDCG_PROMISED);
     beside("article in five passages on COVID-QA", article, ARTICLE_GOAL);
     beside("answer in five passages on COVID-QA", span, SPAN_GOAL);
     if ndcg < NDCG_PROMISED {

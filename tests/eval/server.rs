@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use ragops_tests::{Pace, until_at};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,10 +22,10 @@ use crate::cranfield::Abstract;
 const PATIENCE: Duration = Duration::from_secs(1800);
 /// Documents of one request.
 const BATCH: usize = 1000;
-/// Between two looks at a condition, at first; each look doubles it, because looking costs the server time that is measured.
-const FIRST_LOOK: Duration = Duration::from_millis(2);
-/// Between two looks in the end.
-const LAST_LOOK: Duration = Duration::from_millis(500);
+/// Where a moment is measured.
+const OFTEN: Pace = Pace { first: Duration::from_millis(2), longest: Duration::from_millis(2) };
+/// Looking at a job costs the server time that is measured.
+const LESS_AND_LESS: Pace = Pace { first: Duration::from_millis(2), longest: Duration::from_millis(500) };
 
 /// A running server; it ends with this value.
 pub(crate) struct Server {
@@ -88,18 +89,17 @@ impl Server {
     }
 
     async fn until_ready(&mut self, began: Instant) -> anyhow::Result<()> {
-        while began.elapsed() < PATIENCE {
-            if let Some(status) = self.process.try_wait()? {
-                bail!("the server ended with {status} before it was ready");
-            }
-            let ready = self.client.get(format!("{}/health/ready", self.address)).send().await;
-            if ready.is_ok_and(|response| response.status().is_success()) {
-                self.start_to_ready = began.elapsed();
-                return Ok(());
-            }
-            tokio::time::sleep(FIRST_LOOK).await;
+        let (client, url) = (&self.client, format!("{}/health/ready", self.address));
+        let ready = until_at(OFTEN, "the server is ready", PATIENCE, || async {
+            Ok(client.get(&url).send().await?.status().is_success().then_some(()))
+        });
+        let ended = self.process.wait();
+        tokio::select! {
+            ready = ready => ready?,
+            status = ended => bail!("the server ended with {} before it was ready", status?),
         }
-        bail!("the server was not ready within {} s", PATIENCE.as_secs())
+        self.start_to_ready = began.elapsed();
+        Ok(())
     }
 
     /// Ingests documents and waits until the job is done. Every document must succeed.
@@ -117,19 +117,17 @@ impl Server {
     }
 
     async fn until_done(&self, job: &str) -> anyhow::Result<()> {
-        let (began, mut look) = (Instant::now(), FIRST_LOOK);
-        while began.elapsed() < PATIENCE {
-            let job: Value = self.client.get(format!("{}/jobs/{job}", self.address)).send().await?.json().await?;
+        let url = format!("{}/jobs/{job}", self.address);
+        let job: Value = until_at(LESS_AND_LESS, "the job has ended", PATIENCE, || async {
+            let job: Value = self.client.get(&url).send().await?.json().await?;
             let documents = job["documents"].as_array().context("a job without documents")?;
-            let failed = documents.iter().find(|document| document["state"] == "failed");
-            ensure!(failed.is_none(), "a document failed: {failed:?}");
-            if documents.iter().all(|document| document["state"] == "done") {
-                return Ok(());
-            }
-            tokio::time::sleep(look).await;
-            look = (look * 2).min(LAST_LOOK);
-        }
-        bail!("the job {job} did not end within {} s", PATIENCE.as_secs())
+            let is_open = documents.iter().any(|document| document["state"] == "queued");
+            Ok((!is_open).then_some(job))
+        })
+        .await?;
+        let failed = job["documents"].as_array().into_iter().flatten().find(|document| document["state"] != "done");
+        ensure!(failed.is_none(), "a document failed: {failed:?}");
+        Ok(())
     }
 
     /// Asks a question; without a mode in the server's default one.

@@ -5,11 +5,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use reqwest::{Client, Response, header};
+use reqwest::{Client, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::ports::{RerankError, Reranker};
+use crate::{
+    outside::{self, Unread},
+    ports::{RerankError, Reranker},
+};
 
 /// A service that does not accept a connection by then is down.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -17,8 +20,6 @@ const CONNECT: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer; a thousand scores without their texts are a tenth of it.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-/// Longest key; it has to fit into a header.
-const MAX_KEY_BYTES: usize = 4096;
 
 /// Where a reranker is, and what to ask it for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,41 +58,13 @@ impl HttpReranker {
     pub fn new(settings: RerankSettings) -> Result<Self, RerankError> {
         let RerankSettings { base_url, model, api_key_file } = settings;
         let address = format!("{}/rerank", base_url.trim_end_matches('/'));
-        let client =
-            Client::builder().connect_timeout(CONNECT).timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
-        // Without TLS no certificate is needed, and an image may hold none to load.
-        let client = if base_url.starts_with("https:") { client } else { client.tls_certs_only([]) };
-        let http = client.build().map_err(|e| unreachable(&address, &e))?;
+        let http = outside::client(&base_url, Client::builder().connect_timeout(CONNECT).timeout(TIMEOUT))
+            .map_err(|e| unreachable(&address, &e))?;
         Ok(Self { http, address, model, api_key_file })
     }
 
     fn garbled(&self, cause: impl Into<String>) -> RerankError {
         RerankError::Garbled { address: self.address.clone(), cause: cause.into() }
-    }
-
-    async fn key(&self) -> Result<Option<header::HeaderValue>, RerankError> {
-        let Some(path) = &self.api_key_file else { return Ok(None) };
-        let unusable = |why: String| RerankError::NoKey { cause: format!("{} {why}", path.display()) };
-        let text = tokio::fs::read_to_string(path).await.map_err(|e| unusable(format!("cannot be read: {e}")))?;
-        let key = text.trim();
-        if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(unusable("does not hold one key of printable ASCII without spaces".to_owned()));
-        }
-        let mut value = header::HeaderValue::try_from(format!("Bearer {key}"))
-            .map_err(|_| unusable("does not fit into a header".to_owned()))?;
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
-
-    async fn bounded(&self, mut response: Response) -> Result<Vec<u8>, RerankError> {
-        let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|e| unreachable(&self.address, &e))? {
-            if body.len() + piece.len() > MAX_ANSWER_BYTES {
-                return Err(self.garbled(format!("it has more than {MAX_ANSWER_BYTES} bytes")));
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(body)
     }
 }
 
@@ -100,14 +73,18 @@ impl Reranker for HttpReranker {
     async fn rerank(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, RerankError> {
         let body = json!({ "model": self.model, "query": question, "documents": texts, "top_n": texts.len(), "return_documents": false });
         let mut call = self.http.post(&self.address).json(&body);
-        if let Some(key) = self.key().await? {
+        if let Some(path) = &self.api_key_file {
+            let key = outside::bearer(path).await.map_err(|e| RerankError::NoKey { cause: e.to_string() })?;
             call = call.header(header::AUTHORIZATION, key);
         }
         let response = call.send().await.map_err(|e| unreachable(&self.address, &e))?;
         if !response.status().is_success() {
             return Err(RerankError::Refused { address: self.address.clone(), status: response.status().as_u16() });
         }
-        let body = self.bounded(response).await?;
+        let body = outside::bounded(response, MAX_ANSWER_BYTES).await.map_err(|unread| match unread {
+            Unread::TooLong(_) => self.garbled(unread.to_string()),
+            Unread::Broken(error) => unreachable(&self.address, &error),
+        })?;
         let answer: Answer = serde_json::from_slice(&body).map_err(|e| self.garbled(e.to_string()))?;
         let mut scores = vec![None; texts.len()];
         for Scored { index, relevance_score } in answer.results {
@@ -118,13 +95,9 @@ impl Reranker for HttpReranker {
     }
 }
 
-/// The cause without the address, which the error names already.
+/// The address is named once.
 fn unreachable(address: &str, error: &reqwest::Error) -> RerankError {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    RerankError::Unreachable { address: address.to_owned(), cause: cause.to_string() }
+    RerankError::Unreachable { address: address.to_owned(), cause: outside::innermost(error) }
 }
 
 #[cfg(test)]

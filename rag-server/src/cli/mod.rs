@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod ingest;
+mod key;
 mod keys;
 mod printable;
 pub mod query;

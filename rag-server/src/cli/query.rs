@@ -6,12 +6,15 @@ use std::{error::Error, fmt::Write as _, path::PathBuf, process::ExitCode, time:
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{
     app::App,
-    cli::printable,
+    cli::{key::key, printable},
     config::{Config, Retrieval},
-    model::{Answer, AnswerStatus, Citation, Mode, Query},
+    http::passage::CitationView,
+    model::{Answer, AnswerStatus, Mode, Query},
+    outside::{self, NoKey, innermost},
 };
 
 /// Exit code of a refusal: not a failure, and not an answer either.
@@ -27,7 +30,7 @@ pub struct QueryArgs {
     /// The question
     #[arg(value_name = "QUESTION", value_parser = question)]
     query: String,
-    /// Print the answer as JSON, as the server would
+    /// Print the answer as JSON
     #[arg(long)]
     json: bool,
     /// How many passages may be cited, 1 to 50
@@ -39,7 +42,7 @@ pub struct QueryArgs {
     /// Ask the server at this address instead of searching here
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// File that holds the server's API key
+    /// File that holds the server's API key; without it RAG_KEY is taken from the environment
     #[arg(long, value_name = "FILE", requires = "server")]
     key_file: Option<PathBuf>,
 }
@@ -65,10 +68,8 @@ fn mode(text: &str) -> Result<Mode, String> {
 /// Why a server gave no answer.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
-    #[error("the key file {path} cannot be read: {cause}")]
-    KeyFile { path: String, cause: std::io::Error },
-    #[error("the key file {path} holds no key: it must be one line of printable ASCII")]
-    NoKey { path: String },
+    #[error("the key cannot be used: {0}")]
+    Key(#[source] NoKey),
     #[error("{server} cannot be asked: {cause}; is the address right, and the server running?")]
     Unreachable { server: String, cause: String },
     #[error("{server} answered {status}: {detail}")]
@@ -77,28 +78,15 @@ enum AskError {
     NotOurs { server: String, cause: String },
 }
 
-/// An answer in the shape that `POST /query` has.
+/// An answer in the shape that `POST /query` has. What is not printed for a reader is kept for `--json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answered {
     status: AnswerStatus,
     answer: String,
     searched: u64,
-    citations: Vec<Source>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
-}
-
-/// A cited passage.
-#[derive(Debug, Serialize, Deserialize)]
-struct Source {
-    #[serde(rename = "ref")]
-    reference: usize,
-    document: String,
-    title: String,
-    heading: String,
-    text: String,
-    score: f32,
-    chunk: String,
+    citations: Vec<CitationView>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 /// What a problem document says.
@@ -139,8 +127,9 @@ async fn search(args: &QueryArgs, config: &Config) -> Result<Answered, Box<dyn E
 }
 
 async fn ask(server: &str, args: &QueryArgs) -> Result<Answered, AskError> {
-    let unreachable = |e: &dyn Error| AskError::Unreachable { server: server.to_owned(), cause: root(e) };
-    let client = reqwest::Client::builder().timeout(DEADLINE).build().map_err(|e| unreachable(&e))?;
+    let unreachable = |e: &dyn Error| AskError::Unreachable { server: server.to_owned(), cause: innermost(e) };
+    let builder = reqwest::Client::builder().timeout(DEADLINE);
+    let client = outside::client(server, builder).map_err(|e| unreachable(&e))?;
     let mut body = serde_json::json!({ "query": args.query });
     if let Some(top_k) = args.top_k {
         body["top_k"] = top_k.into();
@@ -149,8 +138,8 @@ async fn ask(server: &str, args: &QueryArgs) -> Result<Answered, AskError> {
         body["mode"] = serde_json::json!(mode);
     }
     let mut request = client.post(format!("{}/query", server.trim_end_matches('/'))).json(&body);
-    if let Some(path) = &args.key_file {
-        request = request.header("x-api-key", key(path)?);
+    if let Some(key) = key(args.key_file.as_deref()).map_err(AskError::Key)? {
+        request = request.header("x-api-key", key);
     }
     let response = request.send().await.map_err(|e| unreachable(&e))?;
     let status = response.status();
@@ -164,33 +153,14 @@ async fn ask(server: &str, args: &QueryArgs) -> Result<Answered, AskError> {
     Err(AskError::Refused { server: server.to_owned(), status: status.as_u16(), detail: printable::line(&detail) })
 }
 
-/// The key of a file, marked so that no log shows it.
-fn key(path: &PathBuf) -> Result<reqwest::header::HeaderValue, AskError> {
-    let shown = || path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|cause| AskError::KeyFile { path: shown(), cause })?;
-    let no_key = || AskError::NoKey { path: shown() };
-    let key = Some(text.trim()).filter(|key| !key.is_empty()).ok_or_else(no_key)?;
-    let mut value = reqwest::header::HeaderValue::from_str(key).map_err(|_| no_key())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// The innermost cause, which is what the network said.
-fn root(error: &dyn Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
-}
-
 /// The answer, then the passages that it refers to.
 fn readable(answered: &Answered) -> String {
     let mut text = format!("{}\n", printable::line(&answered.answer));
-    let referred = |source: &&Source| answered.answer.contains(&format!("[{}]", source.reference));
+    let referred = |source: &&CitationView| answered.answer.contains(&format!("[{}]", source.reference));
     for source in answered.citations.iter().filter(referred) {
-        let heading = if source.heading.is_empty() { &source.title } else { &source.heading };
-        let excerpt = printable::line(&source.text);
+        let passage = &source.passage;
+        let heading = if passage.heading.is_empty() { &passage.title } else { &passage.heading };
+        let excerpt = printable::line(&passage.text);
         let (shown, more) = match excerpt.char_indices().nth(EXCERPT) {
             Some((end, _)) => (&excerpt[..end], "..."),
             None => (excerpt.as_str(), ""),
@@ -199,9 +169,9 @@ fn readable(answered: &Answered) -> String {
             text,
             "\n  [{}] {}  {}  (score {:.2})\n      {shown}{more}\n",
             source.reference,
-            printable::line(&source.document),
+            printable::line(&passage.document),
             printable::line(heading),
-            source.score
+            passage.score
         );
     }
     let others = answered.citations.len() - answered.citations.iter().filter(referred).count();
@@ -213,44 +183,31 @@ fn readable(answered: &Answered) -> String {
 
 impl From<Answer> for Answered {
     fn from(answer: Answer) -> Self {
-        let citations = answer.citations.into_iter().map(Source::from).collect();
-        Self { status: answer.status, answer: answer.text, searched: answer.searched, citations, request_id: None }
-    }
-}
-
-impl From<Citation> for Source {
-    fn from(citation: Citation) -> Self {
-        Self {
-            reference: citation.reference,
-            document: citation.document.into(),
-            title: citation.title,
-            heading: citation.headings.join(" > "),
-            text: citation.text,
-            score: citation.score,
-            chunk: citation.chunk.0.to_string(),
-        }
+        let citations = answer.citations.into_iter().map(CitationView::from).collect();
+        Self { status: answer.status, answer: answer.text, searched: answer.searched, citations, rest: Map::new() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::passage::PassageView;
 
-    fn source(reference: usize, text: &str) -> Source {
-        Source {
-            reference,
+    fn source(reference: usize, text: &str) -> CitationView {
+        let passage = PassageView {
             document: "ops/backup.md".to_owned(),
             title: "Backup".to_owned(),
             heading: "Backup > Retention".to_owned(),
             text: text.to_owned(),
             score: 0.61,
             chunk: "c".to_owned(),
-        }
+        };
+        CitationView { reference, passage }
     }
 
-    fn answered(answer: &str, citations: Vec<Source>) -> Answered {
+    fn answered(answer: &str, citations: Vec<CitationView>) -> Answered {
         let (status, answer) = (AnswerStatus::Grounded, answer.to_owned());
-        Answered { status, answer, searched: 3, citations, request_id: None }
+        Answered { status, answer, searched: 3, citations, rest: Map::new() }
     }
 
     #[test]
@@ -282,15 +239,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_holds_one_line() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        for bad in ["", " \n", "two\nlines"] {
-            std::fs::write(file.path(), bad).unwrap();
-            assert!(matches!(key(&file.path().to_owned()), Err(AskError::NoKey { .. })), "{bad:?}");
-        }
-        std::fs::write(file.path(), "secret\n").unwrap();
-        let value = key(&file.path().to_owned()).unwrap();
-        assert_eq!(value.to_str().unwrap(), "secret");
-        assert!(!format!("{value:?}").contains("secret"));
+    fn nothing_of_a_server_s_answer_is_lost_on_the_way_to_json() {
+        let citation = r#"{"ref":1,"document":"d","title":"t","heading":"h","text":"x","score":0.5,"chunk":"c"}"#;
+        let body = format!(r#"{{"status":"grounded","answer":"a","searched":1,"citations":[{citation}],"id":"7"}}"#);
+        let told: Value = serde_json::from_str(&body).unwrap();
+        let answered: Answered = serde_json::from_str(&body).unwrap();
+        assert_eq!(serde_json::to_value(answered).unwrap(), told);
     }
 }

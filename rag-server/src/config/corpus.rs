@@ -105,7 +105,7 @@ pub struct Qdrant {
     /// Name of the alias; the collections behind it are `NAME-e1`, `NAME-e2`, ..., and the records are in `NAME-records`.
     #[schemars(extend("minLength" = 1, "maxLength" = 200))]
     pub collection: String,
-    /// File that holds its API key; read again whenever it changes.
+    /// File that holds its API key; read at each call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
 }
@@ -201,7 +201,7 @@ pub struct RerankProvider {
     /// The model.
     #[schemars(extend("minLength" = 1, "maxLength" = 200))]
     pub model: String,
-    /// File that holds its API key; read again at each call. Without it no key is sent.
+    /// File that holds its API key; read at each call. Without it no key is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
     /// How many of the best passages it is given.

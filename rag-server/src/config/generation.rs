@@ -66,7 +66,7 @@ pub struct Provider {
     /// The model to ask for.
     #[schemars(extend("minLength" = 1, "maxLength" = 200))]
     pub model: String,
-    /// File that holds its API key; read again whenever it changes. A local service may need none.
+    /// File that holds its API key; read at each call. A local service may need none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
     /// Most tokens of an answer.

@@ -96,11 +96,11 @@ impl Flow {
             return Ok(Found { searched: passages.len() as u64, passages, ..Found::default() });
         }
         let deadline = Some(ask.deadline);
-        let mut found = self.retrieve.within(&ask.query, deadline).await.map_err(AnswerError::Retrieve)?;
+        let mut found = self.retrieve.retrieve(&ask.query, deadline).await.map_err(AnswerError::Retrieve)?;
         if found.passages.is_empty()
             && let Some(query) = follow_up(ask)
         {
-            found = self.retrieve.within(&query, deadline).await.map_err(AnswerError::Retrieve)?;
+            found = self.retrieve.retrieve(&query, deadline).await.map_err(AnswerError::Retrieve)?;
         }
         let Retrieved { passages, searched, degraded, explanation, .. } = found;
         Ok(Found { passages, searched, degraded, explanation })

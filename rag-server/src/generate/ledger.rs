@@ -187,7 +187,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::doubles::RecordsDouble;
+    use crate::doubles::{RecordsDouble, eventually};
 
     #[derive(Default)]
     struct Alerts(StdMutex<Vec<(&'static str, u8)>>);
@@ -240,17 +240,9 @@ mod tests {
 
     /// The books once nothing is reserved any more: what is dropped settles beside the test.
     async fn settled(world: &World) -> Books {
-        tokio::time::timeout(Duration::from_secs(60), async {
-            loop {
-                let books = world.books().await;
-                if serde_json::json!(books)["holds"].as_array().unwrap().is_empty() {
-                    return books;
-                }
-                tokio::task::yield_now().await;
-            }
-        })
-        .await
-        .unwrap()
+        let holds_nothing = |books: &Books| serde_json::json!(books)["holds"].as_array().unwrap().is_empty();
+        eventually("nothing is reserved any more", async || holds_nothing(&world.books().await)).await;
+        world.books().await
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@
 //!
 //! Handlers translate; they decide nothing that a flow should decide.
 
+mod answering;
 mod causes;
 mod endpoint;
 pub mod error;
@@ -17,6 +18,8 @@ mod mcp;
 mod observe;
 mod openai;
 pub mod ops;
+pub mod passage;
+mod question;
 pub mod readiness;
 mod routes;
 mod sent;

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     error::{Code, Problem},
-    extract::{FromBody, JsonBody, RawBody, content_type},
+    extract::{Client, FromBody, JsonBody, RawBody, content_type},
     form::{File, Form, is_form},
     state::Api,
 };
@@ -202,9 +202,9 @@ impl Content {
 }
 
 /// The key of a request that may be sent again.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+pub(super) fn idempotency_key(client: &Client, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().unwrap_or_default().parse::<IdempotencyKey>();
+    let key = IdempotencyKey::new(client.name(), value.to_str().unwrap_or_default());
     key.map(Some).map_err(|e| Problem::new(Code::BadRequest, e.to_string()))
 }
 

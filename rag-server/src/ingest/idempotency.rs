@@ -3,8 +3,6 @@
 //! The key's record is written after the job's and names it, so that an answered request is remembered by every replica and over restarts, and one that died unanswered is done anew (which changes nothing
 //! where its documents stand already). It lives as long as its job can be asked for.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,28 +12,30 @@ use super::{
 };
 use crate::ports::{Kind, Put, Record, StoreError, Swap};
 
-/// What a sender calls one request: 1 to 255 visible ASCII characters.
+/// What a sender calls one request. Keys of different senders never meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey(String);
+pub struct IdempotencyKey {
+    sender: String,
+    key: String,
+}
 
 /// Why a text is no such key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Idempotency-Key: send 1 to 255 visible ASCII characters, such as a UUID")]
 pub struct InvalidIdempotencyKey;
 
-impl FromStr for IdempotencyKey {
-    type Err = InvalidIdempotencyKey;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidIdempotencyKey) }
-    }
-}
-
 impl IdempotencyKey {
+    /// The key of a sender: 1 to 255 visible ASCII characters.
+    pub fn new(sender: &str, key: &str) -> Result<Self, InvalidIdempotencyKey> {
+        let fits = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let (sender, key) = (sender.to_owned(), key.to_owned());
+        if fits { Ok(Self { sender, key }) } else { Err(InvalidIdempotencyKey) }
+    }
+
     /// The name of its record: the key itself may be guessable, its hash is not listed anywhere.
     fn record(&self) -> String {
-        blake3::hash(self.0.as_bytes()).to_hex().to_string()
+        // A visible character is no line break, so no two pairs are written alike.
+        blake3::hash(format!("{}\n{}", self.key, self.sender).as_bytes()).to_hex().to_string()
     }
 }
 
@@ -167,9 +167,9 @@ mod tests {
 
     #[test]
     fn a_key_is_short_and_visible() {
-        assert!("8e03978e-40d5-43dd-bc93-6894a57f9324".parse::<IdempotencyKey>().is_ok());
+        assert!(IdempotencyKey::new("a", "8e03978e-40d5-43dd-bc93-6894a57f9324").is_ok());
         for wrong in ["", " ", "a b", "é", "a\n", &"x".repeat(256)] {
-            assert!(wrong.parse::<IdempotencyKey>().is_err(), "{wrong:?}");
+            assert!(IdempotencyKey::new("a", wrong).is_err(), "{wrong:?}");
         }
     }
 }

@@ -137,13 +137,8 @@ impl Retrieve {
         self
     }
 
-    /// The passages for a question, or none when nothing is evidence.
-    pub async fn retrieve(&self, query: &Query) -> Result<Retrieved, RetrieveError> {
-        self.within(query, None).await
-    }
-
-    /// The same, leaving things out where the deadline is near.
-    pub async fn within(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
+    /// The passages for a question, or none when nothing is evidence. What the deadline leaves no time for is left out, and said.
+    pub async fn retrieve(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
         let Some(memory) = &self.memory else { return self.search_now(query, deadline).await };
         let Some(key) = memory.key(CacheKind::Retrieval, &[&query.identity()]).await else {
             return self.search_now(query, deadline).await;
@@ -343,11 +338,11 @@ mod tests {
 
         async fn hurry(&self, text: &str, left: Duration) -> Retrieved {
             let query = Query { text: text.to_owned(), mode: Mode::Hybrid, top_k: 4 };
-            self.retrieve.within(&query, Some(Deadline::after(left))).await.unwrap()
+            self.retrieve.retrieve(&query, Some(Deadline::after(left))).await.unwrap()
         }
 
         async fn ask(&self, text: &str, mode: Mode, top_k: usize) -> Retrieved {
-            self.retrieve.retrieve(&Query { text: text.to_owned(), mode, top_k }).await.unwrap()
+            self.retrieve.retrieve(&Query { text: text.to_owned(), mode, top_k }, None).await.unwrap()
         }
     }
 
@@ -426,9 +421,9 @@ mod tests {
         let corpus = Corpus::empty().await;
         corpus.store("plan", "v", "anything").await;
         corpus.records.fail();
-        assert!(matches!(corpus.retrieve.retrieve(&query).await, Err(RetrieveError::Records(_))));
+        assert!(matches!(corpus.retrieve.retrieve(&query, None).await, Err(RetrieveError::Records(_))));
         corpus.store.fail();
-        assert!(matches!(corpus.retrieve.retrieve(&query).await, Err(RetrieveError::Search(_))));
+        assert!(matches!(corpus.retrieve.retrieve(&query, None).await, Err(RetrieveError::Search(_))));
     }
 
     #[tokio::test]
@@ -437,7 +432,7 @@ mod tests {
         corpus.store("plan", "v", "anything").await;
         corpus.records.put_if_absent(Kind::Document, "plan", serde_json::json!("nonsense")).await.unwrap();
         let query = Query { text: "anything".to_owned(), mode: Mode::Hybrid, top_k: 5 };
-        let error = corpus.retrieve.retrieve(&query).await.unwrap_err();
+        let error = corpus.retrieve.retrieve(&query, None).await.unwrap_err();
         assert!(error.to_string().contains("plan"), "{error}");
     }
 

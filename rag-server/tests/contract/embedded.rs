@@ -12,13 +12,13 @@ use tempfile::TempDir;
 
 use crate::records;
 
-/// Names the folder for the ignored tests that write until they are killed.
+/// Names the folder for a process that writes until it is killed.
 const VICTIM: &str = "RAG_TEST_VICTIM";
 
-/// Starts an ignored test of this binary as a process of its own, kills it after so many acknowledgements, and returns them.
+/// Starts the test that calls this once more, as the process that is to be killed: after so many acknowledgements, which it returns.
 fn killed_after(test: &str, folder: &TempDir, acknowledgements: usize) -> Vec<String> {
     let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", test])
+        .args(["--exact", "--nocapture", test])
         .env(VICTIM, folder.path())
         .stdout(Stdio::piped())
         .spawn()
@@ -100,10 +100,7 @@ mod sqlite {
         assert!(error.contains("newer version (schema 99"), "{error}");
     }
 
-    #[tokio::test]
-    #[ignore = "started and killed by another test"]
-    async fn writes_until_it_is_killed() {
-        let Some(folder) = std::env::var_os(VICTIM) else { return };
+    async fn write_until_killed(folder: std::ffi::OsString) {
         let records = SqliteRecords::open(&PathBuf::from(folder).join("records.sqlite")).await.unwrap();
         for n in 0_u64.. {
             let id = format!("r{n}");
@@ -114,8 +111,12 @@ mod sqlite {
 
     #[tokio::test]
     async fn a_killed_process_loses_nothing_that_it_acknowledged() {
+        if let Some(folder) = std::env::var_os(VICTIM) {
+            return write_until_killed(folder).await;
+        }
         let folder = tempfile::tempdir().unwrap();
-        let acknowledged = killed_after("embedded::sqlite::writes_until_it_is_killed", &folder, 50);
+        let test = "embedded::sqlite::a_killed_process_loses_nothing_that_it_acknowledged";
+        let acknowledged = killed_after(test, &folder, 50);
         let records = SqliteRecords::open(&folder.path().join("records.sqlite")).await.unwrap();
         for id in acknowledged {
             assert!(records.get(Kind::Document, &id).await.unwrap().is_some(), "{id} is lost");
@@ -198,16 +199,16 @@ mod edge {
 
     #[tokio::test]
     async fn a_folder_is_free_once_its_holder_is_killed() {
+        if let Some(folder) = std::env::var_os(VICTIM) {
+            return write_until_killed(folder).await;
+        }
         let folder = tempfile::tempdir().unwrap();
-        let acknowledged = killed_after("embedded::edge::writes_until_it_is_killed", &folder, 1);
+        let acknowledged = killed_after("embedded::edge::a_folder_is_free_once_its_holder_is_killed", &folder, 1);
         assert_eq!(acknowledged[0], "0 0");
         open(&folder).await;
     }
 
-    #[tokio::test]
-    #[ignore = "started and killed by another test"]
-    async fn writes_until_it_is_killed() {
-        let Some(folder) = std::env::var_os(VICTIM) else { return };
+    async fn write_until_killed(folder: std::ffi::OsString) {
         let store = Arc::new(EdgeStore::open(&PathBuf::from(folder)).await.unwrap());
         store.create_epoch(Epoch(1), DIMENSION).await.unwrap();
         store.activate(Epoch(1)).await.unwrap();
@@ -264,8 +265,12 @@ mod edge {
 
     #[tokio::test]
     async fn a_killed_process_loses_nothing_that_it_acknowledged() {
+        if let Some(folder) = std::env::var_os(VICTIM) {
+            return write_until_killed(folder).await;
+        }
         let folder = tempfile::tempdir().unwrap();
-        let acknowledged = killed_after("embedded::edge::writes_until_it_is_killed", &folder, 60);
+        let test = "embedded::edge::a_killed_process_loses_nothing_that_it_acknowledged";
+        let acknowledged = killed_after(test, &folder, 60);
         let store = open(&folder).await;
         check(&store, &acknowledged).await;
         // And it still takes writes: an engine that numbered them from the start again would drop them.

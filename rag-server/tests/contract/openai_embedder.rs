@@ -88,7 +88,7 @@ async fn answer(State(provider): State<Provider>, headers: HeaderMap, Json(body)
     let length = wanted.filter(|_| provider.shortens).unwrap_or(provider.length);
     let error = |status: u16, message: &str| {
         let status = StatusCode::from_u16(status).unwrap();
-        (status, Json(json!({"error": {"message": message}}))).into_response()
+        (status, Json(json!({"error": {"message": message, "code": "not_now"}}))).into_response()
     };
     if wanted.is_some() && !provider.shortens {
         return error(400, "this model cannot be shortened");
@@ -105,7 +105,7 @@ async fn answer(State(provider): State<Provider>, headers: HeaderMap, Json(body)
     match next {
         Next::Vectors => vectors(texts.len()),
         Next::TooFew => vectors(texts.len() - 1),
-        Next::Status(status) => error(status, "not now"),
+        Next::Status(status) => error(status, "not now: you sent \"a\""),
         Next::RateLimited => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response(),
         Next::Garbage => "<html>".into_response(),
     }
@@ -146,7 +146,8 @@ async fn what_may_pass_is_tried_again() {
     provider.then(&[Next::Status(500); 100]);
     let error = embedder.embed_query("a").await.unwrap_err();
     assert_eq!(failure(&error), Some(ProviderFailure::Failed));
-    assert!(error.to_string().contains("not now") && error.may_pass(), "{error}");
+    assert!(error.to_string().contains("not_now") && error.may_pass(), "{error}");
+    assert!(!error.to_string().contains("you sent"), "a service may quote what it was sent: {error}");
 }
 
 #[tokio::test]

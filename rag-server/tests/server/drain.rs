@@ -41,7 +41,7 @@ async fn a_request_in_flight_is_finished_and_a_new_one_is_not_taken() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\"status\":\"refused\""), "{answer}");
-    assert_eq!(server.await_exit().code(), Some(0));
+    assert_eq!(server.await_exit().await.code(), Some(0));
     drop(idle);
 }
 
@@ -53,7 +53,7 @@ async fn a_client_that_never_finishes_does_not_hold_the_stop_up() {
     let (stream, _rest) = half_a_question(&server);
     server.terminate();
     server.await_log("requests were still in flight");
-    assert_eq!(server.await_exit().code(), Some(0));
+    assert_eq!(server.await_exit().await.code(), Some(0));
     drop(stream);
 }
 
@@ -66,7 +66,7 @@ async fn a_second_signal_ends_at_once() {
     server.terminate();
     server.await_log("stopping");
     server.terminate();
-    assert_eq!(server.await_exit().code(), Some(130));
+    assert_eq!(server.await_exit().await.code(), Some(130));
     drop(stream);
 }
 

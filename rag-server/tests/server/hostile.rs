@@ -15,7 +15,7 @@ use rag_server::{
     ports::{EmbedError, Embedder, Epoch, ModelIdentity, SystemClock, VectorStore as _},
 };
 
-use crate::process::Home;
+use crate::process::{Home, eventually};
 
 /// The same vector for every text: nothing here is searched.
 struct Flat(ModelIdentity);
@@ -195,8 +195,8 @@ async fn whatever_is_done_to_a_pdf_is_an_answer() {
     flow.still_reads().await;
 }
 
-#[test]
-fn the_child_bounds_itself_and_knows_nothing_of_its_parents_secrets() {
+#[tokio::test]
+async fn the_child_bounds_itself_and_knows_nothing_of_its_parents_secrets() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_rag-server"))
         .args(["read-document", "docx", "--memory-mib", "64", "--cpu-seconds", "7"])
         .stdin(Stdio::piped())
@@ -205,17 +205,13 @@ fn the_child_bounds_itself_and_knows_nothing_of_its_parents_secrets() {
         .unwrap();
     let pid = child.id();
     let limits = || fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let until = std::time::Instant::now() + crate::process::PATIENCE;
     let bounded = |limits: &str| {
         limits.lines().any(|line| line.starts_with("Max cpu time") && line.split_whitespace().nth(3) == Some("7"))
             && limits
                 .lines()
                 .any(|line| line.starts_with("Max file size") && line.split_whitespace().nth(3) == Some("0"))
     };
-    while !bounded(&limits()) {
-        assert!(std::time::Instant::now() < until, "{}", limits());
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    eventually("the child has bounded itself", async || bounded(&limits())).await;
     assert!(!limits().lines().any(|line| line.starts_with("Max address space") && line.contains("unlimited")));
     child.stdin.take().unwrap().write_all(&fixture("pandoc.docx")).unwrap();
     let output = child.wait_with_output().unwrap();

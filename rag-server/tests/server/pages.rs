@@ -22,6 +22,11 @@ fn every_command_of_the_page_about_generation_works() {
     every_command_works("docs/generation.md");
 }
 
+#[test]
+fn every_command_of_the_page_about_clients_works() {
+    every_command_works("docs/clients.md");
+}
+
 fn every_command_works(page: &str) {
     if let Err(reason) = own_network() {
         eprintln!("skipped, because {reason}: every command of {page} works");

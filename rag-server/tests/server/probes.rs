@@ -26,7 +26,7 @@ async fn a_server_without_its_store_lives_and_says_what_it_waits_for() {
     assert_eq!(asked.headers()["retry-after"], "1");
     problem(asked, 503, "not-ready").await;
     server.terminate();
-    assert_eq!(server.await_exit().code(), Some(0));
+    assert_eq!(server.await_exit().await.code(), Some(0));
 }
 
 /// Every route, by method and path.

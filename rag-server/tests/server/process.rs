@@ -189,15 +189,14 @@ impl Server {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    pub(crate) fn await_exit(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match self.child.try_wait().unwrap() {
-                Some(status) => return status,
-                None if Instant::now() > until => panic!("it does not end:\n{}", self.seen.join("\n")),
-                None => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
+    pub(crate) async fn await_exit(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("it ends", async || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
     }
 }
 

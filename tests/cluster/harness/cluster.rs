@@ -16,6 +16,7 @@ use crate::audit::AuditLog;
 use crate::kubeconfig::Access;
 use crate::parts::Parts;
 use crate::supervisor::{Form, Handover, Message, Order};
+use crate::wait::seen_within;
 
 /// From nothing to ready takes seconds; two cores that also build need more.
 const READY_WITHIN: Duration = Duration::from_secs(180);
@@ -220,18 +221,14 @@ impl Cluster {
 
     fn end(&mut self) -> Result<()> {
         drop(self.input.take());
-        let started = Instant::now();
-        while started.elapsed() < ENDED_WITHIN {
-            if let Some(status) = self.supervisor.try_wait()? {
-                if !status.success() {
-                    bail!("the cluster's supervisor failed ({status})");
-                }
-                return Ok(());
+        match seen_within(ENDED_WITHIN, || self.supervisor.try_wait().transpose()).transpose()? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => bail!("the cluster's supervisor failed ({status})"),
+            None => {
+                self.supervisor.kill()?;
+                bail!("the cluster's supervisor did not end within {ENDED_WITHIN:?}")
             }
-            std::thread::sleep(Duration::from_millis(20));
         }
-        self.supervisor.kill()?;
-        bail!("the cluster's supervisor did not end within {ENDED_WITHIN:?}")
     }
 
     fn access<'a>(&'a self, acting: Option<(&'a str, &'a [&'a str])>) -> Access<'a> {

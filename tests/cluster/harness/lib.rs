@@ -32,4 +32,4 @@ pub mod wait;
 mod workdir;
 
 pub use cluster::Cluster;
-pub use wait::until;
+pub use wait::{Pace, until, until_at};

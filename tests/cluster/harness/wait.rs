@@ -1,12 +1,25 @@
-//! Waiting for a condition with a deadline: the only way in which tests wait.
+//! Waiting for a condition with a deadline: the only way in which tests and measurements wait.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Short enough that a test does not notice, long enough that two cores do not either.
-const STEP: Duration = Duration::from_millis(100);
+/// How often a condition is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between the first two looks; it doubles each time.
+    pub first: Duration,
+    /// Between two looks in the end.
+    pub longest: Duration,
+}
+
+impl Pace {
+    /// Short enough that a test does not notice, long enough that two cores do not either.
+    const STEADY: Self = Self { first: Duration::from_millis(100), longest: Duration::from_millis(100) };
+    /// For what takes milliseconds, in the thread that waits.
+    const BRISK: Self = Self { first: Duration::from_millis(20), longest: Duration::from_millis(20) };
+}
 
 /// Asks `condition` until it yields a value.
 ///
@@ -15,12 +28,24 @@ const STEP: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When `limit` has passed.
-pub async fn until<T, F, Fut>(what: &str, limit: Duration, mut condition: F) -> Result<T>
+pub async fn until<T, F, Fut>(what: &str, limit: Duration, condition: F) -> Result<T>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Option<T>>>,
 {
-    let started = Instant::now();
+    until_at(Pace::STEADY, what, limit, condition).await
+}
+
+/// The same at another pace, for a measurement.
+///
+/// # Errors
+/// When `limit` has passed.
+pub async fn until_at<T, F, Fut>(pace: Pace, what: &str, limit: Duration, mut condition: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Option<T>>>,
+{
+    let (started, mut step) = (Instant::now(), pace.first);
     loop {
         let last = match condition().await {
             Ok(Some(value)) => return Ok(value),
@@ -33,6 +58,19 @@ where
                 None => bail!("not within {limit:?}: {what}"),
             }
         }
-        tokio::time::sleep(STEP).await;
+        tokio::time::sleep(step).await;
+        step = (step * 2).min(pace.longest);
+    }
+}
+
+/// Looks until there is a value, in this thread; none when `limit` has passed.
+pub(crate) fn seen_within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let started = Instant::now();
+    loop {
+        let seen = look();
+        if seen.is_some() || started.elapsed() >= limit {
+            return seen;
+        }
+        std::thread::sleep(Pace::BRISK.first);
     }
 }

@@ -4,8 +4,11 @@
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+use crate::wait::seen_within;
 
 /// All folders of clusters start so, below the system's temporary folder.
 const PREFIX: &str = "ragops-cluster-";
@@ -123,6 +126,9 @@ fn clear(path: &Path) -> Result<()> {
     fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))
 }
 
+/// For so long the kernel may hold a control group whose processes have been killed.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
+
 /// A control group goes only when its children have gone; its files cannot be removed and need not be.
 fn remove_cgroup(group: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(group) else { return Ok(()) };
@@ -132,11 +138,9 @@ fn remove_cgroup(group: &Path) -> Result<()> {
         }
     }
     // The kernel needs a moment to let go of processes that have just been killed.
-    for _ in 0..50 {
-        if fs::remove_dir(group).is_ok() || !group.exists() {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+    let is_gone = || (fs::remove_dir(group).is_ok() || !group.exists()).then_some(());
+    if seen_within(GONE_WITHIN, is_gone).is_some() {
+        return Ok(());
     }
     fs::remove_dir(group).with_context(|| format!("cannot remove the control group {}", group.display()))
 }

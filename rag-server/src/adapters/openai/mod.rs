@@ -6,33 +6,23 @@
 mod headers;
 mod pieces;
 
-use std::{
-    error::Error,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use reqwest::{
     Client, Response, StatusCode,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     model::Speaker,
+    outside,
     ports::{ChatError, ChatModel, ChatRequest, ChatStream},
 };
 
 /// A service that does not accept a connection by then is down; its timeout is for the answer.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Longest error body that is looked into for a code, and for how long.
-const MAX_ERROR_BYTES: usize = 16 * 1024;
-const MAX_ERROR_WAIT: Duration = Duration::from_secs(2);
-/// Longest key; it has to fit into a header.
-const MAX_KEY_BYTES: usize = 4096;
-
 /// Where a service is, and what to ask it for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAiSettings {
@@ -72,11 +62,8 @@ impl OpenAi {
     /// A client; nothing is called yet.
     pub fn new(settings: &OpenAiSettings) -> Result<Self, OpenAiError> {
         let base_url = settings.base_url.trim_end_matches('/');
-        let client = Client::builder().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
-        // Without TLS no certificate is needed, and an image may hold none to load.
-        let client = if base_url.starts_with("https:") { client } else { client.tls_certs_only([]) };
-        let http =
-            client.build().map_err(|e| OpenAiError::Tls { base_url: base_url.to_owned(), cause: innermost(&e) })?;
+        let http = outside::client(base_url, Client::builder().connect_timeout(CONNECT))
+            .map_err(|e| OpenAiError::Tls { base_url: base_url.to_owned(), cause: outside::innermost(&e) })?;
         Ok(Self {
             http,
             url: format!("{base_url}/chat/completions"),
@@ -116,7 +103,8 @@ impl ChatModel for OpenAi {
     async fn chat(&self, request: &ChatRequest) -> Result<ChatStream, ChatError> {
         let mut call = self.http.post(&self.url).json(&self.body(request));
         if let Some(path) = &self.api_key_file {
-            call = call.header(reqwest::header::AUTHORIZATION, bearer(path).await?);
+            let key = outside::bearer(path).await.map_err(|e| ChatError::NoKey { cause: e.to_string() })?;
+            call = call.header(AUTHORIZATION, key);
         }
         let response = call.send().await.map_err(|e| failed(&e))?;
         let rate_limit = headers::rate_limit(response.headers(), jiff::Timestamp::now());
@@ -133,19 +121,6 @@ impl ChatModel for OpenAi {
     }
 }
 
-/// The key of a file as a header, marked so that nothing prints it.
-async fn bearer(path: &Path) -> Result<HeaderValue, ChatError> {
-    let unusable = |why: String| ChatError::NoKey { cause: format!("{} {why}", path.display()) };
-    let text = tokio::fs::read_to_string(path).await.map_err(|e| unusable(format!("cannot be read: {e}")))?;
-    let key = text.trim();
-    if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(unusable("does not hold one key of printable ASCII without spaces".to_owned()));
-    }
-    let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| unusable("holds no key".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 fn is_json(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
@@ -155,16 +130,7 @@ fn failed(error: &reqwest::Error) -> ChatError {
     if error.is_timeout() && !error.is_connect() {
         return ChatError::Timeout;
     }
-    ChatError::Unreachable { cause: innermost(error) }
-}
-
-/// The innermost cause, which is what the network said.
-fn innermost(error: &dyn Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
+    ChatError::Unreachable { cause: outside::innermost(error) }
 }
 
 async fn refused(response: Response, rate_limit: crate::ports::RateLimit) -> ChatError {
@@ -183,32 +149,9 @@ async fn refused(response: Response, rate_limit: crate::ports::RateLimit) -> Cha
     }
 }
 
-/// The code in an error's body. Its message stays where it is: services quote keys and prompts in theirs.
-async fn code(mut response: Response) -> String {
-    #[derive(Deserialize)]
-    struct Body {
-        error: Detail,
-    }
-    #[derive(Deserialize)]
-    struct Detail {
-        code: Option<Value>,
-        #[serde(rename = "type")]
-        kind: Option<Value>,
-    }
-    let read = async {
-        let mut bytes = Vec::new();
-        while let Ok(Some(piece)) = response.chunk().await {
-            if bytes.len() + piece.len() > MAX_ERROR_BYTES {
-                break;
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        bytes
-    };
-    let bytes = tokio::time::timeout(MAX_ERROR_WAIT, read).await.unwrap_or_default();
-    let Ok(Body { error }) = serde_json::from_slice(&bytes) else { return String::new() };
-    let code = [error.code, error.kind].into_iter().flatten().find_map(|value| pieces::identifier(&value));
-    code.map_or_else(String::new, |code| format!(", {code}"))
+/// The code in an error's body, as it stands in a message.
+async fn code(response: Response) -> String {
+    outside::error_code(response).await.map_or_else(String::new, |code| format!(", {code}"))
 }
 
 #[cfg(test)]
@@ -246,25 +189,6 @@ mod tests {
         let full = service.body(&ChatRequest { sampling, ..request() });
         assert_eq!((&full["temperature"], &full["top_p"]), (&json!(0.0), &json!(0.5)));
         assert_eq!((&full["seed"], &full["stop"]), (&json!(7), &json!(["x"])));
-    }
-
-    #[tokio::test]
-    async fn a_key_file_is_read_at_each_use_and_a_broken_one_is_not_repeated() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        for key in ["sk-1", "sk-2"] {
-            std::fs::write(&path, format!("{key}\n")).unwrap();
-            let header = bearer(&path).await.unwrap();
-            assert_eq!(header.to_str().unwrap(), format!("Bearer {key}"));
-            assert!(!format!("{header:?}").contains(key));
-        }
-        for broken in ["", "two words", "not-ascii-é"] {
-            std::fs::write(&path, broken).unwrap();
-            let error = bearer(&path).await.unwrap_err().to_string();
-            assert!(error.contains("key") && (broken.is_empty() || !error.contains(broken)), "{error}");
-        }
-        std::fs::remove_file(&path).unwrap();
-        assert!(bearer(&path).await.unwrap_err().to_string().contains("cannot be read"));
     }
 
     #[tokio::test]

@@ -7,9 +7,9 @@ use std::{collections::VecDeque, io, pin::Pin};
 use futures::{Stream, StreamExt, future::ready, stream, stream::BoxStream};
 use hyper::body::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
 use sse_stream::{Sse, SseStream};
 
+use crate::outside::ErrorView;
 use crate::ports::{ChatError, ChatPiece, Tokens};
 
 /// What ends a stream.
@@ -18,8 +18,6 @@ const DONE: &str = "[DONE]";
 const OVERHEAD_BYTES: usize = 1024 * 1024;
 /// Bytes that one token may take: each comes in a JSON document of its own.
 const TOKEN_BYTES: usize = 2048;
-/// Longest code that is repeated.
-const MAX_CODE: usize = 64;
 
 type Pieces = BoxStream<'static, Result<ChatPiece, ChatError>>;
 
@@ -56,34 +54,16 @@ struct UsageView {
     completion_tokens: u64,
 }
 
-#[derive(Deserialize)]
-struct ErrorView {
-    code: Option<Value>,
-    #[serde(rename = "type")]
-    kind: Option<Value>,
-}
-
-/// A code that may be repeated: it looks like one, and not like a key or a sentence.
-pub(super) fn identifier(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    (!text.is_empty() && text.len() <= MAX_CODE && text.bytes().all(plain)).then_some(text)
-}
-
 fn read(json: &[u8]) -> Result<Document, ChatError> {
     // The parser's message names a place and a type, never the content.
     let garbage = |e: serde_json::Error| ChatError::Garbage { cause: format!("not a completion: {:?}", e.classify()) };
     let document: Document = serde_json::from_slice(json).map_err(garbage)?;
     match document.error {
         None => Ok(document),
-        Some(error) => {
-            let code = [error.code, error.kind].into_iter().flatten().find_map(|value| identifier(&value));
-            Err(ChatError::Failed { status: 200, code: code.map_or_else(String::new, |code| format!(", {code}")) })
-        }
+        Some(error) => Err(ChatError::Failed {
+            status: 200,
+            code: error.code().map_or_else(String::new, |code| format!(", {code}")),
+        }),
     }
 }
 
@@ -235,7 +215,7 @@ mod tests {
         pieces(streamed, vec![text.as_bytes().to_vec()], 1 << 20)
     }
 
-    fn event(body: &Value) -> String {
+    fn event(body: &serde_json::Value) -> String {
         format!("data: {body}\n\n")
     }
 
@@ -303,15 +283,6 @@ mod tests {
         for broken in ["{}", "", "{\"choices\": []}"] {
             let found = pieces(whole, vec![broken.as_bytes().to_vec()], 1 << 20);
             assert!(matches!(&*found, [Err(ChatError::Garbage { .. })]), "{found:?}");
-        }
-    }
-
-    #[test]
-    fn only_what_looks_like_a_code_is_repeated() {
-        assert_eq!(identifier(&json!("context_length_exceeded")), Some("context_length_exceeded".to_owned()));
-        assert_eq!(identifier(&json!(400)), Some("400".to_owned()));
-        for other in [json!("Incorrect API key sk-1"), json!("sk-abc"), json!(""), json!("x".repeat(65)), json!(null)] {
-            assert_eq!(identifier(&other), None, "{other}");
         }
     }
 

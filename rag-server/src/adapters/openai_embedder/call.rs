@@ -6,20 +6,19 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
 use rand::Rng;
 use reqwest::{Client, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
 use super::OpenAiSettings;
-use crate::ports::{EmbedError, ProviderFailure};
+use crate::{
+    outside::{self, Unread},
+    ports::{EmbedError, ProviderFailure},
+};
 
 /// Bytes of an answer: 64 vectors of 4,096 numbers with all their digits are 6 MB.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
-
-/// Longest part of a provider's own words in a message.
-const MAX_WORDS: usize = 200;
 
 /// Most tries of a request.
 const MAX_TRIES: u32 = 6;
@@ -72,24 +71,11 @@ struct Item {
     embedding: Vec<f32>,
 }
 
-#[derive(Deserialize)]
-struct Refusal {
-    error: Words,
-}
-
-#[derive(Deserialize)]
-struct Words {
-    message: String,
-}
-
 impl Endpoint {
     pub(super) fn new(settings: OpenAiSettings) -> Result<Self, EmbedError> {
         let OpenAiSettings { base_url, model, api_key_file, pauses, .. } = settings;
-        let client = Client::builder()
-            // A provider that sends its callers elsewhere would get the key there.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| EmbedError::Model { model: model.clone(), cause: error.to_string() })?;
+        let client = outside::client(&base_url, Client::builder())
+            .map_err(|error| EmbedError::Model { model: model.clone(), cause: outside::innermost(&error) })?;
         let url = format!("{}/embeddings", base_url.trim_end_matches('/'));
         Ok(Self { client, url, model, dimensions: None, api_key_file, pauses, rest: Mutex::default() })
     }
@@ -138,11 +124,10 @@ impl Endpoint {
         let body = Request { model: &self.model, input: texts, encoding_format: "float", dimensions: self.dimensions };
         let mut request = self.client.post(&self.url).json(&body);
         if let Some(file) = &self.api_key_file {
-            let key = tokio::fs::read_to_string(file).await.map_err(|error| {
-                let cause = format!("its key file {} cannot be read: {error}", file.display());
-                self.unavailable(ProviderFailure::AuthFailed, cause, None)
+            let key = outside::bearer(file).await.map_err(|error| {
+                self.unavailable(ProviderFailure::AuthFailed, format!("its key file {error}"), None)
             })?;
-            request = request.bearer_auth(key.trim());
+            request = request.header(header::AUTHORIZATION, key);
         }
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         match response.status() {
@@ -166,27 +151,18 @@ impl Endpoint {
     }
 
     async fn body(&self, response: Response) -> Result<Vec<u8>, EmbedError> {
-        let mut bytes = Vec::new();
-        let mut pieces = response.bytes_stream();
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| self.unreachable(&error))?;
-            if bytes.len() + piece.len() > MAX_ANSWER {
-                return Err(self.failed(format!("its answer has more than {MAX_ANSWER} bytes")));
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        Ok(bytes)
+        outside::bounded(response, MAX_ANSWER).await.map_err(|unread| match unread {
+            Unread::TooLong(_) => self.failed(format!("its answer cannot be used: {unread}")),
+            Unread::Broken(error) => self.unreachable(&error),
+        })
     }
 
     async fn refused(&self, status: StatusCode, response: Response) -> EmbedError {
         let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let bytes = self.body(response).await.unwrap_or_default();
-        let words = serde_json::from_slice::<Refusal>(&bytes).map(|refusal| refusal.error.message).unwrap_or_default();
-        let words = words.get(..words.floor_char_boundary(MAX_WORDS)).unwrap_or_default().trim().to_owned();
-        let cause = if words.is_empty() { format!("status {status}") } else { format!("status {status}: {words}") };
+        let code = outside::error_code(response).await.map_or_else(String::new, |code| format!(", {code}"));
+        let cause = format!("status {status}{code}");
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                // A provider may repeat what it was sent.
                 self.unavailable(ProviderFailure::AuthFailed, format!("status {status}; check its key"), None)
             }
             StatusCode::TOO_MANY_REQUESTS => {
@@ -218,12 +194,7 @@ impl Endpoint {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> EmbedError {
-        // The address stands in the configuration; its query string may hold what is nobody's business.
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        self.unavailable(ProviderFailure::Unreachable, cause.to_string(), None)
+        self.unavailable(ProviderFailure::Unreachable, outside::innermost(error), None)
     }
 
     fn unavailable(&self, failure: ProviderFailure, cause: String, rest: Option<Instant>) -> EmbedError {

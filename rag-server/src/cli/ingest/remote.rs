@@ -9,15 +9,17 @@ use std::{
 
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode, Url,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::show::Show;
 use crate::{
+    cli::key::key,
     ingest::{FailureReason, Format, MAX_DOCUMENTS, Prune, Pruned, Source, read_bytes, read_text},
     model::{DocumentId, Outcome},
+    outside::{self, NoKey},
 };
 
 /// Bytes of JSON of one request; servers take 32 MiB by default.
@@ -38,14 +40,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Why the server could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// The file with the key cannot be read.
-    #[error("the key file {path} cannot be read: {cause}")]
-    KeyFile {
-        /// The file.
-        path: String,
-        /// What the system said.
-        cause: std::io::Error,
-    },
+    /// There is no key where one is said to be.
+    #[error("the key cannot be used: {0}")]
+    Key(#[source] NoKey),
     /// The client cannot be set up.
     #[error("the HTTP client cannot start: {0}")]
     Client(#[source] reqwest::Error),
@@ -137,7 +134,7 @@ struct Problem {
 /// A running server.
 pub(super) struct Remote {
     server: Url,
-    key: Option<String>,
+    key: Option<HeaderValue>,
     client: Client,
     /// Whether it answered once: a server that was never there is said at once, one that went away may come back.
     reached: AtomicBool,
@@ -150,15 +147,9 @@ struct Sent {
 
 impl Remote {
     pub(super) fn new(server: Url, key_file: Option<&Path>) -> Result<Self, RemoteError> {
-        let key = match key_file {
-            Some(path) => Some(
-                std::fs::read_to_string(path)
-                    .map_err(|cause| RemoteError::KeyFile { path: path.display().to_string(), cause })?,
-            ),
-            None => std::env::var("RAG_KEY").ok(),
-        };
-        let key = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-        let client = Client::builder().timeout(TIMEOUT).build().map_err(RemoteError::Client)?;
+        let key = key(key_file).map_err(RemoteError::Key)?;
+        let client = outside::client(server.as_str(), Client::builder().timeout(TIMEOUT));
+        let client = client.map_err(RemoteError::Client)?;
         Ok(Self { server, key, client, reached: AtomicBool::new(false) })
     }
 
@@ -221,7 +212,7 @@ impl Remote {
         loop {
             attempt += 1;
             let request = match &self.key {
-                Some(key) => request().header("X-API-Key", key),
+                Some(key) => request().header("X-API-Key", key.clone()),
                 None => request(),
             };
             let answer = request.send().await;

@@ -19,7 +19,7 @@ use utoipa::{
 use super::super::{
     endpoint::Endpoint,
     error::{Code, Problem},
-    extract::{Params, PathId, ReaderKey, WriterKey},
+    extract::{Client, Params, PathId, ReaderKey, WriterKey},
     sent::{Content, NewContent, idempotency_key},
     state::Api,
 };
@@ -151,14 +151,14 @@ async fn document(_key: ReaderKey, State(api): State<Api>, PathId(id): PathId) -
 }
 
 async fn replace(
-    _key: WriterKey,
+    (_key, client): (WriterKey, Client),
     State(api): State<Api>,
     PathId(id): PathId,
     headers: HeaderMap,
     content: Content,
 ) -> Result<Response, Problem> {
     let ingest = &api.flows()?.ingest;
-    let key = idempotency_key(&headers)?;
+    let key = idempotency_key(&client, &headers)?;
     // The body's room is kept until the texts stand in the records.
     let (source, _room) = content.named(id)?;
     accept(ingest, key.as_ref(), vec![source]).await

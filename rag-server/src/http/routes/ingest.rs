@@ -18,7 +18,7 @@ use utoipa::{
 use super::super::{
     endpoint::Endpoint,
     error::{Code, Problem},
-    extract::{FromBody, JsonBody, WriterKey},
+    extract::{Client, FromBody, JsonBody, WriterKey},
     sent::{IngestRequest, Sent, idempotency_key},
     state::Api,
 };
@@ -137,9 +137,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn ingest(_key: WriterKey, State(api): State<Api>, headers: HeaderMap, sent: Sent) -> Result<Response, Problem> {
+async fn ingest(
+    _key: WriterKey,
+    client: Client,
+    State(api): State<Api>,
+    headers: HeaderMap,
+    sent: Sent,
+) -> Result<Response, Problem> {
     let ingest = &api.flows()?.ingest;
-    let key = idempotency_key(&headers)?;
+    let key = idempotency_key(&client, &headers)?;
     // The body's room is kept until the texts stand in the records.
     let Sent { sources, dry_run, room: _room } = sent;
     if dry_run {

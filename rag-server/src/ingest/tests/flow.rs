@@ -1,17 +1,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::world::{HeldEmbedder, SetClock, World, ingest, long, markdown, replica, replica_with};
+use super::world::{HeldEmbedder, ingest, long, markdown, replica_with, world};
 use crate::{
     ingest::{Deleted, Format, Ingest, Source},
     model::Outcome,
     ports::Kind,
 };
-
-fn world() -> (Arc<World>, Arc<SetClock>, Ingest) {
-    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
-    let ingest = replica(&world, &clock);
-    (world, clock, ingest)
-}
 
 async fn one(ingest: &Ingest, source: Source) -> Result<Outcome, String> {
     ingest.ingest(source).await.result.map_err(|reason| reason.to_string())

@@ -6,18 +6,13 @@ use jiff::SignedDuration;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{Kill, SetClock, World, ingest, long, markdown, replica};
+use super::world::{Kill, ingest, long, markdown, replica, world};
 use crate::{
-    ingest::{DocumentState, Ingest, JobId, JobState, MAX_DOCUMENTS, SubmitError},
+    doubles::eventually,
+    ingest::{DocumentState, JobId, JobState, MAX_DOCUMENTS, SubmitError},
     model::Outcome,
     ports::{Kind, Records},
 };
-
-fn world() -> (Arc<World>, Arc<SetClock>, Ingest) {
-    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
-    let flow = replica(&world, &clock);
-    (world, clock, flow)
-}
 
 #[tokio::test]
 async fn a_job_ends_with_the_outcome_of_each_document() {
@@ -96,17 +91,17 @@ async fn a_job_survives_a_store_that_is_away_for_a_while_and_the_worker_stops_wh
     let id = flow.submit(vec![markdown("a.md", &long("pump"))]).await.unwrap();
     world.answer(9, Kill::Before);
     let worker = tokio::spawn(Arc::clone(&flow).run_jobs(stop.clone()));
-    while world.pause() > 0 {
-        world.answer(0, Kill::Before);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    world.revive();
-    let done = async {
-        while flow.job(&id).await.unwrap().unwrap().job.state != JobState::Done {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+    eventually("the worker is held up", async || {
+        let holds = world.pause() > 0;
+        if holds {
+            world.answer(0, Kill::Before);
         }
-    };
-    tokio::time::timeout(Duration::from_secs(30), done).await.expect("the job ends once the store is back");
+        !holds
+    })
+    .await;
+    world.revive();
+    let is_done = async || flow.job(&id).await.unwrap().unwrap().job.state == JobState::Done;
+    eventually("the job ends once the store is back", is_done).await;
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(30), worker).await.expect("the worker stops").unwrap();
 }

@@ -1,6 +1,11 @@
 //! Memory does not grow with what is ingested. Each measurement runs in a process of its own, whose peak nobody else raises.
 
-use std::{io::Write as _, path::Path, process::Command, sync::Arc};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -80,14 +85,11 @@ fn peak() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-#[tokio::test]
-#[ignore = "runs in a process of its own, started by the tests beside it"]
-async fn ingest_a_folder_and_print_the_growth() {
-    let Ok(folder) = std::env::var(FOLDER) else { return };
+async fn ingest_a_folder_and_print_the_growth(folder: PathBuf) {
     let embedder = Arc::new(Scripted(ModelIdentity { name: "scripted".to_owned(), dimension: 384 }));
     let flow =
         Ingest::new(Arc::new(Nowhere), Arc::<RecordsDouble>::default(), embedder, Arc::new(SystemClock), Epoch(1));
-    let sources: Vec<Source> = walk(Path::new(&folder)).map(Result::unwrap).collect();
+    let sources: Vec<Source> = walk(&folder).map(Result::unwrap).collect();
     let (before, mut created) = (peak(), 0);
     flow.ingest_all(sources, &CancellationToken::new(), &mut |report| {
         created += u64::from(report.result == Ok(Outcome::Created));
@@ -105,12 +107,7 @@ fn gigabyte() -> Box<dyn std::io::Read> {
 
 const GIGABYTE: u64 = 1 << 30;
 
-#[tokio::test]
-#[ignore = "runs in a process of its own, started by the tests beside it"]
-async fn ingest_a_line_of_a_gigabyte_and_print_the_growth() {
-    if std::env::var(FOLDER).is_err() {
-        return;
-    }
+async fn ingest_a_line_of_a_gigabyte_and_print_the_growth(_: PathBuf) {
     let embedder = Arc::new(Scripted(ModelIdentity { name: "scripted".to_owned(), dimension: 384 }));
     let flow =
         Ingest::new(Arc::new(Nowhere), Arc::<RecordsDouble>::default(), embedder, Arc::new(SystemClock), Epoch(1));
@@ -126,19 +123,26 @@ async fn ingest_a_line_of_a_gigabyte_and_print_the_growth() {
 
 #[test]
 fn memory_is_bounded_at_a_line_of_a_gigabyte() {
+    if is_measured(ingest_a_line_of_a_gigabyte_and_print_the_growth) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
-    let [growth, ..] = growth_of("ingest_a_line_of_a_gigabyte_and_print_the_growth", folder.path());
+    let [growth, ..] = growth("memory_is_bounded_at_a_line_of_a_gigabyte", folder.path());
     assert!(growth < ALLOWED_KIB, "memory grew by {growth} KiB");
 }
 
-/// Growth in KiB, documents and chunks of an ingestion of the folder in a process of its own.
-fn growth(folder: &Path) -> [u64; 3] {
-    growth_of("ingest_a_folder_and_print_the_growth", folder)
+/// In the process that is measured: does the work. The test itself is told that it has to start one.
+fn is_measured<F: Future<Output = ()>>(work: impl FnOnce(PathBuf) -> F) -> bool {
+    let Some(folder) = std::env::var_os(FOLDER) else { return false };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(work(folder.into()));
+    true
 }
 
-fn growth_of(test: &str, folder: &Path) -> [u64; 3] {
+/// Growth in KiB, documents and chunks of what the test does once more with this folder, in a process of its own.
+fn growth(test: &str, folder: &Path) -> [u64; 3] {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", &format!("ingest::tests::memory::{test}")])
+        .args(["--exact", "--nocapture", &format!("ingest::tests::memory::{test}")])
         .env(FOLDER, folder)
         .output()
         .unwrap();
@@ -150,6 +154,9 @@ fn growth_of(test: &str, folder: &Path) -> [u64; 3] {
 
 #[test]
 fn memory_is_bounded_at_a_text_of_200_megabytes() {
+    if is_measured(ingest_a_folder_and_print_the_growth) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut file = std::io::BufWriter::new(std::fs::File::create(folder.path().join("large.txt")).unwrap());
     let sentence = "The valve of pump is opened when the pressure of the boiler rises above its limit. ";
@@ -158,7 +165,7 @@ fn memory_is_bounded_at_a_text_of_200_megabytes() {
         file.write_all(paragraph.as_bytes()).unwrap();
     }
     file.into_inner().unwrap().sync_all().unwrap();
-    let [growth, documents, chunks] = growth(folder.path());
+    let [growth, documents, chunks] = growth("memory_is_bounded_at_a_text_of_200_megabytes", folder.path());
     assert_eq!(documents, 1);
     assert!(chunks > 190_000, "{chunks}");
     assert!(growth < ALLOWED_KIB, "memory grew by {growth} KiB");
@@ -166,13 +173,16 @@ fn memory_is_bounded_at_a_text_of_200_megabytes() {
 
 #[test]
 fn memory_is_bounded_at_ten_thousand_tiny_files() {
+    if is_measured(ingest_a_folder_and_print_the_growth) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     for number in 0..10_000 {
         let below = folder.path().join(format!("{:02}", number % 100));
         std::fs::create_dir_all(&below).unwrap();
         std::fs::write(below.join(format!("{number}.md")), format!("# Note {number}\n\nA short one.\n")).unwrap();
     }
-    let [growth, documents, chunks] = growth(folder.path());
+    let [growth, documents, chunks] = growth("memory_is_bounded_at_ten_thousand_tiny_files", folder.path());
     assert_eq!((documents, chunks), (10_000, 10_000));
     assert!(growth < ALLOWED_KIB, "memory grew by {growth} KiB");
 }

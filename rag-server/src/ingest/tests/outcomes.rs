@@ -7,18 +7,12 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::world::{HeldEmbedder, Kill, SetClock, World, ingest, long, markdown, replica, replica_with};
+use super::world::{HeldEmbedder, Kill, SetClock, World, ingest, long, markdown, replica, replica_with, world};
 use crate::{
     ingest::{Deleted, DocumentReport, Format, Ingest, Prune, Pruned, Source},
     model::{DocumentId, Outcome},
     ports::{Kind, Records, StoreError},
 };
-
-fn world() -> (Arc<World>, Arc<SetClock>, Ingest) {
-    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
-    let flow = replica(&world, &clock);
-    (world, clock, flow)
-}
 
 fn id(text: &str) -> DocumentId {
     text.parse().unwrap()

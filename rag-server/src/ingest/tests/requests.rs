@@ -5,21 +5,15 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{HeldEmbedder, SetClock, World, ingest, long, markdown, replica, replica_with};
+use super::world::{HeldEmbedder, SetClock, World, ingest, long, markdown, replica, replica_with, world};
 use crate::{
-    ingest::{DocumentState, IdempotencyKey, Ingest, JobState, SubmitError},
+    ingest::{DocumentState, IdempotencyKey, JobState, SubmitError},
     model::Outcome,
     ports::{Kind, Records},
 };
 
-fn world() -> (Arc<World>, Arc<SetClock>, Ingest) {
-    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
-    let flow = replica(&world, &clock);
-    (world, clock, flow)
-}
-
 fn key(text: &str) -> IdempotencyKey {
-    text.parse().unwrap()
+    IdempotencyKey::new("sender", text).unwrap()
 }
 
 #[tokio::test]
@@ -56,6 +50,14 @@ async fn a_key_is_free_again_once_its_job_is_forgotten() {
     assert_eq!(world.count(Kind::Idempotency).await, Ok(0), "it takes no room");
     let second = flow.submit_once(&key("k"), vec![markdown("a.md", "two")]).await.unwrap();
     assert_ne!(first, second);
+}
+
+#[tokio::test]
+async fn senders_with_the_same_key_never_meet() {
+    let (_, _, flow) = world();
+    let first = flow.submit_once(&key("k"), vec![markdown("a.md", "one")]).await.unwrap();
+    let other = IdempotencyKey::new("other", "k").unwrap();
+    assert_ne!(flow.submit_once(&other, vec![markdown("b.md", "two")]).await.unwrap(), first);
 }
 
 #[tokio::test]

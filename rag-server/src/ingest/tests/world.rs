@@ -294,6 +294,13 @@ impl Embedder for HeldEmbedder {
     }
 }
 
+/// A new world with one replica.
+pub(super) fn world() -> (Arc<World>, Arc<SetClock>, Ingest) {
+    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+    let flow = replica(&world, &clock);
+    (world, clock, flow)
+}
+
 /// A replica over a world.
 pub(super) fn replica(world: &Arc<World>, clock: &Arc<SetClock>) -> Ingest {
     replica_with(world, clock, Arc::default())

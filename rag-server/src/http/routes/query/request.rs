@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::super::super::{
     error::{Code, Problem},
     extract::FromBody,
+    question,
 };
 use crate::{
     config::Retrieval,
@@ -14,15 +15,13 @@ use crate::{
     resilience::Deadline,
 };
 
-/// Bytes of a question; the model reads the first 256 tokens.
-const MAX_QUESTION_BYTES: usize = 8 * 1024;
 /// Bytes of a selection; more is a document, and belongs into the index.
 const MAX_SELECTION_BYTES: usize = 32 * 1024;
 
 /// A question to the search.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct QueryRequest {
+pub(in super::super) struct QueryRequest {
     /// The question, up to 8192 bytes.
     #[schema(min_length = 1, max_length = 8192)]
     query: String,
@@ -38,14 +37,9 @@ impl FromBody for QueryRequest {
 }
 
 impl QueryRequest {
-    pub(in crate::http) fn checked(self, defaults: &Retrieval) -> Result<Query, Problem> {
+    pub(in super::super) fn checked(self, defaults: &Retrieval) -> Result<Query, Problem> {
         let text = self.query;
-        if text.trim().is_empty() {
-            return Err(invalid("query: the question is empty".to_owned()));
-        }
-        if text.len() > MAX_QUESTION_BYTES {
-            return Err(invalid(format!("query: {} bytes; a question has at most {MAX_QUESTION_BYTES}", text.len())));
-        }
+        question::check(&text).map_err(|why| invalid(format!("query: {why}")))?;
         let top_k = self.top_k.unwrap_or(defaults.top_k);
         if !(1..=Retrieval::MAX_TOP_K).contains(&top_k) {
             return Err(invalid(format!("top_k: {top_k}; it must be from 1 to {}", Retrieval::MAX_TOP_K)));
@@ -223,7 +217,7 @@ mod tests {
     fn wrong_values_are_refused_by_name() {
         for (field, value) in [
             ("query", json!("")),
-            ("query", json!("x".repeat(MAX_QUESTION_BYTES + 1))),
+            ("query", json!("x".repeat(question::MAX_QUESTION_BYTES + 1))),
             ("top_k", json!(0)),
             ("temperature", json!(2.1)),
             ("max_tokens", json!(0)),

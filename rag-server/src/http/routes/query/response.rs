@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Told;
-use crate::model::{self, Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Degradation, Generation, Usage};
+use super::{super::super::passage::CitationView, About};
+use crate::model::{self, Answer, AnswerStatus, Attempt, CheckedSentence, Degradation, Generation, Usage};
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -62,23 +62,23 @@ pub(super) struct GenerationView {
 }
 
 impl QueryResponse {
-    pub(super) fn new(answer: Answer, told: Told) -> Self {
+    pub(super) fn new(answer: Answer, about: &About) -> Self {
         let Answer { id, status, text, citations, sentences, searched, degraded, explanation, generation } = answer;
         let Generation { by, path, usage, notice, provider_millis, first_text_millis } = generation;
         let generation = GenerationView { path, usage, first_text_millis, provider_millis };
-        let explain = told.explain.then_some(Explanation { search: explanation, generation });
+        let explain = about.explain.then_some(Explanation { search: explanation, generation });
         Self {
             id,
             status,
             answer: text,
             searched,
-            citations: views(citations),
+            citations: citations.into_iter().map(CitationView::from).collect(),
             sentences,
             written_by: by,
             notice,
             degraded,
             explain,
-            request_id: told.request_id,
+            request_id: about.request_id.clone(),
         }
     }
 }
@@ -100,42 +100,4 @@ pub(super) struct CitationsEvent {
 pub(super) struct TextEvent {
     /// All pieces together are the answer.
     pub(super) text: String,
-}
-
-/// A passage.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(super) struct CitationView {
-    /// The number in the answer.
-    #[serde(rename = "ref")]
-    reference: usize,
-    /// The document's id.
-    document: String,
-    /// The document's title.
-    title: String,
-    /// The headings above the passage, outermost first, with ` > ` between them.
-    heading: String,
-    /// The passage exactly as it was ingested.
-    text: String,
-    /// Fused score, 0 to 1.
-    score: f32,
-    /// The chunk's id.
-    chunk: String,
-}
-
-pub(super) fn views(citations: Vec<Citation>) -> Vec<CitationView> {
-    citations.into_iter().map(CitationView::from).collect()
-}
-
-impl From<Citation> for CitationView {
-    fn from(citation: Citation) -> Self {
-        Self {
-            reference: citation.reference,
-            document: citation.document.into(),
-            title: citation.title,
-            heading: citation.headings.join(" > "),
-            text: citation.text,
-            score: citation.score,
-            chunk: citation.chunk.0.to_string(),
-        }
-    }
 }

@@ -12,6 +12,7 @@ use super::{
         error::Problem,
         extract::{FromBody, JsonBody, ReaderKey},
         observe::RequestId,
+        question,
         state::Api,
     },
     expect_model, invalid,
@@ -20,9 +21,6 @@ use crate::{model::Similarity, ports::Embedder};
 
 /// Documents of one request; as many as Cohere takes.
 const MAX_DOCUMENTS: usize = 1000;
-
-/// Bytes of a question; the model reads the first 256 tokens.
-const MAX_QUESTION_BYTES: usize = 8 * 1024;
 
 /// Documents to order.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -130,13 +128,7 @@ async fn rerank(
 }
 
 fn check(request: &RerankRequest) -> Result<(), Problem> {
-    if request.query.trim().is_empty() {
-        return Err(invalid("query", "the question is empty"));
-    }
-    if request.query.len() > MAX_QUESTION_BYTES {
-        let bytes = request.query.len();
-        return Err(invalid("query", format_args!("{bytes} bytes; a question has at most {MAX_QUESTION_BYTES}")));
-    }
+    question::check(&request.query).map_err(|why| invalid("query", why))?;
     let documents = request.documents.len();
     if !(1..=MAX_DOCUMENTS).contains(&documents) {
         return Err(invalid("documents", format_args!("{documents} documents; send 1 to {MAX_DOCUMENTS}")));

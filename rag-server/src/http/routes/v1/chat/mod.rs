@@ -4,8 +4,6 @@ mod request;
 mod response;
 mod stream;
 
-use std::time::Instant;
-
 use axum::{
     Extension, Json,
     extract::State,
@@ -19,19 +17,20 @@ use uuid::Uuid;
 use self::{
     request::ChatRequest,
     response::{ChatCompletion, Usage},
-    stream::{Chunk, Streamed},
+    stream::Chunk,
 };
 use super::{
     super::super::{
+        answering::{self, Measured},
         endpoint::Endpoint,
-        error::{Code, Problem},
+        error::Problem,
         extract::{JsonBody, ReaderKey},
         state::Api,
     },
     expect_model,
     models::CHAT,
 };
-use crate::{generate::AnswerError, model::Answer, resilience::Deadline};
+use crate::{model::Answer, resilience::Deadline};
 
 /// What every piece of one completion repeats.
 #[derive(Debug, Clone)]
@@ -70,35 +69,27 @@ async fn chat(
     let prompt_tokens = flows.embedder.count_tokens(&conversation.question);
     let (streams, include_usage) = (conversation.stream, conversation.include_usage);
     let ask = conversation.ask(&api.retrieval, deadline);
-    let mut told = Told { api: api.clone(), began: Instant::now(), prompt_tokens, outcome: None };
+    let about = About { api: api.clone(), head, prompt_tokens, include_usage };
     if streams {
-        let overloaded = || Problem::new(Code::Overloaded, "too many requests are in flight; try again").retry_after(1);
-        let room = api.admission.request().ok_or_else(overloaded)?;
-        return Streamed { head, told, include_usage, room }.respond(flows.answers.stream(ask)).await;
+        return answering::stream(&api, about, flows.answers.stream(ask)).await;
     }
+    let mut measured = Measured::new(api.clone());
     let answer = flows.answers.answer(ask).await;
-    told.ended(&answer);
+    measured.ended(&answer);
     let answer = answer?;
-    let usage = told.usage(&answer);
-    Ok(Json(ChatCompletion::new(head, answer, usage)).into_response())
+    let usage = about.usage(&answer);
+    Ok(Json(ChatCompletion::new(about.head, answer, usage)).into_response())
 }
 
-/// What is told of an answer beside its text; counts it when it is dropped, however it ended.
-struct Told {
+/// What is told of an answer beside its text.
+struct About {
     api: Api,
-    began: Instant,
+    head: Head,
     prompt_tokens: usize,
-    /// What became of it, and the seconds that providers took; none while its caller may still go away.
-    outcome: Option<(&'static str, f64)>,
+    include_usage: bool,
 }
 
-impl Told {
-    fn ended(&mut self, answer: &Result<Answer, AnswerError>) {
-        let outcome = answer.as_ref().map_or("failed", |answer| answer.status.as_str());
-        let millis = answer.as_ref().map_or(0, |answer| answer.generation.provider_millis);
-        self.outcome = Some((outcome, millis as f64 / 1000.0));
-    }
-
+impl About {
     /// Tokens as the provider counted them; as the embedding model does, where there was none.
     fn usage(&self, answer: &Answer) -> Usage {
         let spent = answer.generation.usage;
@@ -108,19 +99,5 @@ impl Told {
         }
         let written = self.api.flows().map_or(0, |flows| flows.embedder.count_tokens(&answer.text));
         Usage::new(self.prompt_tokens, written)
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        let metrics = &self.api.metrics;
-        let outcome = match self.outcome {
-            Some((outcome, provider_seconds)) => {
-                metrics.server_seconds.observe((self.began.elapsed().as_secs_f64() - provider_seconds).max(0.0));
-                outcome
-            }
-            None => "abandoned",
-        };
-        metrics.query_outcomes.with_label_values(&[outcome]).inc();
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::super::{
-    super::super::{error::Problem, extract::FromBody},
+    super::super::{error::Problem, extract::FromBody, question},
     invalid,
 };
 use crate::{
@@ -14,9 +14,6 @@ use crate::{
     model::{Query, Sampling, Speaker, Turn},
     resilience::Deadline,
 };
-
-/// Bytes of a question; the model reads the first 256 tokens.
-const MAX_QUESTION_BYTES: usize = 8 * 1024;
 
 /// Bytes of all system messages together.
 const MAX_INSTRUCTION_BYTES: usize = 8 * 1024;
@@ -28,7 +25,7 @@ const MAX_STOP_BYTES: usize = 256;
 /// Messages of a conversation.
 const MAX_MESSAGES: usize = 1000;
 
-/// A conversation. Members that are not listed, such as `temperature`, are ignored.
+/// A conversation. Members that are not listed, such as `user`, are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(in super::super) struct ChatRequest {
     /// `rag`.
@@ -189,7 +186,7 @@ impl ChatRequest {
         let Some(question) = question else {
             return Err(invalid("messages", "the last message must be the user's: it is the question"));
         };
-        checked_length(&question, last)?;
+        question::check(&question).map_err(|why| invalid(format!("messages[{last}].content"), why))?;
         let instructions = instructions.join("\n");
         if instructions.len() > MAX_INSTRUCTION_BYTES {
             let what =
@@ -249,18 +246,6 @@ impl ChatRequest {
         }
         Ok(())
     }
-}
-
-fn checked_length(question: &str, at: usize) -> Result<(), Problem> {
-    let field = || format!("messages[{at}].content");
-    if question.trim().is_empty() {
-        return Err(invalid(field(), "the question is empty"));
-    }
-    if question.len() > MAX_QUESTION_BYTES {
-        let bytes = question.len();
-        return Err(invalid(field(), format_args!("{bytes} bytes; a question has at most {MAX_QUESTION_BYTES}")));
-    }
-    Ok(())
 }
 
 impl Conversation {

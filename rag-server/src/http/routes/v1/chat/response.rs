@@ -3,8 +3,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{super::models::CHAT, Head};
-use crate::model::{Answer, AnswerStatus, Citation};
+use super::{
+    super::{super::super::passage::CitationView, models::CHAT},
+    Head,
+};
+use crate::model::{Answer, AnswerStatus};
 
 /// A completion.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,47 +62,13 @@ pub(in super::super) struct Extension {
     /// How many chunks were searched.
     searched: u64,
     /// The passages, best first; empty when refused.
-    citations: Vec<ChatCitation>,
+    citations: Vec<CitationView>,
 }
 
-/// A passage.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in super::super) struct ChatCitation {
-    /// The number in the answer.
-    #[serde(rename = "ref")]
-    reference: usize,
-    /// The document's id.
-    document: String,
-    /// The document's title.
-    title: String,
-    /// The headings above the passage, outermost first, with ` > ` between them.
-    heading: String,
-    /// The passage exactly as it was ingested.
-    text: String,
-    /// Fused score, 0 to 1.
-    score: f32,
-    /// The chunk's id.
-    chunk: String,
-}
-
-impl From<Citation> for ChatCitation {
-    fn from(citation: Citation) -> Self {
-        Self {
-            reference: citation.reference,
-            document: citation.document.into(),
-            title: citation.title,
-            heading: citation.headings.join(" > "),
-            text: citation.text,
-            score: citation.score,
-            chunk: citation.chunk.0.to_string(),
-        }
-    }
-}
-
-/// What was read and written, in tokens of the embedding model.
+/// What was read and written, in tokens as the provider counted them; as the embedding model does, where there was none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(in super::super) struct Usage {
-    /// Tokens of the question.
+    /// Tokens that were read: the prompt, or the question alone where there was no provider.
     prompt_tokens: usize,
     /// Tokens of the answer.
     completion_tokens: usize,
@@ -117,7 +86,7 @@ impl Extension {
     /// The text of an answer, and everything else of it.
     pub(super) fn apart(answer: Answer) -> (String, Self) {
         let Answer { status, text, citations, searched, .. } = answer;
-        (text, Self { status, searched, citations: citations.into_iter().map(ChatCitation::from).collect() })
+        (text, Self { status, searched, citations: citations.into_iter().map(CitationView::from).collect() })
     }
 }
 

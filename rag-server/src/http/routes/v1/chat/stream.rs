@@ -1,36 +1,22 @@
 //! A completion while it is written: server-sent events, each with a chunk, the last one `[DONE]`.
-//!
-//! What fails before the first piece is an ordinary error with its status; what fails later is an event with the error, after which nothing comes. A client that goes away drops the stream, and with it the provider's call.
 
-use std::{pin::Pin, time::Duration};
-
-use axum::{
-    http::HeaderValue,
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
-};
-use futures::{Stream, StreamExt, stream};
+use axum::response::sse::Event;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     super::models::CHAT,
-    Head, Told,
+    About, Head,
     response::{Extension, Usage},
 };
 use crate::{
-    generate::{AnswerError, AnswerEvent, AnswerStream},
-    http::{error::Problem, openai},
-    resilience::Permit,
+    generate::{AnswerError, AnswerEvent},
+    http::{answering::Told, error::Problem, openai},
+    model::Answer,
 };
 
 /// Ends a stream.
 const DONE: &str = "[DONE]";
-
-/// How often a comment tells proxies that the answer is still written; it also finds out that a client is gone.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// A piece of a completion.
 #[derive(Debug, Serialize, ToSchema)]
@@ -90,70 +76,32 @@ impl Head {
     }
 }
 
-/// What belongs to one streamed answer until its last event is sent.
-pub(super) struct Streamed {
-    pub(super) head: Head,
-    pub(super) told: Told,
-    pub(super) include_usage: bool,
-    pub(super) room: Permit,
+impl Told for About {
+    fn news(&mut self, event: AnswerEvent) -> Vec<Result<Event, axum::Error>> {
+        let delta = match event {
+            AnswerEvent::Found { .. } => {
+                Delta { role: Some("assistant"), content: Some(String::new()), ..Delta::default() }
+            }
+            AnswerEvent::Text(text) => Delta { content: Some(text), ..Delta::default() },
+            AnswerEvent::Finished(answer) => return self.end(*answer),
+        };
+        vec![json(self.head.piece(delta, None))]
+    }
+
+    fn end(&mut self, answer: Answer) -> Vec<Result<Event, axum::Error>> {
+        let usage = self.include_usage.then(|| self.usage(&answer));
+        let (_, extension) = Extension::apart(answer);
+        let end = self.head.piece(Delta { ragops: Some(extension), ..Delta::default() }, Some("stop"));
+        let usage = usage.map(|usage| self.head.chunk(Vec::new(), Some(usage)));
+        let chunks = std::iter::once(end).chain(usage).map(json);
+        chunks.chain([Ok(Event::default().data(DONE))]).collect()
+    }
+
+    fn broken(&mut self, error: AnswerError) -> Result<Event, axum::Error> {
+        Event::default().json_data(openai::document(&Problem::from(error)))
+    }
 }
 
-type Events = Vec<Result<Event, axum::Error>>;
-
-impl Streamed {
-    /// Waits until something is known of the answer, and then streams.
-    pub(super) async fn respond(mut self, mut answer: AnswerStream) -> Result<Response, Problem> {
-        let first = answer.next().await.unwrap_or(Err(AnswerError::Interrupted));
-        if let Err(error) = first {
-            self.told.ended(&Err(error.clone()));
-            return Err(error.into());
-        }
-        let rest = answer.chain(stream::iter([Err(AnswerError::Interrupted)]));
-        let events = Box::pin(stream::iter([first]).chain(rest));
-        let mut response =
-            Sse::new(self.events(events)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
-        // Proxies that collect a response before they pass it on would make a stream of one piece.
-        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-        Ok(response)
-    }
-
-    fn events(
-        self,
-        answer: Pin<Box<dyn Stream<Item = Result<AnswerEvent, AnswerError>> + Send>>,
-    ) -> impl Stream<Item = Result<Event, axum::Error>> {
-        let events = stream::unfold(Some((self, answer)), |state| async {
-            let (mut streamed, mut answer) = state?;
-            let (events, is_last) = streamed.told_of(answer.next().await?);
-            Some((stream::iter(events), (!is_last).then_some((streamed, answer))))
-        });
-        events.flatten()
-    }
-
-    /// What is sent of an event, and whether it is the last.
-    fn told_of(&mut self, event: Result<AnswerEvent, AnswerError>) -> (Events, bool) {
-        let _kept = &self.room;
-        let json = |chunk: Chunk| Event::default().json_data(chunk);
-        match event {
-            Ok(AnswerEvent::Found { .. }) => {
-                let opening = Delta { role: Some("assistant"), content: Some(String::new()), ..Delta::default() };
-                (vec![json(self.head.piece(opening, None))], false)
-            }
-            Ok(AnswerEvent::Text(text)) => {
-                (vec![json(self.head.piece(Delta { content: Some(text), ..Delta::default() }, None))], false)
-            }
-            Ok(AnswerEvent::Finished(answer)) => {
-                self.told.ended(&Ok((*answer).clone()));
-                let usage = self.include_usage.then(|| self.told.usage(&answer));
-                let (_, extension) = Extension::apart(*answer);
-                let end = self.head.piece(Delta { ragops: Some(extension), ..Delta::default() }, Some("stop"));
-                let usage = usage.map(|usage| self.head.chunk(Vec::new(), Some(usage)));
-                let chunks = std::iter::once(end).chain(usage).map(json);
-                (chunks.chain([Ok(Event::default().data(DONE))]).collect(), true)
-            }
-            Err(error) => {
-                self.told.ended(&Err(error.clone()));
-                (vec![Event::default().json_data(openai::document(&Problem::from(error)))], true)
-            }
-        }
-    }
+fn json(chunk: Chunk) -> Result<Event, axum::Error> {
+    Event::default().json_data(chunk)
 }

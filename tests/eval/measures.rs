@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 /// Normalised discounted cumulative gain of the first `depth` places: 1 when all relevant documents stand in front.
-pub fn ndcg(ranking: &[String], relevant: &BTreeSet<String>, depth: usize) -> f64 {
+pub(crate) fn ndcg(ranking: &[String], relevant: &BTreeSet<String>, depth: usize) -> f64 {
     let gain = |place: usize| 1.0 / (place as f64 + 2.0).log2();
     let found = ranking.iter().take(depth).enumerate().filter(|(_, document)| relevant.contains(*document));
     let best: f64 = (0..relevant.len().min(depth)).map(gain).sum();
@@ -13,18 +13,18 @@ pub fn ndcg(ranking: &[String], relevant: &BTreeSet<String>, depth: usize) -> f6
 }
 
 /// Share of the relevant documents that stand in the first `depth` places.
-pub fn recall(ranking: &[String], relevant: &BTreeSet<String>, depth: usize) -> f64 {
+pub(crate) fn recall(ranking: &[String], relevant: &BTreeSet<String>, depth: usize) -> f64 {
     let found = ranking.iter().take(depth).filter(|document| relevant.contains(*document)).count();
     found as f64 / relevant.len() as f64
 }
 
 /// One divided by the place of the first relevant document; 0 when there is none.
-pub fn reciprocal_rank(ranking: &[String], relevant: &BTreeSet<String>) -> f64 {
+pub(crate) fn reciprocal_rank(ranking: &[String], relevant: &BTreeSet<String>) -> f64 {
     ranking.iter().position(|document| relevant.contains(document)).map_or(0.0, |place| 1.0 / (place as f64 + 1.0))
 }
 
 /// Documents in the order of their first passage.
-pub fn documents(passages: impl IntoIterator<Item = String>) -> Vec<String> {
+pub(crate) fn documents(passages: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     passages.into_iter().filter(|document| seen.insert(document.clone())).collect()
 }
