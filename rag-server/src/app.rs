@@ -28,8 +28,11 @@ use crate::{
         SystemClock, VectorStore,
     },
     resilience::BreakerPolicy,
-    retrieve::{Retrieve, Settings, fuse::Fusion},
+    retrieve::{MinScore, Retrieve, Settings, fuse::Fusion},
 };
+
+/// Cosine from which on a passage supports a sentence, where `retrieval.min_score` is not set.
+const SUPPORTED_FROM: f32 = 0.40;
 
 /// How long one call to Qdrant may take; a search takes milliseconds, a large write seconds.
 const QDRANT_DEADLINE: Duration = Duration::from_secs(10);
@@ -175,20 +178,23 @@ impl App {
             Some(cache) => Arc::new(CachedEmbedder::new(Arc::clone(&embedder), Arc::clone(cache))),
             None => Arc::clone(&embedder),
         };
-        let retrieve =
-            Retrieve::new(Arc::clone(&store), Arc::clone(&records), Arc::clone(&asked), settings(&config.retrieval));
+        let retrieve = Retrieve::new(Arc::clone(&store), Arc::clone(&records), Arc::clone(&asked), settings(config));
+        let retrieve = retrieve.with_tenants(config.auth.api_keys.iter().any(|key| key.tenant.is_some()));
         let retrieve = match reranker(&config.retrieval)? {
             Some((reranker, candidates)) => retrieve.reranking(reranker, candidates),
             None => retrieve,
         };
+        if let Err(error) = retrieve.recall_threshold().await {
+            tracing::warn!(%error, "the calibrated threshold was not read; it is looked for again while the server runs");
+        }
         let memory = cache.map(|cache| Memory::new(cache, changes, scope(config)));
-        let retrieve = Arc::new(match memory {
+        let retrieve = Arc::new(match memory.clone() {
             Some(memory) => retrieve.remembering(memory),
             None => retrieve,
         });
         let ttl = Duration::from_secs(config.sessions.ttl_seconds);
         let sessions = Arc::new(Sessions::new(Arc::clone(&records), Arc::new(SystemClock), ttl));
-        let answers = answers(config, Arc::clone(&retrieve), (embedder, Arc::clone(&records)), observer)?;
+        let answers = answers(config, (Arc::clone(&retrieve), memory), (embedder, Arc::clone(&records)), observer)?;
         let answers = Arc::new(answers.remembering(sessions));
         Ok(Self { ingest: Arc::new(ingest), retrieve, answers, store, records, embedder: asked })
     }
@@ -216,12 +222,16 @@ fn scope(config: &Config) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn settings(retrieval: &Retrieval) -> Settings {
-    let fusion = match retrieval.fusion {
+/// What is not configured is what was measured for the local model; of others nothing is known.
+fn settings(config: &Config) -> Settings {
+    let local = matches!(config.embedding.choice(), EmbeddingChoice::Local(_));
+    let fusion = match config.retrieval.fusion {
+        FusionChoice::Convex if local => Fusion::CONFIDENT,
         FusionChoice::Convex => Fusion::default(),
         FusionChoice::ReciprocalRank => Fusion::RECIPROCAL,
     };
-    Settings { min_score: retrieval.min_score, fusion }
+    let calibrated = if local { MinScore::LOCAL } else { MinScore::UNKNOWN };
+    Settings { min_score: config.retrieval.min_score.map_or(calibrated, MinScore::Fixed), fusion }
 }
 
 /// A reranker, and how many passages it is given.
@@ -260,7 +270,7 @@ async fn local_embedder(LocalEmbedding { path, .. }: LocalEmbedding) -> Result<A
 /// The flow that writes answers: with providers where there are any.
 fn answers(
     config: &Config,
-    retrieve: Arc<Retrieve>,
+    (retrieve, memory): (Arc<Retrieve>, Option<Memory>),
     (embedder, records): (Arc<dyn Embedder>, Arc<dyn Records>),
     observer: Arc<dyn Observer>,
 ) -> Result<Answers, AppError> {
@@ -278,7 +288,8 @@ fn answers(
         providers: Providers::new(providers, policy, ledger, meter),
         embedder,
         extractive_fallback: generation.fallback == Fallback::Extractive,
-        supported_from: config.retrieval.min_score,
+        supported_from: config.retrieval.min_score.unwrap_or(SUPPORTED_FROM),
+        memory,
     };
     Ok(Answers::with_providers(retrieve, Arc::new(Extractive), writers))
 }

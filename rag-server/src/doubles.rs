@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::{
     model::{ChunkId, ContentHash, DocumentId, Embedded, Hit, Legs, Point, Similarity, SparseVector},
     ports::{
-        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, Search, StoreError, Swap,
+        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Only, Page, Put, Record, Records, Search, StoreError, Swap,
         VectorStore,
     },
 };
@@ -125,6 +125,11 @@ fn ranked(points: &[Point], limit: usize, score: impl Fn(&Point) -> f32) -> Vec<
     hits
 }
 
+fn is_looked_at(point: &Point, only: &Only) -> bool {
+    only.tenant.as_ref().is_none_or(|tenant| point.chunk.document.tenant() == *tenant)
+        && only.labels.iter().all(|any| any.iter().any(|label| point.labels.contains(label)))
+}
+
 fn bm25(points: &[Point], query: &SparseVector, point: &Point) -> f32 {
     let holding = |term: &u32| points.iter().filter(|p| p.sparse.indices.contains(term)).count() as f32;
     let idf = |term: &u32| (1.0 + (points.len() as f32 - holding(term) + 0.5) / (holding(term) + 0.5)).ln();
@@ -165,6 +170,15 @@ impl VectorStore for StoreDouble {
         Ok(())
     }
 
+    async fn relabel(&self, epoch: Epoch, document: &DocumentId, labels: &[String]) -> Result<(), StoreError> {
+        let mut epochs = self.epochs()?;
+        let stored = epochs.points.entry(epoch).or_default();
+        for point in stored.iter_mut().filter(|point| point.chunk.document == *document) {
+            point.labels = labels.to_vec();
+        }
+        Ok(())
+    }
+
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
         let epochs = self.epochs()?;
         let stored = epochs.points.get(&epoch).into_iter().flatten().filter(|point| ids.contains(&point.chunk.id));
@@ -177,9 +191,10 @@ impl VectorStore for StoreDouble {
             return Ok(Legs::default());
         };
         let cosine = |vector: &Vec<f32>, point: &Point| vector.iter().zip(&point.dense).map(|(a, b)| a * b).sum();
-        let dense = search.dense.as_ref().map(|vector| ranked(points, search.limit, |point| cosine(vector, point)));
+        let looked_at: Vec<Point> = points.iter().filter(|point| is_looked_at(point, &search.only)).cloned().collect();
+        let dense = search.dense.as_ref().map(|vector| ranked(&looked_at, search.limit, |point| cosine(vector, point)));
         let lexical = search.lexical.as_ref().map(|terms| {
-            let mut hits = ranked(points, search.limit, |point| bm25(points, terms, point));
+            let mut hits = ranked(&looked_at, search.limit, |point| bm25(points, terms, point));
             hits.retain(|hit| hit.score.0 > 0.0);
             hits
         });

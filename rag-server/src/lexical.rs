@@ -99,6 +99,16 @@ pub fn holds_any(chunk: &Chunk, rare_terms: &[String]) -> bool {
     texts.flat_map(identifiers).any(|candidate| rare_terms.contains(&normalised(candidate)))
 }
 
+/// The share of a question's terms, and pairs of neighbouring terms, that a chunk holds in its title, headings or text; 0 for a question without terms.
+pub fn coverage(question: &SparseVector, chunk: &Chunk) -> f32 {
+    if question.indices.is_empty() {
+        return 0.0;
+    }
+    let held = passage(&chunk.title, &chunk.headings, &chunk.text).indices;
+    let shared = question.indices.iter().filter(|term| held.binary_search(term).is_ok()).count();
+    shared as f32 / question.indices.len() as f32
+}
+
 /// The different terms of a text, for comparing texts with each other.
 pub fn terms(text: &str) -> BTreeSet<u32> {
     let mut terms = BTreeSet::new();

@@ -21,7 +21,7 @@ use crate::{
     cli::printable,
     config::Config,
     ingest::{DocumentReport, Interrupted, Prune, Source},
-    model::DocumentId,
+    model::{DocumentId, Tenant},
     ports::StoreError,
 };
 
@@ -168,9 +168,9 @@ impl To<'_> {
         dry_run: bool,
         show: &mut Show,
     ) -> Result<(), IngestError> {
-        let mut after = None::<String>;
+        let (tenant, mut after) = (Tenant::default(), None::<String>);
         loop {
-            let prune = Prune { prefix, keep: there, dry_run };
+            let prune = Prune { tenant: &tenant, prefix, keep: there, dry_run };
             let pruned = match self {
                 Self::Stores(app) => app.ingest.prune(prune, after.as_deref(), PRUNED_AT_ONCE).await?,
                 Self::Server(remote) => remote.prune(prune, after.as_deref()).await?,
@@ -202,6 +202,9 @@ async fn local(app: &App, sources: Vec<Source>, stop: &CancellationToken, show: 
         })
         .await;
     ticker.abort();
+    if let Err(error) = app.retrieve.calibrate().await {
+        tracing::warn!(%error, "the threshold of a refusal was not calibrated; the server does it when it runs");
+    }
     show.chunks(app.ingest.chunks_written(), app.ingest.chunks_embedded());
     Ok(ended?)
 }

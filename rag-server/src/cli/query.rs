@@ -119,6 +119,7 @@ async fn search(args: &QueryArgs, config: &Config) -> Result<Answered, Box<dyn E
         text: args.query.clone(),
         mode: args.mode.unwrap_or(config.retrieval.mode),
         top_k: args.top_k.unwrap_or(config.retrieval.top_k),
+        ..Query::default()
     };
     let answer = app.answers.answer(&query).await;
     // Nothing was written: what closing could say does not concern the question.

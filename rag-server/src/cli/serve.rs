@@ -13,6 +13,7 @@ use crate::{
     http::{self, Api, Flows, listen, readiness::Part},
     metrics::Metrics,
     ports::{CacheKind, Embedder},
+    retrieve::Retrieve,
     security::{Generation, Keys},
     shutdown,
 };
@@ -23,6 +24,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Pauses between two tries to reach a store while starting.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Between two looks whether the collection changed so much that the threshold of a refusal is to be found anew.
+const CALIBRATE: Duration = Duration::from_secs(10);
 
 /// Between two pages of sessions that are looked through for forgotten ones.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -82,6 +86,7 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
     });
     tracing::info!("ready");
     tokio::spawn(forget_sessions(Arc::clone(&app.answers), stopping.clone()));
+    tokio::spawn(calibrate(Arc::clone(&app.retrieve), stopping.clone()));
     let jobs = tokio::spawn(Arc::clone(&app.ingest).run_jobs(stopping.clone()));
     stopping.cancelled().await;
     ports.drain_with(config, jobs).await;
@@ -193,6 +198,21 @@ async fn forget_sessions(answers: Arc<Answers>, stopping: CancellationToken) {
                 None
             }
         };
+    }
+}
+
+/// Keeps the threshold of a refusal fitting the collection.
+async fn calibrate(retrieve: Arc<Retrieve>, stopping: CancellationToken) {
+    let mut ticks = tokio::time::interval(CALIBRATE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let calibrated = tokio::select! {
+            () = stopping.cancelled() => return,
+            calibrated = async { ticks.tick().await; retrieve.calibrate().await } => calibrated,
+        };
+        if let Err(error) = calibrated {
+            tracing::debug!(%error, "the threshold was not calibrated; tried again later");
+        }
     }
 }
 

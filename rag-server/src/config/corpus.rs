@@ -227,9 +227,10 @@ pub struct Retrieval {
     /// How many passages an answer may cite.
     #[schemars(range(min = 1, max = 50))]
     pub top_k: usize,
-    /// Cosine below which a passage is no evidence; measured for the local model.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub min_score: f32,
+    /// Relevance below which a question is refused: the best passage's cosine, and up to 0.2 for holding the question's words. Unset, it is calibrated from the collection.
+    #[schemars(with = "Option<f64>", range(min = 0.0, max = 1.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_score: Option<f32>,
     /// How the rankings of both legs become one.
     #[schemars(extend("enum" = ["Convex", "ReciprocalRank"]), with = "String")]
     pub fusion: FusionChoice,
@@ -245,7 +246,7 @@ impl Retrieval {
 
 impl Default for Retrieval {
     fn default() -> Self {
-        Self { mode: Mode::Hybrid, top_k: 5, min_score: 0.40, fusion: FusionChoice::Convex, rerank: None }
+        Self { mode: Mode::Hybrid, top_k: 5, min_score: None, fusion: FusionChoice::Convex, rerank: None }
     }
 }
 

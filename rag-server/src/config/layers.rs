@@ -265,7 +265,7 @@ mod tests {
         let loaded = Layers { file: Some(("c", file)), settings }.load().unwrap();
         let retrieval = loaded.config.retrieval;
         assert_eq!((retrieval.top_k, retrieval.mode), (3, crate::model::Mode::Lexical));
-        assert_eq!(retrieval.min_score, 0.1);
+        assert_eq!(retrieval.min_score, Some(0.1));
         assert_eq!(loaded.sha256, sha256(file));
     }
 

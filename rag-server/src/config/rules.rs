@@ -5,12 +5,13 @@ use super::{
     problem::{Origin, Problem},
     walk::Origins,
 };
+use crate::model::Tenant;
 
 /// Everything that breaks a rule.
 pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
     let rules = [owner, embedding, vector_store, records, listeners, keys_off_loopback, credentials_dir];
-    let broken =
-        rules.iter().filter_map(|rule| rule(config)).chain(api_key_names(config)).chain(provider_names(config));
+    let of_keys = api_key_names(config).into_iter().chain(api_key_tenants(config));
+    let broken = rules.iter().filter_map(|rule| rule(config)).chain(of_keys).chain(provider_names(config));
     broken.map(|(path, message)| Problem { origin: origin(origins, &path), message }).collect()
 }
 
@@ -119,6 +120,16 @@ fn api_key_names(config: &Config) -> Vec<Broken> {
     keys.iter().enumerate().filter_map(problem).collect()
 }
 
+fn api_key_tenants(config: &Config) -> Vec<Broken> {
+    let problem = |(index, key): (usize, &super::ApiKey)| {
+        let wrong = key.tenant.as_deref()?.parse::<Tenant>().err()?;
+        let path = format!("auth.api_keys[{index}].tenant");
+        let message = format!("{path}: {wrong}");
+        Some((path, message))
+    };
+    config.auth.api_keys.iter().enumerate().filter_map(problem).collect()
+}
+
 fn provider_names(config: &Config) -> Vec<Broken> {
     let providers = &config.generation.providers;
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -186,12 +197,13 @@ mod tests {
 
     #[test]
     fn names_of_keys_are_file_names_and_differ() {
-        let text = "[auth]\ncredentials_dir = \"/k\"\napi_keys = [\n{ name = \"../a\", role = \"Reader\" },\n{ name = \"b\", role = \"Reader\" },\n{ name = \"b\", role = \"Writer\" },\n]\n";
+        let text = "[auth]\ncredentials_dir = \"/k\"\napi_keys = [\n{ name = \"../a\", role = \"Reader\" },\n{ name = \"b\", role = \"Reader\" },\n{ name = \"b\", role = \"Writer\", tenant = \"Acme\" },\n]\n";
         assert_eq!(
             told(text),
             [
                 "c line 4: auth.api_keys[0].name is \"../a\"; it must be of a-z, 0-9 and -",
                 "c line 6: auth.api_keys[2].name is \"b\", which another key has already; give it another name",
+                "c line 6: auth.api_keys[2].tenant: a tenant is named by 1 to 63 of a-z, 0-9 and -, not by \"Acme\"",
             ]
         );
     }

@@ -72,6 +72,10 @@ pub struct ApiKey {
     pub name: String,
     /// What its holder may do.
     pub role: Role,
+    /// Whose documents its holder sees and writes: 1 to 63 of a-z, 0-9 and `-`. Without it, those of the default tenant.
+    #[schemars(extend("minLength" = 1, "maxLength" = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
 }
 
 /// What the holder of a key may do; each role includes the ones before it.

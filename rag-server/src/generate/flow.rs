@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     marks,
     outlet::{Delivery, Outlet},
     prompt::Material,
+    remembered::Place,
     selection,
     stream::{AnswerEvent, Events},
     support,
@@ -40,7 +42,8 @@ struct Found {
 }
 
 /// A text that was written and checked.
-struct Checked {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Checked {
     status: AnswerStatus,
     text: String,
     sentences: Vec<CheckedSentence>,
@@ -121,10 +124,22 @@ impl Flow {
                 instructions: ask.instructions.as_deref(),
                 refusal: REFUSAL,
             };
+            let place = Place::of(writers.memory.as_ref(), &material, ask).await;
+            if let Some((by, checked)) = recalled_from(place.as_ref()).await {
+                outlet.say(&checked.text).await;
+                (generation.by, generation.cached) = (Some(by), true);
+                return Ok(checked);
+            }
             let embedder = &*writers.embedder;
             let job = Job { material, sampling: &ask.sampling, deadline: ask.deadline, embedder, since };
             match writers.providers.write(&job, outlet, generation).await {
-                Ok(written) => return Ok(writers.checked(written, passages).await),
+                Ok(written) => {
+                    let checked = writers.checked(written, passages).await;
+                    if let (Some(place), Some(by)) = (&place, &generation.by) {
+                        place.keep(by, &checked).await;
+                    }
+                    return Ok(checked);
+                }
                 Err(missed) => generation.notice = Some(writers.instead(missed)?),
             }
         }
@@ -187,6 +202,10 @@ impl Writers {
             }
         }
     }
+}
+
+async fn recalled_from(place: Option<&Place<'_>>) -> Option<(String, Checked)> {
+    place?.recall().await
 }
 
 /// The question with what its session remembers before it.

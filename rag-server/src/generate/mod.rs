@@ -18,6 +18,7 @@ mod marks;
 mod meter;
 mod outlet;
 mod prompt;
+mod remembered;
 mod selection;
 mod sessions;
 mod stream;
@@ -40,7 +41,7 @@ pub use self::{
 use self::{flow::Flow, outlet::Delivery};
 use crate::{
     model::{Answer, MicroUsd},
-    ports::{Embedder, GenerateError, Generator, StoreError},
+    ports::{Embedder, GenerateError, Generator, Memory, StoreError},
     retrieve::{Retrieve, RetrieveError},
 };
 
@@ -96,6 +97,8 @@ pub struct Writers {
     pub extractive_fallback: bool,
     /// Cosine from which a sentence and a passage speak of the same.
     pub supported_from: f32,
+    /// Keeps answers, to be given again.
+    pub memory: Option<Memory>,
 }
 
 /// Answers questions. Cheap to clone.
@@ -171,7 +174,7 @@ mod tests {
     use crate::{
         doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
         lexical,
-        model::{AnswerStatus, Chunk, ChunkId, ContentHash, DocumentId, Mode, Point, Query},
+        model::{AnswerStatus, Chunk, ChunkId, ContentHash, DocumentId, Point, Query},
         ports::{Draft, Epoch, Kind, Passage, Records, Sentence, VectorStore},
         retrieve::Settings,
     };
@@ -203,7 +206,7 @@ mod tests {
         let chunk = Chunk { id, document, version, ordinal: 0, title, headings, text: TEXT.to_owned() };
         let dense = embedder.embed_passages(vec![TEXT.to_owned()]).await.unwrap().remove(0);
         let sparse = lexical::passage("", &[], TEXT);
-        store.upsert(Epoch(1), vec![Point { chunk, dense, sparse }]).await.unwrap();
+        store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels: Vec::new() }]).await.unwrap();
         let body = serde_json::json!({ "version": "v" });
         records.put_if_absent(Kind::Document, "ops/backup.md", body).await.unwrap();
         let generator = Arc::new(Scripted { says, asked: AtomicUsize::new(0) });
@@ -212,7 +215,7 @@ mod tests {
     }
 
     fn question(text: &str) -> Query {
-        Query { text: text.to_owned(), mode: Mode::Hybrid, top_k: 5 }
+        Query { text: text.to_owned(), top_k: 5, ..Query::default() }
     }
 
     #[tokio::test]

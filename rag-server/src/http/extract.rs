@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     config::Role,
+    model::Tenant,
     resilience::Permit,
     security::{Credential, Generation},
 };
@@ -24,12 +25,21 @@ use crate::{
 pub(super) struct ReaderKey;
 
 /// The caller may ask questions and read, and is known by name.
-pub(super) struct Client(String);
+#[derive(Debug, Clone, Default)]
+pub(super) struct Client {
+    name: String,
+    tenant: Tenant,
+}
 
 impl Client {
     /// The name of the caller's key, whatever its generation; `anonymous` where nobody needs one.
     pub(super) fn name(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// Whose documents it sees and writes.
+    pub(super) fn tenant(&self) -> &Tenant {
+        &self.tenant
     }
 }
 
@@ -40,7 +50,11 @@ impl FromRequestParts<Api> for Client {
         authorise(api, &parts.headers, Role::Reader)?;
         let accepted = api.keys.accepted();
         let credential = presented(&parts.headers).and_then(|key| accepted.api_key(key));
-        Ok(Self(credential.map_or("anonymous", |credential| credential.name.as_str()).to_owned()))
+        let (name, tenant) = match credential {
+            Some(credential) => (credential.name.clone(), credential.tenant.clone()),
+            None => ("anonymous".to_owned(), Tenant::default()),
+        };
+        Ok(Self { name, tenant })
     }
 }
 

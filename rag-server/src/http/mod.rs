@@ -11,6 +11,7 @@ mod causes;
 mod endpoint;
 pub mod error;
 mod extract;
+mod filter;
 mod form;
 mod guard;
 pub mod listen;

@@ -71,7 +71,7 @@ impl Ingest {
             live: Arc::clone(&self.live),
         };
         let body = json(&Body { holder: claim.holder.clone(), until: claim.until })?;
-        let put = self.patiently(|| self.records.put_if_absent(Kind::Purge, id.as_str(), body.clone())).await?;
+        let put = self.patiently(|| self.records.put_if_absent(Kind::Purge, id.key(), body.clone())).await?;
         let standing = match put {
             Put::Created(record) => {
                 claim.version = record.version;
@@ -88,7 +88,7 @@ impl Ingest {
             return Ok(None);
         }
         let swap = self
-            .patiently(|| self.records.compare_and_set(Kind::Purge, id.as_str(), standing.version, body.clone()))
+            .patiently(|| self.records.compare_and_set(Kind::Purge, id.key(), standing.version, body.clone()))
             .await?;
         let standing = match swap {
             Swap::Done(record) => record,
@@ -108,7 +108,7 @@ impl Ingest {
         loop {
             let body = json(&Body { holder: claim.holder.clone(), until: claim.until })?;
             let swap = self
-                .patiently(|| self.records.compare_and_set(Kind::Purge, claim.id.as_str(), claim.version, body.clone()))
+                .patiently(|| self.records.compare_and_set(Kind::Purge, claim.id.key(), claim.version, body.clone()))
                 .await?;
             match swap {
                 Swap::Done(record) => {
@@ -134,7 +134,7 @@ impl Ingest {
                 self.note_change().await?;
                 claim.dirty = false;
             }
-            let swap = self.patiently(|| self.records.remove(Kind::Purge, claim.id.as_str(), claim.version)).await?;
+            let swap = self.patiently(|| self.records.remove(Kind::Purge, claim.id.key(), claim.version)).await?;
             match swap {
                 Swap::Done(_) => return Ok(true),
                 // Somebody deleted the document while it was written.
@@ -185,9 +185,9 @@ impl Ingest {
 
     /// `alone`: nobody writes the document meanwhile, so that its content can be forgotten, too.
     async fn remove_record(&self, id: &DocumentId, alone: bool) -> Result<bool, StoreError> {
-        let mut standing = self.patiently(|| self.records.get(Kind::Document, id.as_str())).await?;
+        let mut standing = self.patiently(|| self.records.get(Kind::Document, id.key())).await?;
         while let Some(record) = standing {
-            match self.patiently(|| self.records.remove(Kind::Document, id.as_str(), record.version)).await? {
+            match self.patiently(|| self.records.remove(Kind::Document, id.key(), record.version)).await? {
                 Swap::Done(removed) => {
                     if !alone {
                         return Ok(true);
@@ -204,12 +204,10 @@ impl Ingest {
 
     /// Changes the version of a claim, so that its writer purges once more before it lets go; false when nobody claims the document any more.
     async fn tell_writer(&self, id: &DocumentId) -> Result<bool, StoreError> {
-        let mut standing = self.patiently(|| self.records.get(Kind::Purge, id.as_str())).await?;
+        let mut standing = self.patiently(|| self.records.get(Kind::Purge, id.key())).await?;
         while let Some(record) = standing {
             let swap = self
-                .patiently(|| {
-                    self.records.compare_and_set(Kind::Purge, id.as_str(), record.version, record.body.clone())
-                })
+                .patiently(|| self.records.compare_and_set(Kind::Purge, id.key(), record.version, record.body.clone()))
                 .await?;
             match swap {
                 Swap::Done(_) => return Ok(true),
@@ -225,7 +223,7 @@ impl Ingest {
         loop {
             let page = self.records.list(Kind::Purge, "", after.as_deref(), PAGE).await?;
             for record in page.records {
-                let Ok(id) = record.id.parse::<DocumentId>() else { continue };
+                let Ok(id) = DocumentId::of_key(&record.id) else { continue };
                 if !self.is_dead(&read(&id, record.body)?) {
                     continue;
                 }
@@ -242,7 +240,7 @@ impl Ingest {
 
     /// The committed version of a document.
     pub(super) async fn committed(&self, id: &DocumentId) -> Result<Option<ContentHash>, StoreError> {
-        let record = self.patiently(|| self.records.get(Kind::Document, id.as_str())).await?;
+        let record = self.patiently(|| self.records.get(Kind::Document, id.key())).await?;
         Ok(record.as_ref().map(document_of).transpose()?.map(|document| document.version))
     }
 

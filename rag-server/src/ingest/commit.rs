@@ -35,6 +35,9 @@ impl Ingest {
         if outcome != Outcome::MetadataOnly {
             self.note(version, id).await?;
         }
+        if outcome == Outcome::MetadataOnly {
+            self.patiently(|| self.store.relabel(self.epoch, id, &open.labels)).await?;
+        }
         self.commit(&open).await?;
         self.note_change().await?;
         if let Some(replaced) = replaced.filter(|replaced| replaced != version) {
@@ -56,7 +59,7 @@ impl Ingest {
 
     /// Writes the record. Only deletions and changes of metadata can come between, since the document is claimed.
     async fn commit(&self, open: &Open) -> Result<(), StoreError> {
-        let id = open.plan.id.as_str();
+        let id = open.plan.id.key();
         let mut standing = open.standing.clone();
         loop {
             let before = standing.as_ref().map(document_of).transpose()?;

@@ -13,7 +13,7 @@ use crate::{
 const LOOKS: usize = 64;
 
 fn pair(version: &ContentHash, id: &DocumentId) -> String {
-    format!("{}/{id}", version.0)
+    format!("{}/{}", version.0, id.key())
 }
 
 impl Ingest {
@@ -26,17 +26,18 @@ impl Ingest {
         let prefix = format!("{}/", version.0);
         let page = self.patiently(|| self.records.list(Kind::Content, &prefix, None, LOOKS)).await?;
         for record in page.records {
-            let Some(id) = record.id.strip_prefix(&prefix).and_then(|id| id.parse::<DocumentId>().ok()) else {
+            let Some(id) = record.id.strip_prefix(&prefix).and_then(|key| DocumentId::of_key(key).ok()) else {
                 continue;
             };
-            if id == *other_than {
+            // Whether another tenant has the same text is none of this one's business.
+            if id == *other_than || id.tenant() != other_than.tenant() {
                 continue;
             }
             if let Some(original) = self.with_version(&id, version).await? {
                 return Ok(Some(original));
             }
             // The claim is asked for before the record: a writer that claims later writes its pair anew, and the removal fails.
-            let in_work = self.patiently(|| self.records.get(Kind::Purge, id.as_str())).await?.is_some();
+            let in_work = self.patiently(|| self.records.get(Kind::Purge, id.key())).await?.is_some();
             if !in_work && self.with_version(&id, version).await?.is_none() {
                 self.patiently(|| self.records.remove(Kind::Content, &record.id, record.version)).await?;
             }
@@ -50,7 +51,7 @@ impl Ingest {
         id: &DocumentId,
         version: &ContentHash,
     ) -> Result<Option<DocumentRecord>, StoreError> {
-        let record = self.patiently(|| self.records.get(Kind::Document, id.as_str())).await?;
+        let record = self.patiently(|| self.records.get(Kind::Document, id.key())).await?;
         let document = record.as_ref().map(document_of).transpose()?;
         Ok(document.filter(|document| document.version == *version))
     }

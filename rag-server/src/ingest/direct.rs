@@ -102,7 +102,7 @@ impl Ingest {
             let plan = inspected.map(|inspected| (plan(source, &inspected, force), inspected));
             let done = match plan {
                 Err(reason) => Some(DocumentReport::failed(source.id.as_str(), reason)),
-                Ok((plan, _)) if standing.get(source.id.as_str()).is_some_and(|now| plan.is_met_by(now)) => {
+                Ok((plan, _)) if standing.get(source.id.key()).is_some_and(|now| plan.is_met_by(now)) => {
                     Some(DocumentReport { name: plan.id.into(), result: Ok(Outcome::Unchanged), chunks: 0 })
                 }
                 Ok((plan, inspected)) => {
@@ -194,9 +194,9 @@ impl Ingest {
         Ok(inspected)
     }
 
-    /// The standing records of documents, by id.
+    /// The standing records of documents, by key.
     pub(super) async fn standing(&self, sources: &[Source]) -> Result<HashMap<String, DocumentRecord>, StoreError> {
-        let ids: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
+        let ids: Vec<&str> = sources.iter().map(|source| source.id.key()).collect();
         let records = self.patiently(|| self.records.get_many(Kind::Document, &ids)).await?;
         records.iter().map(|record| Ok((record.id.clone(), document_of(record)?))).collect()
     }

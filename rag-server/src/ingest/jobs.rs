@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ingest, chunk::Draft, failure::FailureReason, json};
 use crate::{
-    model::{ContentHash, DocumentId, Outcome},
+    model::{ContentHash, DocumentId, Outcome, Tenant},
     ports::{Kind, StoreError, Swap},
 };
 
@@ -152,6 +152,11 @@ impl JobDocument {
 }
 
 impl Job {
+    /// Whose it is: that of its documents, of which a request names at least one.
+    pub fn tenant(&self) -> Tenant {
+        self.documents.first().map(|document| document.id.tenant()).unwrap_or_default()
+    }
+
     pub(super) fn is_queued(&self, document: usize) -> bool {
         self.documents.get(document).is_some_and(|document| document.state == DocumentState::Queued)
     }

@@ -12,6 +12,7 @@ mod direct;
 mod failure;
 mod idempotency;
 mod jobs;
+mod listing;
 mod parse;
 mod passage;
 mod preview;
@@ -35,7 +36,7 @@ use std::{
 };
 
 use crate::{
-    model::{DocumentId, DocumentRecord},
+    model::{DocumentId, DocumentRecord, Tenant},
     ports::{Changes, Clock, EmbedError, Embedder, Epoch, Kind, Record, Records, StoreError, VectorStore},
 };
 
@@ -194,24 +195,12 @@ impl Ingest {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<DocumentRecord>, Option<String>), StoreError> {
-        self.documents_below("", after, limit).await
-    }
-
-    /// The same of the documents whose id begins with a prefix.
-    pub async fn documents_below(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<DocumentRecord>, Option<String>), StoreError> {
-        let page = self.records.list(Kind::Document, prefix, after, limit).await?;
-        let documents = page.records.iter().map(document_of).collect::<Result<_, _>>()?;
-        Ok((documents, page.next))
+        self.documents_below(&Tenant::default(), "", after, limit).await
     }
 
     /// A document's record.
     pub async fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, StoreError> {
-        self.records.get(Kind::Document, id.as_str()).await?.as_ref().map(document_of).transpose()
+        self.records.get(Kind::Document, id.key()).await?.as_ref().map(document_of).transpose()
     }
 
     /// Says that the corpus changed: whoever asks after this returned gets no result from before.

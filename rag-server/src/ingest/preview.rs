@@ -37,9 +37,7 @@ impl Ingest {
                 }
                 let (result, chunks) = match inspected {
                     Err(reason) => (Err(reason), 0),
-                    Ok(inspected) => {
-                        self.foresee(source, inspected, standing.get(source.id.as_str()), &mut seen).await?
-                    }
+                    Ok(inspected) => self.foresee(source, inspected, standing.get(source.id.key()), &mut seen).await?,
                 };
                 report(DocumentReport { name: source.id.as_str().to_owned(), result, chunks });
             }

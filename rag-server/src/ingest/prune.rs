@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::Ingest;
 use crate::{
-    model::DocumentId,
-    ports::{Kind, StoreError},
+    model::{DocumentId, DocumentRecord, Tenant},
+    ports::StoreError,
 };
 
 /// Records that are looked at together.
@@ -14,6 +14,8 @@ const PAGE: usize = 256;
 /// Which documents stay.
 #[derive(Debug, Clone, Copy)]
 pub struct Prune<'p> {
+    /// Whose documents are looked at.
+    pub tenant: &'p Tenant,
     /// Only documents whose id begins with this are looked at.
     pub prefix: &'p str,
     /// Those that are still there.
@@ -35,20 +37,18 @@ impl Ingest {
     /// Removes at most `limit` documents whose id comes after `after`. What was removed stays removed whatever happens to the rest.
     pub async fn prune(
         &self,
-        Prune { prefix, keep, dry_run }: Prune<'_>,
+        Prune { tenant, prefix, keep, dry_run }: Prune<'_>,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Pruned, StoreError> {
         let mut pruned = Pruned { removed: Vec::new(), next: after.map(str::to_owned) };
         loop {
-            let after = pruned.next.clone();
-            let page = self.patiently(|| self.records.list(Kind::Document, prefix, after.as_deref(), PAGE)).await?;
-            for record in page.records {
+            let (page, next) = self.documents_below(tenant, prefix, pruned.next.as_deref(), PAGE).await?;
+            for DocumentRecord { id, .. } in page {
                 if pruned.removed.len() >= limit {
                     return Ok(pruned);
                 }
-                pruned.next = Some(record.id.clone());
-                let Ok(id) = record.id.parse::<DocumentId>() else { continue };
+                pruned.next = Some(id.as_str().to_owned());
                 if keep.contains(&id) {
                     continue;
                 }
@@ -57,9 +57,8 @@ impl Ingest {
                 }
                 pruned.removed.push(id);
             }
-            if page.next.is_none() {
-                pruned.next = None;
-                return Ok(pruned);
+            if next.is_none() {
+                return Ok(Pruned { next, ..pruned });
             }
         }
     }

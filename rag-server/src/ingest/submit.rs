@@ -95,7 +95,7 @@ impl Ingest {
         for (index, (source, inspected)) in sources.iter().zip(inspected).enumerate() {
             let unchanged = |inspected: &Inspected| {
                 let plan = plan(source, inspected, false);
-                standing.get(source.id.as_str()).is_some_and(|record| plan.is_met_by(record))
+                standing.get(source.id.key()).is_some_and(|record| plan.is_met_by(record))
             };
             let (state, chunks) = match inspected {
                 Err(error) => (DocumentState::Failed { error }, 0),

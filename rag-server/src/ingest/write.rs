@@ -3,7 +3,10 @@
 //! Chunks of several documents share a window, so that many small documents are embedded in full batches; the window bounds memory. Between [`Writer::begin`] and [`Writer::end`]
 //! (or [`Writer::abort`]) of one document no other may begin.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     lexical,
-    model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Outcome, Point},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Filter, Outcome, Point},
     ports::{EmbedError, Kind, Record, StoreError},
 };
 
@@ -59,6 +62,11 @@ impl Plan {
             && standing.version == self.version
             && self.title.as_ref().is_none_or(|title| *title == standing.title)
     }
+
+    /// What filters look at: the metadata that will stand, which is the standing one where none is given.
+    fn labels(&self, standing: Option<&BTreeMap<String, String>>) -> Arc<[String]> {
+        self.metadata.as_ref().or(standing).map(Filter::labels).unwrap_or_default().into()
+    }
 }
 
 /// A document that is being written.
@@ -71,11 +79,14 @@ pub(super) struct Open {
     failed: Option<FailureReason>,
     /// Another document with the same content.
     pub(super) original: Option<DocumentId>,
+    /// What filters of questions look at.
+    pub(super) labels: Arc<[String]>,
     known: Known,
 }
 
 struct Waiting {
     chunk: Chunk,
+    labels: Arc<[String]>,
     passage: String,
     /// A stored chunk that has the passage's vector.
     known: Option<ChunkId>,
@@ -116,10 +127,8 @@ impl<'i> Writer<'i> {
             return Ok(false);
         };
         let ingest = self.ingest;
-        let standing = ingest
-            .patiently(|| ingest.records.get(Kind::Document, plan.id.as_str()))
-            .await
-            .map_err(Interrupted::Store)?;
+        let standing =
+            ingest.patiently(|| ingest.records.get(Kind::Document, plan.id.key())).await.map_err(Interrupted::Store)?;
         let record = standing.as_ref().map(document_of).transpose().map_err(Interrupted::Store)?;
         match record {
             Some(record) if plan.is_met_by(&record) => {
@@ -127,9 +136,9 @@ impl<'i> Writer<'i> {
                 Ok(false)
             }
             Some(record) if plan.changes_metadata_alone(&record) => {
-                let (title, chunks) = (Some(record.title), record.chunks);
-                let known = Known::default();
-                let open = Open { plan, claim, standing, title, chunks, failed: None, original: None, known };
+                let (title, chunks) = (Some(record.title.clone()), record.chunks);
+                let (labels, known) = (plan.labels(Some(&record.metadata)), Known::default());
+                let open = Open { plan, claim, standing, title, chunks, failed: None, original: None, labels, known };
                 let report = ingest.finish(open).await.map_err(Interrupted::Store)?;
                 self.reports.push(report);
                 Ok(false)
@@ -139,8 +148,10 @@ impl<'i> Writer<'i> {
                 let stored: Vec<_> = record.iter().chain(&original).collect();
                 let known = ingest.known(&stored).await.map_err(Interrupted::Store)?;
                 let original = original.map(|original| original.id);
+                let labels = plan.labels(record.as_ref().map(|record| &record.metadata));
                 let title = plan.title.clone();
-                self.open = Some(Open { plan, claim, standing, title, chunks: 0, failed: None, original, known });
+                self.open =
+                    Some(Open { plan, claim, standing, title, chunks: 0, failed: None, original, labels, known });
                 Ok(true)
             }
         }
@@ -163,7 +174,8 @@ impl<'i> Writer<'i> {
         let passage = self.ingest.passage(&chunk);
         let known = open.known.chunk(&passage);
         self.window_bytes += chunk.text.len();
-        self.window.push(Waiting { chunk, passage, known });
+        let labels = Arc::clone(&open.labels);
+        self.window.push(Waiting { chunk, labels, passage, known });
         if self.window.len() >= WINDOW_CHUNKS || self.window_bytes >= WINDOW_BYTES {
             self.flush().await?;
         }
@@ -303,9 +315,9 @@ impl<'i> Writer<'i> {
 }
 
 fn point((waiting, dense): (Waiting, Vec<f32>)) -> Point {
-    let chunk = waiting.chunk;
+    let Waiting { chunk, labels, .. } = waiting;
     let sparse = lexical::passage(&chunk.title, &chunk.headings, &chunk.text);
-    Point { chunk, dense, sparse }
+    Point { chunk, dense, sparse, labels: labels.to_vec() }
 }
 
 /// The last part of a document's name: its title when nothing better is known.

@@ -99,6 +99,8 @@ pub struct Generation {
     pub provider_millis: u64,
     /// Milliseconds until the first piece of text, if a provider wrote it.
     pub first_text_millis: Option<u64>,
+    /// Whether it was written for an earlier question that was asked alike; no provider was called then.
+    pub cached: bool,
 }
 
 /// The answer to a question.

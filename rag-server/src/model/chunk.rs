@@ -17,7 +17,8 @@ impl ChunkId {
     /// The id of the chunk at `ordinal` of one version of a document.
     pub fn new(document: &DocumentId, version: &ContentHash, ordinal: u32) -> Self {
         // The document's length goes first, so that no two (document, version) pairs share a name.
-        let name = format!("{}:{document}:{}:{ordinal}", document.as_str().len(), version.0);
+        let document = document.key();
+        let name = format!("{}:{document}:{}:{ordinal}", document.len(), version.0);
         Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
     }
 }
@@ -50,6 +51,8 @@ pub struct Point {
     pub dense: Vec<f32>,
     /// BM25 term weights.
     pub sparse: SparseVector,
+    /// What filters of questions look at: [`Filter::labels`](super::Filter::labels) of the document's metadata.
+    pub labels: Vec<String>,
 }
 
 /// A stored chunk with the vector that was made of it.

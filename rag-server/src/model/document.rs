@@ -4,12 +4,19 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The stable name of a document, chosen by whoever ingests it (for files: the path below the ingested folder).
+use super::Tenant;
+
+/// The stable name of a document, chosen by whoever ingests it (for files: the path below the ingested folder), and whose it is.
 ///
-/// 1 to 512 bytes of UTF-8 without control characters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct DocumentId(String);
+/// The name is 1 to 512 bytes of UTF-8 without control characters. Two tenants may use the same name for different documents: only the key tells them apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentId {
+    /// The name alone for the default tenant; the tenant, [`SEPARATOR`] and the name for others.
+    key: String,
+}
+
+/// Stands between tenant and name. A control character, so that no name can hold it.
+const SEPARATOR: char = '\u{1f}';
 
 /// Why a text cannot name a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,10 +36,45 @@ impl DocumentId {
     /// Bytes that a document's name may have.
     pub const MAX_BYTES: usize = 512;
 
-    /// The name as text.
+    /// The name that its owner gave it. Of two tenants both may have it: use [`Self::key`] to store or compare.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.key.split_once(SEPARATOR).map_or(&self.key, |(_, name)| name)
     }
+
+    /// What it is stored under; differs between tenants.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whose it is.
+    pub fn tenant(&self) -> Tenant {
+        let named = self.key.split_once(SEPARATOR).and_then(|(tenant, _)| tenant.parse().ok());
+        named.unwrap_or_default()
+    }
+
+    /// The document of the same name of a tenant.
+    #[must_use]
+    pub fn of(self, tenant: &Tenant) -> Self {
+        Self { key: key_prefix(tenant, self.as_str()) }
+    }
+
+    /// The id with a key that [`Self::key`] gave.
+    pub fn of_key(key: &str) -> Result<Self, InvalidDocumentId> {
+        match key.split_once(SEPARATOR) {
+            None => key.parse(),
+            Some((tenant, name)) => {
+                let tenant = tenant.parse::<Tenant>().map_err(|_| InvalidDocumentId::Control(SEPARATOR))?;
+                Ok(name.parse::<Self>()?.of(&tenant))
+            }
+        }
+    }
+}
+
+/// What the keys of a tenant's documents begin with whose names begin with `prefix`.
+///
+/// Caveat: the default tenant's prefix is the plain one, and so may begin keys of others; whoever lists looks at [`DocumentId::tenant`], too.
+pub fn key_prefix(tenant: &Tenant, prefix: &str) -> String {
+    if tenant.is_default() { prefix.to_owned() } else { format!("{}{SEPARATOR}{prefix}", tenant.as_str()) }
 }
 
 impl FromStr for DocumentId {
@@ -46,6 +88,7 @@ impl FromStr for DocumentId {
 impl TryFrom<String> for DocumentId {
     type Error = InvalidDocumentId;
 
+    /// A name of the default tenant's.
     fn try_from(text: String) -> Result<Self, Self::Error> {
         if text.is_empty() {
             return Err(InvalidDocumentId::Empty);
@@ -55,20 +98,35 @@ impl TryFrom<String> for DocumentId {
         }
         match text.chars().find(|c| c.is_control()) {
             Some(control) => Err(InvalidDocumentId::Control(control)),
-            None => Ok(Self(text)),
+            None => Ok(Self { key: text }),
         }
     }
 }
 
 impl From<DocumentId> for String {
+    /// The name.
     fn from(id: DocumentId) -> Self {
-        id.0
+        id.as_str().to_owned()
     }
 }
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+/// Written as its key: what is stored must tell tenants apart. Answers show names (`String::from`).
+impl Serialize for DocumentId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.key)
+    }
+}
+
+impl<'de> Deserialize<'de> for DocumentId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        Self::of_key(&key).map_err(serde::de::Error::custom)
     }
 }
 
@@ -125,5 +183,27 @@ mod tests {
         assert_eq!("a\nb".parse::<DocumentId>(), Err(InvalidDocumentId::Control('\n')));
         assert_eq!("x".repeat(513).parse::<DocumentId>(), Err(InvalidDocumentId::TooLong(513)));
         assert_eq!("ops/日本語.md".parse::<DocumentId>().map(String::from), Ok("ops/日本語.md".to_owned()));
+    }
+
+    #[test]
+    fn tenants_have_documents_of_the_same_name_apart() {
+        let id = |tenant: &str| "ops/a.md".parse::<DocumentId>().unwrap().of(&tenant.to_owned().try_into().unwrap());
+        let (default, acme, other) = (id(""), id("acme"), id("other"));
+        assert!(default != acme && acme != other && default.key() != acme.key());
+        for id in [default, acme, other] {
+            assert_eq!((id.as_str(), id.to_string().as_str()), ("ops/a.md", "ops/a.md"));
+            assert_eq!(DocumentId::of_key(id.key()), Ok(id.clone()));
+            let stored = serde_json::to_value(&id).unwrap();
+            assert_eq!(serde_json::from_value::<DocumentId>(stored).unwrap(), id);
+            assert!(id.key().starts_with(&key_prefix(&id.tenant(), "ops/")));
+        }
+    }
+
+    #[test]
+    fn no_name_reaches_into_another_tenant() {
+        let forged = "acme\u{1f}a.md";
+        assert_eq!(forged.parse::<DocumentId>(), Err(InvalidDocumentId::Control('\u{1f}')));
+        assert_eq!(DocumentId::of_key("acme\u{1f}b\u{1f}c"), Err(InvalidDocumentId::Control('\u{1f}')));
+        assert!(DocumentId::of_key("Not A Tenant\u{1f}c").is_err());
     }
 }

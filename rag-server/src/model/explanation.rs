@@ -62,11 +62,11 @@ pub struct Explanation {
     pub mode: String,
     /// Candidates of each leg.
     pub candidates: Candidates,
-    /// Why the question may be answered: `near`, `rare_term` or `none`.
+    /// Why the question may be answered: `near`, `worded` (with the question's own words), `rare_term` or `none`.
     pub evidence: String,
     /// Best cosine.
     pub best_cosine: Option<f32>,
-    /// Cosine from which a passage is near.
+    /// Relevance from which the question is answered: the best cosine, and up to 0.2 for the question's words.
     pub min_score: f32,
     /// The passages, best first.
     pub hits: Vec<HitExplained>,

@@ -9,11 +9,13 @@ mod explanation;
 mod hit;
 mod money;
 mod query;
+mod tenant;
 
 pub use answer::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Generation, Usage};
 pub use chunk::{Chunk, ChunkId, Embedded, Point};
-pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome};
+pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome, key_prefix};
 pub use explanation::{Candidates, Degradation, Explanation, HitExplained, Place, Stage};
 pub use hit::{Hit, Legs, Similarity, SparseVector};
 pub use money::MicroUsd;
-pub use query::{Mode, Query, Sampling, Scope, Speaker, Turn};
+pub use query::{Filter, Mode, Query, Sampling, Scope, Speaker, Turn};
+pub use tenant::{InvalidTenant, Tenant};

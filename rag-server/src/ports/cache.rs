@@ -14,17 +14,20 @@ pub enum CacheKind {
     Embedding,
     /// Passages of questions.
     Retrieval,
+    /// Answers of providers.
+    Response,
 }
 
 impl CacheKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Embedding, Self::Retrieval];
+    pub const ALL: [Self; 3] = [Self::Embedding, Self::Retrieval, Self::Response];
 
     /// The name, as a metric label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Embedding => "embedding",
             Self::Retrieval => "retrieval",
+            Self::Response => "response",
         }
     }
 }

@@ -26,4 +26,4 @@ pub use lease::{Lease, acquire, release, renew};
 pub use memory::{Key, Memory};
 pub use records::{Kind, Page, Put, Record, Records, Swap};
 pub use reranker::{RerankError, Reranker};
-pub use vector_store::{Epoch, Search, VectorStore};
+pub use vector_store::{Epoch, Only, Search, VectorStore};

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::{ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, SparseVector};
+use crate::model::{ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, SparseVector, Tenant};
 
 /// A numbered build of the corpus, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -22,6 +22,17 @@ pub struct Search {
     pub lexical: Option<SparseVector>,
     /// Hits wanted from each leg.
     pub limit: usize,
+    /// Which chunks are looked at.
+    pub only: Only,
+}
+
+/// Which chunks a search looks at, before the best are chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Only {
+    /// Those of one tenant; none: of all, for a corpus that has but one.
+    pub tenant: Option<Tenant>,
+    /// Those that have one label of each group. No group is empty.
+    pub labels: Vec<Vec<String>>,
 }
 
 /// Stores points and finds them again.
@@ -41,6 +52,9 @@ pub trait VectorStore: Send + Sync {
 
     /// Removes the chunks of a document from an epoch, those of version `keep` excepted.
     async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError>;
+
+    /// Replaces the labels of a document's chunks in an epoch.
+    async fn relabel(&self, epoch: Epoch, document: &DocumentId, labels: &[String]) -> Result<(), StoreError>;
 
     /// Those of the chunks that an epoch holds, in any order, with their dense vectors: what is not changed need not be embedded again.
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError>;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use super::threshold::Evidence;
+use super::threshold::{self, Evidence};
 use crate::model::{Candidates, ChunkId, Explanation, Hit, HitExplained, Legs, Mode, Place, Stage};
 
 /// Collects what an [`Explanation`] tells.
@@ -30,9 +30,10 @@ impl Notes {
         let told = &mut self.explanation;
         told.mode = format!("{mode:?}");
         told.candidates = Candidates { dense: legs.dense.len(), lexical: legs.lexical.len() };
-        told.best_cosine = legs.dense.iter().map(|hit| hit.score.0).filter(|score| score.is_finite()).reduce(f32::max);
+        told.best_cosine = threshold::best_cosine(legs);
         let evidence = match evidence {
             Evidence::Near(_) => "near",
+            Evidence::Worded(_) => "worded",
             Evidence::RareTerm => "rare_term",
             Evidence::None => "none",
         };

@@ -8,6 +8,7 @@
 //! The mode decides which legs rank. The dense leg is searched in every mode, because only a cosine can tell that nothing relevant is stored.
 //! When the time is short, things are left out in the order of [`Degradation`], and the result says which.
 
+mod calibrate;
 mod explain;
 pub mod fuse;
 mod overlap;
@@ -17,6 +18,8 @@ mod visible;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+pub use calibrate::MinScore;
+use calibrate::Threshold;
 use explain::Notes;
 use fuse::{Fused, Fusion};
 use serde::{Deserialize, Serialize};
@@ -26,7 +29,9 @@ use threshold::Evidence;
 use crate::{
     lexical,
     model::{ChunkId, Degradation, Explanation, Legs, Mode, Query, Similarity, SparseVector},
-    ports::{CacheKind, EmbedError, Embedder, Memory, Passage, Records, Reranker, Search, StoreError, VectorStore},
+    ports::{
+        CacheKind, EmbedError, Embedder, Memory, Only, Passage, Records, Reranker, Search, StoreError, VectorStore,
+    },
     resilience::Deadline,
 };
 
@@ -46,16 +51,16 @@ const CONTEXT_NEEDS: Duration = Duration::from_millis(50);
 /// What the flow may be told.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// Cosine of the nearest passage below which nothing relevant is stored.
-    pub min_score: f32,
+    /// Relevance below which nothing relevant is stored.
+    pub min_score: MinScore,
     /// How the legs become one ranking.
     pub fusion: Fusion,
 }
 
 impl Default for Settings {
-    /// The threshold separates the questions of one judged set from those of another by 99.8 % with the default model (`docs/quality.md`).
+    /// What fits the local model.
     fn default() -> Self {
-        Self { min_score: 0.40, fusion: Fusion::default() }
+        Self { min_score: MinScore::LOCAL, fusion: Fusion::CONFIDENT }
     }
 }
 
@@ -101,6 +106,8 @@ pub struct Retrieve {
     records: Arc<dyn Records>,
     embedder: Arc<dyn Embedder>,
     settings: Settings,
+    threshold: Threshold,
+    tenants: bool,
     size: CorpusSize,
     memory: Option<Memory>,
     rerank: Option<Rerank>,
@@ -120,7 +127,25 @@ impl Retrieve {
         embedder: Arc<dyn Embedder>,
         settings: Settings,
     ) -> Self {
-        Self { store, records, embedder, settings, size: CorpusSize::default(), memory: None, rerank: None }
+        let threshold = Threshold::new(settings.min_score);
+        Self {
+            store,
+            records,
+            embedder,
+            settings,
+            threshold,
+            tenants: false,
+            size: CorpusSize::default(),
+            memory: None,
+            rerank: None,
+        }
+    }
+
+    /// The corpus has documents of several tenants: the store looks at those of the one who asks. Without it, only what is shown is checked.
+    #[must_use]
+    pub fn with_tenants(mut self, tenants: bool) -> Self {
+        self.tenants = tenants;
+        self
     }
 
     /// Remembers what was found, until the corpus changes.
@@ -140,7 +165,9 @@ impl Retrieve {
     /// The passages for a question, or none when nothing is evidence. What the deadline leaves no time for is left out, and said.
     pub async fn retrieve(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
         let Some(memory) = &self.memory else { return self.search_now(query, deadline).await };
-        let Some(key) = memory.key(CacheKind::Retrieval, &[&query.identity()]).await else {
+        let Some(key) =
+            memory.key(CacheKind::Retrieval, &[&query.identity(), &self.threshold.get().to_le_bytes()]).await
+        else {
             return self.search_now(query, deadline).await;
         };
         if let Some(mut found) = memory.recall::<Retrieved>(key).await {
@@ -156,7 +183,8 @@ impl Retrieve {
     }
 
     async fn search_now(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
-        let mut notes = Notes::new(self.settings.min_score);
+        let min_score = self.threshold.get();
+        let mut notes = Notes::new(min_score);
         let mut degraded = Vec::new();
         let dense = self.embedder.embed_query(&query.text).await.map_err(RetrieveError::Embed)?;
         notes.ended("embed");
@@ -167,16 +195,17 @@ impl Retrieve {
             }
             asked => asked,
         };
+        let terms = lexical::query(&query.text);
         let lexical = match mode {
-            Mode::Hybrid | Mode::Lexical => Some(lexical::query(&query.text)).filter(|terms| !terms.indices.is_empty()),
+            Mode::Hybrid | Mode::Lexical => Some(terms.clone()).filter(|terms| !terms.indices.is_empty()),
             Mode::Dense => None,
         };
-        let (legs, searched) = futures::future::try_join(self.search(dense, lexical, query.top_k), async {
+        let (legs, searched) = futures::future::try_join(self.search(query, dense, lexical), async {
             self.size.get(&*self.store).await.map_err(RetrieveError::Search)
         })
         .await?;
         let rare_terms = lexical::rare_terms(&query.text);
-        let evidence = threshold::evidence(&legs, &rare_terms, self.settings.min_score);
+        let evidence = threshold::evidence(&legs, &terms, &rare_terms, min_score);
         notes.ended("search");
         notes.searched(mode, &legs, evidence);
         let ranking = fuse::fuse(ranking_legs(legs, mode), self.settings.fusion)
@@ -238,17 +267,18 @@ impl Retrieve {
     /// Both legs with committed hits alone; deeper when so many were not that too few are left.
     async fn search(
         &self,
+        query: &Query,
         dense: Vec<f32>,
         lexical: Option<SparseVector>,
-        wanted: usize,
     ) -> Result<Legs, RetrieveError> {
-        let asks_lexical = lexical.is_some();
-        let mut search =
-            Search { dense: Some(dense), lexical, limit: DEPTH.max(wanted.saturating_mul(2)).min(MAX_DEPTH) };
+        let (wanted, asks_lexical) = (query.top_k, lexical.is_some());
+        let only = Only { tenant: self.tenants.then(|| query.tenant.clone()), labels: query.filter.wanted() };
+        let limit = DEPTH.max(wanted.saturating_mul(2)).min(MAX_DEPTH);
+        let mut search = Search { dense: Some(dense), lexical, limit, only };
         loop {
             let found = self.store.search(&search).await.map_err(RetrieveError::Search)?;
             let exhausted = (found.dense.len() < search.limit, found.lexical.len() < search.limit || !asks_lexical);
-            let legs = visible::visible(&*self.records, found).await.map_err(RetrieveError::Records)?;
+            let legs = visible::visible(&*self.records, query, found).await.map_err(RetrieveError::Records)?;
             let enough = (exhausted.0 || legs.dense.len() >= wanted) && (exhausted.1 || legs.lexical.len() >= wanted);
             if enough || search.limit == MAX_DEPTH {
                 return Ok(legs);
@@ -290,7 +320,7 @@ mod tests {
     use super::*;
     use crate::{
         doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
-        model::{Chunk, ChunkId, ContentHash, DocumentId, Point},
+        model::{Chunk, ChunkId, ContentHash, DocumentId, Filter, Point, Tenant},
         ports::{Epoch, Kind, RerankError},
     };
 
@@ -328,7 +358,33 @@ mod tests {
             };
             let dense = self.embedder.embed_passages(vec![text.to_owned()]).await.unwrap().remove(0);
             let sparse = lexical::passage("", &[], text);
-            self.store.upsert(Epoch(1), vec![Point { chunk, dense, sparse }]).await.unwrap();
+            self.store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels: Vec::new() }]).await.unwrap();
+        }
+
+        /// Stores and commits a document of a tenant with metadata.
+        async fn ingested(&self, tenant: &str, document: &str, metadata: &[(&str, &str)], text: &str) {
+            let tenant: Tenant = tenant.to_owned().try_into().unwrap();
+            let document = document.parse::<DocumentId>().unwrap().of(&tenant);
+            let version = ContentHash("v".to_owned());
+            let metadata: std::collections::BTreeMap<String, String> =
+                metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let body = serde_json::json!({ "id": document, "version": version, "metadata": metadata });
+            self.records.put_if_absent(Kind::Document, document.key(), body).await.unwrap();
+            let dense = self.embedder.embed_query(text).await.unwrap();
+            let (sparse, labels) = (lexical::passage("", &[], text), Filter::labels(&metadata));
+            let id = ChunkId::new(&document, &version, 0);
+            let (title, headings, text) = (String::new(), Vec::new(), text.to_owned());
+            let chunk = Chunk { id, document, version, ordinal: 0, title, headings, text };
+            self.store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels }]).await.unwrap();
+        }
+
+        /// Names and texts of what a tenant finds.
+        async fn asked(&self, tenant: &str, filter: &[(&str, &str)], text: &str) -> Vec<(String, String)> {
+            let filter = filter.iter().map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()])).collect();
+            let tenant = tenant.to_owned().try_into().unwrap();
+            let query = Query { text: text.to_owned(), top_k: 4, tenant, filter: Filter(filter), ..Query::default() };
+            let found = self.retrieve.retrieve(&query, None).await.unwrap();
+            found.passages.into_iter().map(|found| (found.chunk.document.to_string(), found.chunk.text)).collect()
         }
 
         async fn commit(&self, document: &str, version: &str) {
@@ -337,17 +393,48 @@ mod tests {
         }
 
         async fn hurry(&self, text: &str, left: Duration) -> Retrieved {
-            let query = Query { text: text.to_owned(), mode: Mode::Hybrid, top_k: 4 };
+            let query = Query { text: text.to_owned(), top_k: 4, ..Query::default() };
             self.retrieve.retrieve(&query, Some(Deadline::after(left))).await.unwrap()
         }
 
         async fn ask(&self, text: &str, mode: Mode, top_k: usize) -> Retrieved {
-            self.retrieve.retrieve(&Query { text: text.to_owned(), mode, top_k }, None).await.unwrap()
+            self.retrieve
+                .retrieve(&Query { text: text.to_owned(), mode, top_k, ..Query::default() }, None)
+                .await
+                .unwrap()
         }
     }
 
     fn found(retrieved: &Retrieved) -> Vec<&str> {
         retrieved.passages.iter().map(|passage| passage.chunk.document.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_tenant_finds_its_own_documents_alone_whatever_the_store_looks_at() {
+        for told in [true, false] {
+            let mut corpus = Corpus::empty().await;
+            corpus.retrieve = corpus.retrieve.with_tenants(told);
+            for tenant in ["", "acme", "other"] {
+                corpus.ingested(tenant, "plan", &[], &format!("backups run nightly {tenant}")).await;
+            }
+            for tenant in ["", "acme", "other"] {
+                let own = ("plan".to_owned(), format!("backups run nightly {tenant}"));
+                assert_eq!(corpus.asked(tenant, &[], "when do backups run?").await, [own], "{tenant:?} {told}");
+            }
+            assert!(corpus.asked("nobody", &[], "when do backups run?").await.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_filter_finds_what_stands_behind_more_candidates_than_a_leg_has() {
+        let corpus = Corpus::empty().await;
+        for n in 0..DEPTH * 2 {
+            corpus.ingested("", &format!("de-{n:03}"), &[("lang", "de")], "backups run nightly").await;
+        }
+        corpus.ingested("", "en", &[("lang", "en")], "backups run nightly or never at all in some weeks").await;
+        let found = corpus.asked("", &[("lang", "en")], "when do backups run nightly?").await;
+        assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["en"]);
+        assert!(corpus.asked("", &[("lang", "fr")], "when do backups run nightly?").await.is_empty());
     }
 
     #[tokio::test]
@@ -417,7 +504,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_fails_is_an_error_and_not_an_empty_result() {
-        let query = Query { text: "anything".to_owned(), mode: Mode::Hybrid, top_k: 5 };
+        let query = Query { text: "anything".to_owned(), top_k: 5, ..Query::default() };
         let corpus = Corpus::empty().await;
         corpus.store("plan", "v", "anything").await;
         corpus.records.fail();
@@ -431,7 +518,7 @@ mod tests {
         let corpus = Corpus::empty().await;
         corpus.store("plan", "v", "anything").await;
         corpus.records.put_if_absent(Kind::Document, "plan", serde_json::json!("nonsense")).await.unwrap();
-        let query = Query { text: "anything".to_owned(), mode: Mode::Hybrid, top_k: 5 };
+        let query = Query { text: "anything".to_owned(), top_k: 5, ..Query::default() };
         let error = corpus.retrieve.retrieve(&query, None).await.unwrap_err();
         assert!(error.to_string().contains("plan"), "{error}");
     }

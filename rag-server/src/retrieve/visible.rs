@@ -1,13 +1,14 @@
-//! Which hits may be shown: those whose document is committed at the version that they belong to.
+//! Which hits may be shown: those whose document is committed at the version that they belong to, is the asking tenant's, and passes the question's filter.
 //!
-//! The document's record is the commit point. A store may return chunks that were written before their record, or that outlived it; both are dropped here, and nowhere else.
+//! The document's record is the commit point. A store may return chunks that were written before their record, or that outlived it; both are dropped here, and nowhere else. Tenant and
+//! filter are looked at a second time: what the store was told is there to find the right ones quickly, what the record says decides.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 
 use crate::{
-    model::{ContentHash, Hit, Legs},
+    model::{ContentHash, DocumentId, Hit, Legs, Query},
     ports::{Kind, Records, StoreError},
 };
 
@@ -15,26 +16,32 @@ use crate::{
 #[derive(Deserialize)]
 struct Committed {
     version: ContentHash,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
 }
 
-/// The hits that are committed, in their order.
-pub(super) async fn visible(records: &dyn Records, legs: Legs) -> Result<Legs, StoreError> {
-    let ids: BTreeSet<&str> = legs.dense.iter().chain(&legs.lexical).map(|hit| hit.chunk.document.as_str()).collect();
+/// The hits that may be shown to whoever asks, in their order.
+pub(super) async fn visible(records: &dyn Records, query: &Query, legs: Legs) -> Result<Legs, StoreError> {
+    let documents = legs.dense.iter().chain(&legs.lexical).map(|hit| &hit.chunk.document);
+    let own = documents.filter(|document| document.tenant() == query.tenant);
+    let ids: BTreeSet<&str> = own.map(DocumentId::key).collect();
     if ids.is_empty() {
-        return Ok(legs);
+        return Ok(Legs::default());
     }
     let ids: Vec<&str> = ids.into_iter().collect();
-    let mut versions = HashMap::with_capacity(ids.len());
+    let mut shown = HashMap::with_capacity(ids.len());
     for record in records.get_many(Kind::Document, &ids).await? {
         let committed: Committed = serde_json::from_value(record.body).map_err(|error| StoreError::Corrupt {
             what: format!("the record of document {}", record.id),
             cause: error.to_string(),
         })?;
-        versions.insert(record.id, committed.version);
+        if query.filter.passes(&committed.metadata) {
+            shown.insert(record.id, committed.version);
+        }
     }
     let committed = |hits: Vec<Hit>| -> Vec<Hit> {
-        let is_committed = |hit: &Hit| versions.get(hit.chunk.document.as_str()) == Some(&hit.chunk.version);
-        hits.into_iter().filter(is_committed).collect()
+        let is_shown = |hit: &Hit| shown.get(hit.chunk.document.key()) == Some(&hit.chunk.version);
+        hits.into_iter().filter(is_shown).collect()
     };
     Ok(Legs { dense: committed(legs.dense), lexical: committed(legs.lexical) })
 }

@@ -11,7 +11,10 @@ use std::{
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use crate::config::{ApiKey, Role};
+use crate::{
+    config::{ApiKey, Role},
+    model::Tenant,
+};
 
 /// Fewest bytes of a key: 128 bits, if they are random.
 pub const MIN_KEY_BYTES: usize = 16;
@@ -50,6 +53,8 @@ pub struct Credential {
     pub generation: Generation,
     /// What its holder may do; none for the operator's, which opens no route of the public API.
     pub role: Option<Role>,
+    /// Whose documents its holder sees and writes.
+    pub tenant: Tenant,
     digest: [u8; 32],
 }
 
@@ -116,9 +121,11 @@ impl Credentials {
         let mut read = Self::default();
         for key in keys {
             let name = format!("api-key.{}", key.name);
-            read.api_keys.extend(generations(&dir, &name, Some(key.role), true)?);
+            // A name that could not be a tenant's was refused with the configuration.
+            let tenant = key.tenant.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default();
+            read.api_keys.extend(generations(&dir, &name, (Some(key.role), tenant), true)?);
         }
-        read.operator = generations(&dir, "operator", None, false)?;
+        read.operator = generations(&dir, "operator", (None, Tenant::default()), false)?;
         read.distinct()?;
         Ok(read)
     }
@@ -168,7 +175,12 @@ fn find<'c>(credentials: &'c [Credential], material: &[u8]) -> Option<&'c Creden
     credentials.get(found as usize)
 }
 
-fn generations(dir: &Path, name: &str, role: Option<Role>, required: bool) -> Result<Vec<Credential>, CredentialError> {
+fn generations(
+    dir: &Path,
+    name: &str,
+    (role, tenant): (Option<Role>, Tenant),
+    required: bool,
+) -> Result<Vec<Credential>, CredentialError> {
     let mut found: Vec<Credential> = Vec::new();
     for generation in Generation::ALL {
         let path = dir.join(format!("{name}.{}", generation.as_str()));
@@ -181,7 +193,7 @@ fn generations(dir: &Path, name: &str, role: Option<Role>, required: bool) -> Re
         };
         let digest = digest(&path, &material)?;
         if found.iter().all(|other| other.digest != digest) {
-            found.push(Credential { name: name.to_owned(), generation, role, digest });
+            found.push(Credential { name: name.to_owned(), generation, role, tenant: tenant.clone(), digest });
         }
     }
     Ok(found)
@@ -216,7 +228,7 @@ mod tests {
     }
 
     fn keys() -> [ApiKey; 1] {
-        [ApiKey { name: "a".to_owned(), role: Role::Writer }]
+        [ApiKey { name: "a".to_owned(), role: Role::Writer, tenant: None }]
     }
 
     #[test]

@@ -84,7 +84,7 @@ mod tests {
         mount(dir.path(), "..1", &[("api-key.a.current", "first-key-0123456789")]);
         let auth = Auth {
             credentials_dir: Some(dir.path().to_owned()),
-            api_keys: vec![ApiKey { name: "a".to_owned(), role: Role::Reader }],
+            api_keys: vec![ApiKey { name: "a".to_owned(), role: Role::Reader, tenant: None }],
         };
         let keys = Keys::open(&auth).unwrap();
         assert!(keys.accepted().api_key(b"first-key-0123456789").is_some());

@@ -164,7 +164,7 @@ mod edge {
     }
 
     async fn documents(store: &EdgeStore) -> Vec<String> {
-        let all = Search { dense: Some(AT.to_vec()), lexical: None, limit: 100_000 };
+        let all = Search { dense: Some(AT.to_vec()), limit: 100_000, ..Search::default() };
         store.search(&all).await.unwrap().dense.into_iter().map(|hit| hit.chunk.document.to_string()).collect()
     }
 
@@ -305,9 +305,9 @@ mod edge {
         assert!(closed <= 8, "{closed} files of the log are left");
         let legs = store
             .search(&Search {
-                dense: None,
                 lexical: Some(rag_server::model::SparseVector { indices: vec![700], values: vec![1.0] }),
                 limit: 100,
+                ..Search::default()
             })
             .await
             .unwrap();

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use rag_server::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Hit, Legs, Point, SparseVector},
-    ports::{Epoch, Search, StoreError, VectorStore},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Hit, Legs, Point, SparseVector, Tenant},
+    ports::{Epoch, Only, Search, StoreError, VectorStore},
 };
 
 /// Length of the vectors in this suite.
@@ -54,6 +54,8 @@ macro_rules! vector_store_suite {
             a_stored_chunk_comes_back_with_its_vector,
             a_vector_of_another_length_is_refused,
             a_large_write_is_taken_whole,
+            a_tenant_is_searched_before_the_best_are_chosen,
+            labels_are_looked_at_before_the_best_are_chosen,
         );
     };
     ($storage:ty: $($clause:ident),* $(,)?) => {
@@ -87,7 +89,12 @@ pub(crate) fn point(
         Chunk { id, document, version, ordinal, title: "A title".to_owned(), headings: vec!["One".to_owned()], text };
     let (indices, values) = terms.iter().copied().unzip();
     let length = dense.iter().map(|x| x * x).sum::<f32>().sqrt();
-    Point { chunk, dense: dense.iter().map(|x| x / length).collect(), sparse: SparseVector { indices, values } }
+    Point {
+        chunk,
+        dense: dense.iter().map(|x| x / length).collect(),
+        sparse: SparseVector { indices, values },
+        labels: Vec::new(),
+    }
 }
 
 async fn prepared(storage: &impl Storage, points: Vec<Point>) -> Arc<dyn VectorStore> {
@@ -98,13 +105,100 @@ async fn prepared(storage: &impl Storage, points: Vec<Point>) -> Arc<dyn VectorS
     store
 }
 
+/// The same chunk as a tenant's, with labels.
+fn owned(tenant: &str, labels: &[&str], point: Point) -> Point {
+    let tenant: Tenant = tenant.to_owned().try_into().unwrap();
+    let Point { mut chunk, dense, sparse, .. } = point;
+    chunk.document = chunk.document.of(&tenant);
+    chunk.id = ChunkId::new(&chunk.document, &chunk.version, chunk.ordinal);
+    Point { chunk, dense, sparse, labels: labels.iter().map(|label| (*label).to_owned()).collect() }
+}
+
+/// A search of both legs for one tenant, or for all.
+fn only(tenant: Option<&str>, labels: &[&[&str]]) -> Search {
+    let group = |labels: &&[&str]| labels.iter().map(|label| (*label).to_owned()).collect();
+    let tenant = tenant.map(|name| name.to_owned().try_into().unwrap());
+    let only = Only { tenant, labels: labels.iter().map(group).collect() };
+    Search { dense: Some(vec![1.0, 0.0, 0.0, 0.0]), only, ..lexical(&[7], 2) }
+}
+
+/// Names of tenants and documents of the hits of both legs, which must be the same.
+async fn found(store: &dyn VectorStore, search: &Search) -> BTreeSet<(String, String)> {
+    let legs = store.search(search).await.unwrap();
+    let names = |hits: &[Hit]| -> BTreeSet<_> {
+        let name = |hit: &Hit| (hit.chunk.document.tenant().as_str().to_owned(), hit.chunk.document.to_string());
+        hits.iter().map(name).collect()
+    };
+    assert_eq!(names(&legs.dense), names(&legs.lexical));
+    names(&legs.dense)
+}
+
+fn named(names: &[(&str, &str)]) -> BTreeSet<(String, String)> {
+    names.iter().map(|(tenant, document)| ((*tenant).to_owned(), (*document).to_owned())).collect()
+}
+
+/// However near the chunks of others are, they take no place among the hits.
+pub(crate) async fn a_tenant_is_searched_before_the_best_are_chosen<S: Storage>() {
+    let storage = S::fresh().await;
+    let near = |document: &str, ordinal| point(document, "v", ordinal, [1.0, 0.1, 0.0, 0.0], &[(7, 2.0)]);
+    let far = |document: &str| point(document, "v", 0, [0.4, 1.0, 0.0, 0.0], &[(7, 0.5)]);
+    let mut points: Vec<_> = (0..5).map(|ordinal| owned("acme", &[], near("a", ordinal))).collect();
+    points.extend([owned("", &[], far("a")), owned("other", &[], far("a")), owned("", &[], far("b"))]);
+    let store = prepared(&storage, points).await;
+    for (tenant, names) in [
+        (Some(""), &[("", "a"), ("", "b")][..]),
+        (Some("acme"), &[("acme", "a")]),
+        (Some("other"), &[("other", "a")]),
+        (Some("nobody"), &[]),
+        (None, &[("acme", "a")]),
+    ] {
+        assert_eq!(found(&*store, &only(tenant, &[])).await, named(names), "{tenant:?}");
+    }
+    // Of the same name, only the one of the tenant goes.
+    let document = "a".parse::<DocumentId>().unwrap();
+    store.purge(FIRST, &document.clone().of(&"acme".parse().unwrap()), None).await.unwrap();
+    assert_eq!(found(&*store, &only(Some("acme"), &[])).await, named(&[]));
+    assert_eq!(found(&*store, &only(Some("other"), &[])).await, named(&[("other", "a")]));
+}
+
+/// One label of each group, before the best are chosen; and labels can be replaced.
+pub(crate) async fn labels_are_looked_at_before_the_best_are_chosen<S: Storage>() {
+    let storage = S::fresh().await;
+    let with = |document: &str, labels: &[&str], near: f32| {
+        owned("", labels, point(document, "v", 0, [near, 1.0, 0.0, 0.0], &[(7, near)]))
+    };
+    let points = vec![
+        with("none", &[], 3.0),
+        with("plain", &[], 2.5),
+        with("en", &["lang-en", "team-a"], 0.5),
+        with("de", &["lang-de", "team-a"], 0.4),
+        with("fr", &["lang-fr", "team-b"], 0.3),
+    ];
+    let store = prepared(&storage, points).await;
+    for (groups, names) in [
+        (&[][..], &[("", "none"), ("", "plain")][..]),
+        (&[&["lang-en"][..]], &[("", "en")]),
+        (&[&["lang-de", "lang-fr"][..]], &[("", "de"), ("", "fr")]),
+        (&[&["lang-en", "lang-fr"][..], &["team-b"][..]], &[("", "fr")]),
+        (&[&["lang-it"][..]], &[]),
+    ] {
+        assert_eq!(found(&*store, &only(None, groups)).await, named(names), "{groups:?}");
+    }
+    store.relabel(FIRST, &"fr".parse().unwrap(), &["lang-it".to_owned()]).await.unwrap();
+    assert_eq!(found(&*store, &only(None, &[&["lang-it"]])).await, named(&[("", "fr")]));
+    assert_eq!(found(&*store, &only(None, &[&["team-b"]])).await, named(&[]));
+    store.close().await.unwrap();
+    let later = storage.open().await;
+    assert_eq!(found(&*later, &only(Some(""), &[&["lang-it"]])).await, named(&[("", "fr")]));
+}
+
 fn dense(vector: [f32; DIMENSION], limit: usize) -> Search {
-    Search { dense: Some(vector.to_vec()), lexical: None, limit }
+    Search { dense: Some(vector.to_vec()), limit, ..Search::default() }
 }
 
 fn lexical(terms: &[u32], limit: usize) -> Search {
     let lexical = SparseVector { indices: terms.to_vec(), values: vec![1.0; terms.len()] };
-    Search { dense: None, lexical: Some(lexical), limit }
+    Search { lexical: Some(lexical), limit, ..Search::default() }
 }
 
 fn texts(hits: &[Hit]) -> Vec<&str> {

@@ -25,4 +25,5 @@ mod process;
 mod provider;
 mod query;
 mod real_llm;
+mod tenants;
 mod v1;

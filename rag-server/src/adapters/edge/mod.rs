@@ -95,6 +95,11 @@ impl VectorStore for EdgeStore {
         self.ask(|done| Command::Write(epoch, change, done)).await
     }
 
+    async fn relabel(&self, epoch: Epoch, document: &DocumentId, labels: &[String]) -> Result<(), StoreError> {
+        let change = Change::Relabel(document.clone(), labels.to_vec());
+        self.ask(|done| Command::Write(epoch, change, done)).await
+    }
+
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
         let (shared, ids) = (Arc::clone(&self.shared), ids.to_vec());
         blocking(move || shared.with(epoch, |shard| shard.embedded(&ids))).await

@@ -10,23 +10,26 @@ use std::{
 use qdrant_edge::{
     Condition, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams, FieldCondition,
     FieldIndexOperations, Filter, HnswIndexConfig, JsonPath, Match, MatchValue, Modifier, NamedQuery, OperationError,
-    Payload, PayloadFieldSchema, PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStruct,
-    QueryEnum, Record, ScoredPoint, SearchRequest, SparseVector as EngineSparse, UpdateOperation, ValueVariants,
-    Vector, VectorInternal, VectorStructInternal, Vectors, WalOptions, WithPayloadInterface, WithVector,
+    Payload, PayloadFieldSchema, PayloadOps, PayloadSchemaType, PointId, PointInsertOperations, PointOperations,
+    PointStruct, QueryEnum, Record, ScoredPoint, SearchRequest, SetPayloadOp, SparseVector as EngineSparse,
+    UpdateOperation, ValueVariants, Vector, VectorInternal, VectorStructInternal, Vectors, WalOptions,
+    WithPayloadInterface, WithVector,
 };
 
 use super::STORE;
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Hit, Legs, Point, Similarity, SparseVector},
-    ports::{Search, StoreError},
+    ports::{Only, Search, StoreError},
 };
 
 const DENSE: &str = "dense";
 const LEXICAL: &str = "lexical";
 
-/// Payload fields that a purge filters by; names of fields of [`Chunk`].
+/// Payload fields that filters look at; the first two are fields of [`Chunk`].
 const DOCUMENT: &str = "document";
 const VERSION: &str = "version";
+const TENANT: &str = "tenant";
+const LABELS: &str = "labels";
 
 /// Points in one operation of the engine: it bounds what one entry of its log holds.
 const POINTS_PER_OPERATION: usize = 64;
@@ -109,12 +112,23 @@ impl Shard {
 
     /// Removes a document's chunks, those of one version excepted. Durable only after [`Self::flush`].
     pub(super) fn purge(&self, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
-        let mut filter = Filter::new_must(equals(DOCUMENT, document.as_str())?);
+        let mut filter = Filter::new_must(equals(DOCUMENT, document.key())?);
         filter.must_not = match keep {
             Some(version) => Some(vec![equals(VERSION, &version.0)?]),
             None => None,
         };
         self.update(UpdateOperation::PointOperation(PointOperations::DeletePointsByFilter(filter)))
+    }
+
+    /// Replaces the labels of a document's chunks. Durable only after [`Self::flush`].
+    pub(super) fn relabel(&self, document: &DocumentId, labels: &[String]) -> Result<(), StoreError> {
+        let set = SetPayloadOp {
+            payload: Payload(serde_json::Map::from_iter([(LABELS.to_owned(), labels.into())])),
+            points: None,
+            filter: Some(Filter::new_must(equals(DOCUMENT, document.key())?)),
+            key: None,
+        };
+        self.update(UpdateOperation::PayloadOperation(PayloadOps::SetPayload(set)))
     }
 
     /// Makes every write so far durable.
@@ -147,27 +161,27 @@ impl Shard {
     /// Both legs, each best first.
     pub(super) fn search(&self, search: &Search) -> Result<Legs, StoreError> {
         let dense = match &search.dense {
-            Some(vector) => self.leg(VectorInternal::Dense(vector.clone()), DENSE, search.limit)?,
+            Some(vector) => self.leg(VectorInternal::Dense(vector.clone()), DENSE, search)?,
             None => Vec::new(),
         };
         let lexical = match &search.lexical {
             Some(terms) if !terms.indices.is_empty() => {
-                self.leg(VectorInternal::Sparse(engine_terms(terms)?), LEXICAL, search.limit)?
+                self.leg(VectorInternal::Sparse(engine_terms(terms)?), LEXICAL, search)?
             }
             Some(_) | None => Vec::new(),
         };
         Ok(Legs { dense, lexical })
     }
 
-    fn leg(&self, query: VectorInternal, using: &str, limit: usize) -> Result<Vec<Hit>, StoreError> {
+    fn leg(&self, query: VectorInternal, using: &str, search: &Search) -> Result<Vec<Hit>, StoreError> {
         // The engine reserves memory for as many hits as it is asked for.
-        let limit = limit.min(self.engine.info().points_count);
+        let limit = search.limit.min(self.engine.info().points_count);
         if limit == 0 {
             return Ok(Vec::new());
         }
         let request = SearchRequest {
             query: QueryEnum::Nearest(NamedQuery::new(query, using)),
-            filter: None,
+            filter: only(&search.only)?,
             params: None,
             limit,
             offset: 0,
@@ -180,7 +194,7 @@ impl Shard {
 
     /// New segments come without payload indexes; asking again for one that exists changes nothing.
     fn ensure_indexes(&self) -> Result<(), StoreError> {
-        for field in [DOCUMENT, VERSION] {
+        for field in [DOCUMENT, VERSION, TENANT, LABELS] {
             let create = FieldIndexOperations::CreateIndex(CreateIndex {
                 field_name: json_path(field)?,
                 field_schema: Some(PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword)),
@@ -210,7 +224,12 @@ fn config(dimension: usize) -> EdgeConfig {
 }
 
 fn engine_point(point: Point) -> Result<PointStruct, StoreError> {
-    let payload = serde_json::to_value(&point.chunk).map_err(|e| refused(e.to_string()))?;
+    let mut payload = serde_json::to_value(&point.chunk).map_err(|e| refused(e.to_string()))?;
+    let tenant = point.chunk.document.tenant();
+    if !tenant.is_default() {
+        payload[TENANT] = tenant.as_str().into();
+    }
+    payload[LABELS] = point.labels.into();
     let vectors = Vectors::new_named([
         (DENSE, Vector::new_dense(point.dense)),
         (LEXICAL, Vector::new_sparse(point.sparse.indices, point.sparse.values).map_err(failed)?),
@@ -246,6 +265,24 @@ fn chunk(id: PointId, payload: Option<Payload>) -> Result<Chunk, StoreError> {
     let corrupt = |cause: String| StoreError::Corrupt { what: format!("the chunk {id}"), cause };
     let payload = payload.ok_or_else(|| corrupt("it has no content".to_owned()))?;
     serde_json::from_value(serde_json::Value::Object(payload.0)).map_err(|e| corrupt(e.to_string()))
+}
+
+/// The filter of a search; none where it looks at everything.
+fn only(Only { tenant, labels }: &Only) -> Result<Option<Filter>, StoreError> {
+    let tenant = match tenant {
+        None => None,
+        Some(tenant) if tenant.is_default() => {
+            Some(Condition::Field(FieldCondition::new_is_empty(json_path(TENANT)?, true)))
+        }
+        Some(tenant) => Some(equals(TENANT, tenant.as_str())?),
+    };
+    let group = |labels: &Vec<String>| {
+        let any = labels.iter().map(|label| equals(LABELS, label)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Condition::Filter(Filter { should: Some(any), ..Filter::default() }))
+    };
+    let groups = labels.iter().map(group).collect::<Result<Vec<_>, StoreError>>()?;
+    let must: Vec<_> = tenant.into_iter().chain(groups).collect();
+    Ok((!must.is_empty()).then(|| Filter { must: Some(must), ..Filter::default() }))
 }
 
 fn equals(field: &str, value: &str) -> Result<Condition, StoreError> {

@@ -30,6 +30,8 @@ pub(super) enum Change {
     Upsert(Vec<Point>),
     /// Remove a document's chunks, one version excepted.
     Purge(DocumentId, Option<ContentHash>),
+    /// Replace the labels of a document's chunks.
+    Relabel(DocumentId, Vec<String>),
 }
 
 /// What the thread is asked to do.
@@ -104,11 +106,12 @@ impl<'a> Writer<'a> {
         let written = match &change {
             Change::Upsert(points) => points.len(),
             // About what a document has.
-            Change::Purge(..) => 10,
+            Change::Purge(..) | Change::Relabel(..) => 10,
         };
         let result = self.shared.with(epoch, |shard| match change {
             Change::Upsert(points) => shard.upsert(points),
             Change::Purge(document, keep) => shard.purge(&document, keep.as_ref()),
+            Change::Relabel(document, labels) => shard.relabel(&document, &labels),
         });
         match result {
             Ok(()) => {

@@ -16,7 +16,7 @@ const MODEL: &str = "model.onnx";
 const TOKENIZER: &str = "tokenizer.json";
 
 /// SHA-256 of the weights; the same stands in `model/fetch.sh`.
-const MODEL_SHA256: &str = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6";
+const MODEL_SHA256: &str = "023ac5cda662ab45a06411cd6fa7097d356e746234f90761f81a202ecb5a714e";
 
 /// SHA-256 of the tokenizer; the same stands in `model/fetch.sh`.
 const TOKENIZER_SHA256: &str = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037";

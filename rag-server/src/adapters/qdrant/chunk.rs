@@ -9,7 +9,7 @@ use qdrant_client::qdrant::{
 use uuid::Uuid;
 
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, Embedded, Hit, Point, Similarity},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Hit, Point, Similarity},
     ports::StoreError,
 };
 
@@ -22,6 +22,8 @@ pub(super) const LEXICAL: &str = "lexical";
 pub(super) const DOCUMENT: &str = "document";
 /// The version of the document.
 pub(super) const VERSION: &str = "version";
+pub(super) const TENANT: &str = "tenant";
+pub(super) const LABELS: &str = "labels";
 const ORDINAL: &str = "ordinal";
 const TITLE: &str = "title";
 const HEADINGS: &str = "headings";
@@ -29,21 +31,26 @@ const TEXT: &str = "text";
 
 /// A chunk with its vectors, for the wire.
 pub(super) fn to_point(point: Point) -> PointStruct {
-    let Point { chunk, dense, sparse } = point;
+    let Point { chunk, dense, sparse, labels } = point;
     let Chunk { id, document, version, ordinal, title, headings, text } = chunk;
     let terms: Vec<(u32, f32)> = sparse.indices.into_iter().zip(sparse.values).collect();
     // A text without a term has no lexical vector, so that it does not count as a document of that leg.
     let lexical = (!terms.is_empty()).then(|| (LEXICAL, Vector::from(terms)));
     let vectors: Vec<(&str, Vector)> = std::iter::once((DENSE, Vector::from(dense))).chain(lexical).collect();
     let vectors = NamedVectors::from(vectors);
-    let payload: HashMap<String, Value> = HashMap::from([
-        (DOCUMENT.to_owned(), String::from(document).into()),
+    let tenant = document.tenant();
+    let mut payload: HashMap<String, Value> = HashMap::from([
+        (DOCUMENT.to_owned(), document.key().into()),
         (VERSION.to_owned(), version.0.into()),
         (ORDINAL.to_owned(), i64::from(ordinal).into()),
         (TITLE.to_owned(), title.into()),
         (HEADINGS.to_owned(), headings.into()),
         (TEXT.to_owned(), text.into()),
+        (LABELS.to_owned(), labels.into()),
     ]);
+    if !tenant.is_default() {
+        payload.insert(TENANT.to_owned(), tenant.as_str().into());
+    }
     PointStruct { id: Some(id.0.to_string().into()), payload, vectors: Some(vectors.into()) }
 }
 
@@ -73,7 +80,7 @@ fn to_chunk(id: Option<PointId>, mut payload: HashMap<String, Value>) -> Result<
     Ok(Chunk {
         id: ChunkId(id),
         document: text(take(DOCUMENT))
-            .and_then(|document| document.try_into().ok())
+            .and_then(|document| DocumentId::of_key(&document).ok())
             .ok_or_else(|| corrupt("its document is missing or not a document's name"))?,
         version: text(take(VERSION)).map(ContentHash).ok_or_else(|| corrupt("its version is missing"))?,
         ordinal: ordinal(take(ORDINAL)).ok_or_else(|| corrupt("its position is missing"))?,
@@ -119,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_chunk_comes_back_as_it_was_written() -> Result<(), Box<dyn std::error::Error>> {
-        let (document, version) = ("ops/日本語.md".parse()?, ContentHash("v".to_owned()));
+        let document = "ops/日本語.md".parse::<DocumentId>()?.of(&"acme".parse()?);
+        let version = ContentHash("v".to_owned());
         let chunk = Chunk {
             id: ChunkId::new(&document, &version, 7),
             document,
@@ -130,7 +138,7 @@ mod tests {
             text: " | table |\r\n".to_owned(),
         };
         let sparse = SparseVector { indices: vec![1], values: vec![0.5] };
-        let written = to_point(Point { chunk: chunk.clone(), dense: vec![1.0], sparse });
+        let written = to_point(Point { chunk: chunk.clone(), dense: vec![1.0], sparse, labels: vec!["l".to_owned()] });
         let found = ScoredPoint { id: written.id, payload: written.payload, score: 0.5, ..ScoredPoint::default() };
         assert_eq!(to_hit(found)?, Hit { chunk, score: Similarity(0.5) });
         Ok(())

@@ -1,6 +1,8 @@
 //! Conditions of filters, spelled out.
 
-use qdrant_client::qdrant::{Condition, FieldCondition, Match, Range, condition::ConditionOneOf, r#match::MatchValue};
+use qdrant_client::qdrant::{
+    Condition, FieldCondition, Filter, Match, Range, condition::ConditionOneOf, r#match::MatchValue,
+};
 
 /// The field is exactly this text.
 ///
@@ -13,6 +15,17 @@ pub(super) fn is(field: &str, text: impl Into<String>) -> Condition {
 /// The field is a number in this range.
 pub(super) fn within(field: &str, range: Range) -> Condition {
     condition(FieldCondition { key: field.to_owned(), range: Some(range), ..FieldCondition::default() })
+}
+
+/// The field is missing, or has no value.
+pub(super) fn is_empty(field: &str) -> Condition {
+    condition(FieldCondition { key: field.to_owned(), is_empty: Some(true), ..FieldCondition::default() })
+}
+
+/// One of the conditions.
+pub(super) fn any(conditions: Vec<Condition>) -> Condition {
+    let filter = Filter { should: conditions, ..Filter::default() };
+    Condition { condition_one_of: Some(ConditionOneOf::Filter(filter)) }
 }
 
 fn condition(field: FieldCondition) -> Condition {

@@ -1,23 +1,25 @@
 //! Chunks in collections `NAME-e1`, `NAME-e2`, ..., one for each epoch; the alias `NAME` is the active one.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use qdrant_client::qdrant::{
     CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
-    Filter, GetPoints, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, SparseVectorParamsBuilder,
-    SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParamsBuilder, VectorsConfigBuilder,
-    points_selector::PointsSelectorOneOf, vectors_config::Config,
+    Filter, GetPoints, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, SetPayloadPoints,
+    SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParamsBuilder,
+    VectorsConfigBuilder, points_selector::PointsSelectorOneOf, vectors_config::Config,
 };
 
 use super::{
     STORE,
-    chunk::{DENSE, DOCUMENT, LEXICAL, VERSION, to_embedded, to_hit, to_point},
+    chunk::{DENSE, DOCUMENT, LABELS, LEXICAL, TENANT, VERSION, to_embedded, to_hit, to_point},
     condition,
     connection::QdrantConnection,
     indexes, strong,
 };
 use crate::{
     model::{ChunkId, ContentHash, DocumentId, Embedded, Hit, Legs, Point, SparseVector},
-    ports::{Epoch, Search, StoreError, VectorStore},
+    ports::{Epoch, Only, Search, StoreError, VectorStore},
 };
 
 /// Points in one request: with texts and vectors some hundred kilobytes, well below any server's limit.
@@ -78,6 +80,7 @@ fn legs(alias: &str, search: &Search) -> QueryBatchPoints {
         using: Some(vector.to_owned()),
         limit: Some(search.limit as u64),
         with_payload: Some(true.into()),
+        filter: only(&search.only),
         ..QueryPoints::default()
     };
     let dense = search.dense.as_ref().map(|dense| leg(DENSE, dense.clone().into()));
@@ -90,6 +93,18 @@ fn legs(alias: &str, search: &Search) -> QueryBatchPoints {
 }
 
 /// The terms of the lexical leg; a question without any finds nothing there.
+/// The filter of a search; none where it looks at everything.
+fn only(Only { tenant, labels }: &Only) -> Option<Filter> {
+    let tenant = tenant.as_ref().map(|tenant| match tenant.is_default() {
+        true => condition::is_empty(TENANT),
+        false => condition::is(TENANT, tenant.as_str()),
+    });
+    let group =
+        |labels: &Vec<String>| condition::any(labels.iter().map(|l| condition::is(LABELS, l.as_str())).collect());
+    let must: Vec<_> = tenant.into_iter().chain(labels.iter().map(group)).collect();
+    (!must.is_empty()).then(|| Filter { must, ..Filter::default() })
+}
+
 fn terms(search: &Search) -> Option<&SparseVector> {
     search.lexical.as_ref().filter(|sparse| !sparse.indices.is_empty())
 }
@@ -108,7 +123,7 @@ impl VectorStore for QdrantVectorStore {
 
     async fn create_epoch(&self, epoch: Epoch, dimension: usize) -> Result<(), StoreError> {
         let wanted = schema(self.collection(epoch), dimension);
-        let filtered = [(DOCUMENT, FieldType::Keyword), (VERSION, FieldType::Keyword)];
+        let filtered = [DOCUMENT, VERSION, TENANT, LABELS].map(|field| (field, FieldType::Keyword));
         indexes::ensure(&self.connection, wanted, &filtered).await?;
         self.check_dimension(epoch, dimension).await
     }
@@ -142,7 +157,7 @@ impl VectorStore for QdrantVectorStore {
     async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
         let kept = keep.map(|version| condition::is(VERSION, version.0.clone()));
         let filter = Filter {
-            must: vec![condition::is(DOCUMENT, document.as_str())],
+            must: vec![condition::is(DOCUMENT, document.key())],
             must_not: kept.into_iter().collect(),
             ..Filter::default()
         };
@@ -154,6 +169,21 @@ impl VectorStore for QdrantVectorStore {
             ..DeletePoints::default()
         };
         let written = |client: qdrant_client::Qdrant| async move { client.delete_points(request.clone()).await };
+        self.connection.write(written).await?;
+        Ok(())
+    }
+
+    async fn relabel(&self, epoch: Epoch, document: &DocumentId, labels: &[String]) -> Result<(), StoreError> {
+        let filter = Filter { must: vec![condition::is(DOCUMENT, document.key())], ..Filter::default() };
+        let request = &SetPayloadPoints {
+            collection_name: self.collection(epoch),
+            wait: Some(true),
+            payload: HashMap::from([(LABELS.to_owned(), labels.to_vec().into())]),
+            points_selector: Some(PointsSelector { points_selector_one_of: Some(PointsSelectorOneOf::Filter(filter)) }),
+            ordering: strong(),
+            ..SetPayloadPoints::default()
+        };
+        let written = |client: qdrant_client::Qdrant| async move { client.set_payload(request.clone()).await };
         self.connection.write(written).await?;
         Ok(())
     }

@@ -177,7 +177,7 @@ impl Remote {
 
     /// One round of removing what is gone.
     pub(super) async fn prune(&self, prune: Prune<'_>, after: Option<&str>) -> Result<Pruned, RemoteError> {
-        let Prune { prefix, keep, dry_run } = prune;
+        let Prune { prefix, keep, dry_run, .. } = prune;
         let request = PruneRequest { prefix, keep: keep.iter().collect(), dry_run, after };
         let answer = self.ask(|| self.client.post(self.at("prune")).json(&request)).await?;
         let PruneAnswer { removed, next } = self.read(answer).await?;

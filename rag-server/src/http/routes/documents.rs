@@ -19,7 +19,7 @@ use utoipa::{
 use super::super::{
     endpoint::Endpoint,
     error::{Code, Problem},
-    extract::{Client, Params, PathId, ReaderKey, WriterKey},
+    extract::{Client, Params, PathId, WriterKey},
     sent::{Content, NewContent, idempotency_key},
     state::Api,
 };
@@ -123,7 +123,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn list(
-    _key: ReaderKey,
+    client: Client,
     State(api): State<Api>,
     Params(PageParams { prefix, after, limit }): Params<PageParams>,
 ) -> Result<Json<DocumentPage>, Problem> {
@@ -132,7 +132,8 @@ async fn list(
         return Err(Problem::new(Code::InvalidValue, format!("limit: {limit}; it must be from 1 to {MAX_LIMIT}")));
     }
     let prefix = prefix.unwrap_or_default();
-    let (documents, next) = api.flows()?.ingest.documents_below(&prefix, after.as_deref(), limit).await?;
+    let (documents, next) =
+        api.flows()?.ingest.documents_below(client.tenant(), &prefix, after.as_deref(), limit).await?;
     Ok(Json(DocumentPage { documents: documents.into_iter().map(DocumentView::from).collect(), next }))
 }
 
@@ -140,13 +141,13 @@ fn unknown() -> Problem {
     Problem::new(Code::NoSuchDocument, "no document has this id; GET /documents lists them")
 }
 
-/// What cannot be an id names no document.
-fn id_of(text: String) -> Result<DocumentId, Problem> {
-    DocumentId::try_from(text).map_err(|_| unknown())
+/// The tenant's document of this name; what cannot be an id names none.
+fn id_of(client: &Client, text: String) -> Result<DocumentId, Problem> {
+    DocumentId::try_from(text).map(|id| id.of(client.tenant())).map_err(|_| unknown())
 }
 
-async fn document(_key: ReaderKey, State(api): State<Api>, PathId(id): PathId) -> Result<Json<DocumentView>, Problem> {
-    let found = api.flows()?.ingest.document(&id_of(id)?).await?;
+async fn document(client: Client, State(api): State<Api>, PathId(id): PathId) -> Result<Json<DocumentView>, Problem> {
+    let found = api.flows()?.ingest.document(&id_of(&client, id)?).await?;
     found.map(|record| Json(record.into())).ok_or_else(unknown)
 }
 
@@ -161,11 +162,15 @@ async fn replace(
     let key = idempotency_key(&client, &headers)?;
     // The body's room is kept until the texts stand in the records.
     let (source, _room) = content.named(id)?;
-    accept(ingest, key.as_ref(), vec![source]).await
+    accept(ingest, &client, key.as_ref(), vec![source]).await
 }
 
-async fn remove(_key: WriterKey, State(api): State<Api>, PathId(id): PathId) -> Result<StatusCode, Problem> {
-    match api.flows()?.ingest.delete(&id_of(id)?).await? {
+async fn remove(
+    (_key, client): (WriterKey, Client),
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<StatusCode, Problem> {
+    match api.flows()?.ingest.delete(&id_of(&client, id)?).await? {
         Deleted::Gone => Ok(StatusCode::NO_CONTENT),
         Deleted::Unknown => Err(unknown()),
     }

@@ -149,18 +149,21 @@ async fn ingest(
     // The body's room is kept until the texts stand in the records.
     let Sent { sources, dry_run, room: _room } = sent;
     if dry_run {
-        let documents = ingest.preview(sources).await?.into_iter().map(PreviewedDocument::from).collect();
+        let documents =
+            ingest.preview(owned(&client, sources)).await?.into_iter().map(PreviewedDocument::from).collect();
         return Ok(Json(Preview { dry_run, documents }).into_response());
     }
-    accept(ingest, key.as_ref(), sources).await
+    accept(ingest, &client, key.as_ref(), sources).await
 }
 
 /// Makes the job, or finds the one that the same request made before.
 pub(super) async fn accept(
     ingest: &Ingest,
+    client: &Client,
     key: Option<&IdempotencyKey>,
     sources: Vec<Source>,
 ) -> Result<Response, Problem> {
+    let sources = owned(client, sources);
     let documents = sources.len();
     let job = match key {
         Some(key) => ingest.submit_once(key, sources).await?,
@@ -171,8 +174,13 @@ pub(super) async fn accept(
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Accepted { job, documents })).into_response())
 }
 
+/// The documents as the tenant's.
+fn owned(client: &Client, sources: Vec<Source>) -> Vec<Source> {
+    sources.into_iter().map(|source| Source { id: source.id.of(client.tenant()), ..source }).collect()
+}
+
 async fn prune(
-    _key: WriterKey,
+    (_key, client): (WriterKey, Client),
     State(api): State<Api>,
     body: JsonBody<PruneRequest>,
 ) -> Result<Json<PruneAnswer>, Problem> {
@@ -187,9 +195,10 @@ async fn prune(
             "keep: list what is still there; to remove one document use DELETE /documents/{id}".to_owned(),
         ));
     }
-    let keep = keep.into_iter().map(DocumentId::try_from).collect::<Result<HashSet<_>, _>>();
+    let own = |id: String| DocumentId::try_from(id).map(|id| id.of(client.tenant()));
+    let keep = keep.into_iter().map(own).collect::<Result<HashSet<_>, _>>();
     let keep = keep.map_err(|e| invalid(format!("keep: {e}")))?;
-    let prune = Prune { prefix: &prefix, keep: &keep, dry_run };
+    let prune = Prune { tenant: client.tenant(), prefix: &prefix, keep: &keep, dry_run };
     let pruned = ingest.prune(prune, after.as_deref(), PRUNED_AT_ONCE).await?;
     let removed = pruned.removed.into_iter().map(String::from).collect();
     Ok(Json(PruneAnswer { dry_run, removed, next: pruned.next }))

@@ -15,7 +15,7 @@ use utoipa::{
 use super::super::{
     endpoint::Endpoint,
     error::{Code, Problem},
-    extract::{PathId, ReaderKey, WriterKey},
+    extract::{Client, PathId, WriterKey},
     state::Api,
 };
 use crate::{
@@ -134,14 +134,23 @@ fn unknown() -> Problem {
     Problem::new(Code::NoSuchJob, "no job has this id; jobs are forgotten some time after they end")
 }
 
-async fn cancel(_key: WriterKey, State(api): State<Api>, PathId(id): PathId) -> Result<Json<JobView>, Problem> {
-    let id = id.parse::<JobId>().map_err(|_| unknown())?;
+async fn cancel(
+    (_key, client): (WriterKey, Client),
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Json<JobView>, Problem> {
+    let id = own(&client, &api, &id).await?.job.id;
     let job = api.flows()?.ingest.cancel(&id).await?.ok_or_else(unknown)?;
     Ok(Json(job.into()))
 }
 
-async fn job(_key: ReaderKey, State(api): State<Api>, PathId(id): PathId) -> Result<Json<JobView>, Problem> {
+async fn job(client: Client, State(api): State<Api>, PathId(id): PathId) -> Result<Json<JobView>, Problem> {
+    Ok(Json(own(&client, &api, &id).await?.into()))
+}
+
+/// The job, if it is the tenant's; those of others do not exist for it.
+async fn own(client: &Client, api: &Api, id: &str) -> Result<JobProgress, Problem> {
     let id = id.parse::<JobId>().map_err(|_| unknown())?;
-    let job = api.flows()?.ingest.job(&id).await?.ok_or_else(unknown)?;
-    Ok(Json(job.into()))
+    let found = api.flows()?.ingest.job(&id).await?;
+    found.filter(|found| found.job.tenant() == *client.tenant()).ok_or_else(unknown)
 }

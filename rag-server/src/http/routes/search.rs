@@ -8,7 +8,7 @@ use super::{
     super::{
         endpoint::Endpoint,
         error::Problem,
-        extract::{JsonBody, ReaderKey},
+        extract::{Client, JsonBody},
         observe::RequestId,
         passage::PassageView,
         state::Api,
@@ -43,14 +43,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn search(
-    _key: ReaderKey,
+    client: Client,
     State(api): State<Api>,
     Extension(RequestId(request_id)): Extension<RequestId>,
     Extension(deadline): Extension<Deadline>,
     body: JsonBody<QueryRequest>,
 ) -> Result<Json<SearchResponse>, Problem> {
     let (request, _room) = body.into_parts();
-    let query = request.checked(&api.retrieval)?;
+    let query = request.checked(&api.retrieval, client.tenant())?;
     let found = api.flows()?.retrieve.retrieve(&query, Some(deadline)).await.map_err(AnswerError::Retrieve)?;
     let passages = found.passages.into_iter().map(PassageView::from).collect();
     Ok(Json(SearchResponse { searched: found.searched, passages, degraded: found.degraded, request_id }))

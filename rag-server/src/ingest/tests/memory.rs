@@ -42,6 +42,9 @@ impl VectorStore for Nowhere {
     async fn purge(&self, _: Epoch, _: &DocumentId, _: Option<&ContentHash>) -> Result<(), StoreError> {
         Ok(())
     }
+    async fn relabel(&self, _: Epoch, _: &DocumentId, _: &[String]) -> Result<(), StoreError> {
+        Ok(())
+    }
     async fn embedded(&self, _epoch: Epoch, _ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
         Ok(Vec::new())
     }

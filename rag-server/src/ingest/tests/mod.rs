@@ -12,4 +12,5 @@ mod memory;
 mod outcomes;
 mod replicas;
 mod requests;
+mod tenants;
 mod world;

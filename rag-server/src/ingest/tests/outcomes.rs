@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::world::{HeldEmbedder, Kill, SetClock, World, ingest, long, markdown, replica, replica_with, world};
 use crate::{
     ingest::{Deleted, DocumentReport, Format, Ingest, Prune, Pruned, Source},
-    model::{DocumentId, Outcome},
+    model::{DocumentId, Outcome, Tenant},
     ports::{Kind, Records, StoreError},
 };
 
@@ -178,7 +178,7 @@ async fn pruned(flow: &Ingest, prefix: &str, keep: &[&str], dry_run: bool) -> Re
     let (mut removed, mut after) = (Vec::new(), None::<String>);
     loop {
         let Pruned { removed: more, next } =
-            flow.prune(Prune { prefix, keep: &keep, dry_run }, after.as_deref(), 2).await?;
+            flow.prune(Prune { tenant: &Tenant::default(), prefix, keep: &keep, dry_run }, after.as_deref(), 2).await?;
         assert!(more.len() <= 2);
         removed.extend(more.into_iter().map(String::from));
         match next {

@@ -35,7 +35,7 @@ pub(super) enum Kill {
 
 /// Both stores of a deployment.
 pub(super) struct World {
-    points: Mutex<BTreeMap<ChunkId, Point>>,
+    pub(super) points: Mutex<BTreeMap<ChunkId, Point>>,
     records: RecordsDouble,
     left: AtomicI64,
     kill: Mutex<Kill>,
@@ -169,6 +169,17 @@ impl VectorStore for World {
         self.through(async {
             let kept = |chunk: &Chunk| chunk.document != *document || Some(&chunk.version) == keep;
             self.points.lock().unwrap().retain(|_, point| kept(&point.chunk));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn relabel(&self, _epoch: Epoch, document: &DocumentId, labels: &[String]) -> Result<(), StoreError> {
+        self.through(async {
+            let mut points = self.points.lock().unwrap();
+            for point in points.values_mut().filter(|point| point.chunk.document == *document) {
+                point.labels = labels.to_vec();
+            }
             Ok(())
         })
         .await

@@ -59,7 +59,7 @@ async fn query(
     let (request, _room) = body.into_parts();
     let about = About { request_id, explain: request.explain() };
     let streams = request.streams();
-    let ask = request.checked(&api.retrieval, client.name(), deadline)?;
+    let ask = request.checked(&api.retrieval, &client, deadline)?;
     let answers = &api.flows()?.answers;
     if streams {
         return answering::stream(&api, about, answers.stream(ask)).await;

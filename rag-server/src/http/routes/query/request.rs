@@ -5,13 +5,14 @@ use utoipa::ToSchema;
 
 use super::super::super::{
     error::{Code, Problem},
-    extract::FromBody,
+    extract::{Client, FromBody},
+    filter::FilterView,
     question,
 };
 use crate::{
     config::Retrieval,
     generate::{Ask, SessionKey},
-    model::{Mode, Query, Sampling, Scope},
+    model::{Mode, Query, Sampling, Scope, Tenant},
     resilience::Deadline,
 };
 
@@ -30,6 +31,10 @@ pub(in super::super) struct QueryRequest {
     top_k: Option<usize>,
     /// Which legs are searched; the configured ones without it.
     mode: Option<Mode>,
+    /// Which documents are searched, by their metadata: for each key the value, or a list of values of which one must be there.
+    #[serde(default)]
+    #[schema(value_type = std::collections::BTreeMap<String, Vec<String>>)]
+    filter: FilterView,
 }
 
 impl FromBody for QueryRequest {
@@ -37,14 +42,15 @@ impl FromBody for QueryRequest {
 }
 
 impl QueryRequest {
-    pub(in super::super) fn checked(self, defaults: &Retrieval) -> Result<Query, Problem> {
+    pub(in super::super) fn checked(self, defaults: &Retrieval, tenant: &Tenant) -> Result<Query, Problem> {
         let text = self.query;
         question::check(&text).map_err(|why| invalid(format!("query: {why}")))?;
         let top_k = self.top_k.unwrap_or(defaults.top_k);
         if !(1..=Retrieval::MAX_TOP_K).contains(&top_k) {
             return Err(invalid(format!("top_k: {top_k}; it must be from 1 to {}", Retrieval::MAX_TOP_K)));
         }
-        Ok(Query { text, mode: self.mode.unwrap_or(defaults.mode), top_k })
+        let (mode, filter) = (self.mode.unwrap_or(defaults.mode), self.filter.checked()?);
+        Ok(Query { text, mode, top_k, tenant: tenant.clone(), filter })
     }
 }
 
@@ -64,6 +70,10 @@ pub(super) struct AskRequest {
     top_k: Option<usize>,
     /// Where the answer may come from; all documents, by the configured search, without it.
     mode: Option<AskMode>,
+    /// Which documents are searched, by their metadata: for each key the value, or a list of values of which one must be there.
+    #[serde(default)]
+    #[schema(value_type = std::collections::BTreeMap<String, Vec<String>>)]
+    filter: FilterView,
     /// The text to answer from, with the mode `selection`. Nothing is searched.
     selection: Option<Selection>,
     /// Whether the answer comes as server-sent events while it is written.
@@ -124,12 +134,12 @@ impl AskRequest {
         self.explain
     }
 
-    pub(super) fn checked(self, defaults: &Retrieval, client: &str, deadline: Deadline) -> Result<Ask, Problem> {
+    pub(super) fn checked(self, defaults: &Retrieval, client: &Client, deadline: Deadline) -> Result<Ask, Problem> {
         let scope = self.scope()?;
         let sampling = self.sampling()?;
         let session = self.session.as_deref().map(|id| {
             let wrong = || invalid("session: it must be 1 to 128 letters, digits and -_.:".to_owned());
-            SessionKey::new(client, id).ok_or_else(wrong)
+            SessionKey::new(client.name(), id).ok_or_else(wrong)
         });
         let mode = match self.mode {
             Some(AskMode::Hybrid) => Some(Mode::Hybrid),
@@ -137,7 +147,8 @@ impl AskRequest {
             Some(AskMode::Lexical) => Some(Mode::Lexical),
             Some(AskMode::FullBook | AskMode::Selection) | None => None,
         };
-        let query = QueryRequest { query: self.query, top_k: self.top_k, mode }.checked(defaults)?;
+        let query = QueryRequest { query: self.query, top_k: self.top_k, mode, filter: self.filter };
+        let query = query.checked(defaults, client.tenant())?;
         Ok(Ask { scope, sampling, deadline, session: session.transpose()?, ..query.into() })
     }
 
@@ -189,7 +200,9 @@ mod tests {
     fn checked(body: Value) -> Result<Ask, String> {
         let request: AskRequest = serde_json::from_value(body).map_err(|e| e.to_string())?;
         let deadline = Deadline::after(Duration::from_secs(60));
-        request.checked(&Retrieval::default(), "key", deadline).map_err(|problem| problem.detail.into_owned())
+        request
+            .checked(&Retrieval::default(), &Client::default(), deadline)
+            .map_err(|problem| problem.detail.into_owned())
     }
 
     #[test]
@@ -223,6 +236,7 @@ mod tests {
             ("max_tokens", json!(0)),
             ("session", json!("a/b")),
             ("session", json!("")),
+            ("filter", json!({"lang": []})),
         ] {
             let mut body = json!({"query": "q"});
             body[field] = value;

@@ -59,13 +59,15 @@ pub(super) struct GenerationView {
     first_text_millis: Option<u64>,
     /// Milliseconds that providers took in all.
     provider_millis: u64,
+    /// Whether the text was written for an earlier question that was asked alike; no provider was called then.
+    cached: bool,
 }
 
 impl QueryResponse {
     pub(super) fn new(answer: Answer, about: &About) -> Self {
         let Answer { id, status, text, citations, sentences, searched, degraded, explanation, generation } = answer;
-        let Generation { by, path, usage, notice, provider_millis, first_text_millis } = generation;
-        let generation = GenerationView { path, usage, first_text_millis, provider_millis };
+        let Generation { by, path, usage, notice, provider_millis, first_text_millis, cached } = generation;
+        let generation = GenerationView { path, usage, first_text_millis, provider_millis, cached };
         let explain = about.explain.then_some(Explanation { search: explanation, generation });
         Self {
             id,

@@ -24,7 +24,7 @@ use super::{
         answering::{self, Measured},
         endpoint::Endpoint,
         error::Problem,
-        extract::{JsonBody, ReaderKey},
+        extract::{Client, JsonBody},
         state::Api,
     },
     expect_model,
@@ -56,7 +56,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn chat(
-    _key: ReaderKey,
+    client: Client,
     State(api): State<Api>,
     Extension(deadline): Extension<Deadline>,
     body: JsonBody<ChatRequest>,
@@ -68,7 +68,7 @@ async fn chat(
     let head = Head { id: format!("chatcmpl-{}", Uuid::new_v4().simple()), created: Timestamp::now().as_second() };
     let prompt_tokens = flows.embedder.count_tokens(&conversation.question);
     let (streams, include_usage) = (conversation.stream, conversation.include_usage);
-    let ask = conversation.ask(&api.retrieval, deadline);
+    let ask = conversation.ask(&api.retrieval, client.tenant(), deadline);
     let about = About { api: api.clone(), head, prompt_tokens, include_usage };
     if streams {
         return answering::stream(&api, about, flows.answers.stream(ask)).await;

@@ -11,7 +11,7 @@ use super::super::{
 use crate::{
     config::Retrieval,
     generate::Ask,
-    model::{Query, Sampling, Speaker, Turn},
+    model::{Query, Sampling, Speaker, Tenant, Turn},
     resilience::Deadline,
 };
 
@@ -250,9 +250,10 @@ impl ChatRequest {
 
 impl Conversation {
     /// The question as the flow takes it.
-    pub(super) fn ask(self, defaults: &Retrieval, deadline: Deadline) -> Ask {
+    pub(super) fn ask(self, defaults: &Retrieval, tenant: &Tenant, deadline: Deadline) -> Ask {
         let Self { question, history, instructions, sampling, .. } = self;
-        let query = Query { text: question, mode: defaults.mode, top_k: defaults.top_k };
+        let (mode, top_k, tenant) = (defaults.mode, defaults.top_k, tenant.clone());
+        let query = Query { text: question, mode, top_k, tenant, ..Query::default() };
         Ask { history, instructions, sampling, deadline, ..Ask::from(query) }
     }
 }
