@@ -53,7 +53,7 @@ async def write(client):
     failed, _, page = await call(client, "list_documents", limit=1)
     assert not failed and page["next"] == "ops/backup.md", page
     failed, _, document = await call(client, "fetch_document", id="ops/backup.md")
-    assert not failed and document["id"] == "ops/backup.md", document
+    assert not failed and document["id"] == "ops/backup.md" and document["passages"][0]["text"], document
 
     for tool, arguments, said in [
         ("fetch_document", {"id": "nothing.md"}, "no document has this id"),

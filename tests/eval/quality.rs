@@ -70,7 +70,8 @@ async fn cranfield(binary: &Path, data: &Path) -> anyhow::Result<f64> {
     println!("Cranfield: {} abstracts, {} judged questions", collection.abstracts.len(), collection.relevant.len());
     let began = Instant::now();
     server.ingest(&collection.abstracts).await?;
-    println!("ingested in {:.1} s\n", began.elapsed().as_secs_f64());
+    println!("ingested in {:.1} s", began.elapsed().as_secs_f64());
+    println!("calibrated: answered from a relevance of {:.3} on\n", server.calibrated().await?);
     println!("{:<12}{:>8}{:>11}{:>8}{:>9}{:>8}", "mode", "nDCG@10", "recall@50", "MRR", "refused", "s");
     let mut default = 0.0;
     for mode in MODES {
@@ -141,7 +142,8 @@ async fn covid_qa_set(binary: &Path, data: &Path, file: Option<&Path>) -> anyhow
     println!("\nCOVID-QA: {} articles, {} questions", set.articles.len(), set.questions.len());
     let began = Instant::now();
     server.ingest(&set.articles).await?;
-    println!("ingested in {:.1} s\n", began.elapsed().as_secs_f64());
+    println!("ingested in {:.1} s", began.elapsed().as_secs_f64());
+    println!("calibrated: answered from a relevance of {:.3} on\n", server.calibrated().await?);
     println!(
         "{:<12}{:>11}{:>9}{:>20}{:>20}{:>9}{:>8}",
         "mode", "article@5", "span@5", "even ids", "odd ids", "refused", "words"

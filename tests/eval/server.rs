@@ -130,6 +130,18 @@ impl Server {
         Ok(())
     }
 
+    /// Waits until the server has found the threshold of this collection, and tells it.
+    pub(crate) async fn calibrated(&self) -> anyhow::Result<f64> {
+        let body = json!({ "query": "How long are they kept?", "explain": true });
+        let start = json!(0.40_f32);
+        until_at(LESS_AND_LESS, "the threshold of a refusal is calibrated", PATIENCE, || async {
+            let explained = self.post("/query", &body).await?;
+            let min_score = &explained["explain"]["search"]["min_score"];
+            Ok(min_score.as_f64().filter(|_| *min_score != start))
+        })
+        .await
+    }
+
     /// Asks a question; without a mode in the server's default one.
     pub(crate) async fn query(&self, question: &str, mode: Option<&str>, top_k: usize) -> anyhow::Result<Answered> {
         let mut body = json!({ "query": question, "top_k": top_k });

@@ -2,7 +2,7 @@
 
 use super::{Ingest, document_of};
 use crate::{
-    model::{DocumentId, DocumentRecord, Tenant, key_prefix},
+    model::{Chunk, ChunkId, DocumentId, DocumentRecord, Tenant, key_prefix},
     ports::{Kind, StoreError},
 };
 
@@ -37,6 +37,21 @@ impl Ingest {
             }
             after = Some(behind(&next, tenant));
         }
+    }
+}
+
+/// Chunks that are read together.
+const CHUNKS: u32 = 100;
+
+impl Ingest {
+    /// The chunks of a document from the one with this number on, in their order, at most 100; and the number of the next one.
+    pub async fn chunks(&self, document: &DocumentRecord, from: u32) -> Result<(Vec<Chunk>, Option<u32>), StoreError> {
+        let to = document.chunks.min(from.saturating_add(CHUNKS));
+        let ids: Vec<_> = (from..to).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal)).collect();
+        let stored = self.patiently(|| self.store.embedded(self.epoch, &ids)).await?;
+        let mut chunks: Vec<_> = stored.into_iter().map(|stored| stored.chunk).collect();
+        chunks.sort_by_key(|chunk| chunk.ordinal);
+        Ok((chunks, (to < document.chunks).then_some(to)))
     }
 }
 

@@ -8,7 +8,10 @@ mod qdrant_double;
 use serde_json::{Value, json};
 
 use self::qdrant_double::{ApiKeys, Double, Settings};
-use crate::process::{FREE_PORTS, Home, Server};
+use crate::{
+    fake_provider::{Act, FakeProvider},
+    process::{FREE_PORTS, Home, Server},
+};
 
 const QUESTION: &str = "How long are daily snapshots kept?";
 
@@ -45,7 +48,7 @@ async fn a_repeated_question_is_answered_from_memory_until_a_document_changes() 
     let home = Home::new();
     let server = home.serve(FREE_PORTS);
     server.await_ready().await;
-    for cache in ["embedding", "retrieval"] {
+    for cache in ["embedding", "retrieval", "response"] {
         assert_eq!(counted(&server, "rag_cache_hits_total", cache).await, 0);
     }
     server.ingest("plan.md", &plan(7), "").await;
@@ -71,6 +74,31 @@ async fn a_repeated_question_is_answered_from_memory_until_a_document_changes() 
     assert_eq!(ask(&server).await["status"], "refused");
     server.ingest("plan.md", &plan(13), "").await;
     assert!(said(&server).await.contains("for 13 days"));
+}
+
+#[tokio::test]
+async fn a_providers_answer_is_given_again_until_what_it_was_written_from_changes() {
+    let home = Home::new();
+    let provider = FakeProvider::start(Act::Say("They are kept for a week. [1]")).await;
+    let server = home.serve(&format!("{FREE_PORTS}{}", provider.configured("double", "")));
+    server.await_ready().await;
+    server.ingest("plan.md", &plan(7), "").await;
+    let explained = async |sampling: Value| {
+        let mut body = json!({"query": QUESTION, "explain": true});
+        body.as_object_mut().unwrap().extend(sampling.as_object().unwrap().clone());
+        let answer: Value = server.post("/query").json(&body).send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["answer"], "They are kept for a week. [1]", "{answer}");
+        (answer["explain"]["generation"]["cached"].as_bool().unwrap(), provider.calls())
+    };
+    assert_eq!(explained(json!({})).await, (false, 1));
+    assert_eq!(explained(json!({})).await, (true, 1));
+    let streamed = json!({"query": QUESTION, "stream": true});
+    let events = server.post("/query").json(&streamed).send().await.unwrap().text().await.unwrap();
+    assert!(events.contains("They are kept for a week. [1]") && provider.calls() == 1, "{events}");
+    assert_eq!(explained(json!({"temperature": 0.5})).await, (false, 2), "written in another way");
+    server.ingest("plan.md", &plan(9), "").await;
+    assert_eq!(explained(json!({})).await, (false, 3), "written from other passages");
+    assert!(counted(&server, "rag_cache_hits_total", "response").await >= 2);
 }
 
 #[tokio::test]

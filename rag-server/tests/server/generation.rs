@@ -15,8 +15,9 @@ const QUESTION: &str = "How long are daily snapshots kept?";
 const SAID: &str = "Daily snapshots are kept for 7 days. [1]";
 const WEEK: &str = "They stay for one week. [1]";
 
+/// Without memory: the same question is asked again and again here, and is to reach the provider each time.
 async fn serve(home: &Home, config: &str) -> Server {
-    let server = home.serve(&format!("{FREE_PORTS}{config}"));
+    let server = home.serve(&format!("[cache]\nmax_bytes = 0\n{FREE_PORTS}{config}"));
     server.await_ready().await;
     for (id, text) in [("ops/backup.md", BACKUP), ("ops/pumps.md", PUMPS)] {
         server.ingest(id, text, "").await;

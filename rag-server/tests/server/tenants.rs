@@ -55,7 +55,8 @@ async fn no_answer_of_any_route_holds_a_word_of_another_tenant() {
             ("POST", "/search", Some(json!({"query": QUESTION, "top_k": 50})), text),
             ("POST", "/v1/chat/completions", Some(chat.clone()), text),
             ("GET", "/documents", None, "ops/boiler.md"),
-            ("GET", "/documents/ops/boiler.md", None, "ops/boiler.md"),
+            ("GET", "/documents/ops/boiler.md?passages=true", None, text),
+            ("POST", "/mcp", Some(mcp("fetch_document", json!({"id": "ops/boiler.md"}))), text),
             ("POST", "/mcp", Some(mcp("search", json!({"query": QUESTION}))), text),
             ("POST", "/mcp", Some(mcp("list_documents", json!({}))), "ops/boiler.md"),
         ] {

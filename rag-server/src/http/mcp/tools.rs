@@ -58,6 +58,9 @@ struct Page {
 struct Document {
     /// Its id.
     id: String,
+    /// The first passage, from 0: `next` of the call before.
+    #[serde(default)]
+    from: u32,
 }
 
 /// Documents to ingest.
@@ -121,7 +124,10 @@ fn offers() -> [Offer; 5] {
         "Answer a question from the documents, with citations; refused when nothing relevant is stored.",
     );
     let list = offer::<Page>("list_documents", "List the stored documents, ordered by id, page by page.");
-    let fetch = offer::<Document>("fetch_document", "Read what is recorded of one document.");
+    let fetch = offer::<Document>(
+        "fetch_document",
+        "Read one document: what is recorded of it, and its text, 100 passages at a time.",
+    );
     let ingest = offer::<Documents>(
         "ingest",
         "Store documents, so that they can be found. Returns a job at once; small documents can be found after a second or two.",
@@ -145,7 +151,10 @@ fn offers() -> [Offer; 5] {
         Offer {
             tool: fetch.annotate(reads),
             role: Role::Reader,
-            call: |given| Ok(Call::get(format!("/documents/{}", escaped(&read::<Document>(given)?.id)))),
+            call: |given| {
+                let Document { id, from } = read(given)?;
+                Ok(Call::get(format!("/documents/{}?passages=true&from={from}", escaped(&id))))
+            },
         },
         Offer {
             tool: ingest.annotate(writes),
@@ -320,7 +329,7 @@ mod tests {
         let offers = offers();
         let fetch = offers.iter().find(|offer| offer.tool.name == "fetch_document").unwrap();
         let call = (fetch.call)(object(json!({"id": "a b/../?x=1#y%2e"}))).unwrap();
-        assert_eq!(call.path, "/documents/a%20b/../%3Fx%3D1%23y%252e");
+        assert_eq!(call.path, "/documents/a%20b/../%3Fx%3D1%23y%252e?passages=true&from=0");
         let list = offers.iter().find(|offer| offer.tool.name == "list_documents").unwrap();
         let call = (list.call)(object(json!({"after": "a&limit=9", "limit": 5}))).unwrap();
         assert_eq!(call.path, "/documents?after=a%26limit%3D9&limit=5");

@@ -26,7 +26,7 @@ use super::super::{
 use super::ingest::{Accepted, accept};
 use crate::{
     ingest::Deleted,
-    model::{DocumentId, DocumentRecord},
+    model::{Chunk, DocumentId, DocumentRecord},
 };
 
 /// Documents of a page, unless the caller wants another number.
@@ -69,6 +69,46 @@ impl From<DocumentRecord> for DocumentView {
     }
 }
 
+/// A document and its text, as it was cut.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct WholeDocumentView {
+    #[serde(flatten)]
+    document: DocumentView,
+    /// Its passages, when they were asked for: at most 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passages: Option<Vec<CutView>>,
+    /// Send this as `from` for the passages that follow; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u32>,
+}
+
+/// A passage of a document.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = DocumentPassage)]
+pub(super) struct CutView {
+    /// Its place, from 0.
+    ordinal: u32,
+    /// Headings above it, outermost first.
+    headings: Vec<String>,
+    /// Its text.
+    text: String,
+}
+
+impl From<Chunk> for CutView {
+    fn from(Chunk { ordinal, headings, text, .. }: Chunk) -> Self {
+        Self { ordinal, headings, text }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CutParams {
+    #[serde(default)]
+    passages: bool,
+    #[serde(default)]
+    from: u32,
+}
+
 /// A page of documents, ordered by id.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct DocumentPage {
@@ -95,11 +135,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .parameter(ParameterIn::Query, "after", Type::String, "the id after which the page begins")
             .parameter(ParameterIn::Query, "limit", Type::Integer, "documents of the page, 1 to 1000; 100 without it")
             .answers::<DocumentPage>(200, "a page"),
-        Endpoint::new(HttpMethod::Get, "/documents/{id}", get(document), "Read what is recorded of a document")
-            .keyed()
-            .parameter(ParameterIn::Path, "id", Type::String, id)
-            .answers::<DocumentView>(200, "the document")
-            .problem(404, "no such document"),
+        Endpoint::new(
+            HttpMethod::Get,
+            "/documents/{id}",
+            get(document),
+            "Read what is recorded of a document, and its text",
+        )
+        .keyed()
+        .parameter(ParameterIn::Path, "id", Type::String, id)
+        .parameter(ParameterIn::Query, "passages", Type::Boolean, "whether its passages are wanted, too")
+        .parameter(ParameterIn::Query, "from", Type::Integer, "the first passage, from 0")
+        .answers::<WholeDocumentView>(200, "the document")
+        .problem(404, "no such document"),
         Endpoint::new(HttpMethod::Put, "/documents/{id}", put(replace), "Write a document, or replace it in place")
             .keyed()
             .parameter(ParameterIn::Path, "id", Type::String, id)
@@ -146,9 +193,22 @@ fn id_of(client: &Client, text: String) -> Result<DocumentId, Problem> {
     DocumentId::try_from(text).map(|id| id.of(client.tenant())).map_err(|_| unknown())
 }
 
-async fn document(client: Client, State(api): State<Api>, PathId(id): PathId) -> Result<Json<DocumentView>, Problem> {
-    let found = api.flows()?.ingest.document(&id_of(&client, id)?).await?;
-    found.map(|record| Json(record.into())).ok_or_else(unknown)
+async fn document(
+    client: Client,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    Params(CutParams { passages, from }): Params<CutParams>,
+) -> Result<Json<WholeDocumentView>, Problem> {
+    let ingest = &api.flows()?.ingest;
+    let record = ingest.document(&id_of(&client, id)?).await?.ok_or_else(unknown)?;
+    let (passages, next) = match passages {
+        true => {
+            let (chunks, next) = ingest.chunks(&record, from).await?;
+            (Some(chunks.into_iter().map(CutView::from).collect()), next)
+        }
+        false => (None, None),
+    };
+    Ok(Json(WholeDocumentView { document: record.into(), passages, next }))
 }
 
 async fn replace(
