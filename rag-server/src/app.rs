@@ -27,6 +27,7 @@ use crate::{
         Cache, CacheKind, Changes, EmbedError, Embedder, Memory, Records, RerankError, Reranker, StoreError,
         SystemClock, VectorStore,
     },
+    reindex::Reindex,
     resilience::BreakerPolicy,
     retrieve::{MinScore, Retrieve, Settings, fuse::Fusion},
 };
@@ -145,6 +146,14 @@ impl Observer for Nobody {
     fn budget(&self) -> Budget {
         self.0.clone()
     }
+}
+
+/// The run that fits the corpus to the configured embedding model. Whether the corpus fits already is not asked.
+pub async fn reindex(config: &Config) -> Result<Reindex, AppError> {
+    let embedder = embedder(config).await?;
+    let live = LiveFile::new(config.live.file.clone());
+    let (store, records) = stores(config, &Nobody(live.state().live.budget.clone())).await?;
+    Ok(Reindex::new(store, records, embedder, config.owner.clone()))
 }
 
 impl App {

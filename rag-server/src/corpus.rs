@@ -45,7 +45,7 @@ pub enum CorpusError {
     },
     /// Its vectors are of another model.
     #[error(
-        "epoch {} holds vectors of {} ({} numbers) and this server embeds with {} ({} numbers); configure the old model, or name an empty folder or collection in vector_store and ingest again",
+        "epoch {} holds vectors of {} ({} numbers) and this server embeds with {} ({} numbers); run `rag-server reindex` to embed the stored texts with the new one, or configure the old model",
         .epoch.0, .found.name, .found.dimension, .expected.name, .expected.dimension
     )]
     Model {
@@ -58,7 +58,7 @@ pub enum CorpusError {
     },
     /// Its term weights are of another version of the sparse encoder.
     #[error(
-        "epoch {} was built with the sparse encoder {found} and this server has {expected}; use the version of rag-server that built it, or name an empty folder or collection in vector_store and ingest again",
+        "epoch {} was built with the sparse encoder {found} and this server has {expected}; run `rag-server reindex`, or use the version of rag-server that built it",
         .epoch.0
     )]
     Lexical {
@@ -89,24 +89,49 @@ pub async fn open(
     embedder: &dyn Embedder,
     owner: &str,
 ) -> Result<Epoch, CorpusError> {
-    let here = BuiltWith {
-        owner: owner.to_owned(),
-        model: embedder.model().clone(),
-        lexical: lexical::VERSION.to_owned(),
-        chunker: chunk::VERSION.to_owned(),
-    };
+    let here = built_with(embedder, owner);
     match store.active().await? {
         Some(epoch) => check(records, epoch, &here).await,
         None => start(store, records, &here).await,
     }
 }
 
-async fn start(store: &dyn VectorStore, records: &dyn Records, here: &BuiltWith) -> Result<Epoch, CorpusError> {
-    let body = serde_json::to_value(here).map_err(|e| corrupt(FIRST, &e))?;
-    match records.put_if_absent(Kind::Corpus, &record_id(FIRST), body).await? {
-        Put::Created(_) => {}
-        Put::Existing(standing) => fits(FIRST, &read(FIRST, standing.body)?, here)?,
+/// What an epoch that is made here and now is built with.
+pub fn built_with(embedder: &dyn Embedder, owner: &str) -> BuiltWith {
+    BuiltWith {
+        owner: owner.to_owned(),
+        model: embedder.model().clone(),
+        lexical: lexical::VERSION.to_owned(),
+        chunker: chunk::VERSION.to_owned(),
     }
+}
+
+/// What an epoch was built with, if it was ever recorded.
+pub async fn recorded(records: &dyn Records, epoch: Epoch) -> Result<Option<BuiltWith>, CorpusError> {
+    let record = records.get(Kind::Corpus, &record_id(epoch)).await?;
+    record.map(|record| read(epoch, record.body)).transpose()
+}
+
+/// Records what an epoch is built with, unless it is recorded already; tells what stands.
+pub async fn record(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<BuiltWith, CorpusError> {
+    let body = serde_json::to_value(here).map_err(|e| corrupt(epoch, &e))?;
+    match records.put_if_absent(Kind::Corpus, &record_id(epoch), body).await? {
+        Put::Created(_) => Ok(here.clone()),
+        Put::Existing(standing) => read(epoch, standing.body),
+    }
+}
+
+/// Refuses a corpus of somebody else.
+pub fn owned(found: &BuiltWith, owner: &str) -> Result<(), CorpusError> {
+    if found.owner == owner {
+        return Ok(());
+    }
+    Err(CorpusError::Foreign { found: found.owner.clone(), expected: owner.to_owned() })
+}
+
+async fn start(store: &dyn VectorStore, records: &dyn Records, here: &BuiltWith) -> Result<Epoch, CorpusError> {
+    let standing = record(records, FIRST, here).await?;
+    fits(FIRST, &standing, here)?;
     // Counted before the second look: documents only come once an epoch is active.
     let documents = records.count(Kind::Document).await?;
     if let Some(epoch) = store.active().await? {
@@ -121,8 +146,7 @@ async fn start(store: &dyn VectorStore, records: &dyn Records, here: &BuiltWith)
 }
 
 async fn check(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<Epoch, CorpusError> {
-    let record = records.get(Kind::Corpus, &record_id(epoch)).await?.ok_or(CorpusError::Unrecorded(epoch))?;
-    let found = read(epoch, record.body)?;
+    let found = recorded(records, epoch).await?.ok_or(CorpusError::Unrecorded(epoch))?;
     fits(epoch, &found, here)?;
     if found.lexical != here.lexical {
         tracing::info!(
@@ -143,9 +167,7 @@ async fn check(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<
 
 /// Whether a corpus may be served; nothing is said about the chunker, see [`BuiltWith`].
 fn fits(epoch: Epoch, found: &BuiltWith, here: &BuiltWith) -> Result<(), CorpusError> {
-    if found.owner != here.owner {
-        return Err(CorpusError::Foreign { found: found.owner.clone(), expected: here.owner.clone() });
-    }
+    owned(found, &here.owner)?;
     if found.model != here.model {
         return Err(CorpusError::Model { epoch, found: found.model.clone(), expected: here.model.clone() });
     }

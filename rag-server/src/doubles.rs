@@ -41,6 +41,7 @@ fn failure(store: &'static str) -> StoreError {
 }
 
 /// Embeds by counting words: texts that share words are near, others are orthogonal.
+#[derive(Clone)]
 pub(crate) struct EmbedderDouble {
     identity: ModelIdentity,
 }
@@ -52,6 +53,11 @@ impl Default for EmbedderDouble {
 }
 
 impl EmbedderDouble {
+    /// Another model.
+    pub(crate) fn of(name: &str, dimension: usize) -> Self {
+        Self { identity: ModelIdentity { name: name.to_owned(), dimension } }
+    }
+
     fn embed(&self, text: &str) -> Vec<f32> {
         let mut vector = vec![0.0_f32; self.identity.dimension];
         for term in crate::lexical::terms(text) {

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod model;
 pub mod outside;
 pub mod ports;
+pub mod reindex;
 pub mod resilience;
 pub mod retrieve;
 pub mod security;

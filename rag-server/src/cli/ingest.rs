@@ -210,7 +210,7 @@ async fn local(app: &App, sources: Vec<Source>, stop: &CancellationToken, show: 
 }
 
 /// Ends the run after the document in work at the first Ctrl-C, and the process at the second.
-fn stop_on_ctrl_c() -> CancellationToken {
+pub(super) fn stop_on_ctrl_c() -> CancellationToken {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     tokio::spawn(async move {

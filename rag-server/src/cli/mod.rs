@@ -9,6 +9,7 @@ mod keys;
 mod printable;
 pub mod query;
 pub mod read_document;
+pub mod reindex;
 pub mod serve;
 
 use std::{
@@ -59,6 +60,8 @@ enum Command {
     Ingest(ingest::IngestArgs),
     /// Ask a question
     Query(query::QueryArgs),
+    /// Embed the stored texts with the configured model, and search with it from then on
+    Reindex(reindex::ReindexArgs),
     /// Check a configuration file and print what it comes to
     Check(check::CheckArgs),
     /// Print every key of the configuration, with its values and its default
@@ -113,13 +116,14 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Check(args) => return Ok(check::run(args, &cli.sources)),
         Command::Keys => return Ok(keys::run()),
         Command::ReadDocument(args) => return Ok(read_document::run(args)),
-        Command::Ingest(_) | Command::Query(_) => cli.sources.and(Vec::new()),
+        Command::Ingest(_) | Command::Query(_) | Command::Reindex(_) => cli.sources.and(Vec::new()),
     };
     let loaded = sources.load()?;
     Ok(match command {
         Command::Serve(_) => serve::run(&loaded).await?,
         Command::Ingest(args) => ingest::run(args, &loaded.config).await?,
         Command::Query(args) => query::run(args, &loaded.config).await?,
+        Command::Reindex(args) => reindex::run(args, &loaded.config).await?,
 
         Command::Check(_) | Command::Keys | Command::ReadDocument(_) => ExitCode::SUCCESS,
     })

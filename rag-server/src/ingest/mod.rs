@@ -45,6 +45,7 @@ pub use failure::{DocumentReport, FailureReason};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use jobs::{DocumentState, Job, JobDocument, JobId, JobProgress, JobState};
 pub use parse::Format;
+pub use passage::passage;
 pub use prune::{Prune, Pruned};
 pub use read::{read_bytes, read_text};
 pub use reader::{Bounds, Reader, read_document};
@@ -244,7 +245,7 @@ impl Ingest {
     }
 }
 
-fn document_of(record: &Record) -> Result<DocumentRecord, StoreError> {
+pub(crate) fn document_of(record: &Record) -> Result<DocumentRecord, StoreError> {
     serde_json::from_value(record.body.clone()).map_err(|e| StoreError::Corrupt {
         what: format!("the record of document {}", record.id),
         cause: e.to_string(),

@@ -1,7 +1,7 @@
 //! What the embedder is given for a chunk: the chunk under its title and headings, within the model's limit; pure.
 
 /// Title and headings on a line of their own, the outermost left out first where the model has no room for all, then the text as it is.
-pub(super) fn passage(
+pub fn passage(
     title: &str,
     headings: &[String],
     text: &str,

@@ -1,10 +1,14 @@
 //! Vectors from a provider: one rag-server embeds for another.
 
+use std::path::Path;
+
+use axum::{Json, Router, routing::post};
 use rag_server::{
     adapters::openai_embedder::{OpenAiEmbedder, OpenAiSettings, Pauses},
     ports::Embedder,
 };
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::process::{FREE_PORTS, Home, Server};
 
@@ -25,6 +29,20 @@ fn embedding(provider: &Server, dimensions: usize) -> String {
     format!(
         "{FREE_PORTS}[embedding.openai]\nbase_url = \"{url}/v1\"\nmodel = \"{MODEL}\"\ndimensions = {dimensions}\napi_key_file = \"key\"\n"
     )
+}
+
+/// The same provider under another model's name: what it is asked for is passed on under its own.
+async fn renamed(provider: &Server) -> String {
+    let (listener, url) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), provider.public.clone());
+    let address = listener.local_addr().unwrap();
+    let pass_on = async move |Json(mut body): Json<Value>| {
+        body["model"] = MODEL.into();
+        let client = reqwest::Client::new().post(format!("{url}/v1/embeddings")).bearer_auth(KEY);
+        Json(client.json(&body).send().await.unwrap().json::<Value>().await.unwrap())
+    };
+    let router = Router::new().route("/v1/embeddings", post(pass_on));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("{FREE_PORTS}[embedding.openai]\nbase_url = \"http://{address}/v1\"\nmodel = \"other\"\ndimensions = 384\n")
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -87,4 +105,48 @@ async fn another_length_of_vectors_is_refused_at_the_start_with_the_remedy() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("set dimensions = 384"), "{said}");
     assert!(!said.contains(KEY), "{said}");
+}
+
+#[tokio::test]
+async fn a_corpus_moves_to_another_model_with_one_command_and_back_with_the_same() {
+    let (far, near) = (Home::new(), Home::new());
+    let provider = provider(&far).await;
+    let answered = async |server: &Server, question: &str| {
+        let answer = server.post("/query").json(&json!({"query": question})).send().await.unwrap();
+        answer.json::<Value>().await.unwrap()["answer"].as_str().unwrap().to_owned()
+    };
+    let run = async |arguments: &[&str], config: &str| {
+        let config = near.write("config.toml", config);
+        let mut call = near.command(arguments).args_of(&[Path::new("--config"), &config]).command();
+        let output = tokio::task::spawn_blocking(move || call.output().unwrap()).await.unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), said)
+    };
+    let reindexed = async |config: &str, said: &str| {
+        let (done, told) = run(&["reindex"], config).await;
+        assert!(done && told.contains(said), "{told}");
+    };
+    let mut server = near.serve(FREE_PORTS);
+    server.await_ready().await;
+    server.ingest("plan.md", "# Backup\n\nDaily snapshots are kept for 7 days.\n", "").await;
+    server.terminate();
+    assert!(server.await_exit().await.success());
+
+    let remote = renamed(&provider).await;
+    let (fits, told) = run(&["query", "How long?"], &remote).await;
+    assert!(!fits && told.contains("rag-server reindex"), "{told}");
+    reindexed(&remote, "epoch 2 is searched now: 1 chunks embedded").await;
+    reindexed(&remote, "nothing is to be done").await;
+    let mut server = near.serve(&remote);
+    server.await_ready().await;
+    assert!(answered(&server, "How long are daily snapshots kept?").await.contains("7 days"));
+    server.ingest("visit.md", "# Visits\n\nVisitors ring the blue bell.\n", "").await;
+    server.terminate();
+    assert!(server.await_exit().await.success());
+
+    reindexed(FREE_PORTS, "epoch 1 is searched now: 1 chunks embedded").await;
+    let server = near.serve(FREE_PORTS);
+    server.await_ready().await;
+    assert!(answered(&server, "Which bell do visitors ring?").await.contains("blue bell"));
+    assert!(answered(&server, "How long are daily snapshots kept?").await.contains("7 days"));
 }

@@ -1,0 +1,200 @@
+//! Builds an epoch of the corpus for the configured embedding model, from the texts that are stored, and makes it the searched one.
+//!
+//! Flow: documents -> chunks of the active epoch -> embed what the new epoch lacks -> store -> look again until nothing is lacking -> activate.
+//! Guarantees: until the activation nothing that is searched changes; a run that was cut short is taken up again by the next; the old epoch stays, so that going back is the same
+//! command with the old configuration, which embeds only what came since. A document that changes meanwhile is taken in its new version.
+//! Caveats: whoever still writes to the old epoch after the last look is missed until the next run, so servers are to be read-only or stopped; chunks of documents that were deleted
+//! between two activations stay in an old epoch, where nothing shows them.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    corpus::{self, BuiltWith, CorpusError},
+    ingest::passage,
+    lexical,
+    model::{Chunk, ChunkId, DocumentRecord, Filter, Point},
+    ports::{EmbedError, Embedder, Epoch, Kind, Records, StoreError, VectorStore},
+};
+
+/// Documents that are listed together.
+const PAGE: usize = 256;
+/// Chunks that are read, embedded and written together; it bounds the memory.
+const WINDOW: u32 = 64;
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reindexed {
+    /// The active epoch fits the configuration already.
+    Fits(Epoch),
+    /// This epoch is searched now.
+    Activated {
+        /// The epoch that was searched before.
+        from: Epoch,
+        /// The one that is searched now.
+        to: Epoch,
+        /// Chunks that were embedded for it.
+        embedded: u64,
+    },
+    /// It was stopped; what was done is kept for the next run.
+    Stopped,
+}
+
+/// Why a run ended early. What was done is kept for the next one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReindexError {
+    /// Nothing was ever ingested here.
+    #[error("there is nothing to reindex: the vector store has no active epoch; ingest documents first")]
+    Empty,
+    /// The corpus is somebody else's, or its record is damaged.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// A store did not do what it was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The model did not embed a passage.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+}
+
+/// The parts of a run.
+pub struct Reindex {
+    store: Arc<dyn VectorStore>,
+    records: Arc<dyn Records>,
+    embedder: Arc<dyn Embedder>,
+    owner: String,
+}
+
+impl Reindex {
+    /// A run for the corpus of `owner`, with the model of this embedder.
+    pub fn new(
+        store: Arc<dyn VectorStore>,
+        records: Arc<dyn Records>,
+        embedder: Arc<dyn Embedder>,
+        owner: String,
+    ) -> Self {
+        Self { store, records, embedder, owner }
+    }
+
+    /// Flushes and lets go of the stores. Nothing is lost without it.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.store.close().await?;
+        self.records.close().await
+    }
+
+    /// How many documents there are to go through.
+    pub async fn documents(&self) -> Result<u64, StoreError> {
+        self.records.count(Kind::Document).await
+    }
+
+    /// Runs to the end, or until it is stopped. `done` is told of each document, and how many of its chunks were embedded.
+    pub async fn run(
+        &self,
+        stop: &CancellationToken,
+        mut done: impl FnMut(&DocumentRecord, u64) + Send,
+    ) -> Result<Reindexed, ReindexError> {
+        let here = corpus::built_with(&*self.embedder, &self.owner);
+        let from = self.store.active().await?.ok_or(ReindexError::Empty)?;
+        let standing = corpus::recorded(&*self.records, from).await?.ok_or(CorpusError::Unrecorded(from))?;
+        corpus::owned(&standing, &self.owner)?;
+        if standing == here {
+            return Ok(Reindexed::Fits(from));
+        }
+        let to = self.target(from, &here).await?;
+        self.store.create_epoch(to, here.model.dimension).await?;
+        let mut embedded = 0;
+        loop {
+            let Some(lacking) = self.pass(from, to, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
+            embedded += lacking;
+            if lacking == 0 {
+                break;
+            }
+        }
+        self.store.activate(to).await?;
+        Ok(Reindexed::Activated { from, to, embedded })
+    }
+
+    /// The epoch to fill: one that was built like this before, or the next free number, which is recorded before anything is written to it.
+    async fn target(&self, from: Epoch, here: &BuiltWith) -> Result<Epoch, ReindexError> {
+        let mut number = 1;
+        loop {
+            let epoch = Epoch(number);
+            if epoch != from && corpus::record(&*self.records, epoch, here).await? == *here {
+                return Ok(epoch);
+            }
+            number += 1;
+        }
+    }
+
+    /// Goes through all documents once. Tells how many chunks the new epoch lacked; none when it was stopped.
+    async fn pass(
+        &self,
+        from: Epoch,
+        to: Epoch,
+        stop: &CancellationToken,
+        done: &mut (impl FnMut(&DocumentRecord, u64) + Send),
+    ) -> Result<Option<u64>, ReindexError> {
+        let (mut after, mut lacking) = (None::<String>, 0);
+        loop {
+            let page = self.records.list(Kind::Document, "", after.as_deref(), PAGE).await?;
+            for record in &page.records {
+                if stop.is_cancelled() {
+                    return Ok(None);
+                }
+                let document = crate::ingest::document_of(record)?;
+                let embedded = self.document(from, to, &document).await?;
+                done(&document, embedded);
+                lacking += embedded;
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(Some(lacking)),
+            }
+        }
+    }
+
+    /// Brings the chunks of a document's version over that the new epoch lacks.
+    async fn document(&self, from: Epoch, to: Epoch, document: &DocumentRecord) -> Result<u64, ReindexError> {
+        let (mut first, mut embedded) = (0, 0);
+        while first < document.chunks {
+            let last = document.chunks.min(first + WINDOW);
+            let ids: Vec<_> =
+                (first..last).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal)).collect();
+            embedded += self.window(from, to, &ids, Filter::labels(&document.metadata)).await?;
+            first = last;
+        }
+        if embedded > 0 {
+            self.store.purge(to, &document.id, Some(&document.version)).await?;
+        }
+        Ok(embedded)
+    }
+
+    async fn window(&self, from: Epoch, to: Epoch, ids: &[ChunkId], labels: Vec<String>) -> Result<u64, ReindexError> {
+        let there: HashSet<ChunkId> =
+            self.store.embedded(to, ids).await?.into_iter().map(|stored| stored.chunk.id).collect();
+        let lacking: Vec<_> = ids.iter().copied().filter(|id| !there.contains(id)).collect();
+        if lacking.is_empty() {
+            return Ok(0);
+        }
+        let chunks: Vec<Chunk> =
+            self.store.embedded(from, &lacking).await?.into_iter().map(|stored| stored.chunk).collect();
+        let vectors = self.embedder.embed_passages(chunks.iter().map(|chunk| self.passage(chunk)).collect()).await?;
+        let point = |(chunk, dense): (Chunk, Vec<f32>)| {
+            let sparse = lexical::passage(&chunk.title, &chunk.headings, &chunk.text);
+            Point { chunk, dense, sparse, labels: labels.clone() }
+        };
+        let points: Vec<_> = chunks.into_iter().zip(vectors).map(point).collect();
+        let embedded = points.len() as u64;
+        self.store.upsert(to, points).await?;
+        Ok(embedded)
+    }
+
+    fn passage(&self, chunk: &Chunk) -> String {
+        let count = |text: &str| self.embedder.count_tokens(text);
+        passage(&chunk.title, &chunk.headings, &chunk.text, self.embedder.max_tokens(), &count)
+    }
+}
+
+#[cfg(test)]
+mod tests;
