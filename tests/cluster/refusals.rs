@@ -53,6 +53,8 @@ fn what_cannot_work() -> Vec<(Value, &'static str)> {
         (json!({"autoscaling": {"scaleDown": {"cpuPercent": 80}}}), "must be below scaleUp.cpuPercent"),
         (json!({"generation": {"providers": [llm("a"), llm("a")]}}), "each provider needs a name of its own"),
         (json!({"generation": {"providers": [llm("embedding")]}}), "choose another name"),
+        (json!({"auth": {"apiKeys": [{"name": "a", "tenant": "Acme"}]}}), "spec.auth.apiKeys[0].tenant"),
+        (json!({"auth": {"apiKeys": [{"name": "a", "tenant": "a".repeat(64)}]}}), "spec.auth.apiKeys[0].tenant"),
         (json!({"budget": {"onLimit": "Refuse"}}), "a budget needs monthlyUsd, dailyUsd or both"),
     ]
 }

@@ -38,12 +38,14 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         assert_eq!(config.auth.credentials_dir.as_deref(), Some(Path::new(CREDENTIALS_DIR)), "{file}");
         assert_eq!(config.live.file, Some(Path::new(LIVE_DIR).join(LIVE_FILE)), "{file}");
         // A list of the user's may change its order without a change of meaning, so it is rendered by name.
-        let mut asked: Vec<_> = spec.auth.api_keys.iter().map(|key| (key.name.clone(), role(key.role))).collect();
+        let mut asked: Vec<_> =
+            spec.auth.api_keys.iter().map(|key| (key.name.clone(), role(key.role), key.tenant.clone())).collect();
         asked.sort_by(|a, b| a.0.cmp(&b.0));
         if asked.is_empty() {
-            asked.push(("default".to_owned(), Role::Writer));
+            asked.push(("default".to_owned(), Role::Writer, None));
         }
-        let got: Vec<_> = config.auth.api_keys.iter().map(|key| (key.name.clone(), key.role)).collect();
+        let got: Vec<_> =
+            config.auth.api_keys.iter().map(|key| (key.name.clone(), key.role, key.tenant.clone())).collect();
         assert_eq!(got, asked, "{file}");
         stores(&config, &cluster, name);
         embedding(&config, &cluster, name);
@@ -173,9 +175,10 @@ fn every_role_and_mode_of_the_api_is_one_that_the_server_knows() {
     }
 }
 
-/// Everything that a server can be told to search and write with.
+/// Everything of a server's configuration that is a text or a number of the user's choice.
 fn services() -> Value {
     json!({
+        "auth": {"apiKeys": [{"name": "a", "tenant": "acme"}]},
         "embedding": {"openAI": {"baseUrl": "https://llm.example.com/v1", "model": "m", "dimensions": 8}},
         "retrieval": {
             "topK": 5, "minScore": 0.5, "rerank": {"baseUrl": "https://llm.example.com/v1", "model": "m", "topN": 30},
@@ -230,7 +233,7 @@ fn extremes(path: &str) -> Vec<Value> {
 fn the_server_takes_the_least_and_the_most_that_the_api_accepts() {
     let (mut cluster, all) = (examples().remove(0).1, services());
     let paths = leaves(&all, "");
-    assert!(paths.len() >= 18, "{paths:?}");
+    assert!(paths.len() >= 20, "{paths:?}");
     for path in paths {
         for extreme in extremes(&path) {
             // The JSON of a definition writes every number as a float, and a count is read as an integer alone.

@@ -81,7 +81,7 @@ pub struct ValidatedCluster {
     /// The services outside that the servers call.
     pub outside: Vec<Outside>,
     /// Who has a key; never empty, ordered by name.
-    pub clients: BTreeMap<ClientName, Role>,
+    pub clients: BTreeMap<ClientName, Client>,
     /// Who may scrape, where NetworkPolicies are kept.
     pub network: Option<Vec<ScrapePeer>>,
     /// What the pods carry besides.
@@ -98,6 +98,15 @@ pub struct ValidatedCluster {
 /// Keeps others from making a [`ValidatedCluster`].
 #[derive(Clone, Debug, PartialEq)]
 struct Seal;
+
+/// What a client may do, and with whose documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// What it may do.
+    pub role: Role,
+    /// Whose documents it sees and writes; nothing for the default tenant.
+    pub tenant: Option<String>,
+}
 
 /// What turns text into vectors.
 #[derive(Clone, Debug, PartialEq)]
@@ -251,15 +260,15 @@ fn check_revisions(observed: &Observed, problems: &mut Problems) {
     }
 }
 
-fn clients(spec: &RagClusterSpec, problems: &mut Problems) -> BTreeMap<ClientName, Role> {
+fn clients(spec: &RagClusterSpec, problems: &mut Problems) -> BTreeMap<ClientName, Client> {
     if spec.auth.api_keys.is_empty() {
-        return BTreeMap::from([(ClientName::default_client(), Role::Writer)]);
+        return BTreeMap::from([(ClientName::default_client(), Client { role: Role::Writer, tenant: None })]);
     }
     let mut clients = BTreeMap::new();
     for (index, key) in spec.auth.api_keys.iter().enumerate() {
         let field = format!("spec.auth.apiKeys[{index}].name");
         if let Some(name) = problems.take(&field, ClientName::parse(&key.name)) {
-            clients.insert(name, key.role);
+            clients.insert(name, Client { role: key.role, tenant: key.tenant.clone() });
         }
     }
     clients
@@ -341,7 +350,8 @@ mod tests {
         let valid = validate(&cluster("{}"), &nothing()).unwrap();
         assert_eq!(valid.replicas, 3);
         assert!(matches!(&valid.store, Store::Managed(store) if store.storage.size == "10Gi"));
-        assert_eq!(valid.clients, BTreeMap::from([(ClientName::default_client(), Role::Writer)]));
+        let client = Client { role: Role::Writer, tenant: None };
+        assert_eq!(valid.clients, BTreeMap::from([(ClientName::default_client(), client)]));
         assert_eq!(valid.resources.requests["cpu"], Quantity("250m".to_owned()));
         assert_eq!(valid.autoscaling.unwrap().max_replicas, 20);
     }

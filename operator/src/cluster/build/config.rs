@@ -73,6 +73,8 @@ struct Auth {
 struct ApiKey {
     name: String,
     role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -204,7 +206,11 @@ pub fn render(cluster: &ValidatedCluster) -> String {
             api_keys: cluster
                 .clients
                 .iter()
-                .map(|(name, role)| ApiKey { name: name.to_string(), role: *role })
+                .map(|(name, client)| ApiKey {
+                    name: name.to_string(),
+                    role: client.role,
+                    tenant: client.tenant.clone(),
+                })
                 .collect(),
         },
         embedding: embedding(cluster),

@@ -79,6 +79,8 @@ struct ServerInputs<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<&'a Generation>,
     clients: BTreeMap<&'a str, Role>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tenants: BTreeMap<&'a str, &'a str>,
     pods: &'a PodTemplate,
 }
 
@@ -115,7 +117,12 @@ fn server_revision(cluster: &ValidatedCluster) -> Revision {
         },
         retrieval: &spec.retrieval,
         generation: spec.generation.as_ref().filter(|generation| !generation.providers.is_empty()),
-        clients: cluster.clients.iter().map(|(name, role)| (name.as_str(), *role)).collect(),
+        clients: cluster.clients.iter().map(|(name, client)| (name.as_str(), client.role)).collect(),
+        tenants: cluster
+            .clients
+            .iter()
+            .filter_map(|(name, client)| Some((name.as_str(), client.tenant.as_deref()?)))
+            .collect(),
         pods: &cluster.pod_template,
     })
 }
@@ -189,6 +196,7 @@ mod tests {
             "retrieval: {rerank: {baseUrl: 'https://rerank.example.com/v1', model: m}}",
             "embedding: {openAI: {baseUrl: 'https://llm.example.com/v1', model: m, dimensions: 8}}",
             "auth: {apiKeys: [{name: nightly, role: Writer}]}",
+            "auth: {apiKeys: [{name: default, role: Writer, tenant: acme}]}",
             "podTemplate: {affinity: {}}",
             EXTERNAL,
         ] {
