@@ -12,6 +12,7 @@ use ragops_tests::metrics::Cpu;
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use crate::argocd_health::health;
 use crate::scene::Scene;
 
 /// Groups that this control plane does not serve.
@@ -78,6 +79,9 @@ async fn every_example_is_accepted_and_serves() -> Result<()> {
     assert_eq!((guides.spec.replicas, guides.labels().get("stage").map(String::as_str)), (5, Some("production")));
     for cluster in clusters.items {
         scene.serving(&cluster.name_any()).await?;
+        let served = serde_json::to_value(scene.clusters.get(&cluster.name_any()).await?)?;
+        let health = health(&served)?;
+        ensure!(health.status == "Healthy", "{health:?} of {served}");
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Promises on a real control plane with simulated nodes, one file for each; all share one cluster, each in namespaces of
 //! its own.
 
+#[path = "../argocd/health.rs"]
+mod argocd_health;
 mod scene;
 mod shared;
 

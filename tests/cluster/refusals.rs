@@ -26,17 +26,21 @@ async fn refused(clusters: &Api<RagCluster>, name: &str, spec: &Value, sentence:
     }
 }
 
-#[tokio::test]
-async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Result<()> {
-    let Some(shared) = shared("what_cannot_work_is_refused_with_the_field_and_what_is_allowed").await? else {
-        return Ok(());
-    };
-    let (client, namespace) = shared.alone("refusals").await?;
-    Installation::new(&shared.cluster, &namespace).await?;
-    let clusters: Api<RagCluster> = Api::namespaced(client, &namespace);
-    let external = json!({"externalQdrant": {"url": "http://qdrant:6334", "collection": "handbook"}});
+fn embedder(model: &str, dimensions: u32) -> Value {
+    let service = json!({"baseUrl": "https://llm.example.com/v1", "model": model, "dimensions": dimensions});
+    json!({"embedding": {"openAI": service}})
+}
+
+fn reranker(field: &str, value: Value) -> Value {
+    let mut service = json!({"baseUrl": "https://rerank.example.com/v1", "model": "m"});
+    service[field] = value;
+    json!({"retrieval": {"rerank": service}})
+}
+
+/// Specs that cannot work, each with what the refusal has to say.
+fn what_cannot_work() -> Vec<(Value, &'static str)> {
     let llm = |name: &str| json!({"name": name, "baseUrl": "https://llm.example.com/v1", "model": "m"});
-    let table = [
+    vec![
         (json!({"replicas": 2}), "a Production cluster keeps at least 3 query servers"),
         (json!({"vectorStore": {"qdrant": {}, "embedded": {}}}), "exactly one"),
         (json!({"vectorStore": {"embedded": {}}}), "profile: Development, replicas: 1"),
@@ -46,36 +50,104 @@ async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Res
         ),
         (json!({"replicas": 21}), "must not exceed autoscaling.maxReplicas"),
         (json!({"profile": "Staging"}), "Unsupported value: \"Staging\""),
-        (json!({"retrieval": {"mode": "Sparse"}}), "Unsupported value: \"Sparse\""),
         (json!({"autoscaling": {"scaleDown": {"cpuPercent": 80}}}), "must be below scaleUp.cpuPercent"),
         (json!({"generation": {"providers": [llm("a"), llm("a")]}}), "each provider needs a name of its own"),
         (json!({"generation": {"providers": [llm("embedding")]}}), "choose another name"),
+        (json!({"auth": {"apiKeys": [{"name": "a", "tenant": "Acme"}]}}), "spec.auth.apiKeys[0].tenant"),
+        (json!({"auth": {"apiKeys": [{"name": "a", "tenant": "a".repeat(64)}]}}), "spec.auth.apiKeys[0].tenant"),
         (json!({"budget": {"onLimit": "Refuse"}}), "a budget needs monthlyUsd, dailyUsd or both"),
-    ];
-    for (spec, sentence) in table {
+    ]
+}
+
+/// The same of how text becomes vectors and passages are found.
+fn what_cannot_search() -> Vec<(Value, &'static str)> {
+    let mut both = embedder("m", 8);
+    both["embedding"]["local"] = json!({});
+    let nowhere = json!({"embedding": {"openAI": {"model": "m", "dimensions": 8}}});
+    let password = "https://me:secret@rerank.example.com/v1";
+    vec![
+        (json!({"retrieval": {"mode": "Sparse"}}), "Unsupported value: \"Sparse\""),
+        (json!({"retrieval": {"topK": 51}}), "should be less than or equal to 50"),
+        (json!({"retrieval": {"minScore": 1.5}}), "should be less than or equal to 1"),
+        (reranker("topN", json!(1)), "should be greater than or equal to 2"),
+        (reranker("baseUrl", json!("rerank.example.com/v1")), "spec.retrieval.rerank.baseUrl"),
+        (reranker("baseUrl", json!(password)), "spec.retrieval.rerank.baseUrl"),
+        (reranker("secretRef", json!({"name": ""})), "spec.retrieval.rerank.secretRef.name"),
+        (json!({"embedding": {}}), "found none: name exactly one of local and openAI"),
+        (both, "found both: name exactly one of local and openAI"),
+        (nowhere, "spec.embedding.openAI.baseUrl: Required value"),
+        (embedder("", 8), "spec.embedding.openAI.model"),
+        (embedder("m", 0), "should be greater than or equal to 1"),
+    ]
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Result<()> {
+    let Some(shared) = shared("what_cannot_work_is_refused_with_the_field_and_what_is_allowed").await? else {
+        return Ok(());
+    };
+    let (client, namespace) = shared.alone("refusals").await?;
+    Installation::new(&shared.cluster, &namespace).await?;
+    let clusters: Api<RagCluster> = Api::namespaced(client, &namespace);
+    for (spec, sentence) in what_cannot_work().into_iter().chain(what_cannot_search()) {
         refused(&clusters, "refused", &spec, sentence).await.with_context(|| spec.to_string())?;
     }
     for name in ["a".repeat(41).as_str(), "a.b"] {
         refused(&clusters, name, &json!({}), "at most 40 lower-case letters, digits and dashes").await?;
     }
-
-    // Immutable: changed, added or removed.
-    let apply = PatchParams::apply("kubectl").force();
-    let stored = [("managed", json!({})), ("external", json!({"vectorStore": external}))];
-    for (name, spec) in &stored {
-        clusters.patch(name, &apply, &Patch::Apply(&cluster(name, spec))).await?;
-    }
-    let kind = "the kind of vector store cannot be changed, added or removed";
-    refused(&clusters, "managed", &json!({"vectorStore": external}), kind).await?;
-    refused(&clusters, "external", &json!({}), kind).await?;
-    refused(&clusters, "external", &json!({"vectorStore": {"qdrant": {}}}), kind).await?;
-    let other = json!({"vectorStore": {"externalQdrant": {"url": "http://qdrant:6334", "collection": "other"}}});
-    refused(&clusters, "external", &other, "collection").await?;
+    the_vector_store_stays(&clusters).await?;
+    the_embedder_stays(&clusters).await?;
 
     // What is merely much is accepted, and everything that can be left out has a value.
     let accepted = cluster("much", &json!({"autoscaling": {"maxReplicas": 25}}));
     let stored = clusters.create(&PostParams::default(), &serde_json::from_value(accepted)?).await?;
     assert_eq!((stored.spec.replicas, stored.spec.autoscaling.scale_up.cpu_percent), (3, 70));
+    let reranked = cluster("reranked", &reranker("model", json!("m")));
+    let stored = clusters.create(&PostParams::default(), &serde_json::from_value(reranked)?).await?;
+    assert_eq!(stored.spec.retrieval.rerank.map(|service| service.top_n), Some(30));
+    // Only whoever embeds knows a good threshold, so nothing may be stored for it.
+    assert_eq!(stored.spec.retrieval.min_score, None);
+    Ok(())
+}
+
+/// Changed, added or removed.
+async fn the_vector_store_stays(clusters: &Api<RagCluster>) -> Result<()> {
+    let external = json!({"externalQdrant": {"url": "http://qdrant:6334", "collection": "handbook"}});
+    let apply = PatchParams::apply("kubectl").force();
+    for (name, spec) in [("managed", json!({})), ("external", json!({"vectorStore": external}))] {
+        clusters.patch(name, &apply, &Patch::Apply(&cluster(name, &spec))).await?;
+    }
+    let kind = "the kind of vector store cannot be changed, added or removed";
+    refused(clusters, "managed", &json!({"vectorStore": external}), kind).await?;
+    refused(clusters, "external", &json!({}), kind).await?;
+    refused(clusters, "external", &json!({"vectorStore": {"qdrant": {}}}), kind).await?;
+    let other = json!({"vectorStore": {"externalQdrant": {"url": "http://qdrant:6334", "collection": "other"}}});
+    refused(clusters, "external", &other, "collection").await
+}
+
+/// What its vectors are is for good. Where it is and which key it takes may change, and the default may be said.
+async fn the_embedder_stays(clusters: &Api<RagCluster>) -> Result<()> {
+    let local = json!({"embedding": {"local": {}}});
+    let apply = PatchParams::apply("kubectl").force();
+    for (name, spec) in [("absent", &json!({})), ("local", &local), ("service", &embedder("m", 8))] {
+        clusters.patch(name, &apply, &Patch::Apply(&cluster(name, spec))).await?;
+    }
+    let kind = "the embedder cannot be changed (absent means all-MiniLM-L6-v2";
+    let vectors = "the model and its dimensions cannot be changed";
+    let service =
+        [(json!({}), kind), (local.clone(), kind), (embedder("other", 8), vectors), (embedder("m", 16), vectors)];
+    for (changed, sentence) in &service {
+        refused(clusters, "service", changed, sentence).await.with_context(|| changed.to_string())?;
+    }
+    for name in ["absent", "local"] {
+        refused(clusters, name, &embedder("m", 8), kind).await?;
+    }
+    let mut moved = embedder("m", 8);
+    moved["embedding"]["openAI"]["baseUrl"] = json!("http://tei.rag.svc/v1");
+    moved["embedding"]["openAI"]["secretRef"] = json!({"name": "other"});
+    for (name, spec) in [("service", &moved), ("absent", &local), ("local", &json!({}))] {
+        clusters.patch(name, &apply, &Patch::Apply(&cluster(name, spec))).await?;
+    }
     Ok(())
 }
 
@@ -145,10 +217,33 @@ async fn nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_sc
     refused(&alice, "handbook", &after, "newly names the Secret qdrant-key, and alice may not read it").await?;
     let other = provider("other-key", "http://llm/v1");
     refused(&bob, "handbook", &other, "newly names the Secret other-key, and bob may not read it").await?;
+    nobody_names_a_key_of_the_search(&alice, &bob).await?;
     let scale = json!({"spec": {"replicas": 5}});
     alice.patch_scale("handbook", &PatchParams::default(), &Patch::Merge(&scale)).await?;
     let labels = json!({"metadata": {"labels": {"team": "a"}}});
     alice.patch("handbook", &PatchParams::default(), &Patch::Merge(&labels)).await?;
     assert_eq!(Api::<RagCluster>::namespaced(client, &namespace).get("handbook").await?.spec.replicas, 5);
+    Ok(())
+}
+
+/// The services of the search hold to the same as a provider: bob names the key, and alice may not send it elsewhere.
+async fn nobody_names_a_key_of_the_search(alice: &Api<RagCluster>, bob: &Api<RagCluster>) -> Result<()> {
+    for (name, spec, pointer) in [
+        ("embedder", embedder("m", 8), "/embedding/openAI"),
+        ("reranker", reranker("model", json!("m")), "/retrieval/rerank"),
+    ] {
+        let at = |url: &str| -> Result<Value> {
+            let mut spec = spec.clone();
+            let service = spec.pointer_mut(pointer).context("a service")?;
+            service["baseUrl"] = json!(url);
+            service["secretRef"] = json!({"name": "qdrant-key", "key": "key"});
+            Ok(spec)
+        };
+        let (before, after) = (at("http://near/v1")?, at("http://elsewhere/v1")?);
+        let sentence = "newly names the Secret qdrant-key, and alice may not read it";
+        refused(alice, name, &before, sentence).await?;
+        bob.patch(name, &PatchParams::apply("kubectl").force(), &Patch::Apply(&cluster(name, &before))).await?;
+        refused(alice, name, &after, sentence).await?;
+    }
     Ok(())
 }

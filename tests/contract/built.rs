@@ -12,12 +12,17 @@ use ragops_operator::{
     },
 };
 
-/// The children of a cluster that nothing exists of yet, by an operator with these default images.
-pub(crate) fn children_with(mut cluster: RagCluster, server_image: &str, qdrant_image: &str) -> Children<Prepared> {
+/// The cluster as the API server would keep it: with a namespace, a uid and a generation.
+pub(crate) fn named(mut cluster: RagCluster) -> RagCluster {
     cluster.metadata.namespace.get_or_insert_with(|| "team-a".to_owned());
     cluster.metadata.uid.get_or_insert_with(|| "c0ffee00-0000-4000-8000-000000000001".to_owned());
     cluster.metadata.generation.get_or_insert(1);
-    let observed = Observed {
+    cluster
+}
+
+/// What an operator with these default images finds where nothing exists yet.
+pub(crate) fn nothing(server_image: &str, qdrant_image: &str) -> Observed {
+    Observed {
         now: jiff::Timestamp::UNIX_EPOCH,
         entropy: Entropy([7; 32]),
         defaults: OperatorDefaults {
@@ -31,7 +36,12 @@ pub(crate) fn children_with(mut cluster: RagCluster, server_image: &str, qdrant_
         server_pods: Vec::new(),
         qdrant_pods: Vec::new(),
         reports: BTreeMap::new(),
-    };
+    }
+}
+
+/// The children of a cluster that nothing exists of yet, by an operator with these default images.
+pub(crate) fn children_with(cluster: RagCluster, server_image: &str, qdrant_image: &str) -> Children<Prepared> {
+    let (cluster, observed) = (named(cluster), nothing(server_image, qdrant_image));
     let valid = validate(&cluster, &observed).unwrap();
     let plan = decide(&valid, &observed);
     build(&valid, &plan, &observed)

@@ -1,18 +1,20 @@
 //! The configuration that the operator renders, read by the server's real parser.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rag_server::config::{Config, Live, RecordsChoice, Role, VectorStoreChoice};
+use kube::CustomResourceExt as _;
+use rag_server::config::{Config, EmbeddingChoice, Live, LocalEmbedding, RecordsChoice, Role, VectorStoreChoice};
 use ragops_operator::{
     api::{
         RagCluster,
-        cluster::{RetrievalMode, Role as ApiRole},
+        cluster::{RetrievalMode, Role as ApiRole, SecretKeyRef},
     },
     cluster::build::config::{
         CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT, PROVIDER_KEY_FILE,
         PROVIDERS_DIR,
     },
 };
+use serde_json::{Value, json};
 
 use crate::rendered::{children, examples, text};
 
@@ -35,22 +37,62 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         assert_eq!(config.server.management_listen.to_string(), format!("0.0.0.0:{MANAGEMENT_PORT}"), "{file}");
         assert_eq!(config.auth.credentials_dir.as_deref(), Some(Path::new(CREDENTIALS_DIR)), "{file}");
         assert_eq!(config.live.file, Some(Path::new(LIVE_DIR).join(LIVE_FILE)), "{file}");
-        assert_eq!(format!("{:?}", config.retrieval.mode), format!("{:?}", spec.retrieval.mode), "{file}");
-        assert_eq!(config.retrieval.top_k as i64, i64::from(spec.retrieval.top_k), "{file}");
-        let min_score = config.retrieval.min_score.map(f64::from);
-        assert!(min_score.is_some_and(|score| (score - spec.retrieval.min_score).abs() < 1e-6), "{file}");
         // A list of the user's may change its order without a change of meaning, so it is rendered by name.
-        let mut asked: Vec<_> = spec.auth.api_keys.iter().map(|key| (key.name.clone(), role(key.role))).collect();
+        let mut asked: Vec<_> =
+            spec.auth.api_keys.iter().map(|key| (key.name.clone(), role(key.role), key.tenant.clone())).collect();
         asked.sort_by(|a, b| a.0.cmp(&b.0));
         if asked.is_empty() {
-            asked.push(("default".to_owned(), Role::Writer));
+            asked.push(("default".to_owned(), Role::Writer, None));
         }
-        let got: Vec<_> = config.auth.api_keys.iter().map(|key| (key.name.clone(), key.role)).collect();
+        let got: Vec<_> =
+            config.auth.api_keys.iter().map(|key| (key.name.clone(), key.role, key.tenant.clone())).collect();
         assert_eq!(got, asked, "{file}");
         stores(&config, &cluster, name);
+        embedding(&config, &cluster, name);
+        retrieval(&config, &cluster, name);
         providers(&config, &cluster, name);
         budget(&cluster, name);
     }
+}
+
+fn embedding(config: &Config, cluster: &RagCluster, name: &str) {
+    let asked = cluster.spec.embedding.clone().unwrap_or_default();
+    match config.embedding.choice() {
+        EmbeddingChoice::Local(LocalEmbedding { model, path }) => {
+            let asked = asked.local.map(|local| local.model).unwrap_or_default();
+            assert_eq!((json!(model), path), (json!(asked), None), "{name}");
+        }
+        EmbeddingChoice::OpenAi(service) => {
+            let asked = asked.open_ai.unwrap();
+            assert_eq!((service.base_url, service.model), (asked.base_url, asked.model), "{name}");
+            assert_eq!(service.dimensions, usize::try_from(asked.dimensions).unwrap(), "{name}");
+            assert_eq!(service.api_key_file, key_file("embedding", asked.secret_ref.as_ref()), "{name}");
+        }
+    }
+}
+
+fn retrieval(config: &Config, cluster: &RagCluster, name: &str) {
+    let (got, asked) = (&config.retrieval, &cluster.spec.retrieval);
+    assert_eq!(format!("{:?}", got.mode), format!("{:?}", asked.mode), "{name}");
+    assert_eq!(got.top_k as i64, i64::from(asked.top_k), "{name}");
+    // Left to the server, or as close to what was asked as its type allows.
+    let difference = got.min_score.map(f64::from).zip(asked.min_score).map(|(got, asked)| (got - asked).abs());
+    assert_eq!(
+        (got.min_score.is_some(), difference.is_none_or(|by| by < 1e-6)),
+        (asked.min_score.is_some(), true),
+        "{name}"
+    );
+    assert_eq!(got.rerank.is_some(), asked.rerank.is_some(), "{name}");
+    for (got, asked) in got.rerank.iter().zip(&asked.rerank) {
+        assert_eq!((&got.base_url, &got.model), (&asked.base_url, &asked.model), "{name}");
+        assert_eq!(got.top_n, usize::try_from(asked.top_n).unwrap(), "{name}");
+        assert_eq!(got.api_key_file, key_file("rerank", asked.secret_ref.as_ref()), "{name}");
+    }
+}
+
+/// Where the key of a service outside has to be mounted, if it has one.
+fn key_file(name: &str, key: Option<&SecretKeyRef>) -> Option<PathBuf> {
+    key.map(|_| Path::new(PROVIDERS_DIR).join(name).join(PROVIDER_KEY_FILE))
 }
 
 fn providers(config: &Config, cluster: &RagCluster, name: &str) {
@@ -67,8 +109,7 @@ fn providers(config: &Config, cluster: &RagCluster, name: &str) {
     assert_eq!(got.circuit_breaker.open_seconds, u64::try_from(breaker.open_seconds).unwrap(), "{name}");
     for (got, asked) in got.providers.iter().zip(&asked.providers) {
         assert_eq!((&got.name, &got.base_url, &got.model), (&asked.name, &asked.base_url, &asked.model));
-        let key = Path::new(PROVIDERS_DIR).join(&asked.name).join(PROVIDER_KEY_FILE);
-        assert_eq!(got.api_key_file, asked.secret_ref.as_ref().map(|_| key), "{name}");
+        assert_eq!(got.api_key_file, key_file(&asked.name, asked.secret_ref.as_ref()), "{name}");
         assert_eq!(
             (i64::from(got.max_tokens), i64::from(got.context_tokens)),
             (asked.max_tokens.into(), asked.context_tokens.into())
@@ -131,6 +172,78 @@ fn every_role_and_mode_of_the_api_is_one_that_the_server_knows() {
     for mode in [RetrievalMode::Hybrid, RetrievalMode::Dense, RetrievalMode::Lexical] {
         cluster.spec.retrieval.mode = mode;
         assert_eq!(format!("{:?}", parsed(&cluster).retrieval.mode), format!("{mode:?}"));
+    }
+}
+
+/// Everything of a server's configuration that is a text or a number of the user's choice.
+fn services() -> Value {
+    json!({
+        "auth": {"apiKeys": [{"name": "a", "tenant": "acme"}]},
+        "embedding": {"openAI": {"baseUrl": "https://llm.example.com/v1", "model": "m", "dimensions": 8}},
+        "retrieval": {
+            "topK": 5, "minScore": 0.5, "rerank": {"baseUrl": "https://llm.example.com/v1", "model": "m", "topN": 30},
+        },
+        "generation": {
+            "providers": [{
+                "name": "a", "baseUrl": "https://llm.example.com/v1", "model": "m",
+                "maxTokens": 512, "contextTokens": 3000, "timeoutSeconds": 30,
+                "pricing": {"inputUsdPerMillionTokens": 0.5, "outputUsdPerMillionTokens": 0.5},
+            }],
+            "circuitBreaker": {"failures": 5, "openSeconds": 30, "successes": 3},
+        },
+    })
+}
+
+/// The JSON pointers of all texts and numbers in a value.
+fn leaves(value: &Value, path: &str) -> Vec<String> {
+    match value {
+        Value::Object(members) => {
+            members.iter().flat_map(|(key, member)| leaves(member, &format!("{path}/{key}"))).collect()
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(index, item)| leaves(item, &format!("{path}/{index}"))).collect()
+        }
+        _ => vec![path.to_owned()],
+    }
+}
+
+/// What the definition says of the field under a JSON pointer.
+fn definition(path: &str) -> Value {
+    let definition = json!(RagCluster::crd());
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    let steps = path.split('/').skip(1).map(|step| match step.parse::<usize>() {
+        Ok(_) => "/items".to_owned(),
+        Err(_) => format!("/properties/{step}"),
+    });
+    definition.pointer(&steps.fold(spec.to_owned(), |path, step| path + &step)).unwrap().clone()
+}
+
+/// The least and the most that the API accepts in a field. The form of an address is not a matter of its length.
+fn extremes(path: &str) -> Vec<Value> {
+    let field = definition(path);
+    let of_length = |key: &str| json!("a".repeat(usize::try_from(field[key].as_u64().unwrap()).unwrap()));
+    match field["type"].as_str() {
+        Some("string") if path.ends_with("Url") => Vec::new(),
+        Some("string") => vec![of_length("minLength"), of_length("maxLength")],
+        _ => vec![field["minimum"].clone(), field["maximum"].clone()],
+    }
+}
+
+#[test]
+fn the_server_takes_the_least_and_the_most_that_the_api_accepts() {
+    let (mut cluster, all) = (examples().remove(0).1, services());
+    let paths = leaves(&all, "");
+    assert!(paths.len() >= 20, "{paths:?}");
+    for path in paths {
+        for extreme in extremes(&path) {
+            // The JSON of a definition writes every number as a float, and a count is read as an integer alone.
+            let whole =
+                extreme.as_f64().filter(|number| definition(&path)["type"] == "integer" && number.fract() == 0.0);
+            let mut spec = all.clone();
+            *spec.pointer_mut(&path).unwrap() = whole.map_or(extreme, |number| json!(number as i64));
+            cluster.spec = serde_json::from_value(spec).unwrap_or_else(|error| panic!("{path}: {error}"));
+            parsed(&cluster);
+        }
     }
 }
 

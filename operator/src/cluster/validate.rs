@@ -13,12 +13,12 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::observed::{Frozen, Observed, Presence};
 use crate::api::ConditionReason;
 use crate::api::cluster::{
-    Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, PodTemplate, RagCluster, RagClusterSpec,
-    Resources, Retrieval, Role, ScrapePeer,
+    Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, OpenAiEmbedding, PodTemplate, RagCluster,
+    RagClusterSpec, Resources, Retrieval, Role, ScrapePeer,
 };
 use crate::api::{ClientName, ClusterName};
 
-pub use outside::Outside;
+pub use outside::{EMBEDDING, Outside, RERANK};
 pub use store::{ExternalStore, ManagedStore, Store};
 
 /// What a query server requests when the spec does not say: enough for the model, and a base for the autoscaler.
@@ -70,8 +70,8 @@ pub struct ValidatedCluster {
     pub store: Store,
     /// Whether the store's volume outlives the cluster.
     pub deletion_policy: DeletionPolicy,
-    /// The model that the servers embed with.
-    pub embedding_model: EmbeddingModel,
+    /// What the servers embed with.
+    pub embedder: Embedder,
     /// How a query finds its passages.
     pub retrieval: Retrieval,
     /// Who writes answers.
@@ -81,7 +81,7 @@ pub struct ValidatedCluster {
     /// The services outside that the servers call.
     pub outside: Vec<Outside>,
     /// Who has a key; never empty, ordered by name.
-    pub clients: BTreeMap<ClientName, Role>,
+    pub clients: BTreeMap<ClientName, Client>,
     /// Who may scrape, where NetworkPolicies are kept.
     pub network: Option<Vec<ScrapePeer>>,
     /// What the pods carry besides.
@@ -98,6 +98,24 @@ pub struct ValidatedCluster {
 /// Keeps others from making a [`ValidatedCluster`].
 #[derive(Clone, Debug, PartialEq)]
 struct Seal;
+
+/// What a client may do, and with whose documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// What it may do.
+    pub role: Role,
+    /// Whose documents it sees and writes; nothing for the default tenant.
+    pub tenant: Option<String>,
+}
+
+/// What turns text into vectors.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Embedder {
+    /// A model inside each server.
+    Local(EmbeddingModel),
+    /// A service outside.
+    OpenAi(OpenAiEmbedding),
+}
 
 /// Resolved amounts by resource name.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +138,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     let name = problems.take("metadata.name", ClusterName::parse(name));
     let clients = clients(spec, &mut problems);
     let store = store::store(cluster, &mut problems);
+    let embedder = embedder(spec, &mut problems);
     let outside = outside::outside(spec, &mut problems);
     let resources = amounts("spec.resources", spec.resources.as_ref(), SERVER_REQUESTS, &mut problems);
     let autoscaling = spec.autoscaling.enabled.then(|| spec.autoscaling.clone());
@@ -127,8 +146,8 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
         check_cpu_request(&resources, &mut problems);
     }
     store::check_embedded(spec, &mut problems);
-    match (name, store) {
-        (Some(name), Some(store)) if problems.found.is_empty() => Ok(ValidatedCluster {
+    match (name, store, embedder) {
+        (Some(name), Some(store), Some(embedder)) if problems.found.is_empty() => Ok(ValidatedCluster {
             name,
             namespace: cluster.metadata.namespace.clone().unwrap_or_default(),
             uid: cluster.metadata.uid.clone().unwrap_or_default(),
@@ -138,7 +157,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
             resources,
             store,
             deletion_policy: spec.vector_store.as_ref().map(|store| store.deletion_policy).unwrap_or_default(),
-            embedding_model: embedding_model(spec),
+            embedder,
             retrieval: spec.retrieval.clone(),
             generation: spec.generation.clone().unwrap_or_default(),
             budget: spec.budget.clone(),
@@ -241,22 +260,37 @@ fn check_revisions(observed: &Observed, problems: &mut Problems) {
     }
 }
 
-fn clients(spec: &RagClusterSpec, problems: &mut Problems) -> BTreeMap<ClientName, Role> {
+fn clients(spec: &RagClusterSpec, problems: &mut Problems) -> BTreeMap<ClientName, Client> {
     if spec.auth.api_keys.is_empty() {
-        return BTreeMap::from([(ClientName::default_client(), Role::Writer)]);
+        return BTreeMap::from([(ClientName::default_client(), Client { role: Role::Writer, tenant: None })]);
     }
     let mut clients = BTreeMap::new();
     for (index, key) in spec.auth.api_keys.iter().enumerate() {
         let field = format!("spec.auth.apiKeys[{index}].name");
         if let Some(name) = problems.take(&field, ClientName::parse(&key.name)) {
-            clients.insert(name, key.role);
+            clients.insert(name, Client { role: key.role, tenant: key.tenant.clone() });
         }
     }
     clients
 }
 
-fn embedding_model(spec: &RagClusterSpec) -> EmbeddingModel {
-    spec.embedding.as_ref().and_then(|embedding| embedding.local.as_ref()).map(|local| local.model).unwrap_or_default()
+/// The CRD says so too; this holds where an object was stored before the rule existed.
+fn embedder(spec: &RagClusterSpec, problems: &mut Problems) -> Option<Embedder> {
+    let Some(embedding) = &spec.embedding else {
+        return Some(Embedder::Local(EmbeddingModel::default()));
+    };
+    match (&embedding.local, &embedding.open_ai) {
+        (Some(local), None) => Some(Embedder::Local(local.model)),
+        (None, Some(service)) => Some(Embedder::OpenAi(service.clone())),
+        _ => {
+            problems.invalid(
+                "spec.embedding",
+                "not exactly one embedder",
+                "name exactly one of local and openAI, or leave embedding out",
+            );
+            None
+        }
+    }
 }
 
 /// A request that is left out follows the limit, as Kubernetes has it, and otherwise the default.
@@ -316,7 +350,8 @@ mod tests {
         let valid = validate(&cluster("{}"), &nothing()).unwrap();
         assert_eq!(valid.replicas, 3);
         assert!(matches!(&valid.store, Store::Managed(store) if store.storage.size == "10Gi"));
-        assert_eq!(valid.clients, BTreeMap::from([(ClientName::default_client(), Role::Writer)]));
+        let client = Client { role: Role::Writer, tenant: None };
+        assert_eq!(valid.clients, BTreeMap::from([(ClientName::default_client(), client)]));
         assert_eq!(valid.resources.requests["cpu"], Quantity("250m".to_owned()));
         assert_eq!(valid.autoscaling.unwrap().max_replicas, 20);
     }
@@ -354,6 +389,40 @@ mod tests {
             ]
         );
         assert!(problems.iter().all(|problem| !problem.remedy.is_empty() && !problem.found.is_empty()));
+    }
+
+    #[test]
+    fn the_services_of_the_search_need_their_secrets_and_a_host() {
+        let spec = "{embedding: {openAI: {baseUrl: 'https://:8443/v1', model: m, dimensions: 8, secretRef: {name: e}}},
+                     retrieval: {rerank: {baseUrl: 'https://host:0', model: m, secretRef: {name: r}}}}";
+        let mut observed = nothing();
+        for secret in ["e", "r"] {
+            observed.referenced_secrets.insert(secret.to_owned(), Presence::Missing);
+        }
+        let problems = validate(&cluster(spec), &observed).unwrap_err();
+        let found: Vec<(&str, ConditionReason)> = problems.iter().map(|p| (p.field.as_str(), p.reason)).collect();
+        assert_eq!(
+            found,
+            [
+                ("spec.embedding.openAI.secretRef.name", ConditionReason::SecretMissing),
+                ("spec.retrieval.rerank.secretRef.name", ConditionReason::SecretMissing),
+                ("spec.embedding.openAI.baseUrl", ConditionReason::InvalidSpec),
+                ("spec.retrieval.rerank.baseUrl", ConditionReason::InvalidSpec),
+            ]
+        );
+    }
+
+    #[test]
+    fn exactly_one_embedder_is_asked_for_even_where_the_rule_was_passed_by() {
+        let service = "openAI: {baseUrl: 'https://llm.example.com/v1', model: m, dimensions: 8}";
+        for spec in ["{embedding: {}}".to_owned(), format!("{{embedding: {{local: {{}}, {service}}}}}")] {
+            assert!(problems(&spec)[0].contains("exactly one of local and openAI"), "{spec}");
+        }
+        let embedder = |spec: &str| validate(&cluster(spec), &nothing()).unwrap().embedder;
+        assert_eq!(embedder("{}"), Embedder::Local(EmbeddingModel::AllMiniLmL6V2));
+        assert_eq!(embedder("embedding: {local: {}}"), embedder("{}"));
+        let chosen = embedder(&format!("embedding: {{{service}}}"));
+        assert!(matches!(chosen, Embedder::OpenAi(service) if service.dimensions == 8));
     }
 
     #[test]

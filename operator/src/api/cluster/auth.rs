@@ -27,6 +27,12 @@ pub struct ApiKey {
     /// What the client may do.
     #[serde(default)]
     pub role: Role,
+
+    /// Whose documents the client sees and writes: lower-case letters, digits and dashes. Nobody sees those of another
+    /// tenant. Absent: those of the default tenant, which all clients without one share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub tenant: Option<String>,
 }
 
 /// What a client may do.

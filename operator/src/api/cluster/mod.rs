@@ -19,12 +19,12 @@ mod vector_store;
 
 pub use auth::{ApiKey, Auth, Role};
 pub use autoscaling::{Autoscaling, ScaleDown, ScaleUp};
-pub use embedding::{Embedding, EmbeddingModel, LocalEmbedding};
+pub use embedding::{Embedding, EmbeddingModel, LocalEmbedding, OpenAiEmbedding};
 pub use generation::{Budget, CircuitBreaker, Fallback, Generation, OnLimit, Pricing, Provider};
 pub use network_policy::{NetworkPolicySpec, ScrapePeer};
 pub use pod_template::{PodTemplate, PullSecret};
 pub use resources::{Amount, ResourceAmounts, Resources};
-pub use retrieval::{Retrieval, RetrievalMode};
+pub use retrieval::{Rerank, Retrieval, RetrievalMode};
 pub use status::{AutoscalingStatus, ConfigurationStatus, CorrectionStatus, NextStep, RagClusterStatus};
 pub use storage::Storage;
 pub use vector_store::{DeletionPolicy, EmbeddedStore, ExternalQdrant, ManagedQdrant, SecretKeyRef, VectorStore};
@@ -160,12 +160,13 @@ pub const PRODUCTION_MIN_REPLICAS: i32 = 3;
     )
     .field_path(".vectorStore"),
     validation = Rule::new(
-        "(has(self.embedding) && has(self.embedding.local) ? self.embedding.local.model : 'all-MiniLM-L6-v2') \
+        "(has(self.embedding) && has(self.embedding.openAI)) == (has(oldSelf.embedding) && has(oldSelf.embedding.openAI)) \
+         && (has(self.embedding) && has(self.embedding.local) ? self.embedding.local.model : 'all-MiniLM-L6-v2') \
          == (has(oldSelf.embedding) && has(oldSelf.embedding.local) ? oldSelf.embedding.local.model : 'all-MiniLM-L6-v2')"
     )
     .message(
-        "the embedding model cannot be changed: what is stored was embedded with the old one; \
-         create a new RagCluster and ingest the documents there"
+        "the embedder cannot be changed (absent means all-MiniLM-L6-v2 inside the servers): what is stored was embedded with the \
+         old one; create a new RagCluster and ingest the documents there"
     )
     .field_path(".embedding")
 )]
@@ -197,7 +198,8 @@ pub struct RagClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector_store: Option<VectorStore>,
 
-    /// What turns text into vectors. Absent: the model inside the server's image. Cannot be changed later.
+    /// What turns text into vectors. Absent: the model inside the server's image. The model and its dimensions cannot be changed
+    /// later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Embedding>,
 
@@ -253,8 +255,21 @@ impl RagClusterSpec {
     /// Every Secret of the user's that the spec names, with the field that names it.
     pub fn referenced_secrets(&self) -> Vec<(String, &str)> {
         let external = self.vector_store.as_ref().and_then(|store| store.external_qdrant.as_ref());
-        let key = external.and_then(|external| external.api_key_secret_ref.as_ref());
-        let key = key.map(|key| ("spec.vectorStore.externalQdrant.apiKeySecretRef.name".to_owned(), key.name.as_str()));
+        let embedder = self.embedding.as_ref().and_then(|embedding| embedding.open_ai.as_ref());
+        let services = [
+            (
+                "vectorStore.externalQdrant.apiKeySecretRef",
+                external.and_then(|store| store.api_key_secret_ref.as_ref()),
+            ),
+            ("embedding.openAI.secretRef", embedder.and_then(|service| service.secret_ref.as_ref())),
+            (
+                "retrieval.rerank.secretRef",
+                self.retrieval.rerank.as_ref().and_then(|service| service.secret_ref.as_ref()),
+            ),
+        ];
+        let services = services
+            .into_iter()
+            .filter_map(|(field, secret)| Some((format!("spec.{field}.name"), secret?.name.as_str())));
         let providers = self.generation.iter().flat_map(|generation| generation.providers.iter().enumerate());
         let providers = providers.filter_map(|(index, provider)| {
             let secret = provider.secret_ref.as_ref()?;
@@ -263,6 +278,6 @@ impl RagClusterSpec {
         let pull = self.pod_template.iter().flat_map(|template| template.image_pull_secrets.iter().enumerate());
         let pull = pull
             .map(|(index, secret)| (format!("spec.podTemplate.imagePullSecrets[{index}].name"), secret.name.as_str()));
-        key.into_iter().chain(providers).chain(pull).collect()
+        services.chain(providers).chain(pull).collect()
     }
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::vector_store::SecretKeyRef;
+
 /// Defaults for queries that do not say otherwise.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -13,18 +15,24 @@ pub struct Retrieval {
 
     /// How many passages an answer is made of.
     #[serde(default = "default_top_k")]
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 50))]
     pub top_k: i32,
 
-    /// The lowest similarity (cosine) at which a passage counts as evidence; without evidence the answer is a refusal.
-    #[serde(default = "default_min_score")]
+    /// The lowest relevance at which a passage counts as evidence: its cosine, and up to 0.2 for holding the question's words.
+    /// Without evidence the answer is a refusal. Absent: the servers calibrate it from the collection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub min_score: f64,
+    pub min_score: Option<f64>,
+
+    /// A service that puts the best passages into a better order. Absent: the order in which the search found them. When the
+    /// service fails, or the time is short, that order stands, and the answer says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<Rerank>,
 }
 
 impl Default for Retrieval {
     fn default() -> Self {
-        Self { mode: RetrievalMode::default(), top_k: default_top_k(), min_score: default_min_score() }
+        Self { mode: RetrievalMode::default(), top_k: default_top_k(), min_score: None, rerank: None }
     }
 }
 
@@ -40,11 +48,33 @@ pub enum RetrievalMode {
     Lexical,
 }
 
+/// A service with a /rerank in the shape of Cohere, Jina and vLLM. Each question and its best passages are sent to it.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rerank {
+    /// Where its API is, for example https://api.jina.ai/v1; /rerank is added.
+    #[schemars(length(min = 8, max = 512), regex(pattern = r"^https?://[^\s?#@]+$"))]
+    pub base_url: String,
+
+    /// The model to ask for.
+    #[schemars(length(min = 1, max = 200))]
+    pub model: String,
+
+    /// The Secret that holds its API key, in the same namespace. Absent: no key, as for a service inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyRef>,
+
+    /// How many of the best passages it is given.
+    #[serde(default = "default_top_n")]
+    #[schemars(range(min = 2, max = 200))]
+    pub top_n: i32,
+}
+
 fn default_top_k() -> i32 {
     5
 }
 
-// Measured for the local model: nearly all questions about the corpus are above, nearly all others below.
-fn default_min_score() -> f64 {
-    0.4
+// As many as are worth their tokens: what stands below rarely comes up into the first five.
+fn default_top_n() -> i32 {
+    30
 }

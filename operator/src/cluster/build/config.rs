@@ -10,9 +10,11 @@ use serde::Serialize;
 
 use super::metadata::{self, Part};
 use crate::api::Revision;
-use crate::api::cluster::{Budget, EmbeddingModel, Fallback, OnLimit, Pricing, Provider, RetrievalMode, Role};
+use crate::api::cluster::{
+    Budget, EmbeddingModel, Fallback, OnLimit, Pricing, Provider, Rerank, RetrievalMode, Role, SecretKeyRef,
+};
 use crate::api::{Credential, labels};
-use crate::cluster::validate::{Store, ValidatedCluster};
+use crate::cluster::validate::{EMBEDDING, Embedder, RERANK, Store, ValidatedCluster};
 
 /// The port of the public API.
 pub const HTTP_PORT: i32 = 8080;
@@ -71,16 +73,24 @@ struct Auth {
 struct ApiKey {
     name: String,
     role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Embedding {
-    local: LocalEmbedding,
+#[serde(rename_all = "lowercase")]
+enum Embedding {
+    Local { model: EmbeddingModel },
+    OpenAi(OpenAiEmbedding),
 }
 
 #[derive(Serialize)]
-struct LocalEmbedding {
-    model: EmbeddingModel,
+struct OpenAiEmbedding {
+    base_url: String,
+    model: String,
+    dimensions: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_file: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -109,7 +119,19 @@ enum Records {
 struct Retrieval {
     mode: RetrievalMode,
     top_k: i32,
-    min_score: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerank: Option<RerankProvider>,
+}
+
+#[derive(Serialize)]
+struct RerankProvider {
+    base_url: String,
+    model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_file: Option<String>,
+    top_n: i32,
 }
 
 #[derive(Serialize)]
@@ -184,10 +206,14 @@ pub fn render(cluster: &ValidatedCluster) -> String {
             api_keys: cluster
                 .clients
                 .iter()
-                .map(|(name, role)| ApiKey { name: name.to_string(), role: *role })
+                .map(|(name, client)| ApiKey {
+                    name: name.to_string(),
+                    role: client.role,
+                    tenant: client.tenant.clone(),
+                })
                 .collect(),
         },
-        embedding: Embedding { local: LocalEmbedding { model: cluster.embedding_model } },
+        embedding: embedding(cluster),
         vector_store: vector_store(cluster),
         records: match cluster.store {
             Store::Embedded { .. } => Records::Sqlite { path: format!("{DATA_DIR}/records.sqlite") },
@@ -197,12 +223,34 @@ pub fn render(cluster: &ValidatedCluster) -> String {
             mode: cluster.retrieval.mode,
             top_k: cluster.retrieval.top_k,
             min_score: cluster.retrieval.min_score,
+            rerank: cluster.retrieval.rerank.as_ref().map(rerank),
         },
         generation: generation(cluster),
         live: Live { file: format!("{LIVE_DIR}/{LIVE_FILE}") },
     };
     // Structs of texts and numbers always have a TOML form; a test renders every variant.
     toml::to_string(&config).unwrap_or_default()
+}
+
+fn embedding(cluster: &ValidatedCluster) -> Embedding {
+    match &cluster.embedder {
+        Embedder::Local(model) => Embedding::Local { model: *model },
+        Embedder::OpenAi(service) => Embedding::OpenAi(OpenAiEmbedding {
+            base_url: service.base_url.clone(),
+            model: service.model.clone(),
+            dimensions: service.dimensions,
+            api_key_file: outside_key_file(EMBEDDING, service.secret_ref.as_ref()),
+        }),
+    }
+}
+
+fn rerank(service: &Rerank) -> RerankProvider {
+    RerankProvider {
+        base_url: service.base_url.clone(),
+        model: service.model.clone(),
+        api_key_file: outside_key_file(RERANK, service.secret_ref.as_ref()),
+        top_n: service.top_n,
+    }
 }
 
 fn vector_store(cluster: &ValidatedCluster) -> VectorStore {
@@ -246,7 +294,7 @@ fn provider(provider: &Provider) -> GenerationProvider {
         name: provider.name.clone(),
         base_url: provider.base_url.clone(),
         model: provider.model.clone(),
-        api_key_file: provider.secret_ref.as_ref().map(|_| provider_key_file(&provider.name)),
+        api_key_file: outside_key_file(&provider.name, provider.secret_ref.as_ref()),
         max_tokens: provider.max_tokens,
         context_tokens: provider.context_tokens,
         timeout_seconds: provider.timeout_seconds,
@@ -254,8 +302,9 @@ fn provider(provider: &Provider) -> GenerationProvider {
     }
 }
 
-fn provider_key_file(name: &str) -> String {
-    format!("{PROVIDERS_DIR}/{name}/{PROVIDER_KEY_FILE}")
+/// Where the key of a service outside is mounted, if it has one.
+fn outside_key_file(name: &str, key: Option<&SecretKeyRef>) -> Option<String> {
+    key.map(|_| format!("{PROVIDERS_DIR}/{name}/{PROVIDER_KEY_FILE}"))
 }
 
 /// The first version of the schema whose servers know a budget.

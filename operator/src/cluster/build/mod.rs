@@ -246,6 +246,34 @@ mod tests {
         assert_eq!(ports, [IntOrString::Int(443), IntOrString::Int(8000)]);
     }
 
+    const SEARCH_SERVICES: &str = "{embedding: {openAI: {
+        baseUrl: 'https://llm.example.com:8443/v1', model: text-embedding-3-small, dimensions: 1536, secretRef: {name: embedder}}},
+      retrieval: {minScore: 0.25, rerank: {
+        baseUrl: 'http://rerank.rag.svc:8001/v1', model: cross-encoder, topN: 40, secretRef: {name: reranker, key: token}}}}";
+
+    #[test]
+    fn the_services_of_the_search_are_rendered_with_their_keys_in_folders_of_their_own() {
+        let built = children(SEARCH_SERVICES);
+        assert_snapshot!("config_search_services", built.config.data.unwrap()[config::CONFIG_FILE]);
+        let pod = built.deployment.spec.template.spec.unwrap();
+        let keys = pod.volumes.unwrap().into_iter().find(|volume| volume.name == "providers");
+        let egress = built.network_policy.unwrap().spec.unwrap().egress.unwrap().pop();
+        assert_yaml_snapshot!("search_services", sorted(json!({"keys": keys, "egress": egress})));
+    }
+
+    #[test]
+    fn services_without_a_key_mount_nothing() {
+        let built = children(
+            "{embedding: {openAI: {baseUrl: 'http://tei.rag.svc/v1', model: m, dimensions: 8}},
+              retrieval: {rerank: {baseUrl: 'http://tei.rag.svc/v1', model: m}}}",
+        );
+        let pod = built.deployment.spec.template.spec.unwrap();
+        assert!(pod.volumes.unwrap().iter().all(|volume| volume.name != "providers"));
+        let config = &built.config.data.unwrap()[config::CONFIG_FILE];
+        assert!(!config.contains("/etc/ragops/providers"), "{config}");
+        assert!(!config.contains("min_score"), "{config}");
+    }
+
     #[test]
     fn a_budget_is_live_and_makes_no_revision() {
         let live = &children(PROVIDERS).live.data.unwrap()[config::LIVE_FILE];

@@ -13,10 +13,11 @@ use sha2::{Digest, Sha256};
 
 use crate::api::Revision;
 use crate::api::cluster::{
-    EmbeddingModel, ExternalQdrant, Generation, ManagedQdrant, PodTemplate, PullSecret, Resources, Retrieval, Role,
+    EmbeddingModel, ExternalQdrant, Generation, ManagedQdrant, OpenAiEmbedding, PodTemplate, PullSecret, Resources,
+    Retrieval, Role,
 };
 use crate::cluster::observed::Observed;
-use crate::cluster::validate::{Store, ValidatedCluster};
+use crate::cluster::validate::{Embedder, Store, ValidatedCluster};
 
 pub use crate::cluster::observed::Frozen;
 
@@ -73,12 +74,22 @@ struct ServerInputs<'a> {
     image: Option<&'a str>,
     resources: Resources,
     store: StoreInputs<'a>,
-    embedding: EmbeddingModel,
+    embedding: EmbeddingInputs<'a>,
     retrieval: &'a Retrieval,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<&'a Generation>,
     clients: BTreeMap<&'a str, Role>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tenants: BTreeMap<&'a str, &'a str>,
     pods: &'a PodTemplate,
+}
+
+/// A local model is its name alone, as it was while there was nothing else.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum EmbeddingInputs<'a> {
+    Local(EmbeddingModel),
+    OpenAi(&'a OpenAiEmbedding),
 }
 
 #[derive(Serialize)]
@@ -100,10 +111,18 @@ fn server_revision(cluster: &ValidatedCluster) -> Revision {
         image: spec.image.as_deref(),
         resources: spec.resources.clone().unwrap_or_default(),
         store,
-        embedding: cluster.embedding_model,
+        embedding: match &cluster.embedder {
+            Embedder::Local(model) => EmbeddingInputs::Local(*model),
+            Embedder::OpenAi(service) => EmbeddingInputs::OpenAi(service),
+        },
         retrieval: &spec.retrieval,
         generation: spec.generation.as_ref().filter(|generation| !generation.providers.is_empty()),
-        clients: cluster.clients.iter().map(|(name, role)| (name.as_str(), *role)).collect(),
+        clients: cluster.clients.iter().map(|(name, client)| (name.as_str(), client.role)).collect(),
+        tenants: cluster
+            .clients
+            .iter()
+            .filter_map(|(name, client)| Some((name.as_str(), client.tenant.as_deref()?)))
+            .collect(),
         pods: &cluster.pod_template,
     })
 }
@@ -159,8 +178,11 @@ mod tests {
 
     /// A change of these values rolls the pods of every cluster that exists.
     #[test]
-    fn the_revision_of_an_empty_spec_is_the_same_in_every_version_of_the_operator() {
-        assert_eq!(names("{}"), ("f5675e4a03".to_owned(), Some("ad0627c86c".to_owned())));
+    fn the_revision_of_a_spec_is_the_same_in_every_version_of_the_operator() {
+        assert_eq!(names("{}"), ("fa7cccbd83".to_owned(), Some("ad0627c86c".to_owned())));
+        // What is stored of an empty spec where minScore still had a default.
+        let stored = "retrieval: {mode: Hybrid, topK: 5, minScore: 0.4}";
+        assert_eq!(names(stored), ("f5675e4a03".to_owned(), Some("ad0627c86c".to_owned())));
     }
 
     #[test]
@@ -170,7 +192,11 @@ mod tests {
             "image: example.com/other:1",
             "resources: {limits: {memory: 1Gi}}",
             "retrieval: {topK: 6}",
+            "retrieval: {minScore: 0.4}",
+            "retrieval: {rerank: {baseUrl: 'https://rerank.example.com/v1', model: m}}",
+            "embedding: {openAI: {baseUrl: 'https://llm.example.com/v1', model: m, dimensions: 8}}",
             "auth: {apiKeys: [{name: nightly, role: Writer}]}",
+            "auth: {apiKeys: [{name: default, role: Writer, tenant: acme}]}",
             "podTemplate: {affinity: {}}",
             EXTERNAL,
         ] {

@@ -4,6 +4,11 @@ use super::Problems;
 use super::store::port_of;
 use crate::api::cluster::{RagClusterSpec, SecretKeyRef};
 
+/// The folder of the embedder's key; the CRD lets no provider have this name.
+pub const EMBEDDING: &str = "embedding";
+/// The folder of the reranker's key; the CRD lets no provider have this name.
+pub const RERANK: &str = "rerank";
+
 /// A service outside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outside {
@@ -18,11 +23,20 @@ pub struct Outside {
 /// All of them, in the order of the spec.
 pub(super) fn outside(spec: &RagClusterSpec, problems: &mut Problems) -> Vec<Outside> {
     let mut all = Vec::new();
+    let mut add = |field: String, name: &str, url: &str, key: &Option<SecretKeyRef>| {
+        let port = port(&field, url, problems);
+        all.extend(port.map(|port| Outside { name: name.to_owned(), port, key: key.clone() }));
+    };
+    if let Some(service) = spec.embedding.as_ref().and_then(|embedding| embedding.open_ai.as_ref()) {
+        add("spec.embedding.openAI.baseUrl".to_owned(), EMBEDDING, &service.base_url, &service.secret_ref);
+    }
+    if let Some(service) = &spec.retrieval.rerank {
+        add("spec.retrieval.rerank.baseUrl".to_owned(), RERANK, &service.base_url, &service.secret_ref);
+    }
     let providers = spec.generation.iter().flat_map(|generation| generation.providers.iter().enumerate());
     for (index, provider) in providers {
         let field = format!("spec.generation.providers[{index}].baseUrl");
-        let port = port(&field, &provider.base_url, problems);
-        all.extend(port.map(|port| Outside { name: provider.name.clone(), port, key: provider.secret_ref.clone() }));
+        add(field, &provider.name, &provider.base_url, &provider.secret_ref);
     }
     all
 }

@@ -1,5 +1,7 @@
 //! Where vectors and records live: exactly one store, with every absent value resolved.
 
+use http::Uri;
+
 use super::{Amounts, Problems, QDRANT_REQUESTS, amounts};
 use crate::api::cluster::{ExternalQdrant, ManagedQdrant, Profile, RagCluster, RagClusterSpec, SecretKeyRef, Storage};
 
@@ -86,22 +88,19 @@ fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Prob
     }))
 }
 
-/// The port of a URL without query and user; a scheme's own port where it names none.
+/// The port of a URL; a scheme's own port where it names none. What has none, the servers would refuse, too.
 pub(super) fn port_of(url: &str) -> Option<u16> {
-    let (scheme, rest) = url.split_once("://")?;
-    let default = match scheme {
-        "http" => 80,
-        "https" => 443,
+    let url: Uri = url.parse().ok()?;
+    let default = match url.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
         _ => return None,
     };
-    let authority = rest.split('/').next().unwrap_or_default();
-    // The colons of an IPv6 address stand inside brackets.
-    let after_host = authority.rfind(']').map_or(0, |end| end + 1);
-    let (host_end, port) = match authority[after_host..].rsplit_once(':') {
-        Some((before, port)) => (after_host + before.len(), port.parse().ok().filter(|port| *port != 0)?),
-        None => (authority.len(), default),
-    };
-    (host_end > 0).then_some(port)
+    let authority = url.authority().filter(|authority| !authority.host().is_empty())?;
+    match authority.as_str().strip_prefix(authority.host())? {
+        "" => Some(default),
+        port => port.strip_prefix(':')?.parse().ok().filter(|port| *port != 0),
+    }
 }
 
 /// The CRD says so too; this holds where an object was stored before the rule existed.
@@ -137,6 +136,11 @@ mod tests {
             ("https://host:70000", None),
             ("ftp://host", None),
             ("host:6334", None),
+            ("https://user:secret@host", None),
+            ("https://host:443:443", None),
+            ("http://[::1", None),
+            ("https://ho{st}/v1", None),
+            ("https://h\u{f6}st/v1", None),
         ] {
             assert_eq!(port_of(url), port, "{url}");
         }

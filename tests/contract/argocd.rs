@@ -1,0 +1,98 @@
+//! The health check for Argo CD, asked about the statuses that the operator writes.
+
+use ragops_operator::{
+    api::{ConditionReason, ConditionType, RagCluster},
+    cluster::{
+        decide::decide,
+        observed::Presence,
+        status::{Outcome, Planned, status},
+        validate::validate,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    argocd_health::{Health, health},
+    built::{named, nothing},
+    rendered::examples,
+};
+
+/// The object of a cluster as the API server keeps it, with the status after one pass.
+fn after_a_pass(cluster: &RagCluster) -> Value {
+    let mut cluster = named(cluster.clone());
+    let mut observed = nothing("example.com/rag-server:0.1.0", "example.com/qdrant:1.20.0");
+    for (_, secret) in cluster.spec.referenced_secrets() {
+        observed.referenced_secrets.insert(secret.to_owned(), Presence::Missing);
+    }
+    let outcome = match validate(&cluster, &observed) {
+        Ok(valid) => {
+            let plan = decide(&valid, &observed);
+            let planned = Box::new(Planned { cluster: valid, plan });
+            if cluster.spec.paused {
+                Outcome::Paused { planned }
+            } else {
+                Outcome::Applied { planned, corrections: Vec::new() }
+            }
+        }
+        Err(problems) => Outcome::Invalid { problems },
+    };
+    cluster.status = Some(status(&cluster, &observed, &outcome));
+    json!(cluster)
+}
+
+fn is(object: &Value, expected: &str, message: &str) {
+    let Health { status, message: said } = health(object).unwrap();
+    assert_eq!(status, expected, "{said}\n{}", object["status"]);
+    assert!(said.contains(message), "not \"{message}\" but: {said}");
+}
+
+/// The same object with another status and reason of a condition.
+fn with(object: &Value, type_: ConditionType, state: &str, reason: ConditionReason) -> Value {
+    let mut object = object.clone();
+    let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+    let condition = conditions.iter_mut().find(|condition| condition["type"] == type_.as_str()).unwrap();
+    condition["status"] = json!(state);
+    condition["reason"] = json!(reason.as_str());
+    object
+}
+
+#[test]
+fn argo_cd_waits_for_a_cluster_that_nobody_has_looked_at_or_that_starts() {
+    let cluster = named(examples().remove(0).1);
+    is(&json!(cluster), "Progressing", "has not looked");
+    let started = after_a_pass(&cluster);
+    is(&started, "Progressing", "creating the servers of revision");
+    let mut changed = started;
+    changed["metadata"]["generation"] = json!(2);
+    is(&changed, "Progressing", "has not looked at this generation");
+}
+
+#[test]
+fn argo_cd_shows_what_a_person_has_to_do() {
+    let mut cluster = examples().remove(0).1;
+    let embedder =
+        json!({"baseUrl": "https://llm/v1", "model": "m", "dimensions": 8, "secretRef": {"name": "no-such-key"}});
+    cluster.spec.embedding = serde_json::from_value(json!({"openAI": embedder})).unwrap();
+    is(&after_a_pass(&cluster), "Degraded", "SecretMissing: spec.embedding.openAI.secretRef.name");
+    cluster.spec.embedding = None;
+    cluster.spec.paused = true;
+    is(&after_a_pass(&cluster), "Suspended", "spec.paused");
+}
+
+#[test]
+fn argo_cd_tells_serving_from_moving_and_from_degraded() {
+    let started = after_a_pass(&examples().remove(0).1);
+    let settled = with(&started, ConditionType::Reconciling, "False", ConditionReason::Settled);
+    let serving = with(&settled, ConditionType::Ready, "True", ConditionReason::Serving);
+    is(&serving, "Healthy", "");
+    is(
+        &with(&serving, ConditionType::Reconciling, "True", ConditionReason::Progressing),
+        "Progressing",
+        "Progressing: ",
+    );
+    is(&with(&serving, ConditionType::Ready, "False", ConditionReason::Scaling), "Progressing", "");
+    let lost = with(&serving, ConditionType::Ready, "False", ConditionReason::Degraded);
+    is(&lost, "Degraded", "Degraded: ");
+    is(&with(&lost, ConditionType::Reconciling, "True", ConditionReason::Progressing), "Degraded", "Degraded: ");
+    is(&with(&serving, ConditionType::Stalled, "True", ConditionReason::RolloutStuck), "Degraded", "RolloutStuck: ");
+}
