@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 called wrongly. A failure is one sentence on standard error that begins with `rag-server:`.
 
 pub mod check;
+pub mod evaluate;
 pub mod ingest;
 mod key;
 mod keys;
@@ -10,6 +11,7 @@ mod printable;
 pub mod query;
 pub mod read_document;
 pub mod serve;
+mod server;
 
 use std::{
     error::Error,
@@ -31,6 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   rag-server ingest docs/                        read a folder; see docs/documents.md for what is read
   rag-server query \"how long are snapshots kept?\"  ask
+  rag-server evaluate                            measure how well each mode of the search finds what it should
   rag-server                                     serve on http://127.0.0.1:8080
   rag-server --config config.toml serve          serve what a file says
   rag-server check config.toml                   is the file right, and what does it come to?
@@ -59,6 +62,8 @@ enum Command {
     Ingest(ingest::IngestArgs),
     /// Ask a question
     Query(query::QueryArgs),
+    /// Measure how well each mode of the search finds what it should
+    Evaluate(evaluate::EvaluateArgs),
     /// Check a configuration file and print what it comes to
     Check(check::CheckArgs),
     /// Print every key of the configuration, with its values and its default
@@ -113,13 +118,14 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Check(args) => return Ok(check::run(args, &cli.sources)),
         Command::Keys => return Ok(keys::run()),
         Command::ReadDocument(args) => return Ok(read_document::run(args)),
-        Command::Ingest(_) | Command::Query(_) => cli.sources.and(Vec::new()),
+        Command::Ingest(_) | Command::Query(_) | Command::Evaluate(_) => cli.sources.and(Vec::new()),
     };
     let loaded = sources.load()?;
     Ok(match command {
         Command::Serve(_) => serve::run(&loaded).await?,
         Command::Ingest(args) => ingest::run(args, &loaded.config).await?,
         Command::Query(args) => query::run(args, &loaded.config).await?,
+        Command::Evaluate(args) => evaluate::run(args, &loaded.config).await?,
 
         Command::Check(_) | Command::Keys | Command::ReadDocument(_) => ExitCode::SUCCESS,
     })
