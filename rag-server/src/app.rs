@@ -44,6 +44,8 @@ pub struct App {
     pub ingest: Arc<Ingest>,
     /// Questions to passages.
     pub retrieve: Arc<Retrieve>,
+    /// Questions to passages without any cache: what is measured is the search.
+    pub uncached: Arc<Retrieve>,
     /// Questions to answers.
     pub answers: Arc<Answers>,
     /// The vectors.
@@ -196,6 +198,7 @@ impl App {
         if let Err(error) = retrieve.recall_threshold().await {
             tracing::warn!(%error, "the calibrated threshold was not read; it is looked for again while the server runs");
         }
+        let uncached = Arc::new(retrieve.uncached(Arc::clone(&embedder)));
         let memory = cache.map(|cache| Memory::new(cache, changes, scope(config)));
         let retrieve = Arc::new(match memory.clone() {
             Some(memory) => retrieve.remembering(memory),
@@ -205,7 +208,7 @@ impl App {
         let sessions = Arc::new(Sessions::new(Arc::clone(&records), Arc::new(SystemClock), ttl));
         let answers = answers(config, (Arc::clone(&retrieve), memory), (embedder, Arc::clone(&records)), observer)?;
         let answers = Arc::new(answers.remembering(sessions));
-        Ok(Self { ingest: Arc::new(ingest), retrieve, answers, store, records, embedder: asked })
+        Ok(Self { ingest: Arc::new(ingest), retrieve, uncached, answers, store, records, embedder: asked })
     }
 
     /// Flushes and lets go of the stores. Nothing is lost without it.

@@ -11,6 +11,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod corpus;
+pub mod evaluate;
 pub mod generate;
 pub mod http;
 pub mod ingest;

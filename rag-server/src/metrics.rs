@@ -3,7 +3,8 @@
 mod writing;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 pub use self::writing::Writing;
@@ -23,6 +24,8 @@ pub struct Metrics {
     pub server_seconds: Histogram,
     /// Questions by what became of them: `grounded`, `partial`, `refused`, `failed`, or `abandoned` by the caller.
     pub query_outcomes: IntCounterVec,
+    /// nDCG@10 of the last evaluation, 0 to 1, by mode: `Hybrid`, `Dense` or `Lexical`; absent before the first evaluation.
+    pub query_accuracy: GaugeVec,
     /// Documents by what became of them.
     pub ingested: IntCounterVec,
     /// Batches of chunk texts that wait to be embedded.
@@ -62,6 +65,9 @@ impl Metrics {
             Histogram::with_opts(seconds("rag_server_seconds", "Time of a question, waiting for providers excluded."))?;
         registry.register(Box::new(request_seconds.clone()))?;
         registry.register(Box::new(server_seconds.clone()))?;
+        let query_accuracy = Opts::new("rag_query_accuracy", "nDCG@10 of the last evaluation, 0 to 1, by mode.");
+        let query_accuracy = GaugeVec::new(query_accuracy, &["mode"])?;
+        registry.register(Box::new(query_accuracy.clone()))?;
         let build = IntGaugeVec::new(Opts::new("rag_server_build_info", "The running version."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
@@ -70,6 +76,7 @@ impl Metrics {
             request_seconds,
             server_seconds,
             query_outcomes: counters("rag_query_outcome_total", "Questions by outcome.", &["outcome"])?,
+            query_accuracy,
             ingested: counters("rag_ingest_documents_total", "Documents by outcome.", &["outcome"])?,
             ingest_queue: gauge("rag_ingest_queue", "Batches of chunk texts that wait to be embedded.")?,
             cache_requests: counters("rag_cache_requests_total", "Questions to a cache.", &["cache"])?,

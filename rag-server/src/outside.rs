@@ -2,8 +2,10 @@
 //!
 //! Guarantees: a redirect is not followed, so a key goes nowhere else; a key is marked so that nothing prints it, and no message quotes what its file holds; what is sent back is bounded in memory.
 
-use std::{error::Error, path::Path, time::Duration};
+use std::{error::Error, io, path::Path, time::Duration};
 
+use futures::{Stream, StreamExt, future::ready};
+use hyper::body::Bytes;
 use reqwest::{Client, ClientBuilder, Response, header::HeaderValue, redirect::Policy};
 use serde::Deserialize;
 use serde_json::Value;
@@ -82,6 +84,20 @@ pub async fn bounded(mut response: Response, most: usize) -> Result<Vec<u8>, Unr
         body.extend_from_slice(&piece);
     }
     Ok(body)
+}
+
+/// The pieces of a body up to so many bytes; what is beyond them is an error of the kind [`io::ErrorKind::FileTooLarge`].
+pub fn bounded_pieces<E: Error + Send + Sync + 'static>(
+    body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    most: usize,
+) -> impl Stream<Item = Result<Bytes, io::Error>> + Send {
+    body.scan(0_usize, move |seen, piece| {
+        let piece = piece.map_err(io::Error::other).and_then(|bytes| {
+            *seen += bytes.len();
+            if *seen > most { Err(io::Error::from(io::ErrorKind::FileTooLarge)) } else { Ok(bytes) }
+        });
+        ready(Some(piece))
+    })
 }
 
 /// What a service says of an error in OpenAI's shape.

@@ -2,13 +2,10 @@
 //!
 //! The abstracts are blocks one after the other, not one XML document. The judgements name a question by its position, not by the number that stands beside it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, ensure};
+use rag_server::evaluate::measures::Judgements;
 
 /// An abstract.
 #[derive(Debug, Clone)]
@@ -27,8 +24,8 @@ pub(crate) struct Cranfield {
     pub(crate) abstracts: Vec<Abstract>,
     /// Questions in the order of the file.
     pub questions: Vec<String>,
-    /// Relevant abstracts by the question's position, from 1.
-    pub relevant: BTreeMap<usize, BTreeSet<String>>,
+    /// Relevant abstracts, all as good as each other, by the question's position, from 1.
+    pub relevant: BTreeMap<usize, Judgements<String>>,
 }
 
 impl Cranfield {
@@ -42,12 +39,12 @@ impl Cranfield {
             elements(&text("cran.all.1400.xml")?, "doc").into_iter().filter_map(abstract_of).collect();
         let questions: Vec<_> =
             elements(&text("cran.qry.xml")?, "title").into_iter().map(|title| title.trim().to_owned()).collect();
-        let mut relevant = BTreeMap::<usize, BTreeSet<String>>::new();
+        let mut relevant = BTreeMap::<usize, Judgements<String>>::new();
         for line in text("cranqrel.trec.txt")?.lines() {
             let fields: Vec<_> = line.split_whitespace().collect();
             ensure!(fields.len() == 4, "a judgement has four fields, not {line:?}");
             if fields[3].parse::<i32>()? > 0 {
-                relevant.entry(fields[0].parse()?).or_default().insert(fields[2].to_owned());
+                relevant.entry(fields[0].parse()?).or_default().insert(fields[2].to_owned(), 1);
             }
         }
         ensure!(abstracts.len() == 1400 && questions.len() == 225, "the collection is not whole");

@@ -4,7 +4,6 @@
 mod bench;
 mod covid;
 mod cranfield;
-mod measures;
 mod quality;
 mod server;
 

@@ -9,11 +9,11 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
+use rag_server::evaluate::measures;
 
 use crate::{
     covid::{self, Covid},
     cranfield::Cranfield,
-    measures,
     server::{Answered, Server},
 };
 
@@ -110,7 +110,7 @@ async fn asked(server: &Server, collection: &Cranfield, mode: Option<&str>) -> a
         let ranking = measures::documents(answer.citations.into_iter().map(|citation| citation.document));
         scores.ndcg += measures::ndcg(&ranking, relevant, PLACES) / count;
         scores.recall += measures::recall(&ranking, relevant, TOP_K) / count;
-        scores.reciprocal_rank += measures::reciprocal_rank(&ranking, relevant) / count;
+        scores.reciprocal_rank += measures::reciprocal_rank(&ranking, relevant, TOP_K) / count;
         scores.refused += usize::from(answer.status == "refused");
     }
     Ok(scores)

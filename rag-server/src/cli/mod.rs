@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 called wrongly. A failure is one sentence on standard error that begins with `rag-server:`.
 
 pub mod check;
+pub mod evaluate;
 pub mod ingest;
 mod key;
 mod keys;
@@ -11,6 +12,7 @@ pub mod query;
 pub mod read_document;
 pub mod reindex;
 pub mod serve;
+mod server;
 
 use std::{
     error::Error,
@@ -32,6 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   rag-server ingest docs/                        read a folder; see docs/documents.md for what is read
   rag-server query \"how long are snapshots kept?\"  ask
+  rag-server evaluate                            measure how well each mode of the search finds what it should
   rag-server                                     serve on http://127.0.0.1:8080
   rag-server --config config.toml serve          serve what a file says
   rag-server check config.toml                   is the file right, and what does it come to?
@@ -62,6 +65,8 @@ enum Command {
     Query(query::QueryArgs),
     /// Embed the stored texts with the configured model, and search with it from then on
     Reindex(reindex::ReindexArgs),
+    /// Measure how well each mode of the search finds what it should
+    Evaluate(evaluate::EvaluateArgs),
     /// Check a configuration file and print what it comes to
     Check(check::CheckArgs),
     /// Print every key of the configuration, with its values and its default
@@ -116,7 +121,9 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Check(args) => return Ok(check::run(args, &cli.sources)),
         Command::Keys => return Ok(keys::run()),
         Command::ReadDocument(args) => return Ok(read_document::run(args)),
-        Command::Ingest(_) | Command::Query(_) | Command::Reindex(_) => cli.sources.and(Vec::new()),
+        Command::Ingest(_) | Command::Query(_) | Command::Reindex(_) | Command::Evaluate(_) => {
+            cli.sources.and(Vec::new())
+        }
     };
     let loaded = sources.load()?;
     Ok(match command {
@@ -124,6 +131,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Ingest(args) => ingest::run(args, &loaded.config).await?,
         Command::Query(args) => query::run(args, &loaded.config).await?,
         Command::Reindex(args) => reindex::run(args, &loaded.config).await?,
+        Command::Evaluate(args) => evaluate::run(args, &loaded.config).await?,
 
         Command::Check(_) | Command::Keys | Command::ReadDocument(_) => ExitCode::SUCCESS,
     })

@@ -10,11 +10,13 @@ use serde_json::{Map, Value};
 
 use crate::{
     app::App,
-    cli::{key::key, printable},
+    cli::{
+        printable,
+        server::{AskError, Server},
+    },
     config::{Config, Retrieval},
     http::passage::CitationView,
     model::{Answer, AnswerStatus, Mode, Query},
-    outside::{self, NoKey, innermost},
 };
 
 /// Exit code of a refusal: not a failure, and not an answer either.
@@ -56,26 +58,13 @@ fn top_k(text: &str) -> Result<usize, String> {
     wanted.ok_or_else(|| format!("it must be from 1 to {}", Retrieval::MAX_TOP_K))
 }
 
-fn mode(text: &str) -> Result<Mode, String> {
+pub(super) fn mode(text: &str) -> Result<Mode, String> {
     match text.to_ascii_lowercase().as_str() {
         "hybrid" => Ok(Mode::Hybrid),
         "dense" => Ok(Mode::Dense),
         "lexical" => Ok(Mode::Lexical),
         _ => Err("it must be Hybrid, Dense or Lexical".to_owned()),
     }
-}
-
-/// Why a server gave no answer.
-#[derive(Debug, thiserror::Error)]
-enum AskError {
-    #[error("the key cannot be used: {0}")]
-    Key(#[source] NoKey),
-    #[error("{server} cannot be asked: {cause}; is the address right, and the server running?")]
-    Unreachable { server: String, cause: String },
-    #[error("{server} answered {status}: {detail}")]
-    Refused { server: String, status: u16, detail: String },
-    #[error("{server} answered something else than rag-server does: {cause}")]
-    NotOurs { server: String, cause: String },
 }
 
 /// An answer in the shape that `POST /query` has. What is not printed for a reader is kept for `--json`.
@@ -87,13 +76,6 @@ struct Answered {
     citations: Vec<CitationView>,
     #[serde(flatten)]
     rest: Map<String, Value>,
-}
-
-/// What a problem document says.
-#[derive(Deserialize)]
-struct ProblemView {
-    title: String,
-    detail: Option<String>,
 }
 
 /// Asks and prints.
@@ -128,9 +110,7 @@ async fn search(args: &QueryArgs, config: &Config) -> Result<Answered, Box<dyn E
 }
 
 async fn ask(server: &str, args: &QueryArgs) -> Result<Answered, AskError> {
-    let unreachable = |e: &dyn Error| AskError::Unreachable { server: server.to_owned(), cause: innermost(e) };
-    let builder = reqwest::Client::builder().timeout(DEADLINE);
-    let client = outside::client(server, builder).map_err(|e| unreachable(&e))?;
+    let server = Server::new(server, args.key_file.as_deref(), reqwest::Client::builder().timeout(DEADLINE))?;
     let mut body = serde_json::json!({ "query": args.query });
     if let Some(top_k) = args.top_k {
         body["top_k"] = top_k.into();
@@ -138,20 +118,9 @@ async fn ask(server: &str, args: &QueryArgs) -> Result<Answered, AskError> {
     if let Some(mode) = args.mode {
         body["mode"] = serde_json::json!(mode);
     }
-    let mut request = client.post(format!("{}/query", server.trim_end_matches('/'))).json(&body);
-    if let Some(key) = key(args.key_file.as_deref()).map_err(AskError::Key)? {
-        request = request.header("x-api-key", key);
-    }
-    let response = request.send().await.map_err(|e| unreachable(&e))?;
-    let status = response.status();
-    let bytes = response.bytes().await.map_err(|e| unreachable(&e))?;
-    if status.is_success() {
-        return serde_json::from_slice(&bytes)
-            .map_err(|e| AskError::NotOurs { server: server.to_owned(), cause: e.to_string() });
-    }
-    let problem = serde_json::from_slice::<ProblemView>(&bytes);
-    let detail = problem.map_or_else(|_| "no reason given".to_owned(), |said| said.detail.unwrap_or(said.title));
-    Err(AskError::Refused { server: server.to_owned(), status: status.as_u16(), detail: printable::line(&detail) })
+    let response = server.post("/query", &body).await?;
+    let bytes = response.bytes().await.map_err(|e| server.unreachable(&e))?;
+    serde_json::from_slice(&bytes).map_err(|e| server.not_ours(&e))
 }
 
 /// The answer, then the passages that it refers to.

@@ -79,6 +79,7 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
     api.ready(Flows {
         ingest: Arc::clone(&app.ingest),
         retrieve: Arc::clone(&app.retrieve),
+        uncached: Arc::clone(&app.uncached),
         answers: Arc::clone(&app.answers),
         store: Arc::clone(&app.store),
         records: Arc::clone(&app.records),

@@ -2,6 +2,7 @@
 
 use super::error::{Code, Problem};
 use crate::{
+    evaluate::EvaluateError,
     generate::AnswerError,
     ingest::{Interrupted, SubmitError},
     ports::{EmbedError, StoreError},
@@ -66,11 +67,31 @@ impl From<EmbedError> for Problem {
     }
 }
 
+impl From<RetrieveError> for Problem {
+    fn from(error: RetrieveError) -> Self {
+        match error {
+            RetrieveError::Embed(error) => error.into(),
+            RetrieveError::Search(error) | RetrieveError::Records(error) => error.into(),
+        }
+    }
+}
+
+impl From<EvaluateError> for Problem {
+    fn from(error: EvaluateError) -> Self {
+        match error {
+            EvaluateError::Retrieve(error) => error.into(),
+            EvaluateError::Store(error) => error.into(),
+            EvaluateError::NothingStored { .. } | EvaluateError::NoHeadings(_) | EvaluateError::OneDocument => {
+                Self::new(Code::InvalidValue, error.to_string())
+            }
+        }
+    }
+}
+
 impl From<AnswerError> for Problem {
     fn from(error: AnswerError) -> Self {
         match error {
-            AnswerError::Retrieve(RetrieveError::Embed(error)) => error.into(),
-            AnswerError::Retrieve(RetrieveError::Search(error) | RetrieveError::Records(error)) => error.into(),
+            AnswerError::Retrieve(error) => error.into(),
             AnswerError::Session(error) => error.into(),
             AnswerError::BudgetSpent { resets_in_seconds, .. } => {
                 let detail = format!(

@@ -48,18 +48,24 @@ impl FromRequestParts<Api> for Client {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         authorise(api, &parts.headers, Role::Reader)?;
-        let accepted = api.keys.accepted();
-        let credential = presented(&parts.headers).and_then(|key| accepted.api_key(key));
-        let (name, tenant) = match credential {
-            Some(credential) => (credential.name.clone(), credential.tenant.clone()),
-            None => ("anonymous".to_owned(), Tenant::default()),
-        };
-        Ok(Self { name, tenant })
+        Ok(client(api, &parts.headers))
     }
 }
 
 /// The caller may write, and the server takes writes now.
 pub(super) struct WriterKey;
+
+/// The caller may write, whether or not writes are taken now: for work that changes nothing and costs much.
+pub(super) struct WriterRole(pub(super) Client);
+
+impl FromRequestParts<Api> for WriterRole {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        authorise(api, &parts.headers, Role::Writer)?;
+        Ok(Self(client(api, &parts.headers)))
+    }
+}
 
 /// The caller is the operator.
 pub(super) struct OperatorKey;
@@ -123,6 +129,17 @@ impl FromRequestParts<Api> for OperatorKey {
         used(api, credential);
         Ok(Self)
     }
+}
+
+/// Who calls; to be asked once the call is authorised.
+fn client(api: &Api, headers: &HeaderMap) -> Client {
+    let accepted = api.keys.accepted();
+    let credential = presented(headers).and_then(|key| accepted.api_key(key));
+    let (name, tenant) = match credential {
+        Some(credential) => (credential.name.clone(), credential.tenant.clone()),
+        None => ("anonymous".to_owned(), Tenant::default()),
+    };
+    Client { name, tenant }
 }
 
 fn authorise(api: &Api, headers: &HeaderMap, needed: Role) -> Result<(), Problem> {

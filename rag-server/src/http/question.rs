@@ -1,7 +1,9 @@
 //! What every route asks of a question.
 
-/// Bytes of a question; the model reads the first 256 tokens.
-pub(super) const MAX_QUESTION_BYTES: usize = 8 * 1024;
+use crate::model::Query;
+
+/// Bytes of a question.
+pub(super) const MAX_QUESTION_BYTES: usize = Query::MAX_TEXT_BYTES;
 
 /// Why a text is no question.
 pub(super) fn check(text: &str) -> Result<(), String> {

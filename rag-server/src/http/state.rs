@@ -26,6 +26,8 @@ pub struct Flows {
     pub ingest: Arc<Ingest>,
     /// Questions to passages.
     pub retrieve: Arc<Retrieve>,
+    /// Questions to passages without any cache.
+    pub uncached: Arc<Retrieve>,
     /// Questions to answers.
     pub answers: Arc<Answers>,
     /// The vectors.

@@ -1,5 +1,7 @@
 //! The router over doubles: what a caller sees when a part behind it fails, hangs or panics.
 
+mod evaluate;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -84,7 +86,15 @@ impl Bench {
         let retrieve = Arc::new(Retrieve::new(store, records, model, Settings::default()));
         let answers = Arc::new(Answers::new(Arc::clone(&retrieve), Arc::new(Extractive)));
         let (store, records, embedder) = parts();
-        self.api.ready(Flows { ingest: Arc::new(ingest), retrieve, answers, store, records, embedder });
+        self.api.ready(Flows {
+            ingest: Arc::new(ingest),
+            uncached: Arc::clone(&retrieve),
+            retrieve,
+            answers,
+            store,
+            records,
+            embedder,
+        });
         self
     }
 

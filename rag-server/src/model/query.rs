@@ -18,6 +18,11 @@ pub enum Mode {
     Lexical,
 }
 
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Hybrid, Self::Dense, Self::Lexical];
+}
+
 /// Which documents are searched, by their metadata: each key must have one of its values. Empty: all.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Filter(pub BTreeMap<String, Vec<String>>);
@@ -106,6 +111,9 @@ pub struct Sampling {
 }
 
 impl Query {
+    /// Bytes that a question may have; the model reads the first 256 tokens.
+    pub const MAX_TEXT_BYTES: usize = 8 * 1024;
+
     /// Bytes that differ between any two different questions.
     pub fn identity(&self) -> Vec<u8> {
         // A question is plain data without maps, which can always be written, and only in one way.

@@ -1,4 +1,4 @@
-//! Who is let in: a bounded number of requests, and a bounded number of bytes that all their bodies may hold together.
+//! Who is let in: a bounded number of requests, a bounded number of bytes that all their bodies may hold together, and one evaluation.
 //!
 //! Nobody waits here. Whoever finds no room is told to come back, so that a queue never hides an overload.
 
@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Admission {
     requests: Arc<Semaphore>,
     body_bytes: Arc<Semaphore>,
+    evaluations: Arc<Semaphore>,
 }
 
 /// Room that is taken until this is dropped.
@@ -21,12 +22,17 @@ impl Admission {
     /// Room for this many requests and bytes.
     pub fn new(requests: usize, body_bytes: usize) -> Self {
         let room = |wanted: usize| Arc::new(Semaphore::new(wanted.min(Semaphore::MAX_PERMITS)));
-        Self { requests: room(requests), body_bytes: room(body_bytes) }
+        Self { requests: room(requests), body_bytes: room(body_bytes), evaluations: room(1) }
     }
 
     /// Room for one request, if there is any.
     pub fn request(&self) -> Option<Permit> {
         Arc::clone(&self.requests).try_acquire_owned().ok().map(Permit)
+    }
+
+    /// Room for an evaluation, which asks question after question: two at once would crowd out people.
+    pub fn evaluation(&self) -> Option<Permit> {
+        Arc::clone(&self.evaluations).try_acquire_owned().ok().map(Permit)
     }
 
     /// Room for a body of this size, if there is any.

@@ -106,7 +106,7 @@ pub struct Retrieve {
     records: Arc<dyn Records>,
     embedder: Arc<dyn Embedder>,
     settings: Settings,
-    threshold: Threshold,
+    threshold: Arc<Threshold>,
     tenants: bool,
     size: CorpusSize,
     memory: Option<Memory>,
@@ -127,7 +127,7 @@ impl Retrieve {
         embedder: Arc<dyn Embedder>,
         settings: Settings,
     ) -> Self {
-        let threshold = Threshold::new(settings.min_score);
+        let threshold = Arc::new(Threshold::new(settings.min_score));
         Self {
             store,
             records,
@@ -160,6 +160,22 @@ impl Retrieve {
     pub fn reranking(mut self, reranker: Arc<dyn Reranker>, candidates: usize) -> Self {
         self.rerank = Some(Rerank { reranker, candidates });
         self
+    }
+
+    /// The same search, with the same threshold, that remembers nothing and embeds with `embedder`: for whoever measures the search itself.
+    #[must_use]
+    pub fn uncached(&self, embedder: Arc<dyn Embedder>) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            records: Arc::clone(&self.records),
+            embedder,
+            settings: self.settings,
+            threshold: Arc::clone(&self.threshold),
+            tenants: self.tenants,
+            size: CorpusSize::default(),
+            memory: None,
+            rerank: self.rerank.clone(),
+        }
     }
 
     /// The passages for a question, or none when nothing is evidence. What the deadline leaves no time for is left out, and said.

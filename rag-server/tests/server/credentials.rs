@@ -23,6 +23,7 @@ fn routes() -> Vec<(Method, &'static str, u16, u16)> {
     vec![
         (Method::POST, "/query", 422, 422),
         (Method::POST, "/ingest", 403, 422),
+        (Method::POST, "/evaluate", 403, 422),
         (Method::GET, "/documents", 200, 200),
         (Method::GET, "/documents/a", 404, 404),
         (Method::DELETE, "/documents/a", 403, 404),

@@ -14,6 +14,7 @@ mod configuration;
 mod credentials;
 mod documents;
 mod drain;
+mod evaluate;
 mod fake_provider;
 mod generation;
 mod hostile;

@@ -18,6 +18,11 @@ fn every_command_of_the_page_about_documents_works() {
 }
 
 #[test]
+fn every_command_of_the_page_about_evaluation_works() {
+    every_command_works("docs/evaluate.md");
+}
+
+#[test]
 fn every_command_of_the_page_about_generation_works() {
     every_command_works("docs/generation.md");
 }

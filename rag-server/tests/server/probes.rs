@@ -30,7 +30,7 @@ async fn a_server_without_its_store_lives_and_says_what_it_waits_for() {
 }
 
 /// Every route, by method and path.
-const ROUTES: [&str; 24] = [
+const ROUTES: [&str; 25] = [
     "DELETE /documents/{id}",
     "DELETE /sessions",
     "DELETE /sessions/{id}",
@@ -44,6 +44,7 @@ const ROUTES: [&str; 24] = [
     "GET /sessions/{id}",
     "GET /v1/models",
     "GET /v1/models/{id}",
+    "POST /evaluate",
     "POST /feedback",
     "POST /ingest",
     "POST /jobs/{id}/cancel",

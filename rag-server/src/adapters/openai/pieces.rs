@@ -4,13 +4,15 @@
 
 use std::{collections::VecDeque, io, pin::Pin};
 
-use futures::{Stream, StreamExt, future::ready, stream, stream::BoxStream};
+use futures::{Stream, StreamExt, stream, stream::BoxStream};
 use hyper::body::Bytes;
 use serde::Deserialize;
 use sse_stream::{Sse, SseStream};
 
-use crate::outside::ErrorView;
-use crate::ports::{ChatError, ChatPiece, Tokens};
+use crate::{
+    outside::{ErrorView, bounded_pieces},
+    ports::{ChatError, ChatPiece, Tokens},
+};
 
 /// What ends a stream.
 const DONE: &str = "[DONE]";
@@ -71,20 +73,6 @@ fn tokens(usage: UsageView) -> ChatPiece {
     ChatPiece::Tokens(Tokens { prompt: usage.prompt_tokens, completion: usage.completion_tokens })
 }
 
-/// Bytes up to a limit; what is beyond it is an error.
-fn bounded<E: std::error::Error + Send + Sync + 'static>(
-    body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-    most: usize,
-) -> impl Stream<Item = Result<Bytes, io::Error>> + Send {
-    body.scan(0_usize, move |seen, piece| {
-        let piece = piece.map_err(io::Error::other).and_then(|bytes| {
-            *seen += bytes.len();
-            if *seen > most { Err(io::Error::from(io::ErrorKind::FileTooLarge)) } else { Ok(bytes) }
-        });
-        ready(Some(piece))
-    })
-}
-
 fn too_much(most: usize) -> ChatError {
     ChatError::Garbage { cause: format!("more than {most} bytes") }
 }
@@ -95,7 +83,7 @@ pub(super) fn whole<E: std::error::Error + Send + Sync + 'static>(
     most: usize,
 ) -> Pieces {
     let read_all = async move {
-        let (mut body, mut bytes) = (Box::pin(bounded(body, most)), Vec::new());
+        let (mut body, mut bytes) = (Box::pin(bounded_pieces(body, most)), Vec::new());
         while let Some(piece) = body.next().await {
             match piece {
                 Ok(piece) => bytes.extend_from_slice(&piece),
@@ -131,7 +119,7 @@ pub(super) fn streamed<E: std::error::Error + Send + Sync + 'static>(
     body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     most: usize,
 ) -> Pieces {
-    let events = SseStream::from_bytes_stream(bounded(body, most));
+    let events = SseStream::from_bytes_stream(bounded_pieces(body, most));
     let state = State { events: Box::pin(events), waiting: VecDeque::new(), finished: false, ended: false, most };
     stream::unfold(state, |mut state| async move {
         loop {

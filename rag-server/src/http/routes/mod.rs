@@ -1,6 +1,7 @@
 //! The public routes, one file for each resource; each exports its endpoints.
 
 mod documents;
+mod evaluate;
 mod feedback;
 mod health;
 mod ingest;
@@ -19,6 +20,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         sessions::endpoints(),
         feedback::endpoints(),
         search::endpoints(),
+        evaluate::endpoints(),
         v1::endpoints(),
         ingest::endpoints(),
         documents::endpoints(),
