@@ -18,6 +18,7 @@ mod fake_provider;
 mod generation;
 mod hostile;
 mod ingest;
+mod logs;
 mod operator;
 mod pages;
 mod probes;
