@@ -4,5 +4,6 @@
 
 mod built;
 mod config;
+mod defects;
 mod management;
 mod rendered;
