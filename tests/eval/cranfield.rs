@@ -9,9 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use serde::Serialize;
 
 /// An abstract.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Abstract {
     /// Its number.
     pub(crate) id: String,
