@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -107,12 +107,19 @@ struct Epochs {
 pub(crate) struct StoreDouble {
     epochs: Mutex<Epochs>,
     fails: AtomicBool,
+    /// Chunks that were given away.
+    given: AtomicUsize,
 }
 
 impl StoreDouble {
     /// Every later call fails.
     pub(crate) fn fail(&self) {
         self.fails.store(true, Ordering::SeqCst);
+    }
+
+    /// How many chunks were given away so far.
+    pub(crate) fn given(&self) -> usize {
+        self.given.load(Ordering::SeqCst)
     }
 
     fn epochs(&self) -> Result<std::sync::MutexGuard<'_, Epochs>, StoreError> {
@@ -188,7 +195,10 @@ impl VectorStore for StoreDouble {
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
         let epochs = self.epochs()?;
         let stored = epochs.points.get(&epoch).into_iter().flatten().filter(|point| ids.contains(&point.chunk.id));
-        Ok(stored.map(|point| Embedded { chunk: point.chunk.clone(), dense: point.dense.clone() }).collect())
+        let stored = stored.map(|point| Embedded { chunk: point.chunk.clone(), dense: point.dense.clone() });
+        let stored: Vec<_> = stored.collect();
+        self.given.fetch_add(stored.len(), Ordering::SeqCst);
+        Ok(stored)
     }
 
     async fn search(&self, search: &Search) -> Result<Legs, StoreError> {
@@ -204,7 +214,9 @@ impl VectorStore for StoreDouble {
             hits.retain(|hit| hit.score.0 > 0.0);
             hits
         });
-        Ok(Legs { dense: dense.unwrap_or_default(), lexical: lexical.unwrap_or_default() })
+        let legs = Legs { dense: dense.unwrap_or_default(), lexical: lexical.unwrap_or_default() };
+        self.given.fetch_add(legs.dense.len() + legs.lexical.len(), Ordering::SeqCst);
+        Ok(legs)
     }
 
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
@@ -221,12 +233,25 @@ impl VectorStore for StoreDouble {
 pub(crate) struct RecordsDouble {
     records: Mutex<HashMap<Kind, BTreeMap<String, Record>>>,
     fails: AtomicBool,
+    /// Records that were given away.
+    given: AtomicUsize,
 }
 
 impl RecordsDouble {
     /// Every later call fails.
     pub(crate) fn fail(&self) {
         self.fails.store(true, Ordering::SeqCst);
+    }
+
+    /// How many records were given away so far.
+    pub(crate) fn given(&self) -> usize {
+        self.given.load(Ordering::SeqCst)
+    }
+
+    /// Counts what is given away.
+    fn give<T>(&self, records: T, count: impl Fn(&T) -> usize) -> T {
+        self.given.fetch_add(count(&records), Ordering::SeqCst);
+        records
     }
 
     fn with<T>(&self, kind: Kind, act: impl FnOnce(&mut BTreeMap<String, Record>) -> T) -> Result<T, StoreError> {
@@ -240,11 +265,13 @@ impl RecordsDouble {
 #[async_trait]
 impl Records for RecordsDouble {
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
-        self.with(kind, |records| records.get(id).cloned())
+        let found = self.with(kind, |records| records.get(id).cloned())?;
+        Ok(self.give(found, |found| usize::from(found.is_some())))
     }
 
     async fn get_many(&self, kind: Kind, ids: &[&str]) -> Result<Vec<Record>, StoreError> {
-        self.with(kind, |records| ids.iter().filter_map(|id| records.get(*id).cloned()).collect())
+        let found = self.with(kind, |records| ids.iter().filter_map(|id| records.get(*id).cloned()).collect())?;
+        Ok(self.give(found, Vec::len))
     }
 
     async fn put_if_absent(&self, kind: Kind, id: &str, body: Value) -> Result<Put, StoreError> {
@@ -280,14 +307,15 @@ impl Records for RecordsDouble {
     }
 
     async fn list(&self, kind: Kind, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        self.with(kind, |records| {
+        let page = self.with(kind, |records| {
             let wanted = |id: &str| id.starts_with(prefix) && after.is_none_or(|after| id > after);
             let mut found: Vec<_> = records.values().filter(|record| wanted(&record.id)).cloned().collect();
             let more = found.len() > limit;
             found.truncate(limit);
             let next = found.last().filter(|_| more).map(|record| record.id.clone());
             Page { records: found, next }
-        })
+        })?;
+        Ok(self.give(page, |page| page.records.len()))
     }
 
     async fn count(&self, kind: Kind) -> Result<u64, StoreError> {

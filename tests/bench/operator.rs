@@ -20,7 +20,7 @@ use ragops_tests::{
 };
 use serde_json::json;
 
-use super::{percentile, process, row};
+use super::{load::percentile, process, row};
 
 /// RagClusters, each with three servers and a managed Qdrant.
 const CLUSTERS: usize = 100;

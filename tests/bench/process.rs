@@ -15,8 +15,17 @@ pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
 
 /// Resident memory in MiB.
 pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
+    memory(pid, "VmRSS")
+}
+
+/// The most resident memory that there ever was, in MiB.
+pub(crate) fn peak_resident_mib(pid: u32) -> anyhow::Result<f64> {
+    memory(pid, "VmHWM")
+}
+
+fn memory(pid: u32, name: &str) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    mebibytes(&status).with_context(|| format!("/proc/{pid}/status has no VmRSS"))
+    mebibytes(&status, name).with_context(|| format!("/proc/{pid}/status has no {name}"))
 }
 
 /// The 14th and the 15th field; the 2nd is a name that may hold spaces and brackets.
@@ -26,8 +35,8 @@ fn seconds(stat: &str) -> Option<f64> {
     Some(ticks / TICKS_PER_SECOND)
 }
 
-fn mebibytes(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn mebibytes(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
 }
 
@@ -44,6 +53,8 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_in_mebibytes() {
-        assert_eq!(mebibytes("Name:\tx\nVmRSS:\t  2048 kB\nThreads: 1\n"), Some(2.0));
+        let status = "Name:\tx\nVmHWM:\t  4096 kB\nVmRSS:\t  2048 kB\nThreads: 1\n";
+        assert_eq!((mebibytes(status, "VmRSS"), mebibytes(status, "VmHWM")), (Some(2.0), Some(4.0)));
+        assert_eq!(mebibytes(status, "Vm"), None);
     }
 }

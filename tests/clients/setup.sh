@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the official clients, by exact version, into a cache outside the checkout, and prints where they are.
 #
-# Usage: setup.sh python|node. Exit code 3: the installer is not on this machine, so there is nothing to test with.
+# Usage: setup.sh python [REQUIREMENTS]|node. With a file of requirements those Python packages, and no others, instead of the clients.
+# Exit code 3: the installer is not on this machine, so there is nothing to test with.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${RAGOPS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ragops}
@@ -13,7 +14,7 @@ absent() {
 
 case ${1:-} in
 python)
-    wanted=$here/requirements.txt
+    wanted=${2:-$here/requirements.txt}
     command -v python3 >/dev/null || absent python3
     python3 -c 'import venv, ensurepip' 2>/dev/null || absent "the module venv of python3"
     ;;
@@ -23,7 +24,7 @@ node)
     command -v npm >/dev/null || absent npm
     ;;
 *)
-    echo "usage: setup.sh python|node" >&2
+    echo "usage: setup.sh python [REQUIREMENTS]|node" >&2
     exit 2
     ;;
 esac
@@ -38,7 +39,7 @@ if [ ! -d "$folder" ]; then
     if [ "$1" = python ]; then
         python3 -m venv "$work/venv" >&2
         # Packages alone move along when the folder is renamed; programs with absolute paths do not.
-        "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --target "$work/packages" --requirement "$wanted" >&2
+        "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$work/packages" --requirement "$wanted" >&2
         rm -rf "$work/venv"
     else
         cp "$wanted" "$work/"

@@ -7,5 +7,6 @@ mod argocd;
 mod argocd_health;
 mod built;
 mod config;
+mod defects;
 mod management;
 mod rendered;

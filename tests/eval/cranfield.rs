@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, ensure};
 use rag_server::evaluate::measures::Judgements;
+use serde::Serialize;
 
 /// An abstract.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Abstract {
     /// Its number.
     pub(crate) id: String,

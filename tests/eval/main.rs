@@ -1,4 +1,4 @@
-//! Measures a real `rag-server` as a process (`measure quality`, `measure bench`), and the operator on simulated nodes (`measure operator`).
+//! Measures a real `rag-server` as a process (`measure quality`, `measure bench`, `measure corpora`, `measure peers`), and the operator on simulated nodes (`measure operator`).
 
 #[path = "../bench/mod.rs"]
 mod bench;
@@ -10,6 +10,8 @@ mod server;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+
+use self::bench::{corpora::Corpora, peers::Peers};
 
 #[derive(Debug, Parser)]
 #[command(about = "measures a real rag-server")]
@@ -24,6 +26,10 @@ enum What {
     Quality(Paths),
     /// Speed and memory, each figure beside its goal
     Bench(Paths),
+    /// Whole documentations into one server each, then questions at that size
+    Corpora(Corpora),
+    /// One table of rag-server and a peer on the same passages and questions
+    Peers(Peers),
     /// Memory and latency of the operator at many RagClusters on simulated nodes
     Operator,
 }
@@ -46,6 +52,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().what {
         What::Quality(paths) => quality::run(&paths.server, &paths.data, paths.covid_qa.as_deref()).await,
         What::Bench(paths) => bench::run(&paths.server, &paths.data).await.map(|()| ExitCode::SUCCESS),
+        What::Corpora(corpora) => bench::corpora::run(&corpora).await.map(|()| ExitCode::SUCCESS),
+        What::Peers(peers) => bench::peers::run(&peers).await.map(|()| ExitCode::SUCCESS),
         What::Operator => bench::operator::run().await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -66,7 +66,7 @@ struct Scores {
 /// Measures Cranfield; gives nDCG@10 of the default mode.
 async fn cranfield(binary: &Path, data: &Path) -> anyhow::Result<f64> {
     let collection = Cranfield::read(&data.join("cranfield"))?;
-    let server = Server::start(binary, false).await?;
+    let server = Server::start(binary, false, &[]).await?;
     println!("Cranfield: {} abstracts, {} judged questions", collection.abstracts.len(), collection.relevant.len());
     let began = Instant::now();
     server.ingest(&collection.abstracts).await?;
@@ -138,7 +138,7 @@ struct Found {
 async fn covid_qa_set(binary: &Path, data: &Path, file: Option<&Path>) -> anyhow::Result<(f64, f64)> {
     let vendored = data.join("covid-qa/cc-by.json");
     let set = Covid::read(file.unwrap_or(&vendored))?;
-    let server = Server::start(binary, false).await?;
+    let server = Server::start(binary, false, &[]).await?;
     println!("\nCOVID-QA: {} articles, {} questions", set.articles.len(), set.questions.len());
     let began = Instant::now();
     server.ingest(&set.articles).await?;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use ragops_tests::{Pace, until_at};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -16,12 +16,12 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::cranfield::Abstract;
-
 /// How long the server may take to be ready, and a job to end.
 const PATIENCE: Duration = Duration::from_secs(1800);
 /// Documents of one request.
 const BATCH: usize = 1000;
+/// Documents of one page of the list.
+const LISTED: usize = 1000;
 /// Where a moment is measured.
 const OFTEN: Pace = Pace { first: Duration::from_millis(2), longest: Duration::from_millis(2) };
 /// Looking at a job costs the server time that is measured.
@@ -57,9 +57,26 @@ pub(crate) struct Cited {
     pub text: String,
 }
 
+/// A stored document, as far as it is measured.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Listed {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its title.
+    pub(crate) title: String,
+    /// How many chunks it has.
+    pub(crate) chunks: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    documents: Vec<Listed>,
+    next: Option<String>,
+}
+
 impl Server {
-    /// Starts the program with an empty data folder on free ports of loopback, and waits until it is ready; `pinned` to the second core.
-    pub(crate) async fn start(binary: &Path, pinned: bool) -> anyhow::Result<Self> {
+    /// Starts the program with an empty data folder on free ports of loopback, and waits until it is ready; `pinned` to the second core, with these variables in its environment.
+    pub(crate) async fn start(binary: &Path, pinned: bool, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let began = Instant::now();
         let mut command = if pinned { Command::new("taskset") } else { Command::new(binary) };
@@ -70,6 +87,7 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--data"])
             .arg(data.path())
             .env("RAG_LOG", "info")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -81,6 +99,11 @@ impl Server {
         let mut server = Self { process, _data: data, address, client, start_to_ready: Duration::ZERO };
         server.until_ready(began).await?;
         Ok(server)
+    }
+
+    /// Where it listens, as a URL without a path.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// The process id.
@@ -103,12 +126,8 @@ impl Server {
     }
 
     /// Ingests documents and waits until the job is done. Every document must succeed.
-    pub(crate) async fn ingest(&self, documents: &[Abstract]) -> anyhow::Result<()> {
+    pub(crate) async fn ingest<D: Serialize>(&self, documents: &[D]) -> anyhow::Result<()> {
         for batch in documents.chunks(BATCH) {
-            let batch: Vec<_> = batch
-                .iter()
-                .map(|Abstract { id, title, text }| json!({ "id": id, "title": title, "text": text }))
-                .collect();
             let accepted = self.post("/ingest", &json!({ "documents": batch })).await?;
             let job = accepted["job"].as_str().context("the answer names no job")?;
             self.until_done(job).await?;
@@ -149,6 +168,30 @@ impl Server {
             body["mode"] = mode.into();
         }
         Ok(serde_json::from_value(self.post("/query", &body).await?)?)
+    }
+
+    /// The documents of the passages that are nearest to a question, best first, without an answer.
+    pub(crate) async fn search(&self, question: &str, top_k: usize) -> anyhow::Result<Vec<String>> {
+        let found = self.post("/search", &json!({ "query": question, "top_k": top_k })).await?;
+        let passages = found["passages"].as_array().context("the answer has no passages")?;
+        let document = |passage: &Value| passage["document"].as_str().map(str::to_owned);
+        passages.iter().map(document).collect::<Option<_>>().context("a passage has no document")
+    }
+
+    /// Ids and titles of all documents, in the order of their ids.
+    pub(crate) async fn documents(&self) -> anyhow::Result<Vec<Listed>> {
+        let (mut documents, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let limit = ("limit", LISTED.to_string());
+            let parameters = std::iter::once(limit).chain(after.map(|after| ("after", after)));
+            let url = reqwest::Url::parse_with_params(&format!("{}/documents", self.address), parameters)?;
+            let page: Page = self.client.get(url).send().await?.error_for_status()?.json().await?;
+            documents.extend(page.documents);
+            if page.next.is_none() {
+                return Ok(documents);
+            }
+            after = page.next;
+        }
     }
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {

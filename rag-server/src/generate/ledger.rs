@@ -277,6 +277,22 @@ mod tests {
         assert_eq!(alerts, [("day", 50), ("day", 80)], "each once, whichever replica passed it");
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn calls_before_there_are_any_books_do_not_all_pass() {
+        let world = World::new();
+        assert!(world.records.get(Kind::Budget, "2026-11").await.unwrap().is_none());
+        // Twenty replicas that have never spent anything ask at the same moment; the limit is enough for three.
+        let calls = (0..20).map(|_| {
+            let ledger = world.replica(300);
+            tokio::spawn(async move { ledger.reserve(MicroUsd(100), LASTS).await.ok() })
+        });
+        let mut reserved = Vec::new();
+        for call in calls.collect::<Vec<_>>() {
+            reserved.extend(call.await.unwrap());
+        }
+        assert_eq!(reserved.len(), 3);
+    }
+
     #[tokio::test]
     async fn a_call_whose_caller_went_away_releases_what_it_did_not_cost() {
         let world = World::new();

@@ -507,6 +507,56 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn every_hit_is_checked_and_not_the_first_alone() {
+        let corpus = Corpus::empty().await;
+        for (document, text) in [
+            ("first", "how long daily snapshots are kept"),
+            ("second", "how long daily snapshots are kept somewhere else"),
+            ("third", "how long daily snapshots are kept in all of these other places"),
+        ] {
+            corpus.store(document, "v", text).await;
+        }
+        corpus.commit("first", "v").await;
+        corpus.commit("third", "v").await;
+        for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+            let retrieved = corpus.ask("how long are daily snapshots kept", mode, 5).await;
+            assert_eq!(found(&retrieved), ["first", "third"], "{mode:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_best_hit_is_not_thrown_away_for_its_high_score() {
+        let corpus = retention().await;
+        // The question is a passage, word for word: its cosine is 1.
+        for mode in [Mode::Hybrid, Mode::Dense] {
+            let retrieved = corpus.ask("daily snapshots are kept seven days", mode, 4).await;
+            assert_eq!(found(&retrieved)[0], "backup", "{mode:?}");
+            assert!(
+                matches!(retrieved.evidence, Evidence::Near(cosine) if cosine.0 > 0.99),
+                "{:?}",
+                retrieved.evidence
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_reads_no_more_of_a_larger_corpus() {
+        let mut read = Vec::new();
+        for size in [150, 600] {
+            let corpus = Corpus::empty().await;
+            for number in 0..size {
+                let document = format!("plan-{number}");
+                corpus.store(&document, "v", &format!("snapshots of plan {number} are kept seven days")).await;
+                corpus.commit(&document, "v").await;
+            }
+            corpus.ask("how long are snapshots kept", Mode::Hybrid, 5).await;
+            read.push((corpus.store.given(), corpus.records.given()));
+        }
+        assert_eq!(read[0], read[1], "chunks and records for one question");
+        assert!(read[0].0 > 0 && read[0].1 > 0);
+    }
+
+    #[tokio::test]
     async fn a_crowd_of_uncommitted_chunks_does_not_hide_the_committed_ones() {
         let corpus = Corpus::empty().await;
         for number in 0..300 {

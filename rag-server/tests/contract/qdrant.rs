@@ -8,7 +8,10 @@ mod qdrant_double;
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use qdrant_client::Qdrant;
+use qdrant_client::{
+    Qdrant,
+    qdrant::{CreateCollectionBuilder, Distance, VectorParamsBuilder, VectorsConfigBuilder},
+};
 use rag_server::{
     adapters::qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
     ports::{Epoch, Kind, Put, Records, StoreError, VectorStore},
@@ -223,6 +226,19 @@ async fn an_epoch_made_for_another_model_is_refused() {
     store.create_epoch(Epoch(1), 4).await.unwrap();
     let refused = store.create_epoch(Epoch(1), 8).await.unwrap_err();
     assert!(refused.to_string().contains("corpus-e1 has 4 dimensions where the model has 8"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_collection_whose_scores_are_no_cosines_is_refused() {
+    let storage = OnDouble::start().await;
+    let client = Qdrant::from_url(&storage.double.url()).build().unwrap();
+    let mut vectors = VectorsConfigBuilder::default();
+    vectors.add_named_vector_params("dense", VectorParamsBuilder::new(4, Distance::Dot));
+    client.create_collection(CreateCollectionBuilder::new("corpus-e1").vectors_config(vectors)).await.unwrap();
+    let store = QdrantVectorStore::new(storage.connect(), "corpus");
+    let refused = store.create_epoch(Epoch(1), 4).await.unwrap_err();
+    assert!(refused.to_string().contains("corpus-e1 has the distance Dot where scores are cosines"), "{refused}");
+    assert!(!refused.is_transient(), "{refused}");
 }
 
 /// Forwards to a server; while armed, it cuts the connection in front of the next answer.

@@ -42,6 +42,7 @@ macro_rules! vector_store_suite {
             repeating_a_write_changes_nothing,
             a_later_write_of_the_same_chunk_replaces_it,
             the_dense_leg_ranks_by_cosine,
+            a_distance_is_never_ranked_as_a_similarity,
             the_lexical_leg_ranks_by_weight_and_rarity,
             a_leg_is_bounded_and_empty_unless_asked_for,
             text_comes_back_byte_for_byte,
@@ -286,6 +287,19 @@ pub(crate) async fn the_dense_leg_ranks_by_cosine<S: Storage>() {
     assert_eq!(texts(&hits), ["same v 0", "near v 0", "right angle v 0", "opposite v 0"]);
     for (hit, expected) in hits.iter().zip([1.0, 0.8, 0.0, -1.0]) {
         assert!(close_to(hit.score.0, expected), "{hit:?}");
+    }
+}
+
+pub(crate) async fn a_distance_is_never_ranked_as_a_similarity<S: Storage>() {
+    let storage = S::fresh().await;
+    // Each further from the question than the one before; a store that gave distances would put the farthest of its candidates first.
+    let angle = |n: u32| f32::to_radians(n as f32 * 4.0);
+    let points = (0..40).map(|n| point("a", "v", n, [angle(n).cos(), angle(n).sin(), 0.0, 0.0], &[])).collect();
+    let store = prepared(&storage, points).await;
+    let hits = store.search(&dense([1.0, 0.0, 0.0, 0.0], 15)).await.unwrap().dense;
+    assert_eq!(hits.iter().map(|hit| hit.chunk.ordinal).collect::<Vec<_>>(), (0..15).collect::<Vec<_>>());
+    for hit in &hits {
+        assert!(close_to(hit.score.0, angle(hit.chunk.ordinal).cos()), "{hit:?} has another score than its cosine");
     }
 }
 

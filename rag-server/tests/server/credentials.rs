@@ -1,13 +1,16 @@
 //! Who may do what, with two generations of each key, and keys that change while the server runs.
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::process::{FREE_PORTS, Home, Server, eventually, problem};
 
 const READER: &str = "reader-key-0123456789";
 const WRITER: &str = "writer-key-0123456789";
 const OPERATOR: &str = "operator-key-0123456789";
+
+/// What tells strangers nothing but how to ask, and whether anybody is there.
+const OPEN: [&str; 4] = ["/health", "/health/live", "/health/ready", "/openapi.json"];
 
 pub(crate) fn keyed(home: &Home) -> String {
     home.write("keys/api-key.reader.current", READER);
@@ -64,9 +67,51 @@ async fn each_role_opens_its_routes_and_no_other() {
             }
         }
     }
-    for open in ["/health", "/health/live", "/health/ready", "/openapi.json"] {
+    for open in OPEN {
         assert_eq!(server.get(open).send().await.unwrap().status(), StatusCode::OK, "{open}");
     }
+}
+
+#[tokio::test]
+async fn no_route_that_reads_or_writes_is_open_to_a_stranger() {
+    let home = Home::new();
+    let server = home.serve(&keyed(&home));
+    server.await_ready().await;
+    let description: Value = server.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    let mut closed = 0;
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|_| !OPEN.contains(&path.as_str())) {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let answer = ask(&server, &method, &path.replace("{id}", "x"), None).await;
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+            closed += 1;
+        }
+    }
+    assert!(closed >= 20, "only {closed} routes were tried");
+}
+
+#[tokio::test]
+async fn an_id_that_looks_like_a_path_writes_nothing_outside_the_data() {
+    let home = Home::new();
+    let server = home.serve(FREE_PORTS);
+    server.await_ready().await;
+    home.write("bait/secret.md", "The combination of the safe is 4711.");
+    let outside = |home: &Home| {
+        let entries = std::fs::read_dir(home.dir.path()).unwrap().chain(std::fs::read_dir(home.path("bait")).unwrap());
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names
+    };
+    let before = outside(&home);
+    let escape = format!("{}/bait/written.md", home.dir.path().display());
+    for id in ["../bait/written.md", "..\\..\\written.md", "file:///etc/hostname", &escape, "../bait/secret.md"] {
+        server.ingest(id, "The gate is closed at night.", "").await;
+    }
+    assert_eq!(outside(&home), before);
+    let question = json!({"query": "What is the combination of the safe?"});
+    let answer: Value = server.post("/query").json(&question).send().await.unwrap().json().await.unwrap();
+    assert!(!answer.to_string().contains("4711"), "an id is a name, and no file is read by it: {answer}");
+    assert_eq!(std::fs::read_to_string(home.path("bait/secret.md")).unwrap(), "The combination of the safe is 4711.");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::process::{FREE_PORTS, Home, Server, eventually, problem};
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
 }
 
@@ -42,7 +42,7 @@ async fn form(server: &Server, fields: &[(&str, &str)], files: &[(&str, &[u8])])
 }
 
 /// The job of an answer, when it has ended.
-async fn ended(server: &Server, accepted: Response) -> Value {
+pub(crate) async fn ended(server: &Server, accepted: Response) -> Value {
     assert_eq!(accepted.status(), 202);
     let path = accepted.headers()["location"].to_str().unwrap().to_owned();
     let mut job = Value::Null;

@@ -124,6 +124,27 @@ async fn a_job_survives_the_kill_of_its_server() {
     assert_eq!(listed["documents"].as_array().unwrap().len(), 400);
 }
 
+#[tokio::test]
+async fn a_killed_server_loses_no_acknowledged_document() {
+    let home = Home::new();
+    let server = home.serve(FREE_PORTS);
+    server.await_ready().await;
+    let word = |n: usize| ["pump", "gate", "crane", "ferry", "kiln"][n];
+    for n in 0..5 {
+        // It returns when the job is done, and the server has no moment to put anything away.
+        server.ingest(&format!("{n}.md"), &format!("The {} is greased on day {n} of a month.", word(n)), "").await;
+    }
+    drop(server);
+
+    let server = home.serve(FREE_PORTS);
+    server.await_ready().await;
+    for n in 0..5 {
+        let question = json!({"query": format!("When is the {} greased?", word(n))});
+        let answer: Value = server.post("/query").json(&question).send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["citations"][0]["document"], format!("{n}.md"), "{answer}");
+    }
+}
+
 async fn job(server: &Server, path: &str) -> Value {
     server.get(path).send().await.unwrap().json().await.unwrap()
 }

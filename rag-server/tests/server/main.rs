@@ -19,6 +19,7 @@ mod fake_provider;
 mod generation;
 mod hostile;
 mod ingest;
+mod logs;
 mod operator;
 mod pages;
 mod probes;

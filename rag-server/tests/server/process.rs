@@ -55,7 +55,7 @@ impl Home {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Call {
         let arguments = arguments.iter().map(PathBuf::from).collect();
-        Call { home: self.dir.path().to_owned(), arguments, embedded: true }
+        Call { home: self.dir.path().to_owned(), arguments, embedded: true, variables: Vec::new() }
     }
 }
 
@@ -64,11 +64,18 @@ pub(crate) struct Call {
     home: PathBuf,
     arguments: Vec<PathBuf>,
     embedded: bool,
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Call {
     pub(crate) fn args_of(mut self, paths: &[&Path]) -> Self {
         self.arguments.extend(paths.iter().map(|path| path.to_path_buf()));
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
         self
     }
 
@@ -85,7 +92,8 @@ impl Call {
             .current_dir(&self.home)
             .env_clear()
             .env("HOME", &self.home)
-            .env("RAG_MODEL_DIR", model());
+            .env("RAG_MODEL_DIR", model())
+            .envs(self.variables.iter().copied());
         if self.embedded {
             command.env("RAG__VECTOR_STORE__EMBEDDED__PATH", self.home.join("data"));
         }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use qdrant_client::qdrant::{
     CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
     Filter, GetPoints, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, SetPayloadPoints,
-    SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParamsBuilder,
+    SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParams, VectorParamsBuilder,
     VectorsConfigBuilder, points_selector::PointsSelectorOneOf, vectors_config::Config,
 };
 
@@ -46,22 +46,29 @@ impl QdrantVectorStore {
         collection.strip_prefix(&self.alias)?.strip_prefix("-e")?.parse().ok().map(Epoch)
     }
 
-    /// A collection that was made for another model would take no vector of this one.
-    async fn check_dimension(&self, epoch: Epoch, dimension: usize) -> Result<(), StoreError> {
+    /// A collection that was made for another model would take no vector of this one, and one with another distance would rank the farthest first.
+    async fn check_vectors(&self, epoch: Epoch, dimension: usize) -> Result<(), StoreError> {
         let name = &self.collection(epoch);
         let info = self.connection.call(|client| async move { client.collection_info(name).await }).await?;
         let params = info.result.and_then(|info| info.config?.params?.vectors_config?.config);
         let found = match params {
-            Some(Config::ParamsMap(mut named)) => named.map.remove(DENSE).map(|vector| vector.size),
+            Some(Config::ParamsMap(mut named)) => named.map.remove(DENSE),
             Some(Config::Params(_)) | None => None,
         };
-        if found == Some(dimension as u64) {
-            return Ok(());
-        }
-        let found = found.map_or_else(|| "no vector of that name".to_owned(), |size| format!("{size} dimensions"));
-        let cause = format!("the collection {name} has {found} where the model has {dimension}; make a new epoch");
+        let Some(misfit) = misfit(found.as_ref(), dimension) else { return Ok(()) };
+        let cause = format!("the collection {name} has {misfit}; make a new epoch");
         Err(StoreError::Refused { store: STORE, cause })
     }
+}
+
+/// Why vectors of this many dimensions, whose scores are cosines, cannot stand in a collection; none when they can.
+fn misfit(found: Option<&VectorParams>, dimension: usize) -> Option<String> {
+    let Some(found) = found else { return Some(format!("no vector named {DENSE}")) };
+    if found.size != dimension as u64 {
+        return Some(format!("{} dimensions where the model has {dimension}", found.size));
+    }
+    let is_cosine = found.distance() == Distance::Cosine;
+    (!is_cosine).then(|| format!("the distance {} where scores are cosines", found.distance().as_str_name()))
 }
 
 fn schema(name: String, dimension: usize) -> CreateCollection {
@@ -125,7 +132,7 @@ impl VectorStore for QdrantVectorStore {
         let wanted = schema(self.collection(epoch), dimension);
         let filtered = [DOCUMENT, VERSION, TENANT, LABELS].map(|field| (field, FieldType::Keyword));
         indexes::ensure(&self.connection, wanted, &filtered).await?;
-        self.check_dimension(epoch, dimension).await
+        self.check_vectors(epoch, dimension).await
     }
 
     async fn activate(&self, epoch: Epoch) -> Result<(), StoreError> {
@@ -235,5 +242,24 @@ impl VectorStore for QdrantVectorStore {
 
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_vectors_of_the_model_s_length_compared_by_their_cosine_fit() {
+        let params =
+            |size, distance: Distance| VectorParams { size, distance: distance.into(), ..VectorParams::default() };
+        assert_eq!(misfit(Some(&params(4, Distance::Cosine)), 4), None);
+        assert_eq!(misfit(None, 4).as_deref(), Some("no vector named dense"));
+        let longer = misfit(Some(&params(8, Distance::Cosine)), 4);
+        assert_eq!(longer.as_deref(), Some("8 dimensions where the model has 4"));
+        for distance in [Distance::Euclid, Distance::Manhattan, Distance::Dot, Distance::UnknownDistance] {
+            let found = misfit(Some(&params(4, distance)), 4);
+            assert!(found.is_some_and(|found| found.contains(distance.as_str_name())), "{distance:?}");
+        }
     }
 }
