@@ -23,6 +23,8 @@ use crate::server::{Listed, Server};
 
 /// Pages whose title is asked for.
 const QUESTIONS: usize = 300;
+/// Chunks of a collection that surely has a threshold of its own.
+const CALIBRATED: u64 = 1000;
 /// How often the progress is said.
 const SAID_EACH: Duration = Duration::from_secs(20);
 
@@ -126,6 +128,10 @@ async fn ingest(binary: &Path, folder: &Path, server: &Server, files: usize) -> 
 
 /// Asks for pages by their titles.
 async fn ask(server: &Server, pid: u32, documents: &[Listed]) -> anyhow::Result<()> {
+    if documents.iter().map(|document| document.chunks).sum::<u64>() >= CALIBRATED {
+        // Found beside the questions, the threshold would be measured with them.
+        server.calibrated().await?;
+    }
     let step = documents.len().div_ceil(QUESTIONS).max(1);
     let pages: Vec<&Listed> = documents.iter().step_by(step).collect();
     ensure!(!pages.is_empty(), "nothing was stored");

@@ -53,6 +53,8 @@ pub(crate) async fn run(binary: &Path, data: &Path) -> anyhow::Result<()> {
     server.ingest(documents).await?;
     row("the same again, documents for each second", DOCUMENTS as f64 / began.elapsed().as_secs_f64(), ">= 20000");
 
+    // Found beside the questions, it would be measured with them.
+    server.calibrated().await?;
     // Each question is another one, so that none is answered from memory.
     let questions = |from: usize, count: usize| -> Vec<String> {
         let numbered = collection.questions.iter().cycle().zip(from..).take(count);

@@ -41,6 +41,14 @@ impl Contender {
         }
     }
 
+    /// Waits until it no longer works on what was ingested.
+    pub(super) async fn calm(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Ours(server) => server.calibrated().await.map(drop),
+            Self::Txtai(_) => Ok(()),
+        }
+    }
+
     /// The ids of the passages that were found, best first.
     pub(super) async fn search(&self, question: &str) -> anyhow::Result<Vec<String>> {
         match self {

@@ -106,6 +106,7 @@ async fn measure(contender: Contender, items: &KnownItems) -> anyhow::Result<Fig
     contender.ingest(&items.passages).await?;
     let again = began.elapsed().as_secs_f64();
 
+    contender.calm().await?;
     for question in items.questions.iter().take(WARM_UP) {
         contender.search(&question.heading).await?;
     }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use qdrant_client::qdrant::{
     CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
     Filter, GetPoints, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, SetPayloadPoints,
-    SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParams, VectorParamsBuilder,
-    VectorsConfigBuilder, points_selector::PointsSelectorOneOf, vectors_config::Config,
+    SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParams,
+    VectorParamsBuilder, VectorsConfigBuilder, points_selector::PointsSelectorOneOf, vectors_config::Config,
 };
 
 use super::{
