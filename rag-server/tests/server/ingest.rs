@@ -6,8 +6,20 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::fs::{PermissionsExt as _, symlink},
     process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::StatusCode,
+    routing,
+};
+use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::process::{FREE_PORTS, Home, Server, eventually};
@@ -186,6 +198,44 @@ async fn the_command_line_sends_documents_to_a_running_server_and_a_citation_sho
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1));
     assert!(said.contains("answered 401") && !said.contains("another-key"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_breaks_off_is_asked_for_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    let ingest = move || {
+        let calls = seen.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let cut = stream::once(async {
+                // What was sent must have left before the connection breaks, or nobody reads it.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Err(std::io::Error::other("told to cut"))
+            });
+            let body = match calls {
+                0 => Body::from_stream(stream::iter([Ok(Bytes::from_static(b"{\"job\""))]).chain(cut)),
+                _ => Body::from(r#"{"job": "j"}"#),
+            };
+            (StatusCode::ACCEPTED, body)
+        }
+    };
+    let done = json!({
+        "state": "done", "chunks_total": 1, "chunks_done": 1, "eta_seconds": null,
+        "documents": [{"id": "a.md", "state": "done", "outcome": "created"}],
+    });
+    let router = Router::new()
+        .route("/ingest", routing::post(ingest))
+        .route("/jobs/j", routing::get(move || std::future::ready(axum::Json(done.clone()))));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let home = Home::new();
+    home.write("docs/a.md", "# Pumps\n");
+    let output = tokio::task::spawn_blocking(move || home.run(&["ingest", "docs", "--server", &url])).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(outcomes(&output)["a.md"], "created");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Ingestion over HTTP: documents in bounded requests to `POST /ingest`, their outcomes from `GET /jobs/{id}`.
 
+mod wire;
+
 use std::{
     collections::VecDeque,
     path::Path,
@@ -11,14 +13,17 @@ use reqwest::{
     Client, RequestBuilder, Response, StatusCode, Url,
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use self::wire::{
+    Accepted, Job, NewDocument, Preview, Problem, PruneAnswer, PruneRequest, Request, json_bytes, outcome,
+};
 use super::show::Show;
 use crate::{
     cli::key::key,
-    ingest::{FailureReason, Format, MAX_DOCUMENTS, Prune, Pruned, Source, read_bytes, read_text},
-    model::{DocumentId, Outcome},
+    ingest::{FailureReason, MAX_DOCUMENTS, Prune, Pruned, Source, read_bytes, read_text},
+    model::DocumentId,
     outside::{self, NoKey},
 };
 
@@ -54,6 +59,14 @@ pub enum RemoteError {
         /// What the network said.
         cause: reqwest::Error,
     },
+    /// The answer is none of a rag-server.
+    #[error("{server} answered something else than rag-server does: {cause}")]
+    Strange {
+        /// The server.
+        server: Url,
+        /// What is wrong with it.
+        cause: serde_json::Error,
+    },
     /// The server refused.
     #[error("{server} answered {status}: {detail}")]
     Refused {
@@ -67,68 +80,6 @@ pub enum RemoteError {
     /// A thread ended unexpectedly.
     #[error("reading a file ended unexpectedly: {0}")]
     Worker(#[source] tokio::task::JoinError),
-}
-
-#[derive(Serialize)]
-struct Request {
-    documents: Vec<NewDocument>,
-    dry_run: bool,
-}
-
-#[derive(Deserialize)]
-struct Preview {
-    documents: Vec<JobDocument>,
-}
-
-#[derive(Serialize)]
-struct PruneRequest<'p> {
-    prefix: &'p str,
-    keep: Vec<&'p DocumentId>,
-    dry_run: bool,
-    after: Option<&'p str>,
-}
-
-#[derive(Deserialize)]
-struct PruneAnswer {
-    removed: Vec<DocumentId>,
-    next: Option<String>,
-}
-
-#[derive(Serialize)]
-struct NewDocument {
-    id: DocumentId,
-    text: String,
-    format: Format,
-}
-
-#[derive(Deserialize)]
-struct Accepted {
-    job: String,
-}
-
-#[derive(Deserialize)]
-struct Job {
-    state: String,
-    chunks_total: u64,
-    chunks_done: u64,
-    eta_seconds: Option<u64>,
-    documents: Vec<JobDocument>,
-}
-
-#[derive(Deserialize)]
-struct JobDocument {
-    id: String,
-    #[serde(default)]
-    state: String,
-    outcome: Option<String>,
-    duplicate_of: Option<DocumentId>,
-    error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    detail: Option<String>,
-    title: Option<String>,
 }
 
 /// A running server.
@@ -179,16 +130,14 @@ impl Remote {
     pub(super) async fn prune(&self, prune: Prune<'_>, after: Option<&str>) -> Result<Pruned, RemoteError> {
         let Prune { prefix, keep, dry_run, .. } = prune;
         let request = PruneRequest { prefix, keep: keep.iter().collect(), dry_run, after };
-        let answer = self.ask(|| self.client.post(self.at("prune")).json(&request)).await?;
-        let PruneAnswer { removed, next } = self.read(answer).await?;
+        let PruneAnswer { removed, next } = self.ask(|| self.client.post(self.at("prune")).json(&request)).await?;
         Ok(Pruned { removed, next })
     }
 
     /// Reports the documents of a job as they are dealt with, until all are.
     async fn follow(&self, mut sent: Sent, show: &mut Show) -> Result<(), RemoteError> {
         loop {
-            let answer = self.ask(|| self.client.get(self.at(&format!("jobs/{}", sent.job)))).await?;
-            let job: Job = self.read(answer).await?;
+            let job: Job = self.ask(|| self.client.get(self.at(&format!("jobs/{}", sent.job)))).await?;
             for (document, reported) in job.documents.into_iter().zip(&mut sent.reported) {
                 if !*reported && document.state != "queued" {
                     *reported = true;
@@ -207,7 +156,9 @@ impl Remote {
     }
 
     /// Asks, and asks again while the server is away, busy or read-only for a while.
-    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, RemoteError> {
+    ///
+    /// The answer is read at once: one that waits for something else runs into the time that the server has for it.
+    async fn ask<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, RemoteError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -218,7 +169,11 @@ impl Remote {
             let answer = request.send().await;
             let reached = self.reached.fetch_or(answer.is_ok(), Ordering::Relaxed);
             let wait = match answer {
-                Ok(answer) if answer.status().is_success() => return Ok(answer),
+                Ok(answer) if answer.status().is_success() => match answer.bytes().await {
+                    Ok(answer) => return self.read(&answer),
+                    Err(cause) if attempt >= ATTEMPTS => return Err(self.unreachable(cause)),
+                    Err(_) => 1,
+                },
                 Ok(answer) if attempt >= ATTEMPTS || !may_pass(answer.status()) => {
                     return Err(self.refused(answer).await);
                 }
@@ -226,9 +181,7 @@ impl Remote {
                     let seconds = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
                     seconds.unwrap_or(1).clamp(1, LONGEST_PAUSE)
                 }
-                Err(cause) if attempt >= ATTEMPTS || !reached => {
-                    return Err(RemoteError::Unreachable { server: self.server.clone(), cause });
-                }
+                Err(cause) if attempt >= ATTEMPTS || !reached => return Err(self.unreachable(cause)),
                 Err(_) => 1,
             };
             tokio::time::sleep(Duration::from_secs(wait)).await;
@@ -242,8 +195,12 @@ impl Remote {
         RemoteError::Refused { server: self.server.clone(), status, detail }
     }
 
-    async fn read<T: serde::de::DeserializeOwned>(&self, answer: Response) -> Result<T, RemoteError> {
-        answer.json().await.map_err(|cause| RemoteError::Unreachable { server: self.server.clone(), cause })
+    fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, RemoteError> {
+        serde_json::from_slice(answer).map_err(|cause| RemoteError::Strange { server: self.server.clone(), cause })
+    }
+
+    fn unreachable(&self, cause: reqwest::Error) -> RemoteError {
+        RemoteError::Unreachable { server: self.server.clone(), cause }
     }
 
     fn at(&self, path: &str) -> String {
@@ -305,8 +262,7 @@ impl Run<'_> {
         let count = documents.len();
         let request = Request { documents, dry_run: self.dry_run };
         let remote = self.remote;
-        let answer = remote.ask(|| remote.client.post(remote.at("ingest")).json(&request)).await?;
-        self.accepted(answer, count, show).await
+        self.submit(|| remote.client.post(remote.at("ingest")).json(&request), count, show).await
     }
 
     /// Sends a file that is no text, as a form.
@@ -329,26 +285,30 @@ impl Run<'_> {
         let kind = format!("multipart/form-data; boundary={boundary}");
         let remote = self.remote;
         let form = || remote.client.post(remote.at("ingest")).header(CONTENT_TYPE, &kind).body(body.clone());
-        let answer = remote.ask(form).await?;
-        self.accepted(answer, 1, show).await
+        self.submit(form, 1, show).await
     }
 
-    async fn accepted(&mut self, answer: Response, count: usize, show: &mut Show) -> Result<(), RemoteError> {
+    async fn submit(
+        &mut self,
+        request: impl Fn() -> RequestBuilder,
+        count: usize,
+        show: &mut Show,
+    ) -> Result<(), RemoteError> {
         if self.dry_run {
-            let preview: Preview = self.remote.read(answer).await?;
+            let preview: Preview = self.remote.ask(request).await?;
             for document in preview.documents {
                 let name = document.id.clone();
                 show.report(&name, outcome(document));
             }
             return Ok(());
         }
-        if self.sent.len() >= JOBS_AHEAD
+        let accepted: Accepted = self.remote.ask(request).await?;
+        self.sent.push_back(Sent { job: accepted.job, reported: vec![false; count] });
+        if self.sent.len() > JOBS_AHEAD
             && let Some(first) = self.sent.pop_front()
         {
             self.remote.follow(first, show).await?;
         }
-        let accepted: Accepted = self.remote.read(answer).await?;
-        self.sent.push_back(Sent { job: accepted.job, reported: vec![false; count] });
         Ok(())
     }
 }
@@ -361,29 +321,4 @@ fn may_pass(status: StatusCode) -> bool {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT
     )
-}
-
-/// Bytes of a text inside JSON.
-fn json_bytes(text: &str) -> usize {
-    text.bytes()
-        .map(|byte| match byte {
-            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
-            0..0x20 => 6,
-            _ => 1,
-        })
-        .sum()
-}
-
-fn outcome(document: JobDocument) -> Result<Outcome, String> {
-    match (document.outcome.as_deref(), document.duplicate_of) {
-        (Some("created"), _) => Ok(Outcome::Created),
-        (Some("updated"), _) => Ok(Outcome::Updated),
-        (Some("metadata_only"), _) => Ok(Outcome::MetadataOnly),
-        (Some("unchanged"), _) => Ok(Outcome::Unchanged),
-        (Some("duplicate_of"), Some(other)) => Ok(Outcome::DuplicateOf(other)),
-        (None, _) if document.state == "cancelled" => Err("its job was cancelled".to_owned()),
-        (Some("failed"), _) => Err(document.error.unwrap_or_else(|| "no reason given".to_owned())),
-        (Some(other), _) => Err(format!("an outcome that this program does not know: {other}")),
-        (None, _) => Err(document.error.unwrap_or_else(|| "no reason given".to_owned())),
-    }
 }
