@@ -127,7 +127,10 @@ async fn a_filter_by_metadata_finds_the_documents_that_have_it_and_follows_a_cha
         let document = json!({"id": id, "text": format!("The boiler {id} is serviced weekly."), "metadata": metadata});
         let body = json!({"documents": [document]});
         let response = server.post("/ingest").json(&body).send().await.unwrap();
-        let job = response.headers()["location"].to_str().unwrap().to_owned();
+        let status = response.status();
+        let accepted: Value = response.json().await.unwrap();
+        assert_eq!(status, 202, "{accepted}");
+        let job = format!("/jobs/{}", accepted["job"].as_str().unwrap());
         eventually("the job has ended", async || {
             let job: Value = server.get(&job).send().await.unwrap().json().await.unwrap();
             job["finished_at"] != Value::Null
