@@ -153,8 +153,7 @@ impl Observer for Nobody {
 /// The run that fits the corpus to the configured embedding model. Whether the corpus fits already is not asked.
 pub async fn reindex(config: &Config) -> Result<Reindex, AppError> {
     let embedder = embedder(config).await?;
-    let live = LiveFile::new(config.live.file.clone());
-    let (store, records) = stores(config, &Nobody(live.state().live.budget.clone())).await?;
+    let (store, records) = stores(config, &Nobody(Budget::default())).await?;
     Ok(Reindex::new(store, records, embedder, config.owner.clone()))
 }
 

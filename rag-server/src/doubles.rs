@@ -24,9 +24,11 @@ use crate::{
 
 /// Looks until a condition holds: the one place in which a test of the flows waits.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(2));
     let looking = async {
+        looks.tick().await;
         while !holds().await {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            looks.tick().await;
         }
     };
     assert!(tokio::time::timeout(PATIENCE, looking).await.is_ok(), "not within {PATIENCE:?}: {what}");

@@ -94,10 +94,11 @@ impl Reindex {
         stop: &CancellationToken,
         mut done: impl FnMut(&DocumentRecord, u64) + Send,
     ) -> Result<Reindexed, ReindexError> {
-        let here = corpus::built_with(&*self.embedder, &self.owner);
         let from = self.store.active().await?.ok_or(ReindexError::Empty)?;
         let standing = corpus::recorded(&*self.records, from).await?.ok_or(CorpusError::Unrecorded(from))?;
         corpus::owned(&standing, &self.owner)?;
+        // The texts stay as they were cut.
+        let here = BuiltWith { chunker: standing.chunker.clone(), ..corpus::built_with(&*self.embedder, &self.owner) };
         if standing == here {
             return Ok(Reindexed::Fits(from));
         }

@@ -78,7 +78,8 @@ async fn measure(client: &Client, operator: &Operator) -> Result<()> {
 
     let id = operator.id().context("the operator has ended")?;
     let (before, cpu) = (Figures::of(operator).await?, process::cpu_seconds(id)?);
-    tokio::time::sleep(CALM).await;
+    let ended = until("the operator ends", CALM, || async { operator.ended() }).await;
+    ensure!(ended.is_err(), "the operator ended in the calm minute");
     let passes = Figures::of(operator).await?.since(&before);
     let used = process::cpu_seconds(id)? - cpu;
     row("passes in a calm minute", passes.count(), "");

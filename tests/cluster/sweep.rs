@@ -246,8 +246,7 @@ async fn sweep_of_refused_and_late_writes() -> Result<()> {
     let (writes, expected) = sweep.reference(Act::Create).await?;
     // The first write, one in the middle, and one among the workloads.
     for position in [1, writes / 2, writes * 3 / 4] {
-        let late = Fault::Stall(std::time::Duration::from_secs(2));
-        for fault in [Fault::Answer(409), Fault::Answer(429), Fault::Answer(500), late] {
+        for fault in [Fault::Answer(409), Fault::Answer(429), Fault::Answer(500), Fault::Late] {
             let here = format!("{fault:?} at write {position} of {writes}");
             let state = sweep.disturbed(fault, position).await.with_context(|| here.clone())?;
             assert_eq!(state, expected, "{here}");

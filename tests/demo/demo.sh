@@ -36,15 +36,12 @@ ask() { # CLUSTER EXPECTED QUESTION
 connect() { # CLUSTER: forwards its Service to a free port of this machine
   [ -z "$forward" ] || kill "$forward" 2>/dev/null || true
   kubectl -n $namespace get secret "$1-key-default" -o jsonpath='{.data.key}' | base64 -d > "$scratch/key"
-  kubectl -n $namespace port-forward "svc/$1" :8080 > "$scratch/forward" 2>&1 &
+  exec 3< <(exec kubectl -n $namespace port-forward "svc/$1" :8080 2>&1)
   forward=$!
-  for _ in $(seq 100); do
-    port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$scratch/forward")
-    [ -z "$port" ] || break
-    kill -0 $forward || { cat "$scratch/forward" >&2; return 1; }
-    sleep 0.1
-  done
-  url=http://127.0.0.1:$port
+  local line=
+  read -r -t 30 line <&3 || true
+  [[ $line =~ ^Forwarding\ from\ 127\.0\.0\.1:([0-9]+) ]] || { echo "the Service is not forwarded: ${line:-kubectl says nothing}" >&2; return 1; }
+  url=http://127.0.0.1:${BASH_REMATCH[1]}
 }
 
 say "install the operator with its chart"

@@ -12,6 +12,7 @@ use qdrant_client::qdrant::qdrant_server::QdrantServer;
 use qdrant_client::qdrant::snapshots_server::SnapshotsServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
@@ -113,13 +114,16 @@ async fn serve(
         tokio::try_join!(async { grpc.await.map_err(io::Error::other) }, async { http.await })?;
         Ok(())
     };
+    let mut serving = std::pin::pin!(serving);
     let drained = async {
-        stop.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
+        tokio::select! {
+            ended = &mut serving => ended,
+            // Calls that are still open then are cut off.
+            () = stop.cancelled() => timeout(DRAIN, &mut serving).await.unwrap_or(Ok(())),
+        }
     };
     let ended = tokio::select! {
-        ended = serving => ended,
-        () = drained => Ok(()),
+        ended = drained => ended,
         () = settle(Arc::clone(&database)) => Ok(()),
     };
     stop.cancel();

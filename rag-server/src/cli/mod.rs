@@ -8,6 +8,7 @@ pub mod ingest;
 mod key;
 mod keys;
 mod printable;
+mod progress;
 pub mod query;
 pub mod read_document;
 pub mod reindex;

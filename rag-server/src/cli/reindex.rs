@@ -1,11 +1,10 @@
 //! `rag-server reindex`: the stored texts, embedded with the configured model.
 
-use std::{error::Error, io::IsTerminal, process::ExitCode};
+use std::{error::Error, process::ExitCode};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{ingest::stop_on_ctrl_c, printable};
+use super::{ingest::stop_on_ctrl_c, printable, progress};
 use crate::{app, config::Config, reindex::Reindexed};
 
 /// Embed the stored texts with the configured model, and search with it from then on.
@@ -18,7 +17,8 @@ pub struct ReindexArgs {}
 /// Runs, and says how far it is.
 pub(super) async fn run(_args: ReindexArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
     let reindex = app::reindex(config).await?;
-    let bar = bar(reindex.documents().await?);
+    // Everything is looked at twice: the second look finds what changed during the first.
+    let bar = progress::bar(Some(reindex.documents().await?.saturating_mul(2)), "documents");
     let mut embedded = 0;
     let done = reindex
         .run(&stop_on_ctrl_c(), |document, chunks| {
@@ -43,15 +43,4 @@ pub(super) async fn run(_args: ReindexArgs, config: &Config) -> Result<ExitCode,
     };
     println!("{said}");
     Ok(code)
-}
-
-fn bar(documents: u64) -> ProgressBar {
-    let terminal = std::io::stderr().is_terminal();
-    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    // Everything is looked at twice: the second look finds what changed during the first.
-    let bar = ProgressBar::with_draw_target(Some(documents.saturating_mul(2)), target);
-    match ProgressStyle::with_template("{pos}/{len} documents  {bar:30}  {percent} %  {msg}  {eta} left") {
-        Ok(style) => bar.with_style(style.progress_chars("━━╌")),
-        Err(_) => bar,
-    }
 }

@@ -22,11 +22,18 @@ pub(super) enum AskError {
 }
 
 /// What a problem document says.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct ProblemView {
     status: Option<u16>,
-    title: String,
+    title: Option<String>,
     detail: Option<String>,
+}
+
+/// The status, unless it is this one, and the reason in a problem document, for a terminal.
+pub(super) fn problem(status: u16, body: &[u8]) -> (u16, String) {
+    let said: ProblemView = serde_json::from_slice(body).unwrap_or_default();
+    let reason = said.detail.or(said.title).unwrap_or_else(|| "no reason given".to_owned());
+    (said.status.unwrap_or(status), printable::line(&reason).to_string())
 }
 
 /// A server by its address, with the key that it wants.
@@ -62,11 +69,8 @@ impl Server {
 
     /// The server sent a problem document, with this status unless the document has one.
     pub(super) fn refused(&self, status: u16, body: &[u8]) -> AskError {
-        let problem = serde_json::from_slice::<ProblemView>(body);
-        let (status, detail) = problem.map_or((status, "no reason given".to_owned()), |said| {
-            (said.status.unwrap_or(status), said.detail.unwrap_or(said.title))
-        });
-        AskError::Refused { server: self.address.clone(), status, detail: printable::line(&detail) }
+        let (status, detail) = problem(status, body);
+        AskError::Refused { server: self.address.clone(), status, detail }
     }
 
     /// The connection failed.

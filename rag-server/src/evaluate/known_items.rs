@@ -11,8 +11,8 @@ use super::{
     query_set::{JudgedQuery, SEED},
 };
 use crate::{
-    model::{ChunkId, ContentHash, DocumentId, Tenant, key_prefix},
-    ports::{Kind, Records, StoreError, VectorStore},
+    model::{ChunkId, ContentHash, DocumentId, Tenant},
+    ports::{Records, StoreError, VectorStore, documents_of},
 };
 
 /// Documents whose headings are read.
@@ -75,18 +75,14 @@ pub(super) async fn known_items(
 /// Some of the tenant's documents in no order, and how many there are: a reservoir, so that each has the same chance however many come.
 async fn documents(records: &dyn Records, tenant: &Tenant) -> Result<(Vec<Stored>, u64), StoreError> {
     let mut random = StdRng::seed_from_u64(SEED);
-    let prefix = key_prefix(tenant, "");
     let (mut some, mut seen, mut after) = (Vec::new(), 0_u64, None::<String>);
     loop {
-        let page = records.list(Kind::Document, &prefix, after.as_deref(), DOCUMENTS).await?;
+        let page = documents_of(records, tenant, "", after.as_deref(), DOCUMENTS).await?;
         for record in page.records {
             let document: Stored = serde_json::from_value(record.body).map_err(|error| StoreError::Corrupt {
                 what: format!("the record of document {}", record.id),
                 cause: error.to_string(),
             })?;
-            if document.id.tenant() != *tenant {
-                continue;
-            }
             seen += 1;
             if some.len() < MAX_DOCUMENTS {
                 some.push(document);

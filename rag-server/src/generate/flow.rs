@@ -124,8 +124,10 @@ impl Flow {
                 instructions: ask.instructions.as_deref(),
                 refusal: REFUSAL,
             };
-            let place = Place::of(writers.memory.as_ref(), &material, ask).await;
-            if let Some((by, checked)) = recalled_from(place.as_ref()).await {
+            let place = Place::of(writers.memory.as_ref(), &material, &ask.sampling);
+            if let Some(place) = &place
+                && let Some((by, checked)) = place.recall().await
+            {
                 outlet.say(&checked.text).await;
                 (generation.by, generation.cached) = (Some(by), true);
                 return Ok(checked);
@@ -202,10 +204,6 @@ impl Writers {
             }
         }
     }
-}
-
-async fn recalled_from(place: Option<&Place<'_>>) -> Option<(String, Checked)> {
-    place?.recall().await
 }
 
 /// The question with what its session remembers before it.

@@ -5,8 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, flow::Checked, prompt::Material};
-use crate::ports::{CacheKind, Key, Memory};
+use super::{flow::Checked, prompt::Material};
+use crate::{
+    model::Sampling,
+    ports::{CacheKind, Key, Memory},
+};
 
 /// What is kept of an answer.
 #[derive(Serialize, Deserialize)]
@@ -23,12 +26,13 @@ pub(super) struct Place<'m> {
 
 impl<'m> Place<'m> {
     /// Where the answer to this question would be.
-    pub(super) async fn of(memory: Option<&'m Memory>, material: &Material<'_>, ask: &Ask) -> Option<Self> {
+    pub(super) fn of(memory: Option<&'m Memory>, material: &Material<'_>, sampling: &Sampling) -> Option<Self> {
         let memory = memory?;
-        let depends_on = (material.question, material.passages, material.history, material.instructions, &ask.sampling);
+        // A score moves with every document, and no prompt holds it.
+        let chunks: Vec<_> = material.passages.iter().map(|passage| &passage.chunk).collect();
+        let depends_on = (material.question, chunks, material.history, material.instructions, sampling);
         let bytes = serde_json::to_vec(&depends_on).ok()?;
-        let key = memory.key(CacheKind::Response, &[&bytes]).await?;
-        Some(Self { memory, key })
+        Some(Self { memory, key: memory.lasting_key(CacheKind::Response, &[&bytes]) })
     }
 
     /// The answer, and who wrote it.
@@ -40,5 +44,53 @@ impl<'m> Place<'m> {
     /// Keeps an answer.
     pub(super) async fn keep(&self, by: &str, checked: &Checked) {
         self.memory.keep(self.key, &Remembered { by: by.to_owned(), checked: checked.clone() }).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        adapters::memory_cache::MemoryCache,
+        model::{Chunk, ChunkId, ContentHash, DocumentId, Speaker, Tenant, Turn},
+        ports::{Changes, Passage},
+    };
+
+    fn passage(tenant: &Tenant, text: &str, score: f32) -> Passage {
+        let (document, version) = ("a".parse::<DocumentId>().unwrap().of(tenant), ContentHash("v".to_owned()));
+        let (title, headings, text) = (String::new(), Vec::new(), text.to_owned());
+        let id = ChunkId::new(&document, &version, 0);
+        Passage { chunk: Chunk { id, document, version, ordinal: 0, title, headings, text }, score }
+    }
+
+    #[test]
+    fn everything_that_an_answer_is_written_from_tells_it_from_others_and_nothing_else_does() {
+        let memory = Memory::new(Arc::new(MemoryCache::new(1 << 20)), Changes::alone(), Vec::new());
+        let acme: Tenant = "acme".parse().unwrap();
+        let said = [Turn { speaker: Speaker::User, text: "before".to_owned() }];
+        let warm = Sampling { temperature: Some(1.0), ..Sampling::default() };
+        let of = |tenant: &Tenant, text: &str, score: f32| [passage(tenant, text, score)];
+        let default = Tenant::default();
+        let (plain, scored) = (of(&default, "text", 0.5), of(&default, "text", 0.9));
+        let (other, foreign) = (of(&default, "other", 0.5), of(&acme, "text", 0.5));
+        let material = |passages| Material { question: "q", passages, history: &[], instructions: None, refusal: "no" };
+        let key = |material: &Material<'_>, sampling: &Sampling| {
+            Place::of(Some(&memory), material, sampling).map(|place| place.key)
+        };
+        let base = key(&material(&plain), &Sampling::default());
+        assert_eq!(key(&material(&scored), &Sampling::default()), base);
+        for (material, sampling) in [
+            (Material { question: "p", ..material(&plain) }, &Sampling::default()),
+            (Material { history: &said, ..material(&plain) }, &Sampling::default()),
+            (Material { instructions: Some("in German"), ..material(&plain) }, &Sampling::default()),
+            (material(&other), &Sampling::default()),
+            (material(&foreign), &Sampling::default()),
+            (material(&plain), &warm),
+        ] {
+            assert_ne!(key(&material, sampling), base);
+        }
+        assert!(Place::of(None, &material(&plain), &warm).is_none());
     }
 }

@@ -22,13 +22,11 @@ use crate::{
 };
 
 /// The caller may ask questions and read.
-pub(super) struct ReaderKey;
-
-/// The caller may ask questions and read, and is known by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Client {
     name: String,
     tenant: Tenant,
+    role: Option<Role>,
 }
 
 impl Client {
@@ -41,19 +39,20 @@ impl Client {
     pub(super) fn tenant(&self) -> &Tenant {
         &self.tenant
     }
+
+    /// The most that it may do.
+    pub(super) fn role(&self) -> Option<Role> {
+        self.role
+    }
 }
 
 impl FromRequestParts<Api> for Client {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        authorise(api, &parts.headers, Role::Reader)?;
-        Ok(client(api, &parts.headers))
+        authorise(api, &parts.headers, Role::Reader)
     }
 }
-
-/// The caller may write, and the server takes writes now.
-pub(super) struct WriterKey;
 
 /// The caller may write, whether or not writes are taken now: for work that changes nothing and costs much.
 pub(super) struct WriterRole(pub(super) Client);
@@ -62,62 +61,32 @@ impl FromRequestParts<Api> for WriterRole {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        authorise(api, &parts.headers, Role::Writer)?;
-        Ok(Self(client(api, &parts.headers)))
+        authorise(api, &parts.headers, Role::Writer).map(Self)
+    }
+}
+
+/// The caller may write, and the server takes writes now.
+pub(super) struct WriterKey(pub(super) Client);
+
+impl FromRequestParts<Api> for WriterKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let WriterRole(client) = WriterRole::from_request_parts(parts, api).await?;
+        if api.live.state().live.read_only {
+            let detail = "the server is read-only for now: questions are answered, writes are refused";
+            return Err(Problem::new(Code::ReadOnly, detail).retry_after(30));
+        }
+        Ok(Self(client))
     }
 }
 
 /// The caller is the operator.
 pub(super) struct OperatorKey;
 
-/// The caller may at least read; says what else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Caller(Option<Role>);
-
-impl Caller {
-    /// The most that the caller may do.
-    pub(super) fn role(&self) -> Option<Role> {
-        self.0
-    }
-}
-
-impl FromRequestParts<Api> for Caller {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        authorise(api, &parts.headers, Role::Reader)?;
-        let accepted = api.keys.accepted();
-        if !accepted.has_api_keys() {
-            return Ok(Self(Some(Role::Admin)));
-        }
-        Ok(Self(presented(&parts.headers).and_then(|key| accepted.api_key(key)?.role)))
-    }
-}
-
 /// Says that the room for a body was taken where it came in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RoomTaken;
-
-impl FromRequestParts<Api> for ReaderKey {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        authorise(api, &parts.headers, Role::Reader).map(|()| Self)
-    }
-}
-
-impl FromRequestParts<Api> for WriterKey {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        authorise(api, &parts.headers, Role::Writer)?;
-        if api.live.state().live.read_only {
-            let detail = "the server is read-only for now: questions are answered, writes are refused";
-            return Err(Problem::new(Code::ReadOnly, detail).retry_after(30));
-        }
-        Ok(Self)
-    }
-}
 
 impl FromRequestParts<Api> for OperatorKey {
     type Rejection = Problem;
@@ -131,27 +100,19 @@ impl FromRequestParts<Api> for OperatorKey {
     }
 }
 
-/// Who calls; to be asked once the call is authorised.
-fn client(api: &Api, headers: &HeaderMap) -> Client {
-    let accepted = api.keys.accepted();
-    let credential = presented(headers).and_then(|key| accepted.api_key(key));
-    let (name, tenant) = match credential {
-        Some(credential) => (credential.name.clone(), credential.tenant.clone()),
-        None => ("anonymous".to_owned(), Tenant::default()),
-    };
-    Client { name, tenant }
-}
-
-fn authorise(api: &Api, headers: &HeaderMap, needed: Role) -> Result<(), Problem> {
+/// Who calls, if a key with at least this role was shown. Counts the use of the key: once for each route that is called.
+fn authorise(api: &Api, headers: &HeaderMap, needed: Role) -> Result<Client, Problem> {
     let accepted = api.keys.accepted();
     if !accepted.has_api_keys() {
-        return Ok(());
+        return Ok(Client { name: "anonymous".to_owned(), tenant: Tenant::default(), role: Some(Role::Admin) });
     }
     let key = presented(headers).ok_or_else(|| missing(api))?;
     let credential = accepted.api_key(key).ok_or_else(|| unknown(api))?;
     used(api, credential);
     match credential.role {
-        Some(role) if role >= needed => Ok(()),
+        Some(role) if role >= needed => {
+            Ok(Client { name: credential.name.clone(), tenant: credential.tenant.clone(), role: Some(role) })
+        }
         role => {
             api.metrics.credentials_refused.with_label_values(&["role"]).inc();
             let role = role.map_or("none", Role::as_str);

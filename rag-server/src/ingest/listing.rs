@@ -1,13 +1,13 @@
-//! The documents of one tenant, page by page. Whatever other tenants store is stepped over, and neither shown nor counted.
+//! What is stored, read back: documents page by page, and the chunks of one.
 
 use super::{Ingest, document_of};
 use crate::{
-    model::{Chunk, ChunkId, DocumentId, DocumentRecord, Tenant, key_prefix},
-    ports::{Kind, StoreError},
+    model::{Chunk, ChunkId, DocumentRecord, Tenant},
+    ports::{StoreError, documents_of},
 };
 
-/// The last key that a tenant's documents may have: nothing sorts behind this character.
-const LAST: char = char::MAX;
+/// Chunks that are read together.
+const CHUNKS: u32 = 100;
 
 impl Ingest {
     /// Documents of a tenant whose name begins with a prefix, at most `limit` and at least 1, in the order of their names; with the name after which the next page begins.
@@ -18,32 +18,11 @@ impl Ingest {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<DocumentRecord>, Option<String>), StoreError> {
-        let below = key_prefix(tenant, prefix);
-        let mut after = after.map(|after| key_prefix(tenant, after));
-        let mut documents: Vec<DocumentRecord> = Vec::new();
-        loop {
-            let left = limit.max(1) - documents.len();
-            let page = self.patiently(|| self.records.list(Kind::Document, &below, after.as_deref(), left)).await?;
-            for record in &page.records {
-                let document = document_of(record)?;
-                if document.id.tenant() == *tenant {
-                    documents.push(document);
-                }
-            }
-            let Some(next) = page.next else { return Ok((documents, None)) };
-            if documents.len() >= limit {
-                let last = documents.last().map(|document| document.id.as_str().to_owned());
-                return Ok((documents, last));
-            }
-            after = Some(behind(&next, tenant));
-        }
+        let page = self.patiently(|| documents_of(&*self.records, tenant, prefix, after, limit)).await?;
+        let documents = page.records.iter().map(document_of).collect::<Result<_, _>>()?;
+        Ok((documents, page.next))
     }
-}
 
-/// Chunks that are read together.
-const CHUNKS: u32 = 100;
-
-impl Ingest {
     /// The chunks of a document from the one with this number on, in their order, at most 100; and the number of the next one.
     pub async fn chunks(&self, document: &DocumentRecord, from: u32) -> Result<(Vec<Chunk>, Option<u32>), StoreError> {
         let to = document.chunks.min(from.saturating_add(CHUNKS));
@@ -52,13 +31,5 @@ impl Ingest {
         let mut chunks: Vec<_> = stored.into_iter().map(|stored| stored.chunk).collect();
         chunks.sort_by_key(|chunk| chunk.ordinal);
         Ok((chunks, (to < document.chunks).then_some(to)))
-    }
-}
-
-/// Where to go on after this key: behind all documents of another tenant at once.
-fn behind(key: &str, tenant: &Tenant) -> String {
-    match DocumentId::of_key(key).map(|id| id.tenant()) {
-        Ok(other) if other != *tenant => key_prefix(&other, &LAST.to_string()),
-        _ => key.to_owned(),
     }
 }

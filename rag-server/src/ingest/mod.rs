@@ -36,7 +36,7 @@ use std::{
 };
 
 use crate::{
-    model::{DocumentId, DocumentRecord, Tenant},
+    model::{DocumentId, DocumentRecord},
     ports::{Changes, Clock, EmbedError, Embedder, Epoch, Kind, Record, Records, StoreError, VectorStore},
 };
 
@@ -188,15 +188,6 @@ impl Ingest {
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
-    }
-
-    /// Documents by id, those after `after`, at most `limit`, and where the next page begins.
-    pub async fn documents(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<DocumentRecord>, Option<String>), StoreError> {
-        self.documents_below(&Tenant::default(), "", after, limit).await
     }
 
     /// A document's record.

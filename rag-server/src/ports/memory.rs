@@ -33,8 +33,14 @@ impl Memory {
                 return None;
             }
         };
-        let all: Vec<&[u8]> = [&self.scope[..], &count].into_iter().chain(parts.iter().copied()).collect();
-        Some(Key(CacheKey::new(kind, &all)))
+        let parts: Vec<&[u8]> = [&count[..]].into_iter().chain(parts.iter().copied()).collect();
+        Some(self.lasting_key(kind, &parts))
+    }
+
+    /// The key of what depends on these parts alone, and not on anything else of the corpus.
+    pub fn lasting_key(&self, kind: CacheKind, parts: &[&[u8]]) -> Key {
+        let all: Vec<&[u8]> = [&self.scope[..]].into_iter().chain(parts.iter().copied()).collect();
+        Key(CacheKey::new(kind, &all))
     }
 
     /// The result that was kept under the key. What cannot be read is as good as absent.
@@ -92,6 +98,19 @@ mod tests {
         // What was computed before the change and kept after it stays with the state that it saw.
         memory.keep(key, &"seven days").await;
         assert_eq!(recalled(&memory, "how long?").await, None);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_depend_on_the_corpus_outlives_its_changes_and_needs_no_look_at_it() {
+        let records = Arc::<RecordsDouble>::default();
+        let changes = Changes::shared(Arc::clone(&records) as _);
+        let memory = Memory::new(Arc::<CacheDouble>::default(), changes.clone(), b"config".to_vec());
+        let key = |question: &[u8]| memory.lasting_key(CacheKind::Response, &[question]);
+        memory.keep(key(b"how long?"), &"seven days").await;
+        changes.note().await.unwrap();
+        records.fail();
+        assert_eq!(memory.recall::<String>(key(b"how long?")).await.as_deref(), Some("seven days"));
+        assert_eq!(memory.recall::<String>(key(b"how often?")).await, None);
     }
 
     #[tokio::test]

@@ -33,18 +33,20 @@ impl Corpus {
     }
 
     async fn reindex(&self, embedder: EmbedderDouble) -> Result<Reindexed, ReindexError> {
-        self.reindex_as("local", embedder, &CancellationToken::new()).await
+        self.run("local", embedder).run(&CancellationToken::new(), |_, _| {}).await
     }
 
-    async fn reindex_as(
-        &self,
-        owner: &str,
-        embedder: EmbedderDouble,
-        stop: &CancellationToken,
-    ) -> Result<Reindexed, ReindexError> {
+    fn run(&self, owner: &str, embedder: EmbedderDouble) -> Reindex {
         let (store, records) = (Arc::clone(&self.store), Arc::clone(&self.records));
-        let reindex = Reindex::new(store, records, Arc::new(embedder), owner.to_owned());
-        reindex.run(stop, |_, _| {}).await
+        Reindex::new(store, records, Arc::new(embedder), owner.to_owned())
+    }
+
+    /// Changes one field of what the first epoch was built with.
+    async fn altered(&self, field: &str, value: &str) {
+        let record = self.records.get(Kind::Corpus, "e1").await.unwrap().unwrap();
+        let mut body = record.body;
+        body[field] = value.into();
+        self.records.compare_and_set(Kind::Corpus, "e1", record.version, body).await.unwrap();
     }
 
     /// Names of the documents that are found, by the epoch that is searched now.
@@ -95,19 +97,31 @@ async fn going_back_embeds_only_what_came_since() {
 #[tokio::test]
 async fn a_run_that_was_cut_short_changes_nothing_that_is_searched_and_is_taken_up_again() {
     let corpus = Corpus::with(&DOCUMENTS).await;
-    let stopped = CancellationToken::new();
-    stopped.cancel();
-    assert_eq!(corpus.reindex_as("local", new(), &stopped).await, Ok(Reindexed::Stopped));
+    let stop = CancellationToken::new();
+    // After the first document.
+    let stopped = corpus.run("local", new()).run(&stop, |_, _| stop.cancel()).await;
+    assert_eq!(stopped, Ok(Reindexed::Stopped));
     assert_eq!(corpus.store.active().await, Ok(Some(Epoch(1))));
     assert_eq!(corpus.found(old(), "When do backups run?").await, ["backup"]);
     let done = corpus.reindex(new()).await;
+    assert_eq!(done, Ok(Reindexed::Activated { from: Epoch(1), to: Epoch(2), embedded: 2 }));
+}
+
+#[tokio::test]
+async fn an_older_index_of_the_same_model_is_built_anew_and_an_older_cut_is_not() {
+    let corpus = Corpus::with(&DOCUMENTS).await;
+    corpus.altered("chunker", "older-0").await;
+    assert_eq!(corpus.reindex(old()).await, Ok(Reindexed::Fits(Epoch(1))));
+    corpus.altered("lexical", "english-1").await;
+    let done = corpus.reindex(old()).await;
     assert_eq!(done, Ok(Reindexed::Activated { from: Epoch(1), to: Epoch(2), embedded: 3 }));
+    assert_eq!(corpus.reindex(old()).await, Ok(Reindexed::Fits(Epoch(2))));
 }
 
 #[tokio::test]
 async fn somebody_elses_corpus_and_an_empty_store_are_left_alone() {
     let corpus = Corpus::with(&DOCUMENTS).await;
-    let foreign = corpus.reindex_as("team-a/other", new(), &CancellationToken::new()).await;
+    let foreign = corpus.run("team-a/other", new()).run(&CancellationToken::new(), |_, _| {}).await;
     assert!(matches!(foreign, Err(ReindexError::Corpus(CorpusError::Foreign { .. }))), "{foreign:?}");
     assert_eq!(corpus.store.active().await, Ok(Some(Epoch(1))));
     assert_eq!(Corpus::default().reindex(new()).await, Err(ReindexError::Empty));

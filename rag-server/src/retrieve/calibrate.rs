@@ -88,9 +88,14 @@ struct Calibration {
 }
 
 impl Calibration {
-    fn holds_for(&self, model: &str, chunks: u64) -> bool {
-        let changed = chunks.abs_diff(self.chunks).saturating_mul(100) > self.chunks.saturating_mul(CHANGED_PERCENT);
-        self.method == METHOD && self.model == model && !changed
+    /// Whether it was found in this way, with this model.
+    fn is_of(&self, model: &str) -> bool {
+        self.method == METHOD && self.model == model
+    }
+
+    /// Whether the collection has about the size that it had.
+    fn fits(&self, chunks: u64) -> bool {
+        chunks.abs_diff(self.chunks).saturating_mul(100) <= self.chunks.saturating_mul(CHANGED_PERCENT)
     }
 }
 
@@ -104,7 +109,7 @@ impl Retrieve {
     pub async fn recall_threshold(&self) -> Result<(), RetrieveError> {
         let MinScore::Calibrated { .. } = self.settings.min_score else { return Ok(()) };
         let Some((_, standing)) = self.calibration().await? else { return Ok(()) };
-        if let Some((_, found)) = standing.filter(|(_, found)| found.model == self.embedder.model().name) {
+        if let Some((_, found)) = standing.filter(|(_, found)| found.is_of(&self.embedder.model().name)) {
             self.threshold.set(found.min_score);
         }
         Ok(())
@@ -114,9 +119,9 @@ impl Retrieve {
     pub async fn calibrate(&self) -> Result<(), RetrieveError> {
         let MinScore::Calibrated { start, least, most } = self.settings.min_score else { return Ok(()) };
         let Some((epoch, standing)) = self.calibration().await? else { return Ok(()) };
-        let chunks = self.store.count(epoch).await.map_err(RetrieveError::Search)?;
+        let chunks = self.size.get(&*self.store).await.map_err(RetrieveError::Search)?;
         let model = self.embedder.model().name.clone();
-        if let Some((_, found)) = standing.as_ref().filter(|(_, found)| found.holds_for(&model, chunks)) {
+        if let Some((_, found)) = standing.as_ref().filter(|(_, found)| found.is_of(&model) && found.fits(chunks)) {
             self.threshold.set(found.min_score);
             return Ok(());
         }
@@ -213,8 +218,14 @@ mod tests {
         let (store, embedder) = (Arc::<StoreDouble>::default(), EmbedderDouble::default());
         store.create_epoch(Epoch(1), embedder.model().dimension).await.unwrap();
         store.activate(Epoch(1)).await.unwrap();
-        let mut points = Vec::new();
-        for (ordinal, text) in (0..).zip(texts) {
+        add(&store, texts).await;
+        (store, Arc::default())
+    }
+
+    async fn add(store: &StoreDouble, texts: impl IntoIterator<Item = String>) {
+        let (embedder, mut points) = (EmbedderDouble::default(), Vec::new());
+        let first = u32::try_from(store.count(Epoch(1)).await.unwrap()).unwrap();
+        for (ordinal, text) in (first..).zip(texts) {
             let (document, version) = ("d".parse().unwrap(), ContentHash("v".to_owned()));
             let dense = embedder.embed_query(&text).await.unwrap();
             let sparse = lexical::passage("", &[], &text);
@@ -224,7 +235,6 @@ mod tests {
             points.push(Point { chunk, dense, sparse, labels: Vec::new() });
         }
         store.upsert(Epoch(1), points).await.unwrap();
-        (store, Arc::default())
     }
 
     fn retrieve(store: &Arc<StoreDouble>, records: &Arc<RecordsDouble>, min_score: MinScore) -> Retrieve {
@@ -278,6 +288,22 @@ mod tests {
         let before = records.get(Kind::Corpus, "calibration-e1").await.unwrap().unwrap();
         other.calibrate().await.unwrap();
         assert_eq!(records.get(Kind::Corpus, "calibration-e1").await.unwrap().unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn a_collection_that_changed_by_more_than_a_fifth_is_measured_again() {
+        let (store, records) = corpus(unrelated(200)).await;
+        retrieve(&store, &records, MinScore::LOCAL).calibrate().await.unwrap();
+        let recorded = async |chunks: u64| {
+            let record = records.get(Kind::Corpus, "calibration-e1").await.unwrap().unwrap();
+            record.body["chunks"] == chunks
+        };
+        for (more, measured) in [(40, 200), (1, 241)] {
+            add(&store, COHORT.lines().cycle().take(more).map(str::to_owned)).await;
+            // One that knows nothing of the size that was.
+            retrieve(&store, &records, MinScore::LOCAL).calibrate().await.unwrap();
+            assert!(recorded(measured).await, "{more} chunks more");
+        }
     }
 
     #[tokio::test]

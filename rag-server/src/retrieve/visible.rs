@@ -3,9 +3,10 @@
 //! The document's record is the commit point. A store may return chunks that were written before their record, or that outlived it; both are dropped here, and nowhere else. Tenant and
 //! filter are looked at a second time: what the store was told is there to find the right ones quickly, what the record says decides.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     model::{ContentHash, DocumentId, Hit, Legs, Query},
@@ -17,7 +18,7 @@ use crate::{
 struct Committed {
     version: ContentHash,
     #[serde(default)]
-    metadata: BTreeMap<String, String>,
+    metadata: Value,
 }
 
 /// The hits that may be shown to whoever asks, in their order.
@@ -35,7 +36,7 @@ pub(super) async fn visible(records: &dyn Records, query: &Query, legs: Legs) ->
             what: format!("the record of document {}", record.id),
             cause: error.to_string(),
         })?;
-        if query.filter.passes(&committed.metadata) {
+        if query.filter.passes(|key| committed.metadata.get(key)?.as_str()) {
             shown.insert(record.id, committed.version);
         }
     }

@@ -84,7 +84,7 @@ async fn a_providers_answer_is_given_again_until_what_it_was_written_from_change
     server.await_ready().await;
     server.ingest("plan.md", &plan(7), "").await;
     let explained = async |sampling: Value| {
-        let mut body = json!({"query": QUESTION, "explain": true});
+        let mut body = json!({"query": QUESTION, "top_k": 1, "explain": true});
         body.as_object_mut().unwrap().extend(sampling.as_object().unwrap().clone());
         let answer: Value = server.post("/query").json(&body).send().await.unwrap().json().await.unwrap();
         assert_eq!(answer["answer"], "They are kept for a week. [1]", "{answer}");
@@ -92,10 +92,12 @@ async fn a_providers_answer_is_given_again_until_what_it_was_written_from_change
     };
     assert_eq!(explained(json!({})).await, (false, 1));
     assert_eq!(explained(json!({})).await, (true, 1));
-    let streamed = json!({"query": QUESTION, "stream": true});
+    let streamed = json!({"query": QUESTION, "top_k": 1, "stream": true});
     let events = server.post("/query").json(&streamed).send().await.unwrap().text().await.unwrap();
     assert!(events.contains("They are kept for a week. [1]") && provider.calls() == 1, "{events}");
     assert_eq!(explained(json!({"temperature": 0.5})).await, (false, 2), "written in another way");
+    server.ingest("pumps.md", "A pump is greased every month.", "").await;
+    assert_eq!(explained(json!({})).await, (true, 2), "another document changes nothing of it");
     server.ingest("plan.md", &plan(9), "").await;
     assert_eq!(explained(json!({})).await, (false, 3), "written from other passages");
     assert!(counted(&server, "rag_cache_hits_total", "response").await >= 2);

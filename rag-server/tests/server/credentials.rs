@@ -166,3 +166,26 @@ async fn read_only_refuses_writes_and_answers_questions() {
     home.swap("live.toml", "read_only = false\n");
     eventually("writes are taken", async || delete().await.status() != StatusCode::SERVICE_UNAVAILABLE).await;
 }
+
+#[tokio::test]
+async fn a_request_counts_one_use_of_its_key_whatever_it_asks_for() {
+    let home = Home::new();
+    let server = home.serve(&keyed(&home));
+    server.await_ready().await;
+    let uses = async || {
+        let metrics = server.manage("/metrics").send().await.unwrap().text().await.unwrap();
+        let name = r#"rag_credential_uses_total{credential="api-key.writer",generation="current"} "#;
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.parse::<u32>().ok()).unwrap()
+    };
+    let document = serde_json::json!({"text": "Pumps are greased monthly."});
+    for (method, path, body, counted) in [
+        ("PUT", "/documents/a.txt", Some(document), 1),
+        ("GET", "/documents", None, 2),
+        ("DELETE", "/documents/b", None, 3),
+    ] {
+        let request = server.request(reqwest::Method::from_bytes(method.as_bytes()).unwrap(), path);
+        let request = body.iter().fold(request.header("x-api-key", WRITER), |request, body| request.json(body));
+        request.send().await.unwrap();
+        assert_eq!(uses().await, counted, "{method} {path}");
+    }
+}

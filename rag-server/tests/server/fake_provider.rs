@@ -7,7 +7,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use axum::{
@@ -20,9 +19,7 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
-
-/// Between two things that the double does by itself.
-const PAUSE: Duration = Duration::from_millis(200);
+use tokio::sync::Barrier;
 
 /// What the double does with one call.
 #[derive(Debug, Clone)]
@@ -31,8 +28,8 @@ pub(crate) enum Act {
     Say(&'static str),
     /// The same, with these headers.
     SayWith(&'static str, Vec<(&'static str, &'static str)>),
-    /// Says this, waits so long, and repeats the `seed`, `temperature` and `max_tokens` that it was asked with.
-    Echo(Duration),
+    /// Waits until as many calls as the barrier is for are under way, and repeats the `seed`, `temperature` and `max_tokens` that each was asked with.
+    Echo(Arc<Barrier>),
     /// Refuses with this status and these headers.
     Fail(u16, Vec<(&'static str, &'static str)>),
     /// Accepts the call and never answers.
@@ -137,8 +134,8 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
     match act {
         Act::Say(text) => answer(&[], said(text, watch)),
         Act::SayWith(text, headers) => answer(&headers, said(text, watch)),
-        Act::Echo(pause) => {
-            tokio::time::sleep(pause).await;
+        Act::Echo(all) => {
+            all.wait().await;
             let text = format!("{} {} {}", asked["seed"], asked["temperature"], asked["max_tokens"]);
             answer(&[], said(&text, watch))
         }
@@ -157,22 +154,16 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
             std::future::pending().await
         }
         Act::SayAndStall(text) => {
-            // Comments, as services send them that keep a connection alive: without anything to write, a caller's leaving goes unnoticed.
-            let endless = stream::unfold(watch, |watch| async {
-                tokio::time::sleep(PAUSE).await;
-                Some((Ok::<_, Infallible>(Bytes::from_static(b": still writing\n\n")), watch))
+            let endless = stream::once(async move {
+                let _until_the_caller_leaves = watch;
+                std::future::pending().await
             });
-            answer(&[], stream::iter(words(text)).map(Ok).chain(endless))
+            answer(&[], stream::iter(words(text)).map(Ok::<_, Infallible>).chain(endless))
         }
         Act::SayAndCut(text) => {
             let mut watch = watch;
             watch.done();
-            // What was said must have left before the connection breaks, or nobody hears it.
-            let cut = stream::once(async {
-                tokio::time::sleep(PAUSE).await;
-                Err(std::io::Error::other("told to cut"))
-            });
-            answer(&[], stream::iter(words(text)).map(Ok).chain(cut))
+            answer(&[], cut_off(words(text)))
         }
         Act::Garbage => {
             let mut watch = watch;
@@ -180,6 +171,16 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
             answer(&[], stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"data: <html>busy</html>\n\n"))]))
         }
     }
+}
+
+/// These pieces, and then the connection breaks.
+pub(crate) fn cut_off(pieces: Vec<Bytes>) -> impl Stream<Item = std::io::Result<Bytes>> {
+    let cut = stream::once(async {
+        // What was said must have left first, or nobody hears it: a body that has nothing to give for a moment is flushed.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("told to cut"))
+    });
+    stream::iter(pieces).map(Ok).chain(cut)
 }
 
 /// The events of an answer, its tokens and its end.

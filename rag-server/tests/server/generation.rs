@@ -1,8 +1,9 @@
 //! Answers that a provider writes, with a double in its place: what is asked of it, and what happens when it fails.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 
 use crate::{
     fake_provider::{Act, FakeProvider},
@@ -307,9 +308,10 @@ async fn a_client_that_goes_away_ends_the_provider_s_call() {
 
 #[tokio::test]
 async fn the_parameters_of_requests_at_once_are_never_exchanged() {
-    let (home, provider) = (Home::new(), FakeProvider::start(Act::Echo(Duration::from_millis(30))).await);
+    let all = 24;
+    let (home, provider) = (Home::new(), FakeProvider::start(Act::Echo(Arc::new(Barrier::new(all)))).await);
     let server = serve(&home, &provider.configured("double", "max_tokens = 400")).await;
-    let requests = (1..=24).map(|number| {
+    let requests = (1..=all as u32).map(|number| {
         let body = json!({
             "query": QUESTION, "seed": number, "temperature": f64::from(number) / 16.0, "max_tokens": 300 + number,
         });
@@ -321,6 +323,7 @@ async fn the_parameters_of_requests_at_once_are_never_exchanged() {
         }
     });
     futures::future::join_all(requests).await;
+    provider.otherwise(Act::Echo(Arc::new(Barrier::new(1))));
     let answer = ask(&server, json!({"query": QUESTION, "max_tokens": 5_000})).await;
     assert_eq!(answer["answer"], "null null 400", "the configured limit holds, and nothing of the others is left");
 }

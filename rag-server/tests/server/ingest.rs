@@ -10,7 +10,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use axum::{
@@ -19,10 +18,12 @@ use axum::{
     http::StatusCode,
     routing,
 };
-use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use crate::process::{FREE_PORTS, Home, Server, eventually};
+use crate::{
+    fake_provider::cut_off,
+    process::{FREE_PORTS, Home, Server, eventually},
+};
 
 /// What a run said of each document: the first word of its line by the document's name.
 fn outcomes(output: &Output) -> BTreeMap<String, String> {
@@ -207,13 +208,8 @@ async fn an_answer_that_breaks_off_is_asked_for_again() {
     let ingest = move || {
         let calls = seen.fetch_add(1, Ordering::SeqCst);
         async move {
-            let cut = stream::once(async {
-                // What was sent must have left before the connection breaks, or nobody reads it.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                Err(std::io::Error::other("told to cut"))
-            });
             let body = match calls {
-                0 => Body::from_stream(stream::iter([Ok(Bytes::from_static(b"{\"job\""))]).chain(cut)),
+                0 => Body::from_stream(cut_off(vec![Bytes::from_static(b"{\"job\"")])),
                 _ => Body::from(r#"{"job": "j"}"#),
             };
             (StatusCode::ACCEPTED, body)

@@ -210,11 +210,14 @@ impl Server {
 
 /// Waits for a condition.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    let looking = async {
+        looks.tick().await;
+        while !holds().await {
+            looks.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, looking).await.is_ok(), "not within {PATIENCE:?}: {what}");
 }
 
 /// The problem document of a response; it must be one, with this status and this last segment of its type.

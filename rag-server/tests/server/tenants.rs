@@ -112,6 +112,16 @@ async fn a_tenant_can_neither_change_nor_follow_what_another_has() {
         assert_eq!((status, &pruned["removed"]), (200, &json!([])), "{pruned}");
         assert_eq!(call(&server, other, "DELETE", "/documents/ops/boiler.md", None).await.0, 204);
     }
+    let judged = json!({"queries": [{"text": "Which colour is the valve?", "relevant": ["secret.md"]}]});
+    let (status, report) = call(&server, "acme", "POST", "/evaluate", Some(judged.clone())).await;
+    assert_eq!((status, &report["queries"]), (200, &json!(1)), "{report}");
+    for (other, body, told) in [
+        ("beta", judged, "none of the 1 relevant documents is stored"),
+        ("acme", json!({"sample": 10}), "no heading of the 2 stored documents"),
+    ] {
+        let (status, refused) = call(&server, other, "POST", "/evaluate", Some(body)).await;
+        assert!(status == 422 && refused["detail"].as_str().unwrap().contains(told), "{other}: {status} {refused}");
+    }
     let (_, page) = call(&server, "acme", "GET", "/documents", None).await;
     let names: Vec<_> = page["documents"].as_array().unwrap().iter().map(|document| &document["id"]).collect();
     assert_eq!(names, ["ops/boiler.md", "secret.md"]);

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::TryStreamExt as _;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::control_plane::http_client;
 use crate::{Cluster, background};
@@ -31,8 +32,8 @@ pub enum Fault {
     KillAfter(Killer),
     /// Answers so in the API server's place.
     Answer(u16),
-    /// Forwards only after so long.
-    Stall(Duration),
+    /// Forwards only once the client has asked for something else.
+    Late,
 }
 
 /// Ends the proxy's client, at once and without its cooperation.
@@ -44,7 +45,7 @@ impl std::fmt::Debug for Fault {
             Self::KillBefore(_) => formatter.write_str("KillBefore"),
             Self::KillAfter(_) => formatter.write_str("KillAfter"),
             Self::Answer(status) => write!(formatter, "Answer({status})"),
-            Self::Stall(duration) => write!(formatter, "Stall({duration:?})"),
+            Self::Late => formatter.write_str("Late"),
         }
     }
 }
@@ -79,6 +80,8 @@ struct Shared {
 #[derive(Clone)]
 struct Served {
     shared: Arc<Mutex<Shared>>,
+    /// Told of each request as it comes.
+    asked: Arc<Notify>,
     upstream: String,
     http: reqwest::Client,
 }
@@ -91,7 +94,7 @@ impl FaultProxy {
     pub async fn start(cluster: &Cluster) -> Result<Self> {
         let shared: Arc<Mutex<Shared>> = Arc::default();
         let http = http_client(cluster.authority().as_bytes())?;
-        let served = Served { shared: shared.clone(), upstream: cluster.url().to_owned(), http };
+        let served = Served { shared: shared.clone(), asked: Arc::default(), upstream: cluster.url().to_owned(), http };
         let task = async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let url = format!("http://{}", listener.local_addr()?);
@@ -178,6 +181,7 @@ impl Served {
 
 async fn forward(State(served): State<Served>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
+    served.asked.notify_waiters();
     if !is_lease(&path) {
         served.lock().last_request = Some(std::time::Instant::now());
     }
@@ -187,8 +191,8 @@ async fn forward(State(served): State<Served>, request: Request) -> Response {
     let (number, fault) = served.count(request.method(), &path);
     let response = match fault {
         None | Some(Fault::KillAfter(_)) => pass(&served, request).await,
-        Some(Fault::Stall(duration)) => {
-            tokio::time::sleep(duration).await;
+        Some(Fault::Late) => {
+            served.asked.notified().await;
             pass(&served, request).await
         }
         Some(Fault::Answer(status)) => refuse(status),

@@ -223,7 +223,11 @@ impl Operator {
         tail(&self.log)
     }
 
-    fn ended(&self) -> Result<Option<std::process::ExitStatus>> {
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn ended(&self) -> Result<Option<std::process::ExitStatus>> {
         Ok(self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait()?)
     }
 }

@@ -7,7 +7,6 @@ mod mounted;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::extract::connect_info::Connected;
@@ -30,8 +29,6 @@ use mounted::Mounted;
 /// How a pod deviates from a healthy server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
-    /// Answers only after so long.
-    pub delay: Option<Duration>,
     /// Answers with this status instead of a report.
     pub status: Option<u16>,
     /// Never answers.
@@ -153,9 +150,6 @@ async fn answer(served: &Served, address: Option<SocketAddr>, headers: &HeaderMa
     let script = script_for(served, namespace, name);
     if script.dead {
         return std::future::pending().await;
-    }
-    if let Some(delay) = script.delay {
-        tokio::time::sleep(delay).await;
     }
     if let Some(status) = script.status {
         return Ok(problem(StatusCode::from_u16(status)?, "scripted"));

@@ -1,9 +1,11 @@
 //! Waiting for a condition with a deadline: the only way in which tests and measurements wait.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
+use backon::{BlockingRetryable, ExponentialBuilder, Retryable};
+use tokio::time::timeout;
 
 /// How often a condition is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,10 @@ impl Pace {
     const STEADY: Self = Self { first: Duration::from_millis(100), longest: Duration::from_millis(100) };
     /// For what takes milliseconds, in the thread that waits.
     const BRISK: Self = Self { first: Duration::from_millis(20), longest: Duration::from_millis(20) };
+
+    fn looks(self) -> ExponentialBuilder {
+        ExponentialBuilder::new().with_min_delay(self.first).with_max_delay(self.longest).without_max_times()
+    }
 }
 
 /// Asks `condition` until it yields a value.
@@ -45,32 +51,19 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Option<T>>>,
 {
-    let (started, mut step) = (Instant::now(), pace.first);
-    loop {
-        let last = match condition().await {
-            Ok(Some(value)) => return Ok(value),
-            Ok(None) => None,
-            Err(error) => Some(error),
-        };
-        if started.elapsed() >= limit {
-            match last {
-                Some(error) => return Err(error.context(format!("not within {limit:?}: {what}"))),
-                None => bail!("not within {limit:?}: {what}"),
-            }
-        }
-        tokio::time::sleep(step).await;
-        step = (step * 2).min(pace.longest);
+    let mut last = None;
+    let seen = || {
+        let looked = condition();
+        async { looked.await?.ok_or_else(|| anyhow!("it does not hold yet")) }
+    };
+    let looking = seen.retry(pace.looks()).notify(|error, _| last = Some(format!("{error:#}")));
+    match timeout(limit, looking).await {
+        Ok(seen) => seen,
+        Err(_) => bail!("not within {limit:?}: {what}: {}", last.as_deref().unwrap_or("nothing was seen")),
     }
 }
 
 /// Looks until there is a value, in this thread; none when `limit` has passed.
 pub(crate) fn seen_within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let started = Instant::now();
-    loop {
-        let seen = look();
-        if seen.is_some() || started.elapsed() >= limit {
-            return seen;
-        }
-        std::thread::sleep(Pace::BRISK.first);
-    }
+    (|| look().ok_or(())).retry(Pace::BRISK.looks().with_total_delay(Some(limit))).call().ok()
 }

@@ -1,11 +1,11 @@
 //! What a person sees of an evaluation: a bar, then a table, what has to be known with it, and what to do.
 
-use std::{fmt::Write as _, io::IsTerminal as _};
+use std::fmt::Write as _;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::{
-    cli::printable,
+    cli::{printable, progress},
     evaluate::report::{ModeFigures, NDCG_DEPTH, Report, SUCCESS_DEPTH, shown},
 };
 
@@ -14,13 +14,7 @@ pub(super) struct Bar(ProgressBar);
 
 impl Bar {
     pub(super) fn new() -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{pos}/{len} questions  {bar:30}  {percent} %  {eta} left") {
-            bar.set_style(style.progress_chars("━━╌"));
-        }
-        Self(bar)
+        Self(progress::bar(None, "questions"))
     }
 
     pub(super) fn at(&self, done: usize, total: usize) {

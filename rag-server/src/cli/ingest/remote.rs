@@ -16,12 +16,10 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use self::wire::{
-    Accepted, Job, NewDocument, Preview, Problem, PruneAnswer, PruneRequest, Request, json_bytes, outcome,
-};
+use self::wire::{Accepted, Job, NewDocument, Preview, PruneAnswer, PruneRequest, Request, json_bytes, outcome};
 use super::show::Show;
 use crate::{
-    cli::key::key,
+    cli::{key::key, server::problem},
     ingest::{FailureReason, MAX_DOCUMENTS, Prune, Pruned, Source, read_bytes, read_text},
     model::DocumentId,
     outside::{self, NoKey},
@@ -190,8 +188,7 @@ impl Remote {
 
     async fn refused(&self, answer: Response) -> RemoteError {
         let status = answer.status();
-        let problem = answer.json::<Problem>().await.ok();
-        let detail = problem.and_then(|p| p.detail.or(p.title)).unwrap_or_else(|| "no reason given".to_owned());
+        let (_, detail) = problem(status.as_u16(), &answer.bytes().await.unwrap_or_default());
         RemoteError::Refused { server: self.server.clone(), status, detail }
     }
 

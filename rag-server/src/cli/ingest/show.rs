@@ -5,10 +5,10 @@ use std::{
     time::Instant,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::{
-    cli::printable,
+    cli::{printable, progress},
     model::{DocumentId, Outcome},
 };
 
@@ -35,12 +35,7 @@ pub(super) struct Show {
 impl Show {
     pub(super) fn new(files: usize, dry_run: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(files as u64), target);
-        let style = ProgressStyle::with_template("{pos}/{len} files  {bar:30}  {percent} %  {msg}  {eta} left");
-        if let Ok(style) = style {
-            bar.set_style(style.progress_chars("━━╌"));
-        }
+        let bar = progress::bar(Some(files as u64), "files");
         Self {
             bar,
             terminal,

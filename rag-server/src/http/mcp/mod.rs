@@ -24,7 +24,7 @@ use self::tools::Tools;
 use super::{
     endpoint::Endpoint,
     error::{Code, Problem},
-    extract::{self, Caller},
+    extract::{self, Client},
     state::Api,
 };
 
@@ -33,7 +33,7 @@ pub(super) const PATH: &str = "/mcp";
 
 /// The route, over a router of all that tools may call.
 pub(super) fn endpoints(routes: Router<Api>) -> Vec<Endpoint> {
-    let handler = any(move |caller: Caller, State(api): State<Api>, request: Request| {
+    let handler = any(move |caller: Client, State(api): State<Api>, request: Request| {
         let routes = routes.clone();
         async move { serve(caller, api, routes, request).await }
     });
@@ -48,7 +48,7 @@ pub(super) fn endpoints(routes: Router<Api>) -> Vec<Endpoint> {
     ]
 }
 
-async fn serve(caller: Caller, api: Api, routes: Router<Api>, mut request: Request) -> Result<Response, Problem> {
+async fn serve(caller: Client, api: Api, routes: Router<Api>, mut request: Request) -> Result<Response, Problem> {
     same_origin(request.headers())?;
     let limit = api.server.max_body_bytes;
     let _room = extract::room(&api, request.headers(), limit)?;

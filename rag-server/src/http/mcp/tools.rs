@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::super::{error::Problem, extract::Caller, state::Api};
+use super::super::{error::Problem, extract::Client, state::Api};
 use crate::{config::Role, resilience::Deadline};
 
 /// Bytes of a route's answer; a thousand documents of a page are far below.
@@ -230,7 +230,7 @@ impl Tools {
     }
 
     async fn called(&self, request: CallToolRequestParams, caller: &Parts) -> Result<CallToolResult, ErrorData> {
-        let role = caller.extensions.get::<Caller>().and_then(Caller::role);
+        let role = caller.extensions.get::<Client>().and_then(Client::role);
         let Some(offer) = offers().into_iter().find(|offer| offer.tool.name == request.name) else {
             return Err(ErrorData::invalid_params("no such tool; tools/list names them", None));
         };
@@ -294,7 +294,7 @@ impl ServerHandler for Tools {
         _page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let role = context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<Caller>()?.role());
+        let role = context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<Client>()?.role());
         let offers = offers().into_iter().filter(|offer| Some(offer.role) <= role);
         Ok(ListToolsResult::with_all_items(offers.map(|offer| offer.tool).collect()))
     }

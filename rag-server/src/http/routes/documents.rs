@@ -212,7 +212,7 @@ async fn document(
 }
 
 async fn replace(
-    (_key, client): (WriterKey, Client),
+    WriterKey(client): WriterKey,
     State(api): State<Api>,
     PathId(id): PathId,
     headers: HeaderMap,
@@ -226,7 +226,7 @@ async fn replace(
 }
 
 async fn remove(
-    (_key, client): (WriterKey, Client),
+    WriterKey(client): WriterKey,
     State(api): State<Api>,
     PathId(id): PathId,
 ) -> Result<StatusCode, Problem> {

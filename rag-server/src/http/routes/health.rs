@@ -18,7 +18,7 @@ use utoipa::{
 use super::super::{
     endpoint::Endpoint,
     error::Problem,
-    extract::{Params, ReaderKey},
+    extract::{Client, Params},
     state::Api,
 };
 use crate::{
@@ -103,7 +103,7 @@ async fn detailed(api: &Api, parts: &mut Parts) -> Result<Health, Problem> {
     if detailed.is_none_or(|wanted| wanted == "false") {
         return Ok(health);
     }
-    let _key = ReaderKey::from_request_parts(parts, api).await?;
+    let _client = Client::from_request_parts(parts, api).await?;
     if let Ok(flows) = api.flows() {
         let store = Deadline::after(MAX_CHECK).run(flows.store.active());
         let records = Deadline::after(MAX_CHECK).run(flows.records.count(Kind::Document));

@@ -138,8 +138,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn ingest(
-    _key: WriterKey,
-    client: Client,
+    WriterKey(client): WriterKey,
     State(api): State<Api>,
     headers: HeaderMap,
     sent: Sent,
@@ -180,7 +179,7 @@ fn owned(client: &Client, sources: Vec<Source>) -> Vec<Source> {
 }
 
 async fn prune(
-    (_key, client): (WriterKey, Client),
+    WriterKey(client): WriterKey,
     State(api): State<Api>,
     body: JsonBody<PruneRequest>,
 ) -> Result<Json<PruneAnswer>, Problem> {

@@ -135,7 +135,7 @@ fn unknown() -> Problem {
 }
 
 async fn cancel(
-    (_key, client): (WriterKey, Client),
+    WriterKey(client): WriterKey,
     State(api): State<Api>,
     PathId(id): PathId,
 ) -> Result<Json<JobView>, Problem> {

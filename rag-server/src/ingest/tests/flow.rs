@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::world::{HeldEmbedder, ingest, long, markdown, replica_with, world};
 use crate::{
     ingest::{Deleted, Format, Ingest, Source},
-    model::Outcome,
+    model::{Outcome, Tenant},
     ports::Kind,
 };
 
@@ -89,9 +89,9 @@ async fn documents_are_listed_by_id_in_pages() {
     let (_, _, flow) = world();
     let sources = ["c", "a", "b"].map(|id| markdown(id, &format!("text of {id}")));
     ingest(&flow, sources.into()).await.1.unwrap();
-    let (first, next) = flow.documents(None, 2).await.unwrap();
+    let (first, next) = flow.documents_below(&Tenant::default(), "", None, 2).await.unwrap();
     assert_eq!(first.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-    let (second, end) = flow.documents(next.as_deref(), 2).await.unwrap();
+    let (second, end) = flow.documents_below(&Tenant::default(), "", next.as_deref(), 2).await.unwrap();
     assert_eq!((second.len(), second[0].id.as_str(), end), (1, "c", None));
 }
 

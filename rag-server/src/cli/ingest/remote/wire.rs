@@ -63,12 +63,6 @@ pub(super) struct JobDocument {
     pub(super) error: Option<String>,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Problem {
-    pub(super) detail: Option<String>,
-    pub(super) title: Option<String>,
-}
-
 /// Bytes of a text inside JSON.
 pub(super) fn json_bytes(text: &str) -> usize {
     text.bytes()

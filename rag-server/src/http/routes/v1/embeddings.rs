@@ -13,7 +13,7 @@ use super::{
     super::super::{
         endpoint::Endpoint,
         error::{Code, Problem},
-        extract::{FromBody, JsonBody, ReaderKey},
+        extract::{Client, FromBody, JsonBody},
         state::{Api, Flows},
     },
     base64, expect_model, invalid,
@@ -182,7 +182,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn embeddings(
-    _key: ReaderKey,
+    _client: Client,
     State(api): State<Api>,
     body: JsonBody<EmbeddingsRequest>,
 ) -> Result<Json<EmbeddingsResponse>, Problem> {

@@ -10,7 +10,7 @@ use utoipa::{
 use super::super::super::{
     endpoint::Endpoint,
     error::{Code, Problem},
-    extract::{PathId, ReaderKey},
+    extract::{Client, PathId},
     state::{Api, Flows},
 };
 
@@ -74,12 +74,12 @@ pub(super) fn unknown(flows: &Flows, given: &str, expected: Option<&str>) -> Pro
     Problem::new(Code::NoSuchModel, detail)
 }
 
-async fn list(_key: ReaderKey, State(api): State<Api>) -> Result<Json<ModelList>, Problem> {
+async fn list(_client: Client, State(api): State<Api>) -> Result<Json<ModelList>, Problem> {
     let data = names(api.flows()?).into_iter().map(Model::named).collect();
     Ok(Json(ModelList { object: "list", data }))
 }
 
-async fn model(_key: ReaderKey, State(api): State<Api>, PathId(id): PathId) -> Result<Json<Model>, Problem> {
+async fn model(_client: Client, State(api): State<Api>, PathId(id): PathId) -> Result<Json<Model>, Problem> {
     let flows = api.flows()?;
     let found = names(flows).into_iter().find(|name| *name == id);
     found.map(|name| Json(Model::named(name))).ok_or_else(|| unknown(flows, &id, None))

@@ -10,7 +10,7 @@ use super::{
     super::super::{
         endpoint::Endpoint,
         error::Problem,
-        extract::{FromBody, JsonBody, ReaderKey},
+        extract::{Client, FromBody, JsonBody},
         observe::RequestId,
         question,
         state::Api,
@@ -105,7 +105,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn rerank(
-    _key: ReaderKey,
+    _client: Client,
     State(api): State<Api>,
     Extension(RequestId(id)): Extension<RequestId>,
     body: JsonBody<RerankRequest>,
