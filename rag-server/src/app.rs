@@ -285,9 +285,10 @@ fn answers(
     (embedder, records): (Arc<dyn Embedder>, Arc<dyn Records>),
     observer: Arc<dyn Observer>,
 ) -> Result<Answers, AppError> {
+    let answers = Answers::new(retrieve, Arc::new(Extractive)).keeping(memory);
     let generation = &config.generation;
     if generation.providers.is_empty() {
-        return Ok(Answers::new(retrieve, Arc::new(Extractive)));
+        return Ok(answers);
     }
     let meter = observer.meter();
     let limits: Limits = Arc::new(move || limits(&observer.budget()));
@@ -300,9 +301,8 @@ fn answers(
         embedder,
         extractive_fallback: generation.fallback == Fallback::Extractive,
         supported_from: config.retrieval.min_score.unwrap_or(SUPPORTED_FROM),
-        memory,
     };
-    Ok(Answers::with_providers(retrieve, Arc::new(Extractive), writers))
+    Ok(answers.with_providers(writers))
 }
 
 fn provider(configured: &crate::config::Provider) -> Result<Provider, AppError> {

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    model::{ChunkId, ContentHash, DocumentId, Embedded, Hit, Legs, Point, Similarity, SparseVector},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, Scored, Similarity, SparseVector},
     ports::{
         EmbedError, Embedder, Epoch, Kind, ModelIdentity, Only, Page, Put, Record, Records, Search, StoreError, Swap,
         VectorStore,
@@ -132,10 +132,10 @@ impl StoreDouble {
     }
 }
 
-fn ranked(points: &[Point], limit: usize, score: impl Fn(&Point) -> f32) -> Vec<Hit> {
+fn ranked(points: &[Point], limit: usize, score: impl Fn(&Point) -> f32) -> Vec<Scored> {
     let mut hits: Vec<_> =
-        points.iter().map(|point| Hit { chunk: point.chunk.clone(), score: Similarity(score(point)) }).collect();
-    hits.sort_by(|a, b| Similarity::best_first(a.score, b.score).then_with(|| a.chunk.id.cmp(&b.chunk.id)));
+        points.iter().map(|point| Scored { chunk: point.chunk.id, score: Similarity(score(point)) }).collect();
+    hits.sort_by(|a, b| Similarity::best_first(a.score, b.score).then_with(|| a.chunk.cmp(&b.chunk)));
     hits.truncate(limit);
     hits
 }
@@ -216,9 +216,16 @@ impl VectorStore for StoreDouble {
             hits.retain(|hit| hit.score.0 > 0.0);
             hits
         });
-        let legs = Legs { dense: dense.unwrap_or_default(), lexical: lexical.unwrap_or_default() };
-        self.given.fetch_add(legs.dense.len() + legs.lexical.len(), Ordering::SeqCst);
-        Ok(legs)
+        Ok(Legs { dense: dense.unwrap_or_default(), lexical: lexical.unwrap_or_default() })
+    }
+
+    async fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+        let epochs = self.epochs()?;
+        let points = epochs.active.and_then(|epoch| epochs.points.get(&epoch)).into_iter().flatten();
+        let stored = points.map(|point| &point.chunk).filter(|chunk| ids.contains(&chunk.id));
+        let stored: Vec<_> = stored.cloned().collect();
+        self.given.fetch_add(stored.len(), Ordering::SeqCst);
+        Ok(stored)
     }
 
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {

@@ -5,7 +5,10 @@
 //!
 //! Terms are named by a 32-bit hash. In a vocabulary of 100,000 terms about one pair shares a name; the two then count as one term, which costs a little precision and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
@@ -136,6 +139,13 @@ fn each_term(text: &str, sink: &mut dyn FnMut(&str) -> bool) {
             return;
         }
         previous = Some((start + word.len(), word));
+        // Most words are this plain: they have neither parts nor capitals.
+        if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            if !is_stop_word(word) && !sink(&stemmed(&stemmer, word)) {
+                return;
+            }
+            continue;
+        }
         let acronym = !shouted && word.len() > 1 && word.chars().all(char::is_uppercase);
         for part in parts(word) {
             let lower = part.to_lowercase();
@@ -145,11 +155,17 @@ fn each_term(text: &str, sink: &mut dyn FnMut(&str) -> bool) {
             }
         }
     }
-    for identifier in identifiers(text) {
+    // No identifier reaches across a space.
+    for identifier in text.split_whitespace().filter(|run| !is_plain(run)).flat_map(identifiers) {
         if is_compound(identifier) && !sink(&normalised(identifier)) {
             return;
         }
     }
+}
+
+/// Whether a run of characters is a small word, perhaps at the end of a clause: it is no compound, and most runs are such.
+fn is_plain(run: &str) -> bool {
+    run.trim_end_matches([',', '.', ';', ')']).bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// The words of a text by the rules of Unicode, with the place where each begins.
@@ -188,9 +204,9 @@ fn ascii_words(run: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-fn stemmed(stemmer: &Stemmer, word: &str) -> String {
+fn stemmed<'w>(stemmer: &Stemmer, word: &'w str) -> Cow<'w, str> {
     let plain = word.len() <= MAX_WORD_BYTES && word.bytes().all(|b| b.is_ascii_lowercase());
-    if plain { stemmer.stem(word).into_owned() } else { word.replace(',', "") }
+    if plain { stemmer.stem(word) } else { word.replace(',', "").into() }
 }
 
 /// Splits a word where an identifier or a contraction joins several: `max_size`, `maxSize`, `std.fs`, `don't`.

@@ -21,15 +21,17 @@ use crate::{
     model::{
         Answer, AnswerStatus, CheckedSentence, Citation, Degradation, Explanation, Generation, Query, Scope, Speaker,
     },
-    ports::{GenerateError, Generator, Passage},
+    ports::{GenerateError, Generator, Memory, Passage},
     retrieve::{Retrieve, Retrieved},
 };
 
-/// The parts of the flow.
+/// The parts of the flow. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Flow {
     pub(super) retrieve: Arc<Retrieve>,
     pub(super) generator: Arc<dyn Generator>,
-    pub(super) writers: Option<Writers>,
+    pub(super) writers: Option<Arc<Writers>>,
+    pub(super) memory: Option<Memory>,
 }
 
 /// What an answer may be made of.
@@ -59,7 +61,7 @@ impl Flow {
     ) -> Result<(), AnswerError> {
         let (id, since) = (Uuid::new_v4(), Instant::now());
         let session = sessions.zip(ask.session.clone());
-        let ask = &recalled(ask, &session).await?;
+        let ask = &continued(ask, &session).await?;
         let Found { passages, searched, degraded, explanation } = self.find(ask).await?;
         let mut citations: Vec<_> = (1..).zip(passages.iter().cloned()).map(citation).collect();
         let found = AnswerEvent::Found { id, citations: citations.clone(), searched };
@@ -124,12 +126,8 @@ impl Flow {
                 instructions: ask.instructions.as_deref(),
                 refusal: REFUSAL,
             };
-            let place = Place::of(writers.memory.as_ref(), &material, &ask.sampling);
-            if let Some(place) = &place
-                && let Some((by, checked)) = place.recall().await
-            {
-                outlet.say(&checked.text).await;
-                (generation.by, generation.cached) = (Some(by), true);
+            let place = self.memory.as_ref().and_then(|memory| Place::written(memory, &material, &ask.sampling));
+            if let Some(checked) = recalled(place.as_ref(), outlet, generation).await {
                 return Ok(checked);
             }
             let embedder = &*writers.embedder;
@@ -155,13 +153,29 @@ impl Flow {
         passages: &[Passage],
         (outlet, generation): (&mut Outlet<'_>, &mut Generation),
     ) -> Result<Checked, AnswerError> {
-        let draft = self.generator.generate(&ask.query.text, passages).await.map_err(AnswerError::Generate)?;
+        let question = &ask.query.text;
+        let place = self.memory.as_ref().and_then(|memory| Place::extracted(memory, question, passages));
+        if let Some(checked) = recalled(place.as_ref(), outlet, generation).await {
+            return Ok(checked);
+        }
+        let draft = self.generator.generate(question, passages).await.map_err(AnswerError::Generate)?;
         generation.by = Some(EXTRACTIVE.to_owned());
         let Cited { text, status, sentences } = cite::cite(&draft, passages);
         let checked = if status == AnswerStatus::Refused { refusal() } else { Checked { status, text, sentences } };
         outlet.say(&checked.text).await;
+        if let Some(place) = &place {
+            place.keep(EXTRACTIVE, &checked).await;
+        }
         Ok(checked)
     }
+}
+
+/// The answer that was kept at this place, said.
+async fn recalled(place: Option<&Place<'_>>, outlet: &mut Outlet<'_>, generation: &mut Generation) -> Option<Checked> {
+    let (by, checked) = place?.recall().await?;
+    outlet.say(&checked.text).await;
+    (generation.by, generation.cached) = (Some(by), true);
+    Some(checked)
 }
 
 impl Writers {
@@ -207,7 +221,7 @@ impl Writers {
 }
 
 /// The question with what its session remembers before it.
-async fn recalled(mut ask: Ask, session: &Option<(&Sessions, SessionKey)>) -> Result<Ask, AnswerError> {
+async fn continued(mut ask: Ask, session: &Option<(&Sessions, SessionKey)>) -> Result<Ask, AnswerError> {
     if let Some((sessions, key)) = session {
         let remembered = sessions.get(key).await.map_err(AnswerError::Session)?;
         let mut history = remembered.map(|session| session.history()).unwrap_or_default();

@@ -97,26 +97,31 @@ pub struct Writers {
     pub extractive_fallback: bool,
     /// Cosine from which a sentence and a passage speak of the same.
     pub supported_from: f32,
-    /// Keeps answers, to be given again.
-    pub memory: Option<Memory>,
 }
 
 /// Answers questions. Cheap to clone.
 #[derive(Clone)]
 pub struct Answers {
-    flow: Arc<Flow>,
+    flow: Flow,
     sessions: Option<Arc<Sessions>>,
 }
 
 impl Answers {
     /// The flow without a provider: answers are made of sentences of the documents.
     pub fn new(retrieve: Arc<Retrieve>, generator: Arc<dyn Generator>) -> Self {
-        Self { flow: Arc::new(Flow { retrieve, generator, writers: None }), sessions: None }
+        Self { flow: Flow { retrieve, generator, writers: None, memory: None }, sessions: None }
     }
 
-    /// The flow with providers; `generator` is what they fall back to.
-    pub fn with_providers(retrieve: Arc<Retrieve>, generator: Arc<dyn Generator>, writers: Writers) -> Self {
-        Self { flow: Arc::new(Flow { retrieve, generator, writers: Some(writers) }), sessions: None }
+    /// The same flow with providers; its generator is what they fall back to.
+    pub fn with_providers(mut self, writers: Writers) -> Self {
+        self.flow.writers = Some(Arc::new(writers));
+        self
+    }
+
+    /// The same flow, which keeps answers, to be given again.
+    pub fn keeping(mut self, memory: Option<Memory>) -> Self {
+        self.flow.memory = memory;
+        self
     }
 
     /// The same flow, with a memory for conversations.

@@ -1,4 +1,4 @@
-//! Answers of providers that are given again without asking one.
+//! Answers that are given again without writing them.
 //!
 //! An answer is kept under everything that its writing depended on: question, passages with their texts, what was said before, how it was to be written, and the configuration.
 //! So one that is found is the one that would be written now, however the documents changed in between; another tenant's passages are others.
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{flow::Checked, prompt::Material};
 use crate::{
     model::Sampling,
-    ports::{CacheKind, Key, Memory},
+    ports::{CacheKind, Key, Memory, Passage},
 };
 
 /// What is kept of an answer.
@@ -25,14 +25,24 @@ pub(super) struct Place<'m> {
 }
 
 impl<'m> Place<'m> {
-    /// Where the answer to this question would be.
-    pub(super) fn of(memory: Option<&'m Memory>, material: &Material<'_>, sampling: &Sampling) -> Option<Self> {
-        let memory = memory?;
+    /// Where a provider's answer to this question would be.
+    pub(super) fn written(memory: &'m Memory, material: &Material<'_>, sampling: &Sampling) -> Option<Self> {
         // A score moves with every document, and no prompt holds it.
         let chunks: Vec<_> = material.passages.iter().map(|passage| &passage.chunk).collect();
         let depends_on = (material.question, chunks, material.history, material.instructions, sampling);
-        let bytes = serde_json::to_vec(&depends_on).ok()?;
-        Some(Self { memory, key: memory.lasting_key(CacheKind::Response, &[&bytes]) })
+        Self::at(memory, b"written", &depends_on)
+    }
+
+    /// Where an answer made of sentences of these passages would be.
+    pub(super) fn extracted(memory: &'m Memory, question: &str, passages: &[Passage]) -> Option<Self> {
+        // Which sentences are chosen depends on the scores, too.
+        let depends_on: Vec<_> = passages.iter().map(|passage| (&passage.chunk, passage.score.to_bits())).collect();
+        Self::at(memory, b"extracted", &(question, depends_on))
+    }
+
+    fn at(memory: &'m Memory, how: &[u8], depends_on: &impl Serialize) -> Option<Self> {
+        let bytes = serde_json::to_vec(depends_on).ok()?;
+        Some(Self { memory, key: memory.lasting_key(CacheKind::Response, &[how, &bytes]) })
     }
 
     /// The answer, and who wrote it.
@@ -55,7 +65,7 @@ mod tests {
     use crate::{
         adapters::memory_cache::MemoryCache,
         model::{Chunk, ChunkId, ContentHash, DocumentId, Speaker, Tenant, Turn},
-        ports::{Changes, Passage},
+        ports::Changes,
     };
 
     fn passage(tenant: &Tenant, text: &str, score: f32) -> Passage {
@@ -77,7 +87,7 @@ mod tests {
         let (other, foreign) = (of(&default, "other", 0.5), of(&acme, "text", 0.5));
         let material = |passages| Material { question: "q", passages, history: &[], instructions: None, refusal: "no" };
         let key = |material: &Material<'_>, sampling: &Sampling| {
-            Place::of(Some(&memory), material, sampling).map(|place| place.key)
+            Place::written(&memory, material, sampling).map(|place| place.key)
         };
         let base = key(&material(&plain), &Sampling::default());
         assert_eq!(key(&material(&scored), &Sampling::default()), base);
@@ -91,6 +101,12 @@ mod tests {
         ] {
             assert_ne!(key(&material, sampling), base);
         }
-        assert!(Place::of(None, &material(&plain), &warm).is_none());
+        let extracted =
+            |question: &str, passages: &[Passage]| Place::extracted(&memory, question, passages).map(|place| place.key);
+        let base = extracted("q", &plain);
+        assert_eq!(extracted("q", &of(&default, "text", 0.5)), base);
+        for (question, passages) in [("p", &plain), ("q", &scored), ("q", &other), ("q", &foreign)] {
+            assert_ne!(extracted(question, passages), base);
+        }
     }
 }

@@ -20,7 +20,7 @@ pub enum Degradation {
 /// A stage and how long it took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Stage {
-    /// `embed`, `search`, `fuse` or `rerank`.
+    /// `embed`, `search` or `rerank`.
     pub name: String,
     /// Milliseconds.
     pub millis: f64,

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::Chunk;
+use super::{Chunk, ChunkId};
 
 /// A score where higher is better; distances never wear this type.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
@@ -27,12 +27,21 @@ pub struct SparseVector {
     pub values: Vec<f32>,
 }
 
-/// One chunk that a leg of the search found.
+/// One chunk that a search found, by its id.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// What was found.
+    pub chunk: ChunkId,
+    /// Cosine in the dense leg, BM25 in the lexical leg, 0 to 1 in the fused ranking.
+    pub score: Similarity,
+}
+
+/// One chunk of the fused ranking, read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
     /// What was found.
     pub chunk: Chunk,
-    /// Cosine in the dense leg, BM25 in the lexical leg.
+    /// From 0 to 1.
     pub score: Similarity,
 }
 
@@ -40,9 +49,9 @@ pub struct Hit {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Legs {
     /// By cosine of the dense embedding.
-    pub dense: Vec<Hit>,
+    pub dense: Vec<Scored>,
     /// By BM25.
-    pub lexical: Vec<Hit>,
+    pub lexical: Vec<Scored>,
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub use answer::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Gener
 pub use chunk::{Chunk, ChunkId, Embedded, Point};
 pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome, key_prefix};
 pub use explanation::{Candidates, Degradation, Explanation, HitExplained, Place, Stage};
-pub use hit::{Hit, Legs, Similarity, SparseVector};
+pub use hit::{Hit, Legs, Scored, Similarity, SparseVector};
 pub use money::MicroUsd;
 pub use query::{Filter, Mode, Query, Sampling, Scope, Speaker, Turn};
 pub use tenant::{InvalidTenant, Tenant};

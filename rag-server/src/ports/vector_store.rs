@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::{ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, SparseVector, Tenant};
+use crate::model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, SparseVector, Tenant};
 
 /// A numbered build of the corpus, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -60,7 +60,12 @@ pub trait VectorStore: Send + Sync {
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError>;
 
     /// Searches the active epoch, each leg best first. Empty before the first activation.
+    ///
+    /// Only ids and scores: what a chunk says is worth reading for the few that are shown.
     async fn search(&self, search: &Search) -> Result<Legs, StoreError>;
+
+    /// Those of the chunks that the active epoch holds, in any order.
+    async fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError>;
 
     /// How many chunks an epoch holds, the uncommitted ones included.
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError>;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Retrieve, RetrieveError, threshold};
+use super::{Retrieve, RetrieveError, candidates::Candidates, threshold};
 use crate::{
     lexical,
     ports::{Epoch, Kind, Only, Record, Search, StoreError},
@@ -160,7 +160,9 @@ impl Retrieve {
         let terms = lexical::query(question);
         let search = Search { dense: Some(dense), lexical: Some(terms.clone()), limit: DEPTH, only: Only::default() };
         let legs = self.store.search(&search).await.map_err(RetrieveError::Search)?;
-        Ok(threshold::relevance(&legs, &terms))
+        let ids: Vec<_> = legs.dense.iter().chain(&legs.lexical).map(|hit| hit.chunk).collect();
+        let chunks = self.store.chunks(&ids).await.map_err(RetrieveError::Search)?;
+        Ok(threshold::relevance(&Candidates::of(legs, chunks), &terms))
     }
 
     async fn keep_calibration(

@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use super::threshold::{self, Evidence};
-use crate::model::{Candidates, ChunkId, Explanation, Hit, HitExplained, Legs, Mode, Place, Stage};
+use super::{candidates::best_cosine, threshold::Evidence};
+use crate::model::{Candidates, ChunkId, Explanation, HitExplained, Legs, Mode, Place, Scored, Stage};
 
 /// Collects what an [`Explanation`] tells.
 pub(super) struct Notes {
@@ -30,7 +30,7 @@ impl Notes {
         let told = &mut self.explanation;
         told.mode = format!("{mode:?}");
         told.candidates = Candidates { dense: legs.dense.len(), lexical: legs.lexical.len() };
-        told.best_cosine = threshold::best_cosine(legs);
+        told.best_cosine = best_cosine(legs);
         let evidence = match evidence {
             Evidence::Near(_) => "near",
             Evidence::Worded(_) => "worded",
@@ -39,10 +39,10 @@ impl Notes {
         };
         told.evidence = evidence.to_owned();
         for (place, hit) in ranked(&legs.dense) {
-            self.places.entry(hit.chunk.id).or_default().0 = Some(place);
+            self.places.entry(hit.chunk).or_default().0 = Some(place);
         }
         for (place, hit) in ranked(&legs.lexical) {
-            self.places.entry(hit.chunk.id).or_default().1 = Some(place);
+            self.places.entry(hit.chunk).or_default().1 = Some(place);
         }
     }
 
@@ -55,6 +55,6 @@ impl Notes {
     }
 }
 
-fn ranked(hits: &[Hit]) -> impl Iterator<Item = (Place, &Hit)> {
+fn ranked(hits: &[Scored]) -> impl Iterator<Item = (Place, &Scored)> {
     (1..).zip(hits).map(|(rank, hit)| (Place { rank, score: hit.score.0 }, hit))
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Chunk, ChunkId, Hit, Legs, Similarity};
+use crate::model::{ChunkId, Legs, Scored, Similarity};
 
 /// How two legs become one ranking.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,17 +43,8 @@ impl Default for Fusion {
     }
 }
 
-/// A chunk with its fused score.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fused {
-    /// The chunk.
-    pub chunk: Chunk,
-    /// From 0 to 1.
-    pub score: Similarity,
-}
-
 /// One ranking, best first, of everything that a leg found. A leg alone keeps its order. Equal scores are ordered by chunk id, so that the same hits always give the same ranking.
-pub fn fuse(legs: Legs, fusion: Fusion) -> Vec<Fused> {
+pub fn fuse(legs: &Legs, fusion: Fusion) -> Vec<Scored> {
     let (dense_share, lexical_share) = match (legs.dense.is_empty(), legs.lexical.is_empty(), fusion) {
         (_, true, _) => (1.0, 0.0),
         (true, false, _) => (0.0, 1.0),
@@ -64,30 +55,30 @@ pub fn fuse(legs: Legs, fusion: Fusion) -> Vec<Fused> {
         }
         (false, false, Fusion::ReciprocalRank { .. }) => (0.5, 0.5),
     };
-    let mut fused: HashMap<ChunkId, Fused> = HashMap::new();
-    for (hits, share) in [(legs.dense, dense_share), (legs.lexical, lexical_share)] {
-        let scores = match fusion {
-            Fusion::Convex { .. } | Fusion::Confident { .. } => min_max(&hits),
+    let mut scores: HashMap<ChunkId, f32> = HashMap::new();
+    for (hits, share) in [(&legs.dense, dense_share), (&legs.lexical, lexical_share)] {
+        let normalised = match fusion {
+            Fusion::Convex { .. } | Fusion::Confident { .. } => min_max(hits),
             Fusion::ReciprocalRank { constant } => reciprocal(hits.len(), constant),
         };
-        for (hit, score) in hits.into_iter().zip(scores) {
-            let entry = fused.entry(hit.chunk.id).or_insert(Fused { chunk: hit.chunk, score: Similarity(0.0) });
-            entry.score.0 += share * score;
+        for (hit, score) in hits.iter().zip(normalised) {
+            *scores.entry(hit.chunk).or_default() += share * score;
         }
     }
-    let mut fused: Vec<_> = fused.into_values().collect();
-    fused.sort_by(|a, b| Similarity::best_first(a.score, b.score).then_with(|| a.chunk.id.cmp(&b.chunk.id)));
+    let fused = scores.into_iter().map(|(chunk, score)| Scored { chunk, score: Similarity(score) });
+    let mut fused: Vec<_> = fused.collect();
+    fused.sort_by(|a, b| Similarity::best_first(a.score, b.score).then_with(|| a.chunk.cmp(&b.chunk)));
     fused
 }
 
 /// Where the best cosine stands between the floor (0) and 1 (1).
-fn confidence(dense: &[Hit], floor: f32) -> f32 {
+fn confidence(dense: &[Scored], floor: f32) -> f32 {
     let best = dense.iter().map(|hit| hit.score.0).filter(|score| score.is_finite()).fold(floor, f32::max);
     ((best - floor) / (1.0 - floor)).clamp(0.0, 1.0)
 }
 
 /// Scores of a leg moved to 0 to 1: 1 for its best hit, 0 for its worst and for what it did not find.
-fn min_max(hits: &[Hit]) -> Vec<f32> {
+fn min_max(hits: &[Scored]) -> Vec<f32> {
     let finite = || hits.iter().map(|hit| hit.score.0).filter(|score| score.is_finite());
     let (low, high) = (finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max));
     let normalised = |score: f32| match (score.is_finite(), high > low) {
@@ -112,20 +103,20 @@ mod tests {
     use super::*;
     use crate::model::ContentHash;
 
-    fn hit(ordinal: u32, score: f32) -> Hit {
-        let (document, version) = ("d".parse().unwrap(), ContentHash("v".to_owned()));
-        let id = ChunkId::new(&document, &version, ordinal);
-        let (title, text) = (String::new(), format!("passage {ordinal}"));
-        let chunk = Chunk { id, document, version, ordinal, title, headings: Vec::new(), text };
-        Hit { chunk, score: Similarity(score) }
+    fn id(ordinal: u32) -> ChunkId {
+        ChunkId::new(&"d".parse().unwrap(), &ContentHash("v".to_owned()), ordinal)
     }
 
-    fn hits(scores: &[(u32, f32)]) -> Vec<Hit> {
+    fn hit(ordinal: u32, score: f32) -> Scored {
+        Scored { chunk: id(ordinal), score: Similarity(score) }
+    }
+
+    fn hits(scores: &[(u32, f32)]) -> Vec<Scored> {
         scores.iter().map(|(ordinal, score)| hit(*ordinal, *score)).collect()
     }
 
-    fn order(fused: &[Fused]) -> Vec<u32> {
-        fused.iter().map(|fused| fused.chunk.ordinal).collect()
+    fn order(fused: &[Scored]) -> Vec<u32> {
+        fused.iter().filter_map(|fused| (0..100).find(|ordinal| id(*ordinal) == fused.chunk)).collect()
     }
 
     const CONVEX: Fusion = Fusion::Convex { dense_weight: 0.5 };
@@ -136,7 +127,7 @@ mod tests {
         let legs =
             || Legs { dense: hits(&[(1, 0.9), (2, 0.8), (3, 0.1)]), lexical: hits(&[(4, 12.0), (2, 11.0), (5, 1.0)]) };
         for fusion in [CONVEX, RANKS] {
-            assert_eq!(order(&fuse(legs(), fusion))[0], 2, "{fusion:?}");
+            assert_eq!(order(&fuse(&legs(), fusion))[0], 2, "{fusion:?}");
         }
     }
 
@@ -144,7 +135,7 @@ mod tests {
     fn scores_are_normalised_before_they_are_weighed() {
         // Scores of the lexical leg are a hundred times larger and must not drown the dense ones.
         let legs = Legs { dense: hits(&[(1, 0.9), (2, 0.1)]), lexical: hits(&[(2, 90.0), (1, 10.0)]) };
-        let fused = fuse(legs, Fusion::Convex { dense_weight: 0.6 });
+        let fused = fuse(&legs, Fusion::Convex { dense_weight: 0.6 });
         assert_eq!(order(&fused), [1, 2]);
         assert!((fused[0].score.0 - 0.6).abs() < 1e-6 && (fused[1].score.0 - 0.4).abs() < 1e-6);
     }
@@ -153,16 +144,16 @@ mod tests {
     fn a_dense_leg_that_found_nothing_near_leaves_the_order_to_the_lexical_one() {
         let legs = |best: f32| Legs { dense: hits(&[(1, best), (2, 0.1)]), lexical: hits(&[(2, 9.0), (1, 1.0)]) };
         for (best, first) in [(0.3, 2), (0.45, 2), (0.95, 1)] {
-            assert_eq!(order(&fuse(legs(best), Fusion::CONFIDENT))[0], first, "{best}");
+            assert_eq!(order(&fuse(&legs(best), Fusion::CONFIDENT))[0], first, "{best}");
         }
-        let fused = fuse(legs(0.65), Fusion::CONFIDENT);
+        let fused = fuse(&legs(0.65), Fusion::CONFIDENT);
         assert!((fused[1].score.0 - 0.4).abs() < 1e-6, "half way above the floor is half of 0.8: {fused:?}");
     }
 
     #[test]
     fn reciprocal_ranks_give_nothing_for_a_leg_that_did_not_find_a_hit() {
         let legs = Legs { dense: hits(&[(1, 0.9)]), lexical: hits(&[(2, 3.0), (1, 2.0)]) };
-        let fused = fuse(legs, RANKS);
+        let fused = fuse(&legs, RANKS);
         assert_eq!(order(&fused), [1, 2]);
         assert!((fused[1].score.0 - 0.5).abs() < 1e-6, "half of the best possible, not more: {:?}", fused[1].score);
     }
@@ -172,8 +163,8 @@ mod tests {
         // A missing rank that counted as the depth would change the order with the number of hits that were asked for.
         let lexical = |depth: u32| hits(&(0..depth).map(|n| (100 + n, 50.0 - n as f32)).collect::<Vec<_>>());
         let score = |depth: u32| {
-            let fused = fuse(Legs { dense: hits(&[(1, 0.9), (2, 0.8)]), lexical: lexical(depth) }, RANKS);
-            fused.into_iter().find(|fused| fused.chunk.ordinal == 2).unwrap().score
+            let fused = fuse(&Legs { dense: hits(&[(1, 0.9), (2, 0.8)]), lexical: lexical(depth) }, RANKS);
+            fused.into_iter().find(|fused| fused.chunk == id(2)).unwrap().score
         };
         assert_eq!(score(5), score(50));
     }
@@ -184,11 +175,11 @@ mod tests {
             Legs { dense: hits(&[(3, 0.9), (1, 0.5), (2, 0.1)]), lexical: vec![] },
             Legs { dense: vec![], lexical: hits(&[(3, 9.0), (1, 5.0), (2, 1.0)]) },
         ] {
-            let fused = fuse(legs, CONVEX);
+            let fused = fuse(&legs, CONVEX);
             assert_eq!(order(&fused), [3, 1, 2]);
             assert_eq!(fused[0].score, Similarity(1.0));
         }
-        assert!(fuse(Legs::default(), CONVEX).is_empty());
+        assert!(fuse(&Legs::default(), CONVEX).is_empty());
     }
 
     proptest! {
@@ -207,11 +198,11 @@ mod tests {
             let distinct: std::collections::BTreeSet<_> = dense.keys().chain(lexical.keys()).collect();
             let fusion = if ranks { RANKS } else { Fusion::Convex { dense_weight: weight } };
             let legs = Legs { dense: leg(&dense), lexical: leg(&lexical) };
-            let fused = fuse(legs.clone(), fusion);
+            let fused = fuse(&legs, fusion);
             prop_assert_eq!(fused.len(), distinct.len());
             prop_assert!(fused.iter().all(|f| (0.0..=1.0001).contains(&f.score.0)), "{:?}", fused);
             prop_assert!(fused.windows(2).all(|pair| pair[0].score.0 >= pair[1].score.0));
-            prop_assert_eq!(fuse(legs, fusion), fused);
+            prop_assert_eq!(fuse(&legs, fusion), fused);
         }
     }
 }

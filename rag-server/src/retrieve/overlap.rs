@@ -5,8 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::fuse::Fused;
-use crate::model::{Chunk, ChunkId};
+use crate::model::{Chunk, ChunkId, Hit};
 
 /// Bytes of a passage that neighbours are joined to: about four chunks, so that one long section does not fill the context.
 const MAX_JOINED_BYTES: usize = 4 * 1024;
@@ -18,7 +17,7 @@ const BETWEEN: &str = "\n\n";
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Joined {
     /// Its best chunk, with the texts of those that were joined to it in the order of the document.
-    pub(super) best: Fused,
+    pub(super) best: Hit,
     /// The other chunks, in the order of the document.
     pub(super) others: Vec<ChunkId>,
     first: u32,
@@ -26,7 +25,7 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    fn new(best: Fused) -> Self {
+    fn new(best: Hit) -> Self {
         let ordinal = best.chunk.ordinal;
         Self { best, others: Vec::new(), first: ordinal, last: ordinal }
     }
@@ -65,7 +64,7 @@ impl Joined {
 }
 
 /// The best `limit` passages: repetitions dropped, neighbours joined to the better one.
-pub(super) fn passages(ranking: impl IntoIterator<Item = Fused>, limit: usize) -> Vec<Joined> {
+pub(super) fn passages(ranking: impl IntoIterator<Item = Hit>, limit: usize) -> Vec<Joined> {
     let mut kept: Vec<Joined> = Vec::with_capacity(limit.min(128));
     let mut texts = HashSet::new();
     for candidate in ranking {
@@ -88,12 +87,12 @@ mod tests {
     use super::*;
     use crate::model::{ContentHash, Similarity};
 
-    fn fused(document: &str, ordinal: u32, text: &str) -> Fused {
+    fn hit(document: &str, ordinal: u32, text: &str) -> Hit {
         let (document, version) = (document.parse().unwrap(), ContentHash("v".to_owned()));
         let id = ChunkId::new(&document, &version, ordinal);
         let chunk =
             Chunk { id, document, version, ordinal, title: String::new(), headings: Vec::new(), text: text.to_owned() };
-        Fused { chunk, score: Similarity(1.0) }
+        Hit { chunk, score: Similarity(1.0) }
     }
 
     fn texts(kept: &[Joined]) -> Vec<(&str, &str)> {
@@ -102,25 +101,20 @@ mod tests {
 
     #[test]
     fn the_same_text_under_two_names_takes_one_place() {
-        let ranking = [fused("a", 0, "same\n"), fused("b", 0, "same"), fused("c", 0, "other")];
+        let ranking = [hit("a", 0, "same\n"), hit("b", 0, "same"), hit("c", 0, "other")];
         assert_eq!(texts(&passages(ranking, 2)), [("a", "same\n"), ("c", "other")]);
     }
 
     #[test]
     fn a_neighbour_that_adds_no_text_is_dropped() {
-        let ranking = [fused("a", 1, "one. two. three."), fused("a", 2, "two. three."), fused("b", 2, "two. three.")];
+        let ranking = [hit("a", 1, "one. two. three."), hit("a", 2, "two. three."), hit("b", 2, "two. three.")];
         assert_eq!(texts(&passages(ranking, 10)), [("a", "one. two. three."), ("b", "two. three.")]);
     }
 
     #[test]
     fn neighbours_become_one_passage_in_the_order_of_the_document_and_leave_their_place() {
-        let ranking = [
-            fused("a", 5, "five"),
-            fused("b", 0, "zero"),
-            fused("a", 4, "four"),
-            fused("a", 6, "six"),
-            fused("a", 8, "eight"),
-        ];
+        let ranking =
+            [hit("a", 5, "five"), hit("b", 0, "zero"), hit("a", 4, "four"), hit("a", 6, "six"), hit("a", 8, "eight")];
         let kept = passages(ranking.clone(), 3);
         assert_eq!(texts(&kept), [("a", "four\n\nfive\n\nsix"), ("b", "zero"), ("a", "eight")]);
         assert_eq!(kept[0].best.chunk.id, ranking[0].chunk.id);
@@ -129,20 +123,20 @@ mod tests {
 
     #[test]
     fn neighbours_of_another_section_version_or_beyond_the_room_stay_apart() {
-        let mut section = fused("a", 1, "one");
+        let mut section = hit("a", 1, "one");
         section.chunk.headings = vec!["Other".to_owned()];
-        let mut version = fused("a", 1, "uno");
+        let mut version = hit("a", 1, "uno");
         version.chunk.version = ContentHash("w".to_owned());
-        let long = fused("a", 1, &"x".repeat(MAX_JOINED_BYTES));
+        let long = hit("a", 1, &"x".repeat(MAX_JOINED_BYTES));
         for other in [section, version, long] {
-            assert_eq!(passages([fused("a", 0, "zero"), other], 5).len(), 2);
+            assert_eq!(passages([hit("a", 0, "zero"), other], 5).len(), 2);
         }
     }
 
     #[test]
     fn no_more_than_the_limit_is_kept() {
-        let ranking = (0..10).map(|ordinal| fused("a", ordinal * 2, &ordinal.to_string()));
+        let ranking = (0..10).map(|ordinal| hit("a", ordinal * 2, &ordinal.to_string()));
         assert_eq!(passages(ranking, 3).len(), 3);
-        assert!(passages([fused("a", 0, "x")], 0).is_empty());
+        assert!(passages([hit("a", 0, "x")], 0).is_empty());
     }
 }

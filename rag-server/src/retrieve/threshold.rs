@@ -6,15 +6,14 @@
 //! sixth of the questions of a judged set that its documents answer, those that ask for one rare word or lean on their article; together they refuse a fiftieth, at the same 2 % of
 //! unrelated questions that are let through (`docs/quality.md`).
 
+use super::candidates::Candidates;
 use crate::{
     lexical,
-    model::{Chunk, Hit, Legs, Similarity, SparseVector},
+    model::{Chunk, Similarity, SparseVector},
 };
 
 /// What holding all of a question's terms adds to the cosine. Of 0.1 to 0.5 the value that told two judged sets' questions apart best.
 const COVERAGE_WEIGHT: f32 = 0.2;
-/// Hits of each leg whose terms are looked at. Whoever holds most of the terms stands at the top of the lexical leg.
-const LOOKED_AT: usize = 10;
 
 /// Why a question may be answered, or that it may not.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -32,35 +31,29 @@ pub enum Evidence {
 /// What speaks for an answer. BM25 scores have no common scale, so the lexical leg counts only by the terms that its hits hold.
 ///
 /// `terms` are those of [`lexical::query`], none where the words are not to count; `min_score` is the relevance from which a question is answered.
-pub fn evidence(legs: &Legs, terms: &SparseVector, rare_terms: &[String], min_score: f32) -> Evidence {
-    let cosine = best_cosine(legs).unwrap_or(f32::NEG_INFINITY);
+pub(super) fn evidence(found: &Candidates, terms: &SparseVector, rare_terms: &[String], min_score: f32) -> Evidence {
+    let cosine = found.best_cosine().unwrap_or(f32::NEG_INFINITY);
     if cosine >= min_score {
         return Evidence::Near(Similarity(cosine));
     }
-    // Reading the passages costs more than everything else here, so only where it can decide.
+    // Looking at the words costs more than everything else here, so only where it can decide.
     if cosine + COVERAGE_WEIGHT >= min_score {
-        let relevance = relevance(legs, terms);
+        let relevance = relevance(found, terms);
         if relevance >= min_score {
             return Evidence::Worded(Similarity(relevance));
         }
     }
-    if legs.dense.iter().chain(&legs.lexical).any(|hit| lexical::holds_any(&hit.chunk, rare_terms)) {
+    if found.read().any(|chunk| lexical::holds_any(chunk, rare_terms)) {
         return Evidence::RareTerm;
     }
     Evidence::None
 }
 
 /// The best cosine and a fifth of the best coverage, from minus infinity (nothing was found) to 1.2.
-pub fn relevance(legs: &Legs, terms: &SparseVector) -> f32 {
-    let cosine = best_cosine(legs).unwrap_or(f32::NEG_INFINITY);
-    let looked_at = legs.lexical.iter().take(LOOKED_AT).chain(legs.dense.iter().take(LOOKED_AT));
-    let coverage = looked_at.map(|hit| lexical::coverage(terms, &hit.chunk)).fold(0.0, f32::max);
+pub(super) fn relevance(found: &Candidates, terms: &SparseVector) -> f32 {
+    let cosine = found.best_cosine().unwrap_or(f32::NEG_INFINITY);
+    let coverage = found.heads().map(|chunk| lexical::coverage(terms, chunk)).fold(0.0, f32::max);
     cosine + COVERAGE_WEIGHT * coverage
-}
-
-/// The best cosine of the dense leg.
-pub fn best_cosine(legs: &Legs) -> Option<f32> {
-    legs.dense.iter().map(|hit: &Hit| hit.score.0).filter(|score| score.is_finite()).reduce(f32::max)
 }
 
 /// Whether a chunk may be cited under this evidence.
@@ -75,10 +68,16 @@ pub fn is_citable(evidence: Evidence, chunk: &Chunk, rare_terms: &[String]) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ChunkId, ContentHash, Hit};
+    use crate::model::{ChunkId, ContentHash, Hit, Legs, Scored};
+
+    fn found(dense: Vec<Hit>, lexical: Vec<Hit>) -> Candidates {
+        let ids = |hits: &[Hit]| hits.iter().map(|hit| Scored { chunk: hit.chunk.id, score: hit.score }).collect();
+        let legs = Legs { dense: ids(&dense), lexical: ids(&lexical) };
+        Candidates::of(legs, dense.into_iter().chain(lexical).map(|hit| hit.chunk))
+    }
 
     fn hit(text: &str, score: f32) -> Hit {
-        let (document, version) = ("d".parse().unwrap(), ContentHash("v".to_owned()));
+        let (document, version) = (text.replace(' ', "-").parse().unwrap(), ContentHash("v".to_owned()));
         let id = ChunkId::new(&document, &version, 0);
         let chunk = Chunk {
             id,
@@ -101,20 +100,19 @@ mod tests {
             (vec![hit("a", f32::NAN)], vec![], Evidence::None),
             (vec![], vec![], Evidence::None),
         ] {
-            assert_eq!(evidence(&Legs { dense, lexical }, &SparseVector::default(), &[], 0.40), expected);
+            assert_eq!(evidence(&found(dense, lexical), &SparseVector::default(), &[], 0.40), expected);
         }
     }
 
     #[test]
     fn a_passage_that_holds_the_error_code_is_evidence_however_far_it_is() {
         let rare = lexical::rare_terms("what is ERR_4711?");
-        for legs in [
-            Legs { dense: vec![hit("ERR_4711: disk full", 0.1)], lexical: vec![] },
-            Legs { dense: vec![], lexical: vec![hit("see err_4711", 7.0)] },
-        ] {
-            assert_eq!(evidence(&legs, &SparseVector::default(), &rare, 0.40), Evidence::RareTerm);
+        for held in
+            [found(vec![hit("ERR_4711: disk full", 0.1)], vec![]), found(vec![], vec![hit("see err_4711", 7.0)])]
+        {
+            assert_eq!(evidence(&held, &SparseVector::default(), &rare, 0.40), Evidence::RareTerm);
         }
-        let other = Legs { dense: vec![hit("ERR_4712: disk full", 0.1)], lexical: vec![] };
+        let other = found(vec![hit("ERR_4712: disk full", 0.1)], vec![]);
         assert_eq!(evidence(&other, &SparseVector::default(), &rare, 0.40), Evidence::None);
     }
 
@@ -130,7 +128,7 @@ mod tests {
     #[test]
     fn a_far_passage_that_holds_the_questions_words_is_evidence_and_one_that_holds_few_is_not() {
         let terms = lexical::query("What is superspreading of measles?");
-        let legs = |text: &str, cosine: f32| Legs { dense: vec![hit("other", cosine)], lexical: vec![hit(text, 3.0)] };
+        let legs = |text: &str, cosine: f32| found(vec![hit("other", cosine)], vec![hit(text, 3.0)]);
         let holding = legs("Superspreading of measles means that few infect many.", 0.25);
         assert!(matches!(evidence(&holding, &terms, &[], 0.40), Evidence::Worded(relevance) if relevance.0 >= 0.40));
         assert_eq!(evidence(&legs("Measles are red.", 0.25), &terms, &[], 0.40), Evidence::None);
@@ -140,6 +138,6 @@ mod tests {
 
     #[test]
     fn without_any_hit_nothing_is_relevant() {
-        assert_eq!(relevance(&Legs::default(), &lexical::query("measles")), f32::NEG_INFINITY);
+        assert_eq!(relevance(&found(vec![], vec![]), &lexical::query("measles")), f32::NEG_INFINITY);
     }
 }

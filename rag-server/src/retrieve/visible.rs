@@ -1,4 +1,4 @@
-//! Which hits may be shown: those whose document is committed at the version that they belong to, is the asking tenant's, and passes the question's filter.
+//! Which chunks may be shown: those whose document is committed at the version that they belong to, is the asking tenant's, and passes the question's filter.
 //!
 //! The document's record is the commit point. A store may return chunks that were written before their record, or that outlived it; both are dropped here, and nowhere else. Tenant and
 //! filter are looked at a second time: what the store was told is there to find the right ones quickly, what the record says decides.
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    model::{ContentHash, DocumentId, Hit, Legs, Query},
+    model::{Chunk, ContentHash, DocumentId, Query},
     ports::{Kind, Records, StoreError},
 };
 
@@ -21,13 +21,17 @@ struct Committed {
     metadata: Value,
 }
 
-/// The hits that may be shown to whoever asks, in their order.
-pub(super) async fn visible(records: &dyn Records, query: &Query, legs: Legs) -> Result<Legs, StoreError> {
-    let documents = legs.dense.iter().chain(&legs.lexical).map(|hit| &hit.chunk.document);
+/// The chunks that may be shown to whoever asks, in their order.
+pub(super) async fn visible(
+    records: &dyn Records,
+    query: &Query,
+    chunks: Vec<Chunk>,
+) -> Result<Vec<Chunk>, StoreError> {
+    let documents = chunks.iter().map(|chunk| &chunk.document);
     let own = documents.filter(|document| document.tenant() == query.tenant);
     let ids: BTreeSet<&str> = own.map(DocumentId::key).collect();
     if ids.is_empty() {
-        return Ok(Legs::default());
+        return Ok(Vec::new());
     }
     let ids: Vec<&str> = ids.into_iter().collect();
     let mut shown = HashMap::with_capacity(ids.len());
@@ -40,9 +44,6 @@ pub(super) async fn visible(records: &dyn Records, query: &Query, legs: Legs) ->
             shown.insert(record.id, committed.version);
         }
     }
-    let committed = |hits: Vec<Hit>| -> Vec<Hit> {
-        let is_shown = |hit: &Hit| shown.get(hit.chunk.document.key()) == Some(&hit.chunk.version);
-        hits.into_iter().filter(is_shown).collect()
-    };
-    Ok(Legs { dense: committed(legs.dense), lexical: committed(legs.lexical) })
+    let is_shown = |chunk: &Chunk| shown.get(chunk.document.key()) == Some(&chunk.version);
+    Ok(chunks.into_iter().filter(is_shown).collect())
 }

@@ -165,7 +165,8 @@ mod edge {
 
     async fn documents(store: &EdgeStore) -> Vec<String> {
         let all = Search { dense: Some(AT.to_vec()), limit: 100_000, ..Search::default() };
-        store.search(&all).await.unwrap().dense.into_iter().map(|hit| hit.chunk.document.to_string()).collect()
+        let ids: Vec<_> = store.search(&all).await.unwrap().dense.into_iter().map(|hit| hit.chunk).collect();
+        store.chunks(&ids).await.unwrap().into_iter().map(|chunk| chunk.document.to_string()).collect()
     }
 
     #[tokio::test]

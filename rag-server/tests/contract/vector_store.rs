@@ -1,10 +1,13 @@
 //! The contract of `VectorStore`, clause by clause.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use rag_server::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Hit, Legs, Point, SparseVector, Tenant},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Hit, Legs, Point, Scored, SparseVector, Tenant},
     ports::{Epoch, Only, Search, StoreError, VectorStore},
 };
 
@@ -46,6 +49,7 @@ macro_rules! vector_store_suite {
             the_lexical_leg_ranks_by_weight_and_rarity,
             a_leg_is_bounded_and_empty_unless_asked_for,
             text_comes_back_byte_for_byte,
+            chunks_are_read_from_the_active_epoch_and_missing_ones_left_out,
             a_new_epoch_is_searched_only_once_it_is_activated,
             a_purge_keeps_the_named_version_and_other_documents,
             a_purge_without_a_version_removes_the_document,
@@ -125,13 +129,32 @@ fn only(tenant: Option<&str>, labels: &[&[&str]]) -> Search {
 
 /// Names of tenants and documents of the hits of both legs, which must be the same.
 async fn found(store: &dyn VectorStore, search: &Search) -> BTreeSet<(String, String)> {
-    let legs = store.search(search).await.unwrap();
+    let legs = whole(store, search).await;
     let names = |hits: &[Hit]| -> BTreeSet<_> {
         let name = |hit: &Hit| (hit.chunk.document.tenant().as_str().to_owned(), hit.chunk.document.to_string());
         hits.iter().map(name).collect()
     };
     assert_eq!(names(&legs.dense), names(&legs.lexical));
     names(&legs.dense)
+}
+
+/// What was found with what it says, each leg best first.
+#[derive(Debug)]
+struct Whole {
+    dense: Vec<Hit>,
+    lexical: Vec<Hit>,
+}
+
+/// Searches, and reads whatever was found.
+async fn whole(store: &dyn VectorStore, search: &Search) -> Whole {
+    let legs = store.search(search).await.unwrap();
+    let ids: Vec<ChunkId> = legs.dense.iter().chain(&legs.lexical).map(|hit| hit.chunk).collect();
+    let chunks: BTreeMap<ChunkId, Chunk> =
+        store.chunks(&ids).await.unwrap().into_iter().map(|chunk| (chunk.id, chunk)).collect();
+    let read = |leg: Vec<Scored>| -> Vec<Hit> {
+        leg.into_iter().map(|hit| Hit { chunk: chunks[&hit.chunk].clone(), score: hit.score }).collect()
+    };
+    Whole { dense: read(legs.dense), lexical: read(legs.lexical) }
 }
 
 fn named(names: &[(&str, &str)]) -> BTreeSet<(String, String)> {
@@ -207,7 +230,7 @@ fn texts(hits: &[Hit]) -> Vec<&str> {
 }
 
 async fn all(store: &dyn VectorStore) -> BTreeSet<String> {
-    let legs = store.search(&dense([1.0, 0.0, 0.0, 0.0], 10_000)).await.unwrap();
+    let legs = whole(store, &dense([1.0, 0.0, 0.0, 0.0], 10_000)).await;
     texts(&legs.dense).into_iter().map(str::to_owned).collect()
 }
 
@@ -249,7 +272,7 @@ pub(crate) async fn what_was_acknowledged_is_there_after_reopening<S: Storage>()
     let store = storage.open().await;
     assert_eq!(store.active().await, Ok(Some(FIRST)));
     assert_eq!(store.count(FIRST).await, Ok(20));
-    let legs = store.search(&lexical(&[13], 5)).await.unwrap();
+    let legs = whole(&*store, &lexical(&[13], 5)).await;
     assert_eq!(texts(&legs.lexical), ["a v1 13"]);
 }
 
@@ -257,11 +280,11 @@ pub(crate) async fn repeating_a_write_changes_nothing<S: Storage>() {
     let storage = S::fresh().await;
     let points: Vec<Point> = (0..8).map(|n| point("a", "v1", n, [1.0, n as f32, 0.0, 0.0], &[(n, 1.0)])).collect();
     let store = prepared(&storage, points.clone()).await;
-    let before = store.search(&dense([1.0, 2.0, 0.0, 0.0], 8)).await.unwrap();
+    let before = whole(&*store, &dense([1.0, 2.0, 0.0, 0.0], 8)).await;
     store.upsert(FIRST, points.clone()).await.unwrap();
     store.upsert(FIRST, points).await.unwrap();
     assert_eq!(store.count(FIRST).await, Ok(8));
-    assert_eq!(texts(&store.search(&dense([1.0, 2.0, 0.0, 0.0], 8)).await.unwrap().dense), texts(&before.dense));
+    assert_eq!(texts(&whole(&*store, &dense([1.0, 2.0, 0.0, 0.0], 8)).await.dense), texts(&before.dense));
 }
 
 pub(crate) async fn a_later_write_of_the_same_chunk_replaces_it<S: Storage>() {
@@ -283,7 +306,7 @@ pub(crate) async fn the_dense_leg_ranks_by_cosine<S: Storage>() {
         point("right angle", "v", 0, [0.0, 0.0, 1.0, 0.0], &[]),
     ];
     let store = prepared(&storage, points).await;
-    let hits = store.search(&dense([1.0, 0.0, 0.0, 0.0], 4)).await.unwrap().dense;
+    let hits = whole(&*store, &dense([1.0, 0.0, 0.0, 0.0], 4)).await.dense;
     assert_eq!(texts(&hits), ["same v 0", "near v 0", "right angle v 0", "opposite v 0"]);
     for (hit, expected) in hits.iter().zip([1.0, 0.8, 0.0, -1.0]) {
         assert!(close_to(hit.score.0, expected), "{hit:?}");
@@ -296,7 +319,7 @@ pub(crate) async fn a_distance_is_never_ranked_as_a_similarity<S: Storage>() {
     let angle = |n: u32| f32::to_radians(n as f32 * 4.0);
     let points = (0..40).map(|n| point("a", "v", n, [angle(n).cos(), angle(n).sin(), 0.0, 0.0], &[])).collect();
     let store = prepared(&storage, points).await;
-    let hits = store.search(&dense([1.0, 0.0, 0.0, 0.0], 15)).await.unwrap().dense;
+    let hits = whole(&*store, &dense([1.0, 0.0, 0.0, 0.0], 15)).await.dense;
     assert_eq!(hits.iter().map(|hit| hit.chunk.ordinal).collect::<Vec<_>>(), (0..15).collect::<Vec<_>>());
     for hit in &hits {
         assert!(close_to(hit.score.0, angle(hit.chunk.ordinal).cos()), "{hit:?} has another score than its cosine");
@@ -310,7 +333,7 @@ pub(crate) async fn the_lexical_leg_ranks_by_weight_and_rarity<S: Storage>() {
         (0..9).map(|n| point("common", "v", n, [1.0, 0.0, 0.0, 0.0], &[(common, 1.0 + n as f32 / 10.0)])).collect();
     points.push(point("rare", "v", 0, [1.0, 0.0, 0.0, 0.0], &[(rare, 1.0)]));
     let store = prepared(&storage, points).await;
-    let hits = store.search(&lexical(&[common, rare], 10)).await.unwrap().lexical;
+    let hits = whole(&*store, &lexical(&[common, rare], 10)).await.lexical;
     // The inverse document frequency of BM25, over 10 chunks.
     let idf = |n: f32| (1.0 + (10.0 - n + 0.5) / (n + 0.5)).ln();
     assert_eq!(texts(&hits[..2]), ["rare v 0", "common v 8"]);
@@ -352,7 +375,7 @@ pub(crate) async fn text_comes_back_byte_for_byte<S: Storage>() {
     let points: Vec<Point> = points.collect();
     let store = prepared(&storage, points.clone()).await;
     let mut found: Vec<Chunk> =
-        store.search(&dense([1.0, 0.0, 0.0, 0.0], 9)).await.unwrap().dense.into_iter().map(|hit| hit.chunk).collect();
+        whole(&*store, &dense([1.0, 0.0, 0.0, 0.0], 9)).await.dense.into_iter().map(|hit| hit.chunk).collect();
     found.sort_by_key(|chunk| chunk.ordinal);
     assert_eq!(found, points.into_iter().map(|point| point.chunk).collect::<Vec<_>>());
 }
@@ -370,6 +393,26 @@ pub(crate) async fn a_new_epoch_is_searched_only_once_it_is_activated<S: Storage
     assert_eq!((store.count(FIRST).await, store.count(second).await), (Ok(1), Ok(1)));
     store.close().await.unwrap();
     assert_eq!(storage.open().await.active().await, Ok(Some(second)));
+}
+
+pub(crate) async fn chunks_are_read_from_the_active_epoch_and_missing_ones_left_out<S: Storage>() {
+    let storage = S::fresh().await;
+    let old = point("old", "v", 0, [1.0, 0.0, 0.0, 0.0], &[]);
+    let new = point("new", "v", 0, [1.0, 0.0, 0.0, 0.0], &[]);
+    let ids = [old.chunk.id, new.chunk.id];
+    let store = storage.open().await;
+    assert_eq!(store.chunks(&ids).await, Ok(vec![]));
+    store.create_epoch(FIRST, DIMENSION).await.unwrap();
+    store.upsert(FIRST, vec![old.clone()]).await.unwrap();
+    assert_eq!(store.chunks(&ids).await, Ok(vec![]), "nothing is active yet");
+    store.activate(FIRST).await.unwrap();
+    assert_eq!(store.chunks(&ids).await, Ok(vec![old.chunk]));
+    let second = Epoch(2);
+    store.create_epoch(second, DIMENSION).await.unwrap();
+    store.upsert(second, vec![new.clone()]).await.unwrap();
+    store.activate(second).await.unwrap();
+    assert_eq!(store.chunks(&ids).await, Ok(vec![new.chunk]));
+    assert_eq!(store.chunks(&[]).await, Ok(vec![]));
 }
 
 fn two_documents() -> Vec<Point> {

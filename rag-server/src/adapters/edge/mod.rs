@@ -24,7 +24,7 @@ use self::{
     writer::{Change, Command, Done, Writer},
 };
 use crate::{
-    model::{ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{Epoch, Search, StoreError, VectorStore},
 };
 
@@ -111,6 +111,14 @@ impl VectorStore for EdgeStore {
         };
         let (shared, search) = (Arc::clone(&self.shared), search.clone());
         blocking(move || shared.with(epoch, |shard| shard.search(&search))).await
+    }
+
+    async fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+        let Some(epoch) = self.shared.active()? else {
+            return Ok(Vec::new());
+        };
+        let (shared, ids) = (Arc::clone(&self.shared), ids.to_vec());
+        blocking(move || shared.with(epoch, |shard| shard.chunks(&ids))).await
     }
 
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {

@@ -18,7 +18,7 @@ use qdrant_edge::{
 
 use super::STORE;
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Hit, Legs, Point, Similarity, SparseVector},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, Scored, Similarity, SparseVector},
     ports::{Only, Search, StoreError},
 };
 
@@ -152,44 +152,41 @@ impl Shard {
 
     /// Those of the chunks that are stored, with their dense vectors.
     pub(super) fn embedded(&self, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
+        self.read(ids, Some(WithVector::Selector(vec![DENSE.to_owned()])))?.into_iter().map(embedded).collect()
+    }
+
+    /// Those of the chunks that are stored.
+    pub(super) fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+        self.read(ids, None)?.into_iter().map(|point| chunk(point.id, point.payload)).collect()
+    }
+
+    fn read(&self, ids: &[ChunkId], vector: Option<WithVector>) -> Result<Vec<Record>, StoreError> {
         let ids: Vec<PointId> = ids.iter().map(|id| PointId::Uuid(id.0)).collect();
-        let vector = WithVector::Selector(vec![DENSE.to_owned()]);
-        let found = self.engine.retrieve(&ids, Some(WithPayloadInterface::Bool(true)), Some(vector)).map_err(failed)?;
-        found.into_iter().map(embedded).collect()
+        self.engine.retrieve(&ids, Some(WithPayloadInterface::Bool(true)), vector).map_err(failed)
     }
 
     /// Both legs, each best first.
     pub(super) fn search(&self, search: &Search) -> Result<Legs, StoreError> {
-        let dense = match &search.dense {
-            Some(vector) => self.leg(VectorInternal::Dense(vector.clone()), DENSE, search)?,
-            None => Vec::new(),
-        };
-        let lexical = match &search.lexical {
-            Some(terms) if !terms.indices.is_empty() => {
-                self.leg(VectorInternal::Sparse(engine_terms(terms)?), LEXICAL, search)?
-            }
-            Some(_) | None => Vec::new(),
-        };
-        Ok(Legs { dense, lexical })
-    }
-
-    fn leg(&self, query: VectorInternal, using: &str, search: &Search) -> Result<Vec<Hit>, StoreError> {
         // The engine reserves memory for as many hits as it is asked for.
         let limit = search.limit.min(self.engine.info().points_count);
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let request = SearchRequest {
-            query: QueryEnum::Nearest(NamedQuery::new(query, using)),
-            filter: only(&search.only)?,
-            params: None,
-            limit,
-            offset: 0,
-            with_payload: Some(WithPayloadInterface::Bool(true)),
-            with_vector: None,
-            score_threshold: None,
+        let leg = |query: VectorInternal, using: &str| {
+            let request = SearchRequest {
+                query: QueryEnum::Nearest(NamedQuery::new(query, using)),
+                filter: only(&search.only)?,
+                params: None,
+                limit,
+                offset: 0,
+                with_payload: None,
+                with_vector: None,
+                score_threshold: None,
+            };
+            self.engine.search(request).map_err(failed)?.into_iter().map(scored).collect::<Result<Vec<_>, _>>()
         };
-        self.engine.search(request).map_err(failed)?.into_iter().map(hit).collect()
+        let dense = search.dense.as_ref().filter(|_| limit > 0);
+        let dense = dense.map(|vector| leg(VectorInternal::Dense(vector.clone()), DENSE)).transpose()?;
+        let lexical = search.lexical.as_ref().filter(|terms| limit > 0 && !terms.indices.is_empty());
+        let lexical = lexical.map(|terms| leg(VectorInternal::Sparse(engine_terms(terms)?), LEXICAL)).transpose()?;
+        Ok(Legs { dense: dense.unwrap_or_default(), lexical: lexical.unwrap_or_default() })
     }
 
     /// New segments come without payload indexes; asking again for one that exists changes nothing.
@@ -241,9 +238,13 @@ fn engine_terms(terms: &SparseVector) -> Result<EngineSparse, StoreError> {
     EngineSparse::new(terms.indices.clone(), terms.values.clone()).map_err(|e| refused(e.to_string()))
 }
 
-fn hit(point: ScoredPoint) -> Result<Hit, StoreError> {
-    let chunk = chunk(point.id, point.payload)?;
-    Ok(Hit { chunk, score: Similarity(point.score) })
+fn scored(point: ScoredPoint) -> Result<Scored, StoreError> {
+    match point.id {
+        PointId::Uuid(id) => Ok(Scored { chunk: ChunkId(id), score: Similarity(point.score) }),
+        PointId::NumId(id) => {
+            Err(StoreError::Corrupt { what: format!("the chunk {id}"), cause: "its id is not a UUID".to_owned() })
+        }
+    }
 }
 
 fn embedded(point: Record) -> Result<Embedded, StoreError> {

@@ -9,7 +9,7 @@ use qdrant_client::qdrant::{
 use uuid::Uuid;
 
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Hit, Point, Similarity},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Point, Scored, Similarity},
     ports::StoreError,
 };
 
@@ -54,10 +54,14 @@ pub(super) fn to_point(point: Point) -> PointStruct {
     PointStruct { id: Some(id.0.to_string().into()), payload, vectors: Some(vectors.into()) }
 }
 
-/// A found chunk, from the wire.
-pub(super) fn to_hit(point: ScoredPoint) -> Result<Hit, StoreError> {
-    let ScoredPoint { id, payload, score, .. } = point;
-    Ok(Hit { chunk: to_chunk(id, payload)?, score: Similarity(score) })
+/// The id of a found chunk with its score, from the wire.
+pub(super) fn to_scored(point: ScoredPoint) -> Result<Scored, StoreError> {
+    Ok(Scored { chunk: ChunkId(uuid(point.id)?), score: Similarity(point.score) })
+}
+
+/// A stored chunk, from the wire.
+pub(super) fn to_found(point: RetrievedPoint) -> Result<Chunk, StoreError> {
+    to_chunk(point.id, point.payload)
 }
 
 /// A stored chunk with its dense vector, from the wire.
@@ -139,14 +143,16 @@ mod tests {
         };
         let sparse = SparseVector { indices: vec![1], values: vec![0.5] };
         let written = to_point(Point { chunk: chunk.clone(), dense: vec![1.0], sparse, labels: vec!["l".to_owned()] });
-        let found = ScoredPoint { id: written.id, payload: written.payload, score: 0.5, ..ScoredPoint::default() };
-        assert_eq!(to_hit(found)?, Hit { chunk, score: Similarity(0.5) });
+        let scored = ScoredPoint { id: written.id.clone(), score: 0.5, ..ScoredPoint::default() };
+        assert_eq!(to_scored(scored)?, Scored { chunk: chunk.id, score: Similarity(0.5) });
+        let found = RetrievedPoint { id: written.id, payload: written.payload, ..RetrievedPoint::default() };
+        assert_eq!(to_found(found)?, chunk);
         Ok(())
     }
 
     #[test]
     fn a_foreign_point_is_said_to_be_damaged() {
         let foreign = ScoredPoint { id: Some(7.into()), ..ScoredPoint::default() };
-        assert_eq!(to_hit(foreign).map_err(|error| error.cause()), Err("corrupt"));
+        assert_eq!(to_scored(foreign).map_err(|error| error.cause()), Err("corrupt"));
     }
 }

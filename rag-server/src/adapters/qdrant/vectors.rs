@@ -5,20 +5,22 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use qdrant_client::qdrant::{
     CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
-    Filter, GetPoints, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, SetPayloadPoints,
+    Filter, GetPoints, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, RetrievedPoint, SetPayloadPoints,
     SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParams,
-    VectorParamsBuilder, VectorsConfigBuilder, points_selector::PointsSelectorOneOf, vectors_config::Config,
+    VectorParamsBuilder, VectorsConfigBuilder, WithVectorsSelector, points_selector::PointsSelectorOneOf,
+    vectors_config::Config,
 };
 
 use super::{
     STORE,
-    chunk::{DENSE, DOCUMENT, LABELS, LEXICAL, TENANT, VERSION, to_embedded, to_hit, to_point},
+    chunk::{DENSE, DOCUMENT, LABELS, LEXICAL, TENANT, VERSION, to_embedded, to_found, to_point, to_scored},
     condition,
     connection::QdrantConnection,
+    failure::Failure,
     indexes, strong,
 };
 use crate::{
-    model::{ChunkId, ContentHash, DocumentId, Embedded, Hit, Legs, Point, SparseVector},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, Scored, SparseVector},
     ports::{Epoch, Only, Search, StoreError, VectorStore},
 };
 
@@ -44,6 +46,28 @@ impl QdrantVectorStore {
 
     fn epoch(&self, collection: &str) -> Option<Epoch> {
         collection.strip_prefix(&self.alias)?.strip_prefix("-e")?.parse().ok().map(Epoch)
+    }
+
+    /// Points with their payload, as many of them as there are.
+    async fn points(
+        &self,
+        collection: String,
+        ids: &[ChunkId],
+        vectors: Option<WithVectorsSelector>,
+    ) -> Result<Vec<RetrievedPoint>, Failure> {
+        let mut all = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(POINTS_PER_REQUEST) {
+            let request = &GetPoints {
+                collection_name: collection.clone(),
+                ids: ids.iter().map(|id| id.0.to_string().into()).collect(),
+                with_payload: Some(true.into()),
+                with_vectors: vectors.clone(),
+                ..GetPoints::default()
+            };
+            let found = self.connection.call(|client| async move { client.get_points(request.clone()).await }).await?;
+            all.extend(found.result);
+        }
+        Ok(all)
     }
 
     /// A collection that was made for another model would take no vector of this one, and one with another distance would rank the farthest first.
@@ -86,7 +110,6 @@ fn legs(alias: &str, search: &Search) -> QueryBatchPoints {
         query: Some(input.into()),
         using: Some(vector.to_owned()),
         limit: Some(search.limit as u64),
-        with_payload: Some(true.into()),
         filter: only(&search.only),
         ..QueryPoints::default()
     };
@@ -99,7 +122,6 @@ fn legs(alias: &str, search: &Search) -> QueryBatchPoints {
     QueryBatchPoints { collection_name: alias.to_owned(), query_points, ..QueryBatchPoints::default() }
 }
 
-/// The terms of the lexical leg; a question without any finds nothing there.
 /// The filter of a search; none where it looks at everything.
 fn only(Only { tenant, labels }: &Only) -> Option<Filter> {
     let tenant = tenant.as_ref().map(|tenant| match tenant.is_default() {
@@ -112,6 +134,7 @@ fn only(Only { tenant, labels }: &Only) -> Option<Filter> {
     (!must.is_empty()).then(|| Filter { must, ..Filter::default() })
 }
 
+/// The terms of the lexical leg; a question without any finds nothing there.
 fn terms(search: &Search) -> Option<&SparseVector> {
     search.lexical.as_ref().filter(|sparse| !sparse.indices.is_empty())
 }
@@ -196,21 +219,17 @@ impl VectorStore for QdrantVectorStore {
     }
 
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
-        let mut all = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(POINTS_PER_REQUEST) {
-            let request = &GetPoints {
-                collection_name: self.collection(epoch),
-                ids: ids.iter().map(|id| id.0.to_string().into()).collect(),
-                with_payload: Some(true.into()),
-                with_vectors: Some(vec![DENSE].into()),
-                ..GetPoints::default()
-            };
-            let found = self.connection.call(|client| async move { client.get_points(request.clone()).await }).await?;
-            for point in found.result {
-                all.push(to_embedded(point)?);
-            }
+        let found = self.points(self.collection(epoch), ids, Some(vec![DENSE].into())).await?;
+        found.into_iter().map(to_embedded).collect()
+    }
+
+    async fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+        match self.points(self.alias.clone(), ids, None).await {
+            Ok(found) => found.into_iter().map(to_found).collect(),
+            // Without the alias nothing was ever activated.
+            Err(failure) if failure.is_missing() => Ok(Vec::new()),
+            Err(failure) => Err(failure.into()),
         }
-        Ok(all)
     }
 
     async fn search(&self, search: &Search) -> Result<Legs, StoreError> {
@@ -226,9 +245,9 @@ impl VectorStore for QdrantVectorStore {
             Err(failure) => return Err(failure.into()),
         };
         let mut found = found.result.into_iter();
-        let mut leg = |asked: bool| -> Result<Vec<Hit>, StoreError> {
+        let mut leg = |asked: bool| -> Result<Vec<Scored>, StoreError> {
             let points = if asked { found.next() } else { None };
-            points.into_iter().flat_map(|batch| batch.result).map(to_hit).collect()
+            points.into_iter().flat_map(|batch| batch.result).map(to_scored).collect()
         };
         Ok(Legs { dense: leg(search.dense.is_some())?, lexical: leg(terms(search).is_some())? })
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::{Content, Format, Ingest, Source, walk};
 use crate::{
     doubles::RecordsDouble,
-    model::{ChunkId, ContentHash, DocumentId, Embedded, Legs, Outcome, Point},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Outcome, Point},
     ports::{EmbedError, Embedder, Epoch, ModelIdentity, Search, StoreError, SystemClock, VectorStore},
 };
 
@@ -50,6 +50,9 @@ impl VectorStore for Nowhere {
     }
     async fn search(&self, _search: &Search) -> Result<Legs, StoreError> {
         Ok(Legs::default())
+    }
+    async fn chunks(&self, _ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+        Ok(Vec::new())
     }
     async fn count(&self, _epoch: Epoch) -> Result<u64, StoreError> {
         Ok(0)

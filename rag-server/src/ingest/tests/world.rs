@@ -197,6 +197,9 @@ impl VectorStore for World {
     async fn search(&self, _search: &Search) -> Result<Legs, StoreError> {
         Ok(Legs::default())
     }
+    async fn chunks(&self, _ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+        Ok(Vec::new())
+    }
 
     async fn count(&self, _epoch: Epoch) -> Result<u64, StoreError> {
         Ok(self.points.lock().unwrap().len() as u64)

@@ -1,0 +1,90 @@
+//! What both legs found, and the texts of those hits that matter.
+//!
+//! A leg finds fifty hits and an answer shows five, so most texts are never needed. Read are the first of each leg, which decide whether the question may be answered, and of the fused
+//! ranking as many as it takes to show enough.
+//!
+//! Guarantees: whatever is read was visible at that moment. A hit that turns out not to be visible is dropped from its leg, and the ranking is made anew without it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{RetrieveError, visible};
+use crate::{
+    model::{Chunk, ChunkId, Hit, Legs, Query, Scored},
+    ports::{Records, VectorStore},
+};
+
+/// Hits of each leg that are always read. Whoever holds most of a question's terms stands at the top of the lexical leg.
+pub(super) const HEADS: usize = 10;
+
+/// Where hits are read, and for whom.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    pub(super) store: &'a dyn VectorStore,
+    pub(super) records: &'a dyn Records,
+    pub(super) query: &'a Query,
+}
+
+/// The hits of both legs, and the chunks of those that were read.
+pub(super) struct Candidates {
+    legs: Legs,
+    chunks: HashMap<ChunkId, Chunk>,
+}
+
+impl Candidates {
+    /// These hits, of which these are read.
+    pub(super) fn of(legs: Legs, chunks: impl IntoIterator<Item = Chunk>) -> Self {
+        Self { legs, chunks: chunks.into_iter().map(|chunk| (chunk.id, chunk)).collect() }
+    }
+
+    /// The hits of both legs; none that was read and is hidden.
+    pub(super) fn legs(&self) -> &Legs {
+        &self.legs
+    }
+
+    /// The best cosine of the dense leg.
+    pub(super) fn best_cosine(&self) -> Option<f32> {
+        best_cosine(&self.legs)
+    }
+
+    /// The first chunks of each leg.
+    pub(super) fn heads(&self) -> impl Iterator<Item = &Chunk> {
+        self.head_ids().filter_map(|id| self.chunks.get(&id))
+    }
+
+    /// Every chunk that was read.
+    pub(super) fn read(&self) -> impl Iterator<Item = &Chunk> {
+        self.chunks.values()
+    }
+
+    fn head_ids(&self) -> impl Iterator<Item = ChunkId> {
+        self.legs.lexical.iter().take(HEADS).chain(self.legs.dense.iter().take(HEADS)).map(|hit| hit.chunk)
+    }
+
+    /// Reads the first of each leg and these; false when some of them were hidden, and are gone from their legs now.
+    pub(super) async fn all_visible(&mut self, reader: Reader<'_>, best: &[Scored]) -> Result<bool, RetrieveError> {
+        let wanted: BTreeSet<ChunkId> = self.head_ids().chain(best.iter().map(|hit| hit.chunk)).collect();
+        let unread: Vec<ChunkId> = wanted.into_iter().filter(|id| !self.chunks.contains_key(id)).collect();
+        if unread.is_empty() {
+            return Ok(true);
+        }
+        let found = reader.store.chunks(&unread).await.map_err(RetrieveError::Search)?;
+        let shown = visible::visible(reader.records, reader.query, found).await.map_err(RetrieveError::Records)?;
+        self.chunks.extend(shown.into_iter().map(|chunk| (chunk.id, chunk)));
+        let hidden: BTreeSet<ChunkId> = unread.into_iter().filter(|id| !self.chunks.contains_key(id)).collect();
+        for leg in [&mut self.legs.dense, &mut self.legs.lexical] {
+            leg.retain(|hit| !hidden.contains(&hit.chunk));
+        }
+        Ok(hidden.is_empty())
+    }
+
+    /// These hits with their chunks, those that were read.
+    pub(super) fn hits(&self, best: &[Scored]) -> Vec<Hit> {
+        let hit = |scored: &Scored| Some(Hit { chunk: self.chunks.get(&scored.chunk)?.clone(), score: scored.score });
+        best.iter().filter_map(hit).collect()
+    }
+}
+
+/// The best cosine of the dense leg.
+pub(super) fn best_cosine(legs: &Legs) -> Option<f32> {
+    legs.dense.iter().map(|hit| hit.score.0).filter(|score| score.is_finite()).reduce(f32::max)
+}
