@@ -1,6 +1,10 @@
 //! Composition: a configuration becomes adapters, and adapters become the flows. The only place that chooses adapters.
 
+mod trial;
+
 use std::{sync::Arc, time::Duration};
+
+pub use trial::Trial;
 
 use crate::{
     adapters::{
@@ -150,11 +154,14 @@ impl Observer for Nobody {
     }
 }
 
-/// The run that fits the corpus to the configured embedding model. Whether the corpus fits already is not asked.
-pub async fn reindex(config: &Config) -> Result<Reindex, AppError> {
+/// The run that fits the corpus to the configured embedding model, and what measures the epoch that it builds. Whether the corpus fits already is not asked.
+pub async fn reindex(config: &Config) -> Result<(Reindex, Trial), AppError> {
     let embedder = embedder(config).await?;
     let (store, records) = stores(config, &Nobody(Budget::default())).await?;
-    Ok(Reindex::new(store, records, embedder, config.owner.clone()))
+    let parts = (Arc::clone(&store), Arc::clone(&records), Arc::clone(&embedder));
+    let retrieve = Retrieve::new(parts.0, parts.1, parts.2, retrieval(config));
+    let trial = Trial::new(Arc::clone(&store), Arc::clone(&records), retrieve);
+    Ok((Reindex::new(store, records, embedder, config.owner.clone()), trial))
 }
 
 impl App {
@@ -188,7 +195,7 @@ impl App {
             Some(cache) => Arc::new(CachedEmbedder::new(Arc::clone(&embedder), Arc::clone(cache))),
             None => Arc::clone(&embedder),
         };
-        let retrieve = Retrieve::new(Arc::clone(&store), Arc::clone(&records), Arc::clone(&asked), settings(config));
+        let retrieve = Retrieve::new(Arc::clone(&store), Arc::clone(&records), Arc::clone(&asked), retrieval(config));
         let retrieve = retrieve.with_tenants(config.auth.api_keys.iter().any(|key| key.tenant.is_some()));
         let retrieve = match reranker(&config.retrieval)? {
             Some((reranker, candidates)) => retrieve.reranking(reranker, candidates),
@@ -233,8 +240,8 @@ fn scope(config: &Config) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// What is not configured is what was measured for the local model; of others nothing is known.
-fn settings(config: &Config) -> Settings {
+/// How passages are found: what is not configured is what was measured for the local model; of others nothing is known.
+fn retrieval(config: &Config) -> Settings {
     let local = matches!(config.embedding.choice(), EmbeddingChoice::Local(_));
     let fusion = match config.retrieval.fusion {
         FusionChoice::Convex if local => Fusion::CONFIDENT,

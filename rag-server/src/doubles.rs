@@ -205,7 +205,7 @@ impl VectorStore for StoreDouble {
 
     async fn search(&self, search: &Search) -> Result<Legs, StoreError> {
         let epochs = self.epochs()?;
-        let Some(points) = epochs.active.and_then(|epoch| epochs.points.get(&epoch)) else {
+        let Some(points) = search.epoch.or(epochs.active).and_then(|epoch| epochs.points.get(&epoch)) else {
             return Ok(Legs::default());
         };
         let cosine = |vector: &Vec<f32>, point: &Point| vector.iter().zip(&point.dense).map(|(a, b)| a * b).sum();
@@ -219,9 +219,9 @@ impl VectorStore for StoreDouble {
         Ok(Legs { dense: dense.unwrap_or_default(), lexical: lexical.unwrap_or_default() })
     }
 
-    async fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+    async fn chunks(&self, epoch: Option<Epoch>, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
         let epochs = self.epochs()?;
-        let points = epochs.active.and_then(|epoch| epochs.points.get(&epoch)).into_iter().flatten();
+        let points = epoch.or(epochs.active).and_then(|epoch| epochs.points.get(&epoch)).into_iter().flatten();
         let stored = points.map(|point| &point.chunk).filter(|chunk| ids.contains(&chunk.id));
         let stored: Vec<_> = stored.cloned().collect();
         self.given.fetch_add(stored.len(), Ordering::SeqCst);

@@ -1,6 +1,6 @@
 //! Builds an epoch of the corpus for the configured embedding model, from the texts that are stored, and makes it the searched one.
 //!
-//! Flow: documents -> chunks of the active epoch -> embed what the new epoch lacks -> store -> look again until nothing is lacking -> activate.
+//! Flow: documents -> chunks of the active epoch -> embed what the new epoch lacks -> store -> look again until nothing is lacking -> judge -> look again -> activate.
 //! Guarantees: until the activation nothing that is searched changes; a run that was cut short is taken up again by the next; the old epoch stays, so that going back is the same
 //! command with the old configuration, which embeds only what came since. A document that changes meanwhile is taken in its new version.
 //! Caveats: whoever still writes to the old epoch after the last look is missed until the next run, so servers are to be read-only or stopped; chunks of documents that were deleted
@@ -37,6 +37,13 @@ pub enum Reindexed {
         /// Chunks that were embedded for it.
         embedded: u64,
     },
+    /// The epoch is complete and was judged not good enough; it is kept, and nothing that is searched changed.
+    Rejected {
+        /// The epoch that is searched.
+        from: Epoch,
+        /// The one that is not.
+        to: Epoch,
+    },
     /// It was stopped; what was done is kept for the next run.
     Stopped,
 }
@@ -56,6 +63,14 @@ pub enum ReindexError {
     /// The model did not embed a passage.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+}
+
+/// What there is to do.
+enum Begun {
+    /// Nothing: this epoch fits.
+    Fits(Epoch),
+    /// An epoch lacks chunks of another.
+    Fills { from: Epoch, to: Epoch },
 }
 
 /// The parts of a run.
@@ -88,32 +103,59 @@ impl Reindex {
         self.records.count(Kind::Document).await
     }
 
-    /// Runs to the end, or until it is stopped. `done` is told of each document, and how many of its chunks were embedded.
-    pub async fn run(
+    /// Runs to the end, or until it is stopped. `done` is told of each document, and how many of its chunks were embedded; `judge` says of the complete epoch whether it is good enough.
+    pub async fn run<E: From<ReindexError>>(
         &self,
         stop: &CancellationToken,
         mut done: impl FnMut(&DocumentRecord, u64) + Send,
-    ) -> Result<Reindexed, ReindexError> {
+        judge: impl AsyncFnOnce(Epoch) -> Result<bool, E>,
+    ) -> Result<Reindexed, E> {
+        let (from, to) = match self.begin().await? {
+            Begun::Fits(epoch) => return Ok(Reindexed::Fits(epoch)),
+            Begun::Fills { from, to } => (from, to),
+        };
+        let Some(mut embedded) = self.fill(from, to, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
+        if !judge(to).await? {
+            return Ok(Reindexed::Rejected { from, to });
+        }
+        // Judging takes its time, and documents may have come meanwhile.
+        let Some(since) = self.fill(from, to, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
+        embedded += since;
+        self.store.activate(to).await.map_err(ReindexError::from)?;
+        Ok(Reindexed::Activated { from, to, embedded })
+    }
+
+    /// Makes the epoch to fill, if one is needed.
+    async fn begin(&self) -> Result<Begun, ReindexError> {
         let from = self.store.active().await?.ok_or(ReindexError::Empty)?;
         let standing = corpus::recorded(&*self.records, from).await?.ok_or(CorpusError::Unrecorded(from))?;
         corpus::owned(&standing, &self.owner)?;
         // The texts stay as they were cut.
         let here = BuiltWith { chunker: standing.chunker.clone(), ..corpus::built_with(&*self.embedder, &self.owner) };
         if standing == here {
-            return Ok(Reindexed::Fits(from));
+            return Ok(Begun::Fits(from));
         }
         let to = self.target(from, &here).await?;
         self.store.create_epoch(to, here.model.dimension).await?;
+        Ok(Begun::Fills { from, to })
+    }
+
+    /// Looks until the new epoch lacks nothing. Tells how many chunks it lacked; none when it was stopped.
+    async fn fill(
+        &self,
+        from: Epoch,
+        to: Epoch,
+        stop: &CancellationToken,
+        done: &mut (impl FnMut(&DocumentRecord, u64) + Send),
+    ) -> Result<Option<u64>, ReindexError> {
         let mut embedded = 0;
         loop {
-            let Some(lacking) = self.pass(from, to, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
-            embedded += lacking;
-            if lacking == 0 {
-                break;
+            match self.pass(from, to, stop, done).await? {
+                None => return Ok(None),
+                Some(0) => return Ok(Some(embedded)),
+                Some(lacking) => embedded += lacking,
             }
         }
-        self.store.activate(to).await?;
-        Ok(Reindexed::Activated { from, to, embedded })
     }
 
     /// The epoch to fill: one that was built like this before, or the next free number, which is recorded before anything is written to it.

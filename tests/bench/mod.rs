@@ -61,12 +61,13 @@ pub(crate) async fn run(binary: &Path, data: &Path) -> anyhow::Result<()> {
         numbered.map(|(question, number)| format!("{question} {number}")).collect()
     };
     query(&server, &questions(0, WARM_UP), 1).await?;
-    for (clients, goals) in [(1, [">= 220", "", "< 7", ""]), (8, [">= 330", "", "< 40", ""])] {
+    // The goals of searches are those of the part "peers", whose questions they were set for.
+    for clients in [1, 8] {
         let asked = query(&server, &questions(clients * QUESTIONS, QUESTIONS), clients).await?;
         let figures = [asked.per_second, asked.p50_ms, asked.p95_ms, asked.cpu_ms];
         let names = ["questions for each second", "p50, ms", "p95, ms", "CPU ms for each question"];
-        for ((name, figure), goal) in names.iter().zip(figures).zip(goals) {
-            row(&format!("{clients} client{}: {name}", if clients == 1 { "" } else { "s" }), figure, goal);
+        for (name, figure) in names.iter().zip(figures) {
+            row(&format!("{clients} client{}: {name}", if clients == 1 { "" } else { "s" }), figure, "");
         }
     }
     let known = vec!["what is the boundary layer?".to_owned(); QUESTIONS];

@@ -3,7 +3,7 @@
 //! Exit codes: 0 measured, whatever the figures are; 1 failed.
 
 mod remote;
-mod show;
+pub(super) mod show;
 
 use std::{
     error::Error,

@@ -3,30 +3,46 @@
 use std::{error::Error, process::ExitCode};
 
 use clap::Args;
+use indicatif::ProgressBar;
 
-use super::{ingest::stop_on_ctrl_c, printable, progress};
-use crate::{app, config::Config, reindex::Reindexed};
+use super::{evaluate::show, ingest::stop_on_ctrl_c, printable, progress};
+use crate::{
+    app::{self, Trial},
+    config::Config,
+    evaluate::{DEFAULT_K, EvaluateError, report::Settings},
+    model::{DocumentRecord, Mode},
+    ports::Epoch,
+    reindex::Reindexed,
+};
 
 /// Embed the stored texts with the configured model, and search with it from then on.
 ///
 /// For a new embedding model, or an index that an older version of rag-server built: configure the new model, stop the servers or make them read-only, and run this. Nothing that is searched changes
-/// until it is complete; a run that was stopped is taken up again by the next. The old vectors stay: to go back, configure the old model and run it again.
+/// until it is complete and measured with headings of the documents; a run that was stopped is taken up again by the next. The old vectors stay: to go back, configure the old model and run it again.
 #[derive(Debug, Args)]
-pub struct ReindexArgs {}
+pub struct ReindexArgs {
+    /// Search with it only if this share of the headings is found among the first five documents, 0 to 1; without it, always
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    least: Option<f64>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "it must be from 0 to 1".to_owned())
+}
 
 /// Runs, and says how far it is.
-pub(super) async fn run(_args: ReindexArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
-    let reindex = app::reindex(config).await?;
-    // Everything is looked at twice: the second look finds what changed during the first.
-    let bar = progress::bar(Some(reindex.documents().await?.saturating_mul(2)), "documents");
+pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
+    let (reindex, trial) = app::reindex(config).await?;
+    // Everything is looked at three times: the later looks find what changed during the first, and while it was measured.
+    let bar = progress::bar(Some(reindex.documents().await?.saturating_mul(3)), "documents");
     let mut embedded = 0;
-    let done = reindex
-        .run(&stop_on_ctrl_c(), |document, chunks| {
-            embedded += chunks;
-            bar.inc(1);
-            bar.set_message(format!("{embedded} chunks  {}", printable::line(document.id.as_str())));
-        })
-        .await;
+    let tell = |document: &DocumentRecord, chunks| {
+        embedded += chunks;
+        bar.inc(1);
+        bar.set_message(format!("{embedded} chunks  {}", printable::line(document.id.as_str())));
+    };
+    let judge = async |epoch| is_good_enough((trial, epoch), config, args.least, &bar).await;
+    let done = reindex.run(&stop_on_ctrl_c(), tell, judge).await;
     bar.finish_and_clear();
     reindex.close().await?;
     let (said, code) = match done? {
@@ -37,10 +53,39 @@ pub(super) async fn run(_args: ReindexArgs, config: &Config) -> Result<ExitCode,
             let kept = format!("epoch {} stays for going back", from.0);
             (format!("epoch {} is searched now: {embedded} chunks embedded; {kept}", to.0), ExitCode::SUCCESS)
         }
+        Reindexed::Rejected { from, to } => {
+            let kept = format!("epoch {} is built and kept, and epoch {} is searched as before", to.0, from.0);
+            (format!("{kept}: run it again with a lower --least, or configure the old model again"), ExitCode::FAILURE)
+        }
         Reindexed::Stopped => {
             ("stopped; run it again to go on, nothing that is searched has changed".to_owned(), ExitCode::FAILURE)
         }
     };
     println!("{said}");
     Ok(code)
+}
+
+/// Measures an epoch and prints what was found. What cannot be asked is said, and is no reason unless a share was demanded.
+async fn is_good_enough(
+    (trial, epoch): (Trial, Epoch),
+    config: &Config,
+    least: Option<f64>,
+    bar: &ProgressBar,
+) -> Result<bool, Box<dyn Error>> {
+    let asked = Settings { configured: config.retrieval.mode, modes: Mode::ALL.to_vec(), k: DEFAULT_K };
+    let mut evaluation = match trial.of(epoch, asked).await {
+        Ok(evaluation) => evaluation,
+        Err(error @ (EvaluateError::NoHeadings(_) | EvaluateError::OneDocument)) => {
+            bar.suspend(|| eprintln!("epoch {} is not measured: {error}", epoch.0));
+            return Ok(least.is_none());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    while evaluation.step().await? {
+        bar.set_message(format!("measured with {} of {} headings", evaluation.done(), evaluation.total()));
+    }
+    let report = evaluation.report();
+    bar.suspend(|| println!("epoch {}, before it is searched:\n\n{}", epoch.0, show::readable(&report)));
+    let found = report.modes.iter().find(|mode| mode.mode == config.retrieval.mode).map(|mode| mode.success_at_5);
+    Ok(least.is_none_or(|least| found.is_some_and(|found| found >= least)))
 }

@@ -46,7 +46,7 @@ pub struct HitExplained {
     pub dense: Option<Place>,
     /// Its place in the lexical leg.
     pub lexical: Option<Place>,
-    /// Score after fusion, 0 to 1.
+    /// Score after fusion, less for each better passage of its document, 0 to 1.
     pub fused: f32,
     /// Score by the reranker, where one was asked.
     pub reranked: Option<f32>,

@@ -16,6 +16,8 @@ pub struct Epoch(pub u32);
 /// What is searched for. At least one leg is set.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Search {
+    /// The epoch that is searched; none: the active one.
+    pub epoch: Option<Epoch>,
     /// Vector of the dense leg, length 1.
     pub dense: Option<Vec<f32>>,
     /// Term weights of the lexical leg (1 for each term of the question; the store multiplies the inverse document frequency in).
@@ -59,13 +61,13 @@ pub trait VectorStore: Send + Sync {
     /// Those of the chunks that an epoch holds, in any order, with their dense vectors: what is not changed need not be embedded again.
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError>;
 
-    /// Searches the active epoch, each leg best first. Empty before the first activation.
+    /// Searches an epoch, each leg best first. Empty before the first activation.
     ///
     /// Only ids and scores: what a chunk says is worth reading for the few that are shown.
     async fn search(&self, search: &Search) -> Result<Legs, StoreError>;
 
-    /// Those of the chunks that the active epoch holds, in any order.
-    async fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError>;
+    /// Those of the chunks that an epoch holds, in any order; none: the active one.
+    async fn chunks(&self, epoch: Option<Epoch>, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError>;
 
     /// How many chunks an epoch holds, the uncommitted ones included.
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError>;

@@ -1,8 +1,9 @@
 use super::*;
 use crate::{
     doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+    evaluate::{Evaluation, Questions, report},
     ingest::{Format, Ingest, Source},
-    model::{DocumentId, Query},
+    model::{DocumentId, Mode, Query, Tenant},
     ports::SystemClock,
     retrieve::{Retrieve, Settings},
 };
@@ -33,7 +34,15 @@ impl Corpus {
     }
 
     async fn reindex(&self, embedder: EmbedderDouble) -> Result<Reindexed, ReindexError> {
-        self.run("local", embedder).run(&CancellationToken::new(), |_, _| {}).await
+        self.judged(embedder, approved).await
+    }
+
+    async fn judged(
+        &self,
+        embedder: EmbedderDouble,
+        judge: impl AsyncFnOnce(Epoch) -> Result<bool, ReindexError>,
+    ) -> Result<Reindexed, ReindexError> {
+        self.run("local", embedder).run(&CancellationToken::new(), |_, _| {}, judge).await
     }
 
     fn run(&self, owner: &str, embedder: EmbedderDouble) -> Reindex {
@@ -68,6 +77,11 @@ fn new() -> EmbedderDouble {
     EmbedderDouble::of("wider", 1024)
 }
 
+/// Whatever was built is good enough.
+async fn approved(_: Epoch) -> Result<bool, ReindexError> {
+    Ok(true)
+}
+
 const DOCUMENTS: [(&str, &str); 3] =
     [("backup", "Backups run nightly."), ("pump", "A pump is greased monthly."), ("menu", "Soup is served at noon.")];
 
@@ -99,12 +113,56 @@ async fn a_run_that_was_cut_short_changes_nothing_that_is_searched_and_is_taken_
     let corpus = Corpus::with(&DOCUMENTS).await;
     let stop = CancellationToken::new();
     // After the first document.
-    let stopped = corpus.run("local", new()).run(&stop, |_, _| stop.cancel()).await;
+    let stopped = corpus.run("local", new()).run(&stop, |_, _| stop.cancel(), approved).await;
     assert_eq!(stopped, Ok(Reindexed::Stopped));
     assert_eq!(corpus.store.active().await, Ok(Some(Epoch(1))));
     assert_eq!(corpus.found(old(), "When do backups run?").await, ["backup"]);
     let done = corpus.reindex(new()).await;
     assert_eq!(done, Ok(Reindexed::Activated { from: Epoch(1), to: Epoch(2), embedded: 2 }));
+}
+
+#[tokio::test]
+async fn an_epoch_is_judged_before_it_is_searched_and_what_came_meanwhile_is_in_it() {
+    let corpus = Corpus::with(&DOCUMENTS).await;
+    let reject = async |epoch| {
+        assert_eq!((epoch, corpus.store.active().await), (Epoch(2), Ok(Some(Epoch(1)))));
+        assert_eq!(corpus.store.count(epoch).await, Ok(3));
+        Ok(false)
+    };
+    let rejected = corpus.judged(new(), reject).await;
+    assert_eq!(rejected, Ok(Reindexed::Rejected { from: Epoch(1), to: Epoch(2) }));
+    assert_eq!(corpus.found(old(), "When do backups run?").await, ["backup"]);
+    let approve = async |_| {
+        corpus.ingest(old(), Epoch(1), "visit", "Visitors ring the bell.").await;
+        Ok(true)
+    };
+    let done = corpus.judged(new(), approve).await;
+    assert_eq!(done, Ok(Reindexed::Activated { from: Epoch(1), to: Epoch(2), embedded: 1 }));
+    assert_eq!(corpus.found(new(), "Who rings the bell?").await, ["visit"]);
+}
+
+#[tokio::test]
+async fn an_evaluation_asks_the_epoch_that_nobody_else_searches_yet() {
+    let corpus = Corpus::with(&[]).await;
+    for n in 0..8 {
+        let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
+        let ingest = Ingest::new(store, records, Arc::new(old()), Arc::new(SystemClock), Epoch(1));
+        let text = format!("# Chapter {n} about zq{n}\n\nThe zq{n} xq{n} wq{n} of chapter {n}.\n");
+        let source = Source::text(format!("part-{n}").parse().unwrap(), Format::Markdown, &text);
+        ingest.ingest(source).await.result.unwrap();
+    }
+    let measure = async |epoch| {
+        let asked = report::Settings { configured: Mode::Hybrid, modes: vec![Mode::Hybrid], k: 5 };
+        let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
+        let questions = Questions::known_items((&*store, &*records), Tenant::default(), 20).await.unwrap();
+        let retrieve = Retrieve::new(store, records, Arc::new(new()), Settings::default()).of_epoch(epoch);
+        let mut evaluation = Evaluation::new(Arc::new(retrieve), asked, questions);
+        while evaluation.step().await.unwrap() {}
+        let report = evaluation.report();
+        assert!(report.queries > 0 && report.modes[0].success_at_5 > 0.9, "{report:?}");
+        Ok(true)
+    };
+    assert!(matches!(corpus.judged(new(), measure).await, Ok(Reindexed::Activated { embedded: 8, .. })));
 }
 
 #[tokio::test]
@@ -121,7 +179,7 @@ async fn an_older_index_of_the_same_model_is_built_anew_and_an_older_cut_is_not(
 #[tokio::test]
 async fn somebody_elses_corpus_and_an_empty_store_are_left_alone() {
     let corpus = Corpus::with(&DOCUMENTS).await;
-    let foreign = corpus.run("team-a/other", new()).run(&CancellationToken::new(), |_, _| {}).await;
+    let foreign = corpus.run("team-a/other", new()).run(&CancellationToken::new(), |_, _| {}, approved).await;
     assert!(matches!(foreign, Err(ReindexError::Corpus(CorpusError::Foreign { .. }))), "{foreign:?}");
     assert_eq!(corpus.store.active().await, Ok(Some(Epoch(1))));
     assert_eq!(Corpus::default().reindex(new()).await, Err(ReindexError::Empty));

@@ -119,7 +119,7 @@ impl Retrieve {
     pub async fn calibrate(&self) -> Result<(), RetrieveError> {
         let MinScore::Calibrated { start, least, most } = self.settings.min_score else { return Ok(()) };
         let Some((epoch, standing)) = self.calibration().await? else { return Ok(()) };
-        let chunks = self.size.get(&*self.store).await.map_err(RetrieveError::Search)?;
+        let chunks = self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)?;
         let model = self.embedder.model().name.clone();
         if let Some((_, found)) = standing.as_ref().filter(|(_, found)| found.is_of(&model) && found.fits(chunks)) {
             self.threshold.set(found.min_score);
@@ -143,9 +143,13 @@ impl Retrieve {
         Ok(())
     }
 
-    /// The active epoch and what was found for it; none before the first epoch.
+    /// The epoch that is searched and what was found for it; none before the first epoch.
     async fn calibration(&self) -> Result<Option<(Epoch, Option<(Record, Calibration)>)>, RetrieveError> {
-        let Some(epoch) = self.store.active().await.map_err(RetrieveError::Search)? else { return Ok(None) };
+        let searched = match self.epoch {
+            Some(epoch) => Some(epoch),
+            None => self.store.active().await.map_err(RetrieveError::Search)?,
+        };
+        let Some(epoch) = searched else { return Ok(None) };
         let record = self.records.get(Kind::Corpus, &record_id(epoch)).await.map_err(RetrieveError::Records)?;
         // One that cannot be read is found anew.
         let standing = record.and_then(|record| {
@@ -158,10 +162,16 @@ impl Retrieve {
     async fn reached(&self, question: &str) -> Result<f32, RetrieveError> {
         let dense = self.embedder.embed_query(question).await.map_err(RetrieveError::Embed)?;
         let terms = lexical::query(question);
-        let search = Search { dense: Some(dense), lexical: Some(terms.clone()), limit: DEPTH, only: Only::default() };
+        let search = Search {
+            epoch: self.epoch,
+            dense: Some(dense),
+            lexical: Some(terms.clone()),
+            limit: DEPTH,
+            only: Only::default(),
+        };
         let legs = self.store.search(&search).await.map_err(RetrieveError::Search)?;
         let ids: Vec<_> = legs.dense.iter().chain(&legs.lexical).map(|hit| hit.chunk).collect();
-        let chunks = self.store.chunks(&ids).await.map_err(RetrieveError::Search)?;
+        let chunks = self.store.chunks(self.epoch, &ids).await.map_err(RetrieveError::Search)?;
         Ok(threshold::relevance(&Candidates::of(legs, chunks), &terms))
     }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{RetrieveError, visible};
 use crate::{
     model::{Chunk, ChunkId, Hit, Legs, Query, Scored},
-    ports::{Records, VectorStore},
+    ports::{Epoch, Records, VectorStore},
 };
 
 /// Hits of each leg that are always read. Whoever holds most of a question's terms stands at the top of the lexical leg.
@@ -20,6 +20,7 @@ pub(super) const HEADS: usize = 10;
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     pub(super) store: &'a dyn VectorStore,
+    pub(super) epoch: Option<Epoch>,
     pub(super) records: &'a dyn Records,
     pub(super) query: &'a Query,
 }
@@ -67,7 +68,7 @@ impl Candidates {
         if unread.is_empty() {
             return Ok(true);
         }
-        let found = reader.store.chunks(&unread).await.map_err(RetrieveError::Search)?;
+        let found = reader.store.chunks(reader.epoch, &unread).await.map_err(RetrieveError::Search)?;
         let shown = visible::visible(reader.records, reader.query, found).await.map_err(RetrieveError::Records)?;
         self.chunks.extend(shown.into_iter().map(|chunk| (chunk.id, chunk)));
         let hidden: BTreeSet<ChunkId> = unread.into_iter().filter(|id| !self.chunks.contains_key(id)).collect();

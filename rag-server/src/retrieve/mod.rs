@@ -1,7 +1,7 @@
 //! A question to the passages that may answer it.
 //!
 //! ```text
-//! embed -> search both legs -> fuse -> read the best, drop what is not committed -> evidence? -> rerank -> drop repetitions, join neighbours
+//! embed -> search both legs -> fuse -> read the best, drop what is not committed -> evidence? -> rerank -> drop repetitions, join neighbours, spread
 //! ```
 //!
 //! Guarantees: every passage is committed at the moment it is read; without evidence there are no passages; a store that fails is an error, never an empty result; a reranker that fails is not.
@@ -14,6 +14,7 @@ mod explain;
 pub mod fuse;
 mod overlap;
 mod size;
+mod spread;
 pub mod threshold;
 mod visible;
 
@@ -32,7 +33,8 @@ use crate::{
     lexical,
     model::{ChunkId, Degradation, Explanation, Hit, Legs, Mode, Query, Similarity, SparseVector},
     ports::{
-        CacheKind, EmbedError, Embedder, Memory, Only, Passage, Records, Reranker, Search, StoreError, VectorStore,
+        CacheKind, EmbedError, Embedder, Epoch, Memory, Only, Passage, Records, Reranker, Search, StoreError,
+        VectorStore,
     },
     resilience::Deadline,
 };
@@ -109,6 +111,7 @@ struct Rerank {
 /// Finds passages.
 pub struct Retrieve {
     store: Arc<dyn VectorStore>,
+    epoch: Option<Epoch>,
     records: Arc<dyn Records>,
     embedder: Arc<dyn Embedder>,
     settings: Settings,
@@ -142,6 +145,7 @@ impl Retrieve {
         let threshold = Arc::new(Threshold::new(settings.min_score));
         Self {
             store,
+            epoch: None,
             records,
             embedder,
             settings,
@@ -157,6 +161,13 @@ impl Retrieve {
     #[must_use]
     pub fn with_tenants(mut self, tenants: bool) -> Self {
         self.tenants = tenants;
+        self
+    }
+
+    /// Searches this epoch, whichever is active: for whoever measures one before it is.
+    #[must_use]
+    pub fn of_epoch(mut self, epoch: Epoch) -> Self {
+        self.epoch = Some(epoch);
         self
     }
 
@@ -179,6 +190,7 @@ impl Retrieve {
     pub fn uncached(&self, embedder: Arc<dyn Embedder>) -> Self {
         Self {
             store: Arc::clone(&self.store),
+            epoch: self.epoch,
             records: Arc::clone(&self.records),
             embedder,
             settings: self.settings,
@@ -227,7 +239,7 @@ impl Retrieve {
         let rare_terms = lexical::rare_terms(&query.text);
         let (Found { candidates, ranking }, searched) =
             futures::future::try_join(self.find(query, mode, dense, (&terms, &rare_terms)), async {
-                self.size.get(&*self.store).await.map_err(RetrieveError::Search)
+                self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)
             })
             .await?;
         let evidence = threshold::evidence(&candidates, &terms, &rare_terms, min_score);
@@ -301,7 +313,7 @@ impl Retrieve {
         let (wanted, asks_lexical) = (query.top_k, lexical.is_some());
         let only = Only { tenant: self.tenants.then(|| query.tenant.clone()), labels: query.filter.wanted() };
         let limit = DEPTH.max(wanted.saturating_mul(2)).min(MAX_DEPTH);
-        let mut search = Search { dense: Some(dense), lexical, limit, only };
+        let mut search = Search { epoch: self.epoch, dense: Some(dense), lexical, limit, only };
         loop {
             let legs = self.store.search(&search).await.map_err(RetrieveError::Search)?;
             let exhausted = (legs.dense.len() < search.limit, legs.lexical.len() < search.limit || !asks_lexical);
@@ -317,9 +329,9 @@ impl Retrieve {
 
     /// Fuses the legs and reads the best of the ranking, until they make as many passages as are wanted; all of it where any hit may hold what decides.
     async fn read(&self, query: &Query, mode: Mode, legs: Legs, all: bool) -> Result<Found, RetrieveError> {
-        let reader = Reader { store: &*self.store, records: &*self.records, query };
+        let reader = Reader { store: &*self.store, epoch: self.epoch, records: &*self.records, query };
         let reranked = self.rerank.as_ref().map_or(0, |rerank| rerank.candidates);
-        let mut depth = if all { usize::MAX } else { (query.top_k.saturating_mul(2) + READ_MORE).max(reranked) };
+        let mut depth = if all { usize::MAX } else { to_read(query.top_k).max(reranked) };
         let mut candidates = Candidates::of(legs, []);
         loop {
             let fused = fuse::fuse(&ranking_legs(candidates.legs(), mode), self.settings.fusion);
@@ -327,7 +339,7 @@ impl Retrieve {
             if candidates.all_visible(reader, best).await? {
                 let ranking = candidates.hits(best);
                 let is_whole = best.len() == fused.len();
-                if is_whole || overlap::passages(ranking.clone(), query.top_k).len() >= query.top_k {
+                if is_whole || overlap::passages(ranking.clone(), query.top_k, query.top_k).len() >= query.top_k {
                     return Ok(Found { candidates, ranking });
                 }
             }
@@ -344,17 +356,24 @@ fn ranking_legs(legs: &Legs, mode: Mode) -> Legs {
     Legs { dense, lexical }
 }
 
+/// How many of the ranking are read for so many passages.
+fn to_read(wanted: usize) -> usize {
+    wanted.saturating_mul(2).saturating_add(READ_MORE)
+}
+
 /// The passages of the result, noted.
 fn shown(ranking: Vec<Candidate>, wanted: usize, notes: &mut Notes) -> Vec<Passage> {
     let scores: HashMap<ChunkId, f32> =
         ranking.iter().filter_map(|candidate| Some((candidate.hit.chunk.id, candidate.reranked?))).collect();
-    let joined = overlap::passages(ranking.into_iter().map(|candidate| candidate.hit), wanted);
+    // More than are wanted, so that there is something to be spread over.
+    let joined = overlap::passages(ranking.into_iter().map(|candidate| candidate.hit), wanted, to_read(wanted));
+    let spread = if scores.is_empty() { spread::spread(joined) } else { joined };
     let passage = |joined: overlap::Joined| {
         let Hit { chunk, score } = joined.best;
         notes.shown(chunk.id, &joined.others, score.0, scores.get(&chunk.id).copied());
         Passage { chunk, score: score.0 }
     };
-    joined.into_iter().map(passage).collect()
+    spread.into_iter().take(wanted).map(passage).collect()
 }
 
 /// Whether less than `needed` is left.
@@ -573,7 +592,7 @@ mod tests {
     #[tokio::test]
     async fn a_question_reads_no_more_of_a_larger_corpus() {
         // The first of each leg, and of the ranking what is wanted twice and some more.
-        let most = 2 * candidates::HEADS + 2 * 5 + READ_MORE;
+        let most = 2 * candidates::HEADS + to_read(5);
         for size in [150, 600] {
             let corpus = Corpus::empty().await;
             for number in 0..size {

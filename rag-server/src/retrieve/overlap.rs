@@ -63,8 +63,10 @@ impl Joined {
     }
 }
 
-/// The best `limit` passages: repetitions dropped, neighbours joined to the better one.
-pub(super) fn passages(ranking: impl IntoIterator<Item = Hit>, limit: usize) -> Vec<Joined> {
+/// The best passages, at most `limit`: repetitions dropped, and neighbours joined to the better one until the first `wanted` are complete.
+///
+/// What ranks behind those may still take a place of its own, but makes no passage longer: whoever reads them pays by the word.
+pub(super) fn passages(ranking: impl IntoIterator<Item = Hit>, wanted: usize, limit: usize) -> Vec<Joined> {
     let mut kept: Vec<Joined> = Vec::with_capacity(limit.min(128));
     let mut texts = HashSet::new();
     for candidate in ranking {
@@ -75,7 +77,8 @@ pub(super) fn passages(ranking: impl IntoIterator<Item = Hit>, limit: usize) -> 
             continue;
         }
         texts.insert(candidate.chunk.text.trim().to_owned());
-        if !kept.iter_mut().any(|better| better.takes(&candidate.chunk)) {
+        let joins = kept.len() < wanted;
+        if !(joins && kept.iter_mut().any(|better| better.takes(&candidate.chunk))) {
             kept.push(Joined::new(candidate));
         }
     }
@@ -102,20 +105,20 @@ mod tests {
     #[test]
     fn the_same_text_under_two_names_takes_one_place() {
         let ranking = [hit("a", 0, "same\n"), hit("b", 0, "same"), hit("c", 0, "other")];
-        assert_eq!(texts(&passages(ranking, 2)), [("a", "same\n"), ("c", "other")]);
+        assert_eq!(texts(&passages(ranking, 2, 2)), [("a", "same\n"), ("c", "other")]);
     }
 
     #[test]
     fn a_neighbour_that_adds_no_text_is_dropped() {
         let ranking = [hit("a", 1, "one. two. three."), hit("a", 2, "two. three."), hit("b", 2, "two. three.")];
-        assert_eq!(texts(&passages(ranking, 10)), [("a", "one. two. three."), ("b", "two. three.")]);
+        assert_eq!(texts(&passages(ranking, 10, 10)), [("a", "one. two. three."), ("b", "two. three.")]);
     }
 
     #[test]
     fn neighbours_become_one_passage_in_the_order_of_the_document_and_leave_their_place() {
         let ranking =
             [hit("a", 5, "five"), hit("b", 0, "zero"), hit("a", 4, "four"), hit("a", 6, "six"), hit("a", 8, "eight")];
-        let kept = passages(ranking.clone(), 3);
+        let kept = passages(ranking.clone(), 3, 3);
         assert_eq!(texts(&kept), [("a", "four\n\nfive\n\nsix"), ("b", "zero"), ("a", "eight")]);
         assert_eq!(kept[0].best.chunk.id, ranking[0].chunk.id);
         assert_eq!(kept[0].others, [ranking[2].chunk.id, ranking[3].chunk.id]);
@@ -129,14 +132,14 @@ mod tests {
         version.chunk.version = ContentHash("w".to_owned());
         let long = hit("a", 1, &"x".repeat(MAX_JOINED_BYTES));
         for other in [section, version, long] {
-            assert_eq!(passages([hit("a", 0, "zero"), other], 5).len(), 2);
+            assert_eq!(passages([hit("a", 0, "zero"), other], 5, 5).len(), 2);
         }
     }
 
     #[test]
     fn no_more_than_the_limit_is_kept() {
         let ranking = (0..10).map(|ordinal| hit("a", ordinal * 2, &ordinal.to_string()));
-        assert_eq!(passages(ranking, 3).len(), 3);
-        assert!(passages([hit("a", 0, "x")], 0).is_empty());
+        assert_eq!(passages(ranking, 3, 3).len(), 3);
+        assert!(passages([hit("a", 0, "x")], 0, 0).is_empty());
     }
 }

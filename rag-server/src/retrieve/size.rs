@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::ports::{StoreError, VectorStore};
+use crate::ports::{Epoch, StoreError, VectorStore};
 
 /// How old the count may be. It is a figure for people; a second late is on time.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The number of chunks of the active epoch, remembered for a second.
+/// The number of chunks of the epoch that is searched, remembered for a second.
 #[derive(Debug, Default)]
 pub(super) struct CorpusSize {
     known: Mutex<Option<(Instant, u64)>>,
@@ -18,11 +18,15 @@ pub(super) struct CorpusSize {
 
 impl CorpusSize {
     /// The count, asked again when the known one is older than a second.
-    pub(super) async fn get(&self, store: &dyn VectorStore) -> Result<u64, StoreError> {
+    pub(super) async fn get(&self, store: &dyn VectorStore, epoch: Option<Epoch>) -> Result<u64, StoreError> {
         if let Some(count) = self.fresh() {
             return Ok(count);
         }
-        let count = match store.active().await? {
+        let searched = match epoch {
+            Some(epoch) => Some(epoch),
+            None => store.active().await?,
+        };
+        let count = match searched {
             Some(epoch) => store.count(epoch).await?,
             None => 0,
         };

@@ -166,7 +166,7 @@ mod edge {
     async fn documents(store: &EdgeStore) -> Vec<String> {
         let all = Search { dense: Some(AT.to_vec()), limit: 100_000, ..Search::default() };
         let ids: Vec<_> = store.search(&all).await.unwrap().dense.into_iter().map(|hit| hit.chunk).collect();
-        store.chunks(&ids).await.unwrap().into_iter().map(|chunk| chunk.document.to_string()).collect()
+        store.chunks(None, &ids).await.unwrap().into_iter().map(|chunk| chunk.document.to_string()).collect()
     }
 
     #[tokio::test]
@@ -205,7 +205,7 @@ mod edge {
         }
         let folder = tempfile::tempdir().unwrap();
         let acknowledged = killed_after("embedded::edge::a_folder_is_free_once_its_holder_is_killed", &folder, 1);
-        assert_eq!(acknowledged[0], "0 0");
+        assert!(acknowledged[0].ends_with(" 0"), "the first of some writer: {acknowledged:?}");
         open(&folder).await;
     }
 

@@ -150,7 +150,7 @@ async fn whole(store: &dyn VectorStore, search: &Search) -> Whole {
     let legs = store.search(search).await.unwrap();
     let ids: Vec<ChunkId> = legs.dense.iter().chain(&legs.lexical).map(|hit| hit.chunk).collect();
     let chunks: BTreeMap<ChunkId, Chunk> =
-        store.chunks(&ids).await.unwrap().into_iter().map(|chunk| (chunk.id, chunk)).collect();
+        store.chunks(search.epoch, &ids).await.unwrap().into_iter().map(|chunk| (chunk.id, chunk)).collect();
     let read = |leg: Vec<Scored>| -> Vec<Hit> {
         leg.into_iter().map(|hit| Hit { chunk: chunks[&hit.chunk].clone(), score: hit.score }).collect()
     };
@@ -387,6 +387,8 @@ pub(crate) async fn a_new_epoch_is_searched_only_once_it_is_activated<S: Storage
     store.create_epoch(second, DIMENSION).await.unwrap();
     store.upsert(second, vec![point("new", "v", 0, [1.0, 0.0, 0.0, 0.0], &[])]).await.unwrap();
     assert_eq!(all(&*store).await, BTreeSet::from(["old v 0".to_owned()]));
+    let of_the_new = Search { epoch: Some(second), ..dense([1.0, 0.0, 0.0, 0.0], 5) };
+    assert_eq!(texts(&whole(&*store, &of_the_new).await.dense), ["new v 0"], "unless it is asked for by its number");
     store.activate(second).await.unwrap();
     assert_eq!(store.active().await, Ok(Some(second)));
     assert_eq!(all(&*store).await, BTreeSet::from(["new v 0".to_owned()]));
@@ -401,18 +403,18 @@ pub(crate) async fn chunks_are_read_from_the_active_epoch_and_missing_ones_left_
     let new = point("new", "v", 0, [1.0, 0.0, 0.0, 0.0], &[]);
     let ids = [old.chunk.id, new.chunk.id];
     let store = storage.open().await;
-    assert_eq!(store.chunks(&ids).await, Ok(vec![]));
+    assert_eq!(store.chunks(None, &ids).await, Ok(vec![]));
     store.create_epoch(FIRST, DIMENSION).await.unwrap();
     store.upsert(FIRST, vec![old.clone()]).await.unwrap();
-    assert_eq!(store.chunks(&ids).await, Ok(vec![]), "nothing is active yet");
+    assert_eq!(store.chunks(None, &ids).await, Ok(vec![]), "nothing is active yet");
     store.activate(FIRST).await.unwrap();
-    assert_eq!(store.chunks(&ids).await, Ok(vec![old.chunk]));
+    assert_eq!(store.chunks(None, &ids).await, Ok(vec![old.chunk]));
     let second = Epoch(2);
     store.create_epoch(second, DIMENSION).await.unwrap();
     store.upsert(second, vec![new.clone()]).await.unwrap();
     store.activate(second).await.unwrap();
-    assert_eq!(store.chunks(&ids).await, Ok(vec![new.chunk]));
-    assert_eq!(store.chunks(&[]).await, Ok(vec![]));
+    assert_eq!(store.chunks(None, &ids).await, Ok(vec![new.chunk]));
+    assert_eq!(store.chunks(None, &[]).await, Ok(vec![]));
 }
 
 fn two_documents() -> Vec<Point> {

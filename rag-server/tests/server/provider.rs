@@ -128,23 +128,28 @@ async fn a_corpus_moves_to_another_model_with_one_command_and_back_with_the_same
     };
     let mut server = near.serve(FREE_PORTS);
     server.await_ready().await;
-    server.ingest("plan.md", "# Backup\n\nDaily snapshots are kept for 7 days.\n", "").await;
+    server.ingest("plan.md", "# Backup plan\n\nDaily snapshots are kept for 7 days.\n", "").await;
     server.terminate();
     assert!(server.await_exit().await.success());
 
     let remote = renamed(&provider).await;
     let (fits, told) = run(&["query", "How long?"], &remote).await;
     assert!(!fits && told.contains("rag-server reindex"), "{told}");
-    reindexed(&remote, "epoch 2 is searched now: 1 chunks embedded").await;
+    let (done, told) = run(&["reindex", "--least", "0.9"], &remote).await;
+    assert!(!done && told.contains("epoch 2 is not measured: only one document"), "{told}");
+    assert!(told.contains("epoch 2 is built and kept, and epoch 1 is searched as before"), "{told}");
+    reindexed(&remote, "epoch 2 is searched now: 0 chunks embedded").await;
     reindexed(&remote, "nothing is to be done").await;
     let mut server = near.serve(&remote);
     server.await_ready().await;
     assert!(answered(&server, "How long are daily snapshots kept?").await.contains("7 days"));
-    server.ingest("visit.md", "# Visits\n\nVisitors ring the blue bell.\n", "").await;
+    server.ingest("visit.md", "# Visiting hours\n\nVisitors ring the blue bell.\n", "").await;
     server.terminate();
     assert!(server.await_exit().await.success());
 
-    reindexed(FREE_PORTS, "epoch 1 is searched now: 1 chunks embedded").await;
+    let (done, told) = run(&["reindex", "--least", "1.0"], FREE_PORTS).await;
+    assert!(done && told.contains("epoch 1, before it is searched") && told.contains("success@5"), "{told}");
+    assert!(told.contains("epoch 1 is searched now: 1 chunks embedded"), "{told}");
     let server = near.serve(FREE_PORTS);
     server.await_ready().await;
     assert!(answered(&server, "Which bell do visitors ring?").await.contains("blue bell"));

@@ -106,15 +106,15 @@ impl VectorStore for EdgeStore {
     }
 
     async fn search(&self, search: &Search) -> Result<Legs, StoreError> {
-        let Some(epoch) = self.shared.active()? else {
+        let Some(epoch) = self.shared.searched(search.epoch)? else {
             return Ok(Legs::default());
         };
         let (shared, search) = (Arc::clone(&self.shared), search.clone());
         blocking(move || shared.with(epoch, |shard| shard.search(&search))).await
     }
 
-    async fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
-        let Some(epoch) = self.shared.active()? else {
+    async fn chunks(&self, epoch: Option<Epoch>, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+        let Some(epoch) = self.shared.searched(epoch)? else {
             return Ok(Vec::new());
         };
         let (shared, ids) = (Arc::clone(&self.shared), ids.to_vec());
@@ -148,6 +148,12 @@ impl Shared {
 
     fn active(&self) -> Result<Option<Epoch>, StoreError> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|open| open.active).ok_or_else(closed)
+    }
+
+    /// The epoch that was asked for, or the active one. Nothing can be asked of a closed store.
+    fn searched(&self, asked: Option<Epoch>) -> Result<Option<Epoch>, StoreError> {
+        let active = self.active()?;
+        Ok(asked.or(active))
     }
 
     /// Uses an epoch's shard, opening it first if need be.

@@ -141,19 +141,24 @@ fn start(name: &str, queue: &Arc<Queue>, session: &Arc<Session>, work: fn(&Queue
     thread.spawn(move || work(&queue, &session)).map(drop).map_err(|e| e.to_string())
 }
 
+// Both loops run inside their pool: handing each batch to it would cost two changes of threads.
 fn answer_questions(queue: &Queue, session: &Session) {
     let pool = single_thread();
-    while let Some(batch) = queue.next_questions() {
-        compute(session, &pool, batch);
-        queue.answered();
-    }
+    pool.run(|| {
+        while let Some(batch) = queue.next_questions() {
+            compute(session, &pool, batch);
+            queue.answered();
+        }
+    });
 }
 
 fn embed_passages(queue: &Queue, session: &Session) {
     let pool = single_thread();
-    while let Some(job) = queue.next_passage() {
-        compute(session, &pool, vec![job]);
-    }
+    pool.run(|| {
+        while let Some(job) = queue.next_passage() {
+            compute(session, &pool, vec![job]);
+        }
+    });
 }
 
 fn compute(session: &Session, pool: &Arc<rten::ThreadPool>, mut batch: Vec<Job>) {

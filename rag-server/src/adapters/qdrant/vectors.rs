@@ -44,6 +44,11 @@ impl QdrantVectorStore {
         format!("{}-e{}", self.alias, epoch.0)
     }
 
+    /// What is searched: the epoch that was asked for, or whatever the alias points at.
+    fn searched(&self, epoch: Option<Epoch>) -> String {
+        epoch.map_or_else(|| self.alias.clone(), |epoch| self.collection(epoch))
+    }
+
     fn epoch(&self, collection: &str) -> Option<Epoch> {
         collection.strip_prefix(&self.alias)?.strip_prefix("-e")?.parse().ok().map(Epoch)
     }
@@ -104,9 +109,9 @@ fn schema(name: String, dimension: usize) -> CreateCollection {
 }
 
 /// Both legs of a search as one batch, in this order.
-fn legs(alias: &str, search: &Search) -> QueryBatchPoints {
+fn legs(collection: &str, search: &Search) -> QueryBatchPoints {
     let leg = |vector: &str, input: VectorInput| QueryPoints {
-        collection_name: alias.to_owned(),
+        collection_name: collection.to_owned(),
         query: Some(input.into()),
         using: Some(vector.to_owned()),
         limit: Some(search.limit as u64),
@@ -119,7 +124,7 @@ fn legs(alias: &str, search: &Search) -> QueryBatchPoints {
         leg(LEXICAL, terms.as_slice().into())
     });
     let query_points = dense.into_iter().chain(lexical).collect();
-    QueryBatchPoints { collection_name: alias.to_owned(), query_points, ..QueryBatchPoints::default() }
+    QueryBatchPoints { collection_name: collection.to_owned(), query_points, ..QueryBatchPoints::default() }
 }
 
 /// The filter of a search; none where it looks at everything.
@@ -223,8 +228,8 @@ impl VectorStore for QdrantVectorStore {
         found.into_iter().map(to_embedded).collect()
     }
 
-    async fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
-        match self.points(self.alias.clone(), ids, None).await {
+    async fn chunks(&self, epoch: Option<Epoch>, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+        match self.points(self.searched(epoch), ids, None).await {
             Ok(found) => found.into_iter().map(to_found).collect(),
             // Without the alias nothing was ever activated.
             Err(failure) if failure.is_missing() => Ok(Vec::new()),
@@ -233,7 +238,7 @@ impl VectorStore for QdrantVectorStore {
     }
 
     async fn search(&self, search: &Search) -> Result<Legs, StoreError> {
-        let request = &legs(&self.alias, search);
+        let request = &legs(&self.searched(search.epoch), search);
         if request.query_points.is_empty() || search.limit == 0 {
             return Ok(Legs::default());
         }

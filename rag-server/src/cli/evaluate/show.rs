@@ -28,7 +28,7 @@ impl Bar {
 }
 
 /// The figures as text: the table, the caveats, the recommendation.
-pub(super) fn readable(report: &Report) -> String {
+pub(in crate::cli) fn readable(report: &Report) -> String {
     let rows: Vec<_> = std::iter::once(header(report)).chain(report.modes.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();

@@ -51,7 +51,7 @@ impl VectorStore for Nowhere {
     async fn search(&self, _search: &Search) -> Result<Legs, StoreError> {
         Ok(Legs::default())
     }
-    async fn chunks(&self, _ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+    async fn chunks(&self, _epoch: Option<Epoch>, _ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
         Ok(Vec::new())
     }
     async fn count(&self, _epoch: Epoch) -> Result<u64, StoreError> {

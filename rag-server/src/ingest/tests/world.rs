@@ -197,7 +197,7 @@ impl VectorStore for World {
     async fn search(&self, _search: &Search) -> Result<Legs, StoreError> {
         Ok(Legs::default())
     }
-    async fn chunks(&self, _ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+    async fn chunks(&self, _epoch: Option<Epoch>, _ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
         Ok(Vec::new())
     }
 
