@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Retrieve, RetrieveError, candidates::Candidates, threshold};
+use super::{Retrieve, RetrieveError, candidates::Candidates, size::searched, threshold};
 use crate::{
     lexical,
     ports::{Epoch, Kind, Only, Record, Search, StoreError},
@@ -145,10 +145,7 @@ impl Retrieve {
 
     /// The epoch that is searched and what was found for it; none before the first epoch.
     async fn calibration(&self) -> Result<Option<(Epoch, Option<(Record, Calibration)>)>, RetrieveError> {
-        let searched = match self.epoch {
-            Some(epoch) => Some(epoch),
-            None => self.store.active().await.map_err(RetrieveError::Search)?,
-        };
+        let searched = searched(&*self.store, self.epoch).await.map_err(RetrieveError::Search)?;
         let Some(epoch) = searched else { return Ok(None) };
         let record = self.records.get(Kind::Corpus, &record_id(epoch)).await.map_err(RetrieveError::Records)?;
         // One that cannot be read is found anew.

@@ -10,6 +10,14 @@ use crate::ports::{Epoch, StoreError, VectorStore};
 /// How old the count may be. It is a figure for people; a second late is on time.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// The epoch that is searched: the one that was asked for, or the active one, if there is one.
+pub(super) async fn searched(store: &dyn VectorStore, asked: Option<Epoch>) -> Result<Option<Epoch>, StoreError> {
+    match asked {
+        Some(epoch) => Ok(Some(epoch)),
+        None => store.active().await,
+    }
+}
+
 /// The number of chunks of the epoch that is searched, remembered for a second.
 #[derive(Debug, Default)]
 pub(super) struct CorpusSize {
@@ -22,11 +30,7 @@ impl CorpusSize {
         if let Some(count) = self.fresh() {
             return Ok(count);
         }
-        let searched = match epoch {
-            Some(epoch) => Some(epoch),
-            None => store.active().await?,
-        };
-        let count = match searched {
+        let count = match searched(store, epoch).await? {
             Some(epoch) => store.count(epoch).await?,
             None => 0,
         };

@@ -5,6 +5,7 @@
 
 mod headers;
 mod pieces;
+mod thinking;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -117,7 +118,7 @@ impl ChatModel for OpenAi {
         } else {
             pieces::streamed(response.bytes_stream(), most)
         };
-        Ok(ChatStream { rate_limit, pieces })
+        Ok(ChatStream { rate_limit, pieces: thinking::left_out(pieces) })
     }
 }
 
