@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a write is flushed to the disk before it is acknowledged, many writes sharing one flush; searches see every acknowledged write.
 //! Assumption: the engine's log is never replayed, so only a flush makes a write durable (see [`writer`]).
-//! Caveat: writes wait while the store is optimised, for seconds; searches do not.
+//! Caveat: writes wait while the store is optimised, for seconds, or half a minute in a large one; searches do not.
 
 mod folder;
 mod shard;

@@ -37,8 +37,9 @@ const POINTS_PER_OPERATION: usize = 64;
 /// Bytes of one part of the engine's log. The engine's default of 32 MiB is meant for servers.
 const LOG_PART: usize = 8 * 1024 * 1024;
 
-/// Kilobytes of vectors in one segment at most (about 20,000 chunks): it bounds how long an optimisation holds up writes.
-const MAX_SEGMENT_KB: usize = 30_000;
+/// Kilobytes of vectors in one segment at most (about 130,000 chunks). A search costs as much for each segment, so there should be few; building the index of one holds up writes, of 70,000
+/// chunks for 12 seconds on one core.
+const MAX_SEGMENT_KB: usize = 200_000;
 
 /// An open shard.
 pub(super) struct Shard {
