@@ -158,8 +158,7 @@ impl Observer for Nobody {
 pub async fn reindex(config: &Config) -> Result<(Reindex, Trial), AppError> {
     let embedder = embedder(config).await?;
     let (store, records) = stores(config, &Nobody(Budget::default())).await?;
-    let parts = (Arc::clone(&store), Arc::clone(&records), Arc::clone(&embedder));
-    let retrieve = Retrieve::new(parts.0, parts.1, parts.2, retrieval(config));
+    let retrieve = retrieve(config, (&store, &records), &embedder)?;
     let trial = Trial::new(Arc::clone(&store), Arc::clone(&records), retrieve);
     Ok((Reindex::new(store, records, embedder, config.owner.clone()), trial))
 }
@@ -195,12 +194,7 @@ impl App {
             Some(cache) => Arc::new(CachedEmbedder::new(Arc::clone(&embedder), Arc::clone(cache))),
             None => Arc::clone(&embedder),
         };
-        let retrieve = Retrieve::new(Arc::clone(&store), Arc::clone(&records), Arc::clone(&asked), retrieval(config));
-        let retrieve = retrieve.with_tenants(config.auth.api_keys.iter().any(|key| key.tenant.is_some()));
-        let retrieve = match reranker(&config.retrieval)? {
-            Some((reranker, candidates)) => retrieve.reranking(reranker, candidates),
-            None => retrieve,
-        };
+        let retrieve = retrieve(config, (&store, &records), &asked)?;
         if let Err(error) = retrieve.recall_threshold().await {
             tracing::warn!(%error, "the calibrated threshold was not read; it is looked for again while the server runs");
         }
@@ -240,8 +234,22 @@ fn scope(config: &Config) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// How passages are found: what is not configured is what was measured for the local model; of others nothing is known.
-fn retrieval(config: &Config) -> Settings {
+/// The search as it is configured, without a memory.
+fn retrieve(
+    config: &Config,
+    (store, records): (&Arc<dyn VectorStore>, &Arc<dyn Records>),
+    embedder: &Arc<dyn Embedder>,
+) -> Result<Retrieve, AppError> {
+    let retrieve = Retrieve::new(Arc::clone(store), Arc::clone(records), Arc::clone(embedder), settings(config));
+    let retrieve = retrieve.with_tenants(config.auth.api_keys.iter().any(|key| key.tenant.is_some()));
+    Ok(match reranker(&config.retrieval)? {
+        Some((reranker, candidates)) => retrieve.reranking(reranker, candidates),
+        None => retrieve,
+    })
+}
+
+/// What is not configured is what was measured for the local model; of others nothing is known.
+fn settings(config: &Config) -> Settings {
     let local = matches!(config.embedding.choice(), EmbeddingChoice::Local(_));
     let fusion = match config.retrieval.fusion {
         FusionChoice::Convex if local => Fusion::CONFIDENT,

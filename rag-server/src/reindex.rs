@@ -70,7 +70,14 @@ enum Begun {
     /// Nothing: this epoch fits.
     Fits(Epoch),
     /// An epoch lacks chunks of another.
-    Fills { from: Epoch, to: Epoch },
+    Fills(Way),
+}
+
+/// From which epoch chunks come, and to which they go.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    from: Epoch,
+    to: Epoch,
 }
 
 /// The parts of a run.
@@ -110,19 +117,22 @@ impl Reindex {
         mut done: impl FnMut(&DocumentRecord, u64) + Send,
         judge: impl AsyncFnOnce(Epoch) -> Result<bool, E>,
     ) -> Result<Reindexed, E> {
-        let (from, to) = match self.begin().await? {
+        let way = match self.begin().await? {
             Begun::Fits(epoch) => return Ok(Reindexed::Fits(epoch)),
-            Begun::Fills { from, to } => (from, to),
+            Begun::Fills(way) => way,
         };
-        let Some(mut embedded) = self.fill(from, to, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
-        if !judge(to).await? {
-            return Ok(Reindexed::Rejected { from, to });
+        let Some(embedded) = self.fill(way, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
+        let is_good_enough = tokio::select! {
+            judged = judge(way.to) => judged?,
+            () = stop.cancelled() => return Ok(Reindexed::Stopped),
+        };
+        if !is_good_enough {
+            return Ok(Reindexed::Rejected { from: way.from, to: way.to });
         }
         // Judging takes its time, and documents may have come meanwhile.
-        let Some(since) = self.fill(from, to, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
-        embedded += since;
-        self.store.activate(to).await.map_err(ReindexError::from)?;
-        Ok(Reindexed::Activated { from, to, embedded })
+        let Some(since) = self.fill(way, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
+        self.store.activate(way.to).await.map_err(ReindexError::from)?;
+        Ok(Reindexed::Activated { from: way.from, to: way.to, embedded: embedded + since })
     }
 
     /// Makes the epoch to fill, if one is needed.
@@ -137,20 +147,19 @@ impl Reindex {
         }
         let to = self.target(from, &here).await?;
         self.store.create_epoch(to, here.model.dimension).await?;
-        Ok(Begun::Fills { from, to })
+        Ok(Begun::Fills(Way { from, to }))
     }
 
     /// Looks until the new epoch lacks nothing. Tells how many chunks it lacked; none when it was stopped.
     async fn fill(
         &self,
-        from: Epoch,
-        to: Epoch,
+        way: Way,
         stop: &CancellationToken,
         done: &mut (impl FnMut(&DocumentRecord, u64) + Send),
     ) -> Result<Option<u64>, ReindexError> {
         let mut embedded = 0;
         loop {
-            match self.pass(from, to, stop, done).await? {
+            match self.pass(way, stop, done).await? {
                 None => return Ok(None),
                 Some(0) => return Ok(Some(embedded)),
                 Some(lacking) => embedded += lacking,
@@ -173,8 +182,7 @@ impl Reindex {
     /// Goes through all documents once. Tells how many chunks the new epoch lacked; none when it was stopped.
     async fn pass(
         &self,
-        from: Epoch,
-        to: Epoch,
+        way: Way,
         stop: &CancellationToken,
         done: &mut (impl FnMut(&DocumentRecord, u64) + Send),
     ) -> Result<Option<u64>, ReindexError> {
@@ -186,7 +194,7 @@ impl Reindex {
                     return Ok(None);
                 }
                 let document = crate::ingest::document_of(record)?;
-                let embedded = self.document(from, to, &document).await?;
+                let embedded = self.document(way, &document).await?;
                 done(&document, embedded);
                 lacking += embedded;
             }
@@ -198,30 +206,30 @@ impl Reindex {
     }
 
     /// Brings the chunks of a document's version over that the new epoch lacks.
-    async fn document(&self, from: Epoch, to: Epoch, document: &DocumentRecord) -> Result<u64, ReindexError> {
+    async fn document(&self, way: Way, document: &DocumentRecord) -> Result<u64, ReindexError> {
         let (mut first, mut embedded) = (0, 0);
         while first < document.chunks {
             let last = document.chunks.min(first + WINDOW);
             let ids: Vec<_> =
                 (first..last).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal)).collect();
-            embedded += self.window(from, to, &ids, Filter::labels(&document.metadata)).await?;
+            embedded += self.window(way, &ids, Filter::labels(&document.metadata)).await?;
             first = last;
         }
         if embedded > 0 {
-            self.store.purge(to, &document.id, Some(&document.version)).await?;
+            self.store.purge(way.to, &document.id, Some(&document.version)).await?;
         }
         Ok(embedded)
     }
 
-    async fn window(&self, from: Epoch, to: Epoch, ids: &[ChunkId], labels: Vec<String>) -> Result<u64, ReindexError> {
+    async fn window(&self, way: Way, ids: &[ChunkId], labels: Vec<String>) -> Result<u64, ReindexError> {
         let there: HashSet<ChunkId> =
-            self.store.embedded(to, ids).await?.into_iter().map(|stored| stored.chunk.id).collect();
+            self.store.embedded(way.to, ids).await?.into_iter().map(|stored| stored.chunk.id).collect();
         let lacking: Vec<_> = ids.iter().copied().filter(|id| !there.contains(id)).collect();
         if lacking.is_empty() {
             return Ok(0);
         }
         let chunks: Vec<Chunk> =
-            self.store.embedded(from, &lacking).await?.into_iter().map(|stored| stored.chunk).collect();
+            self.store.embedded(way.from, &lacking).await?.into_iter().map(|stored| stored.chunk).collect();
         let vectors = self.embedder.embed_passages(chunks.iter().map(|chunk| self.passage(chunk)).collect()).await?;
         let point = |(chunk, dense): (Chunk, Vec<f32>)| {
             let sparse = lexical::passage(&chunk.title, &chunk.headings, &chunk.text);
@@ -229,7 +237,7 @@ impl Reindex {
         };
         let points: Vec<_> = chunks.into_iter().zip(vectors).map(point).collect();
         let embedded = points.len() as u64;
-        self.store.upsert(to, points).await?;
+        self.store.upsert(way.to, points).await?;
         Ok(embedded)
     }
 

@@ -55,7 +55,10 @@ pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, 
         }
         Reindexed::Rejected { from, to } => {
             let kept = format!("epoch {} is built and kept, and epoch {} is searched as before", to.0, from.0);
-            (format!("{kept}: run it again with a lower --least, or configure the old model again"), ExitCode::FAILURE)
+            (
+                format!("{kept}: run it again with a lower --least or without it, or configure the old model again"),
+                ExitCode::FAILURE,
+            )
         }
         Reindexed::Stopped => {
             ("stopped; run it again to go on, nothing that is searched has changed".to_owned(), ExitCode::FAILURE)
@@ -73,6 +76,7 @@ async fn is_good_enough(
     bar: &ProgressBar,
 ) -> Result<bool, Box<dyn Error>> {
     let asked = Settings { configured: config.retrieval.mode, modes: Mode::ALL.to_vec(), k: DEFAULT_K };
+    bar.set_message("the new epoch is measured");
     let mut evaluation = match trial.of(epoch, asked).await {
         Ok(evaluation) => evaluation,
         Err(error @ (EvaluateError::NoHeadings(_) | EvaluateError::OneDocument)) => {

@@ -91,19 +91,24 @@ impl<'a> Call<'a> {
         }
         let mut said_anything = false;
         while let Some(piece) = answer.pieces.next().await {
-            match piece? {
-                ChatPiece::Tokens(tokens) => progress.told = Some(tokens),
-                ChatPiece::Text(text) => {
-                    progress.first_text.get_or_insert_with(|| job.since.elapsed());
-                    said_anything |= !text.trim().is_empty();
-                    // No piece has less than a token.
-                    progress.written_tokens += job.embedder.count_tokens(&text).max(1) as u64;
-                    let so_far = progress.usage(provider.price).cost_usd;
-                    self.reservation.iter_mut().for_each(|reservation| reservation.costs(so_far));
-                    progress.passing_on = true;
-                    outlet.push(&text).await;
-                    progress.passing_on = false;
+            let (text, is_said) = match piece? {
+                ChatPiece::Tokens(tokens) => {
+                    progress.told = Some(tokens);
+                    continue;
                 }
+                ChatPiece::Thought(text) => (text, false),
+                ChatPiece::Text(text) => (text, true),
+            };
+            // No piece has less than a token.
+            progress.written_tokens += job.embedder.count_tokens(&text).max(1) as u64;
+            let so_far = progress.usage(provider.price).cost_usd;
+            self.reservation.iter_mut().for_each(|reservation| reservation.costs(so_far));
+            if is_said {
+                progress.first_text.get_or_insert_with(|| job.since.elapsed());
+                said_anything |= !text.trim().is_empty();
+                progress.passing_on = true;
+                outlet.push(&text).await;
+                progress.passing_on = false;
             }
         }
         match said_anything {

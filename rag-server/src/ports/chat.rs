@@ -36,6 +36,8 @@ pub struct Tokens {
 pub enum ChatPiece {
     /// A piece of text, never empty.
     Text(String),
+    /// A piece of what the model thinks aloud: no part of the answer, and paid for like one.
+    Thought(String),
     /// What the call took; at most once.
     Tokens(Tokens),
 }

@@ -61,7 +61,7 @@ pub trait VectorStore: Send + Sync {
     /// Those of the chunks that an epoch holds, in any order, with their dense vectors: what is not changed need not be embedded again.
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError>;
 
-    /// Searches an epoch, each leg best first. Empty before the first activation.
+    /// Searches an epoch, each leg best first. Empty before the first activation; an epoch that is asked for by its number must exist.
     ///
     /// Only ids and scores: what a chunk says is worth reading for the few that are shown.
     async fn search(&self, search: &Search) -> Result<Legs, StoreError>;

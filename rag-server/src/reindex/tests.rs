@@ -142,6 +142,19 @@ async fn an_epoch_is_judged_before_it_is_searched_and_what_came_meanwhile_is_in_
 }
 
 #[tokio::test]
+async fn a_run_that_is_stopped_while_the_epoch_is_judged_changes_nothing_that_is_searched() {
+    let corpus = Corpus::with(&DOCUMENTS).await;
+    let stop = CancellationToken::new();
+    let endless = async |_| {
+        stop.cancel();
+        std::future::pending().await
+    };
+    let stopped: Result<_, ReindexError> = corpus.run("local", new()).run(&stop, |_, _| {}, endless).await;
+    assert_eq!(stopped, Ok(Reindexed::Stopped));
+    assert_eq!(corpus.store.active().await, Ok(Some(Epoch(1))));
+}
+
+#[tokio::test]
 async fn an_evaluation_asks_the_epoch_that_nobody_else_searches_yet() {
     let corpus = Corpus::with(&[]).await;
     for n in 0..8 {

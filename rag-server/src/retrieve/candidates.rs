@@ -44,7 +44,7 @@ impl Candidates {
 
     /// The best cosine of the dense leg.
     pub(super) fn best_cosine(&self) -> Option<f32> {
-        best_cosine(&self.legs)
+        self.legs.dense.iter().map(|hit| hit.score.0).filter(|score| score.is_finite()).reduce(f32::max)
     }
 
     /// The first chunks of each leg.
@@ -83,9 +83,4 @@ impl Candidates {
         let hit = |scored: &Scored| Some(Hit { chunk: self.chunks.get(&scored.chunk)?.clone(), score: scored.score });
         best.iter().filter_map(hit).collect()
     }
-}
-
-/// The best cosine of the dense leg.
-pub(super) fn best_cosine(legs: &Legs) -> Option<f32> {
-    legs.dense.iter().map(|hit| hit.score.0).filter(|score| score.is_finite()).reduce(f32::max)
 }

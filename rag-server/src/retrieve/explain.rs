@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use super::{candidates::best_cosine, threshold::Evidence};
-use crate::model::{Candidates, ChunkId, Explanation, HitExplained, Legs, Mode, Place, Scored, Stage};
+use super::{candidates, threshold::Evidence};
+use crate::model::{Candidates, ChunkId, Explanation, HitExplained, Mode, Place, Scored, Stage};
 
 /// Collects what an [`Explanation`] tells.
 pub(super) struct Notes {
@@ -26,11 +26,12 @@ impl Notes {
     }
 
     /// What the legs found, and what it is worth.
-    pub(super) fn searched(&mut self, mode: Mode, legs: &Legs, evidence: Evidence) {
+    pub(super) fn searched(&mut self, mode: Mode, found: &candidates::Candidates, evidence: Evidence) {
+        let legs = found.legs();
         let told = &mut self.explanation;
         told.mode = format!("{mode:?}");
         told.candidates = Candidates { dense: legs.dense.len(), lexical: legs.lexical.len() };
-        told.best_cosine = best_cosine(legs);
+        told.best_cosine = found.best_cosine();
         let evidence = match evidence {
             Evidence::Near(_) => "near",
             Evidence::Worded(_) => "worded",

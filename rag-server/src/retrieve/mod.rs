@@ -244,7 +244,7 @@ impl Retrieve {
             .await?;
         let evidence = threshold::evidence(&candidates, &terms, &rare_terms, min_score);
         notes.ended("search");
-        notes.searched(mode, candidates.legs(), evidence);
+        notes.searched(mode, &candidates, evidence);
         let ranking = ranking.into_iter().filter(|hit| threshold::is_citable(evidence, &hit.chunk, &rare_terms));
         let ranking = ranking.map(|hit| Candidate { hit, reranked: None }).collect();
         let ranking = self.reranked(&query.text, ranking, deadline, (&mut degraded, &mut notes)).await;
@@ -411,17 +411,15 @@ mod tests {
 
         /// Stores a chunk without committing it.
         async fn store(&self, document: &str, version: &str, text: &str) {
+            self.part(document, version, 0, text).await;
+        }
+
+        /// Stores one of several chunks without committing it.
+        async fn part(&self, document: &str, version: &str, ordinal: u32, text: &str) {
             let (document, version): (DocumentId, _) = (document.parse().unwrap(), ContentHash(version.to_owned()));
-            let id = ChunkId::new(&document, &version, 0);
-            let chunk = Chunk {
-                id,
-                document,
-                version,
-                ordinal: 0,
-                title: String::new(),
-                headings: vec![],
-                text: text.to_owned(),
-            };
+            let id = ChunkId::new(&document, &version, ordinal);
+            let (title, headings) = (String::new(), Vec::new());
+            let chunk = Chunk { id, document, version, ordinal, title, headings, text: text.to_owned() };
             let dense = self.embedder.embed_passages(vec![text.to_owned()]).await.unwrap().remove(0);
             let sparse = lexical::passage("", &[], text);
             self.store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels: Vec::new() }]).await.unwrap();
@@ -709,6 +707,24 @@ mod tests {
         corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Err(broken))), 10);
         let fused = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
         assert_eq!((found(&fused)[0], fused.degraded.as_slice()), ("backup", &[Degradation::RerankFailed][..]));
+    }
+
+    #[tokio::test]
+    async fn one_document_does_not_fill_every_place_unless_a_reranker_says_so() {
+        let mut corpus = Corpus::empty().await;
+        for ordinal in 0..4 {
+            let text = format!("daily snapshots are kept long by rule {ordinal}");
+            corpus.part("rules", "v", ordinal * 2, &text).await;
+        }
+        corpus.store("other", "v", "daily snapshots are kept long in the cellar by the keeper").await;
+        for document in ["rules", "other"] {
+            corpus.commit(document, "v").await;
+        }
+        let spread = corpus.ask(QUESTION, Mode::Dense, 3).await;
+        assert!(found(&spread).contains(&"other"), "{:?}", found(&spread));
+        assert!(spread.passages.is_sorted_by(|a, b| a.score >= b.score));
+        corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("rule"))), 10);
+        assert_eq!(found(&corpus.ask(QUESTION, Mode::Dense, 3).await), ["rules"; 3]);
     }
 
     #[tokio::test]

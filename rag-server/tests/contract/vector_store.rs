@@ -40,7 +40,7 @@ macro_rules! vector_store_suite {
         $crate::vector_store::vector_store_suite!($storage:
             before_the_first_activation_a_search_finds_nothing,
             making_an_epoch_again_changes_nothing,
-            an_epoch_that_does_not_exist_is_not_activated,
+            an_epoch_that_does_not_exist_is_neither_activated_nor_searched,
             what_was_acknowledged_is_there_after_reopening,
             repeating_a_write_changes_nothing,
             a_later_write_of_the_same_chunk_replaces_it,
@@ -257,12 +257,14 @@ pub(crate) async fn making_an_epoch_again_changes_nothing<S: Storage>() {
     assert_eq!(all(&*store).await, BTreeSet::from(["a v1 0".to_owned()]));
 }
 
-pub(crate) async fn an_epoch_that_does_not_exist_is_not_activated<S: Storage>() {
+pub(crate) async fn an_epoch_that_does_not_exist_is_neither_activated_nor_searched<S: Storage>() {
     let storage = S::fresh().await;
     let store = prepared(&storage, vec![]).await;
     let refused = store.activate(Epoch(9)).await.unwrap_err();
     assert!(!refused.is_transient(), "{refused}");
     assert_eq!(store.active().await, Ok(Some(FIRST)));
+    let ninth = Search { epoch: Some(Epoch(9)), ..dense([1.0, 0.0, 0.0, 0.0], 5) };
+    assert!(store.search(&ninth).await.is_err() && store.chunks(Some(Epoch(9)), &[absent()]).await.is_err());
 }
 
 pub(crate) async fn what_was_acknowledged_is_there_after_reopening<S: Storage>() {
@@ -415,6 +417,10 @@ pub(crate) async fn chunks_are_read_from_the_active_epoch_and_missing_ones_left_
     store.activate(second).await.unwrap();
     assert_eq!(store.chunks(None, &ids).await, Ok(vec![new.chunk]));
     assert_eq!(store.chunks(None, &[]).await, Ok(vec![]));
+}
+
+fn absent() -> ChunkId {
+    ChunkId::new(&"absent".parse().unwrap(), &ContentHash("v".to_owned()), 0)
 }
 
 fn two_documents() -> Vec<Point> {

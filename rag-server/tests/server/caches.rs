@@ -59,6 +59,7 @@ async fn a_repeated_question_is_answered_from_memory_until_a_document_changes() 
     }
     let hits = counted(&server, "rag_cache_hits_total", "retrieval").await;
     assert!(hits > 0, "the second question was searched again");
+    assert!(counted(&server, "rag_cache_hits_total", "response").await > 0, "its answer was put together again");
     assert!(counted(&server, "rag_cache_requests_total", "retrieval").await >= hits);
 
     for days in [9, 11] {

@@ -14,6 +14,8 @@ const BACKUP: &str = "# Backup\n\nDaily snapshots are kept for 7 days.\nWeekly s
 const PUMPS: &str = "# Pumps\n\nA pump is greased every month by the person on duty.\n";
 const QUESTION: &str = "How long are daily snapshots kept?";
 const SAID: &str = "Daily snapshots are kept for 7 days. [1]";
+/// The same, thought about first.
+const THOUGHT: &str = "<think>Seven? It says so. [1]</think>\n\nDaily snapshots are kept for 7 days. [1]";
 const WEEK: &str = "They stay for one week. [1]";
 
 /// Without memory: the same question is asked again and again here, and is to reach the provider each time.
@@ -414,6 +416,31 @@ async fn a_call_that_fails_or_is_given_up_costs_no_budget() {
     assert_eq!(path(&asked(&server).await), way(&[("double", "over_budget")]), "its bound is reserved");
     given_up.abort();
     eventually("what it reserved is given back", async || asked(&server).await["written_by"] == "double").await;
+}
+
+#[tokio::test]
+async fn what_a_model_thinks_aloud_is_no_part_of_the_answer_and_is_paid_for_even_when_it_is_cut_off() {
+    let (home, provider) = (Home::new(), FakeProvider::start(Act::Say(SAID)).await);
+    let live = home.write("live.toml", "[budget]\nmonthly_usd = 0.25\n");
+    let config = format!(
+        "[live]\nfile = {:?}\n{}",
+        live.display().to_string(),
+        provider.configured("double", &format!("max_tokens = 10\n{PRICES}"))
+    );
+    let server = serve(&home, &config).await;
+    provider.script([Act::Say(THOUGHT)]);
+    let events = streamed(&server, json!({"query": QUESTION})).await;
+    let (_, answer) = events.last().unwrap();
+    assert_eq!(
+        (text_of(&events).as_str(), &answer["answer"], &answer["status"]),
+        (SAID, &json!(SAID), &json!("grounded"))
+    );
+    // 0.10 of 0.25 are spent. Of what is written now nothing is said, and the service never tells what it took.
+    provider.script([Act::SayAndCut("<think>Is it seven days that they are kept, or is it eight ")]);
+    let other = json!({"query": "For how many days are daily snapshots kept?", "explain": true});
+    let way_of = async || path(&ask(&server, other.clone()).await);
+    assert_eq!(way_of().await, way(&[("double", "cut_off")]));
+    assert_eq!(way_of().await, way(&[("double", "over_budget")]));
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ impl ChatModel for OpenAi {
         } else {
             pieces::streamed(response.bytes_stream(), most)
         };
-        Ok(ChatStream { rate_limit, pieces: thinking::left_out(pieces) })
+        Ok(ChatStream { rate_limit, pieces: thinking::told_apart(pieces) })
     }
 }
 

@@ -232,7 +232,7 @@ impl VectorStore for QdrantVectorStore {
         match self.points(self.searched(epoch), ids, None).await {
             Ok(found) => found.into_iter().map(to_found).collect(),
             // Without the alias nothing was ever activated.
-            Err(failure) if failure.is_missing() => Ok(Vec::new()),
+            Err(failure) if failure.is_missing() && epoch.is_none() => Ok(Vec::new()),
             Err(failure) => Err(failure.into()),
         }
     }
@@ -246,7 +246,7 @@ impl VectorStore for QdrantVectorStore {
         let found = match self.connection.call(asked).await {
             Ok(found) => found,
             // Without the alias nothing was ever activated.
-            Err(failure) if failure.is_missing() => return Ok(Legs::default()),
+            Err(failure) if failure.is_missing() && search.epoch.is_none() => return Ok(Legs::default()),
             Err(failure) => return Err(failure.into()),
         };
         let mut found = found.result.into_iter();
