@@ -1,9 +1,14 @@
 //! Composition: a configuration becomes adapters, and adapters become the flows. The only place that chooses adapters.
 
+mod models;
+mod stores;
 mod trial;
 
 use std::{sync::Arc, time::Duration};
 
+use models::Model;
+pub use models::Models;
+pub use stores::Stores;
 pub use trial::Trial;
 
 use crate::{
@@ -12,24 +17,22 @@ use crate::{
         counted_cache::CountedCache,
         extractive::Extractive,
         memory_cache::MemoryCache,
-        minilm::{self, MiniLm, ModelError},
+        minilm::ModelError,
         openai::{OpenAi, OpenAiError, OpenAiSettings},
-        openai_embedder::{OpenAiEmbedder, OpenAiSettings as EmbedderSettings, Pauses, ProviderError},
-        qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
+        openai_embedder::ProviderError,
         rerank::{HttpReranker, RerankSettings},
-        sqlite::SqliteRecords,
     },
     config::{
-        Budget, CircuitBreaker, Config, EmbeddingChoice, Fallback, FusionChoice, LiveFile, LocalEmbedding, OnLimit,
-        OpenAiEmbedding, Qdrant, RecordsChoice, RerankProvider, Retrieval, VectorStoreChoice,
+        Budget, CircuitBreaker, Config, EmbeddingChoice, Fallback, FusionChoice, LiveFile, OnLimit, RerankProvider,
+        Retrieval,
     },
     corpus::{self, CorpusError},
     generate::{Answers, BudgetLimits, Ledger, Limits, Meter, NoMeter, Price, Provider, Providers, Sessions, Writers},
     http::readiness::Part,
     ingest::Ingest,
     ports::{
-        Cache, CacheKind, Changes, EmbedError, Embedder, Memory, Records, RerankError, Reranker, StoreError,
-        SystemClock, VectorStore,
+        Cache, CacheKind, Changes, EmbedError, Embedder, Epoch, Memory, Records, RerankError, Reranker, StoreError,
+        SystemClock,
     },
     reindex::Reindex,
     resilience::BreakerPolicy,
@@ -38,9 +41,6 @@ use crate::{
 
 /// Cosine from which on a passage supports a sentence, where `retrieval.min_score` is not set.
 const SUPPORTED_FROM: f32 = 0.40;
-
-/// How long one call to Qdrant may take; a search takes milliseconds, a large write seconds.
-const QDRANT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Everything that a subcommand needs.
 pub struct App {
@@ -52,12 +52,14 @@ pub struct App {
     pub uncached: Arc<Retrieve>,
     /// Questions to answers.
     pub answers: Arc<Answers>,
-    /// The vectors.
-    pub store: Arc<dyn VectorStore>,
-    /// The records.
-    pub records: Arc<dyn Records>,
+    /// The vectors and the records.
+    pub stores: Stores,
     /// The embedding model.
     pub embedder: Arc<dyn Embedder>,
+    /// The epoch that is searched and written to.
+    pub epoch: Epoch,
+    /// Whether that epoch is of the previous model, and one of the configured model is to be built.
+    pub outdated: bool,
 }
 
 /// Why the parts could not be put together.
@@ -154,67 +156,86 @@ impl Observer for Nobody {
     }
 }
 
+/// Opens the stores for a command that needs nothing else of the server.
+pub async fn open_stores(config: &Config) -> Result<Stores, AppError> {
+    Stores::open(config, &Nobody(Budget::default())).await
+}
+
 /// The run that fits the corpus to the configured embedding model, and what measures the epoch that it builds. Whether the corpus fits already is not asked.
-pub async fn reindex(config: &Config) -> Result<(Reindex, Trial), AppError> {
-    let embedder = embedder(config).await?;
-    let (store, records) = stores(config, &Nobody(Budget::default())).await?;
-    let retrieve = retrieve(config, (&store, &records), &embedder)?;
-    let trial = Trial::new(Arc::clone(&store), Arc::clone(&records), retrieve);
-    Ok((Reindex::new(store, records, embedder, config.owner.clone()), trial))
+pub async fn reindex(models: &Models, stores: &Stores) -> Result<(Reindex, Trial), AppError> {
+    let Model { config, .. } = models.configured();
+    let embedder = models.configured().embedder().await?;
+    let Stores { vectors, records, .. } = stores.clone();
+    let retrieve = retrieve(config, stores, &embedder)?;
+    let trial = Trial::new(stores, retrieve, config.retrieval.mode);
+    Ok((Reindex::new(vectors, records, embedder, config.owner.clone()), trial))
 }
 
 impl App {
     /// Opens everything that the configuration names.
     pub async fn open(config: &Config) -> Result<Self, AppError> {
-        let embedder = embedder(config).await?;
         let live = LiveFile::new(config.live.file.clone());
         live.refresh();
-        Self::over(config, embedder, Arc::new(Nobody(live.state().live.budget.clone()))).await
+        let observer = Arc::new(Nobody(live.state().live.budget.clone()));
+        let stores = Stores::open(config, &*observer).await?;
+        Self::over(&Models::new(config), &stores, observer).await
     }
 
-    /// Opens the stores and puts the flows over them and an embedder.
-    pub async fn over(
-        config: &Config,
-        embedder: Arc<dyn Embedder>,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Self, AppError> {
-        let (store, records) = stores(config, &*observer).await?;
-        let epoch = corpus::open(&*store, &*records, &*embedder, &config.owner).await.map_err(AppError::Corpus)?;
+    /// Puts the flows over the stores: with the configured model, or with the previous one where it is that one's vectors that are searched.
+    pub async fn over(models: &Models, stores: &Stores, observer: Arc<dyn Observer>) -> Result<Self, AppError> {
+        match models.outdated(stores).await? {
+            Some(previous) => Ok(Self { outdated: true, ..Self::with(previous, stores, observer).await? }),
+            None => Self::with(models.configured(), stores, observer).await,
+        }
+    }
+
+    async fn with(model: &Model, stores: &Stores, observer: Arc<dyn Observer>) -> Result<Self, AppError> {
+        let (config, embedder) = (&model.config, model.embedder().await?);
+        observer.arrived(Part::Model);
+        let Stores { vectors, records, alone } = stores.clone();
+        let epoch = corpus::open(&*vectors, &*records, &*embedder, &config.owner).await.map_err(AppError::Corpus)?;
         observer.arrived(Part::Corpus);
         let cache = cache(config, &observer);
-        let parts = (Arc::clone(&store), Arc::clone(&records), Arc::clone(&embedder));
-        // The lock on the folder of the embedded store keeps every other process out.
-        let alone = matches!(config.vector_store.choice(), VectorStoreChoice::Embedded(_));
         let changes = if alone { Changes::alone() } else { Changes::shared(Arc::clone(&records)) };
-        let ingest = Ingest::new(parts.0, parts.1, parts.2, Arc::new(SystemClock), epoch).noting(changes.clone());
+        let ingest = Ingest::new(vectors, Arc::clone(&records), Arc::clone(&embedder), Arc::new(SystemClock), epoch);
+        let ingest = ingest.noting(changes.clone());
         let ingest = if alone { ingest.sole_writer() } else { ingest };
         let counting = Arc::clone(&observer);
-        let ingest = ingest.counted(move |outcome| counting.ingested(outcome));
+        let ingest = Arc::new(ingest.counted(move |outcome| counting.ingested(outcome)));
         let asked = match &cache {
             Some(cache) => Arc::new(CachedEmbedder::new(Arc::clone(&embedder), Arc::clone(cache))),
             None => Arc::clone(&embedder),
         };
-        let retrieve = retrieve(config, (&store, &records), &asked)?;
+        // An epoch, and not whichever is active: a question that is on its way when that changes is answered from vectors of its own model.
+        let retrieve = retrieve(config, stores, &asked)?.of_epoch(epoch);
         if let Err(error) = retrieve.recall_threshold().await {
             tracing::warn!(%error, "the calibrated threshold was not read; it is looked for again while the server runs");
         }
         let uncached = Arc::new(retrieve.uncached(Arc::clone(&embedder)));
-        let memory = cache.map(|cache| Memory::new(cache, changes, scope(config)));
+        let memory = cache.map(|cache| Memory::new(cache, changes, scope(config, epoch)));
         let retrieve = Arc::new(match memory.clone() {
             Some(memory) => retrieve.remembering(memory),
             None => retrieve,
         });
         let ttl = Duration::from_secs(config.sessions.ttl_seconds);
         let sessions = Arc::new(Sessions::new(Arc::clone(&records), Arc::new(SystemClock), ttl));
-        let answers = answers(config, (Arc::clone(&retrieve), memory), (embedder, Arc::clone(&records)), observer)?;
+        let answers = answers(config, (Arc::clone(&retrieve), memory), (embedder, records), observer)?;
         let answers = Arc::new(answers.remembering(sessions));
-        Ok(Self { ingest: Arc::new(ingest), retrieve, uncached, answers, store, records, embedder: asked })
+        Ok(Self {
+            epoch,
+            outdated: false,
+            ingest,
+            retrieve,
+            uncached,
+            answers,
+            stores: stores.clone(),
+            embedder: asked,
+        })
     }
 
     /// Flushes and lets go of the stores. Nothing is lost without it.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.store.close().await?;
-        self.records.close().await
+        self.stores.close().await
     }
 }
 
@@ -227,20 +248,20 @@ fn cache(config: &Config, observer: &Arc<dyn Observer>) -> Option<Arc<dyn Cache>
     (max_bytes > 0).then(|| Arc::new(cache()) as Arc<dyn Cache>)
 }
 
-/// Everything that is set and may change an answer, so that no two configurations share an entry.
-fn scope(config: &Config) -> Vec<u8> {
+/// Everything that is set and may change an answer, so that no two configurations and no two epochs share an entry.
+fn scope(config: &Config, Epoch(epoch): Epoch) -> Vec<u8> {
     // It is plain data, which always can be written; if it ever could not, processes would only share less.
     let Ok(text) = config.to_toml() else { return uuid::Uuid::new_v4().into_bytes().to_vec() };
-    text.into_bytes()
+    format!("{text}\nepoch {epoch}").into_bytes()
 }
 
 /// The search as it is configured, without a memory.
 fn retrieve(
     config: &Config,
-    (store, records): (&Arc<dyn VectorStore>, &Arc<dyn Records>),
+    Stores { vectors, records, .. }: &Stores,
     embedder: &Arc<dyn Embedder>,
 ) -> Result<Retrieve, AppError> {
-    let retrieve = Retrieve::new(Arc::clone(store), Arc::clone(records), Arc::clone(embedder), settings(config));
+    let retrieve = Retrieve::new(Arc::clone(vectors), Arc::clone(records), Arc::clone(embedder), settings(config));
     let retrieve = retrieve.with_tenants(config.auth.api_keys.iter().any(|key| key.tenant.is_some()));
     Ok(match reranker(&config.retrieval)? {
         Some((reranker, candidates)) => retrieve.reranking(reranker, candidates),
@@ -269,28 +290,6 @@ fn reranker(retrieval: &Retrieval) -> Result<Option<Reranking>, AppError> {
     let RerankProvider { base_url, model, api_key_file, top_n } = provider;
     let reranker = HttpReranker::new(RerankSettings { base_url, model, api_key_file }).map_err(AppError::Reranker)?;
     Ok(Some((Arc::new(reranker), top_n)))
-}
-
-/// Loads the embedding model, or reaches its provider.
-pub async fn embedder(config: &Config) -> Result<Arc<dyn Embedder>, AppError> {
-    match config.embedding.choice() {
-        EmbeddingChoice::Local(local) => local_embedder(local).await,
-        EmbeddingChoice::OpenAi(openai) => {
-            let OpenAiEmbedding { base_url, model, dimensions, api_key_file } = openai;
-            let pauses = Pauses::default();
-            let settings = EmbedderSettings { base_url, model, dimensions, api_key_file, pauses };
-            Ok(Arc::new(OpenAiEmbedder::open(settings).await?))
-        }
-    }
-}
-
-async fn local_embedder(LocalEmbedding { path, .. }: LocalEmbedding) -> Result<Arc<dyn Embedder>, AppError> {
-    let load = move || {
-        let folder = minilm::folder(path.as_deref())?;
-        MiniLm::load(&folder)
-    };
-    let loaded = tokio::task::spawn_blocking(load).await.map_err(AppError::Thread)??;
-    Ok(Arc::new(loaded))
 }
 
 /// The flow that writes answers: with providers where there are any.
@@ -347,49 +346,4 @@ fn limits(budget: &Budget) -> BudgetLimits {
         alert_percents: budget.alert_percents.clone(),
         refuse: budget.on_limit == OnLimit::Refuse,
     }
-}
-
-type Stores = (Arc<dyn VectorStore>, Arc<dyn Records>);
-
-async fn stores(config: &Config, observer: &dyn Observer) -> Result<Stores, AppError> {
-    let qdrant = |qdrant: &Qdrant| {
-        QdrantConnection::new(QdrantSettings {
-            url: qdrant.url.clone(),
-            api_key_file: qdrant.api_key_file.clone(),
-            deadline: QDRANT_DEADLINE,
-        })
-        .map_err(AppError::VectorStore)
-    };
-    let (store, connection): (Arc<dyn VectorStore>, _) = match config.vector_store.choice() {
-        VectorStoreChoice::Embedded(path) => (embedded(&path).await?, None),
-        VectorStoreChoice::Qdrant(settings) => {
-            let connection = qdrant(settings)?;
-            let store = QdrantVectorStore::new(connection.clone(), &settings.collection);
-            (Arc::new(store), Some((connection, &settings.collection)))
-        }
-    };
-    // The first call is what reaches a store.
-    store.active().await.map_err(AppError::VectorStore)?;
-    observer.arrived(Part::VectorStore);
-    let records: Arc<dyn Records> = match (config.records.choice(&config.vector_store), connection) {
-        (RecordsChoice::VectorStore, Some((connection, collection))) => {
-            Arc::new(QdrantRecords::new(connection, collection))
-        }
-        (RecordsChoice::Sqlite(path), _) => Arc::new(SqliteRecords::open(&path).await.map_err(AppError::Records)?),
-        (RecordsChoice::VectorStore, None) => return Err(AppError::NoQdrant),
-    };
-    records.count(crate::ports::Kind::Corpus).await.map_err(AppError::Records)?;
-    observer.arrived(Part::Records);
-    Ok((store, records))
-}
-
-#[cfg(feature = "engine")]
-async fn embedded(path: &std::path::Path) -> Result<Arc<dyn VectorStore>, AppError> {
-    let store = crate::adapters::edge::EdgeStore::open(path).await.map_err(AppError::VectorStore)?;
-    Ok(Arc::new(store))
-}
-
-#[cfg(not(feature = "engine"))]
-async fn embedded(_path: &std::path::Path) -> Result<Arc<dyn VectorStore>, AppError> {
-    Err(AppError::NoEngine)
 }

@@ -45,7 +45,7 @@ pub enum CorpusError {
     },
     /// Its vectors are of another model.
     #[error(
-        "epoch {} holds vectors of {} ({} numbers) and this server embeds with {} ({} numbers); run `rag-server reindex` to embed the stored texts with the new one, or configure the old model",
+        "epoch {} holds vectors of {} ({} numbers) and this server embeds with {} ({} numbers); run `rag-server reindex` to embed the stored texts with the new one, name the old one in embedding.previous to do so while questions are answered, or configure the old model",
         .epoch.0, .found.name, .found.dimension, .expected.name, .expected.dimension
     )]
     Model {

@@ -197,7 +197,7 @@ impl VectorStore for StoreDouble {
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
         let epochs = self.epochs()?;
         let stored = epochs.points.get(&epoch).into_iter().flatten().filter(|point| ids.contains(&point.chunk.id));
-        let stored = stored.map(|point| Embedded { chunk: point.chunk.clone(), dense: point.dense.clone() });
+        let stored = stored.cloned().map(|Point { chunk, dense, labels, .. }| Embedded { chunk, dense, labels });
         let stored: Vec<_> = stored.collect();
         self.given.fetch_add(stored.len(), Ordering::SeqCst);
         Ok(stored)

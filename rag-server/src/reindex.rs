@@ -3,8 +3,8 @@
 //! Flow: documents -> chunks of the active epoch -> embed what the new epoch lacks -> store -> look again until nothing is lacking -> judge -> look again -> activate.
 //! Guarantees: until the activation nothing that is searched changes; a run that was cut short is taken up again by the next; the old epoch stays, so that going back is the same
 //! command with the old configuration, which embeds only what came since. A document that changes meanwhile is taken in its new version.
-//! Caveats: whoever still writes to the old epoch after the last look is missed until the next run, so servers are to be read-only or stopped; chunks of documents that were deleted
-//! between two activations stay in an old epoch, where nothing shows them.
+//! Caveats: whoever still writes to the old epoch after the last look is missed until somebody catches up: a server that changes over does, the command line asks for servers that are
+//! read-only or stopped. Chunks of documents that were deleted between two activations stay in an old epoch, where nothing shows them.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
     ingest::passage,
     lexical,
     model::{Chunk, ChunkId, DocumentRecord, Filter, Point},
-    ports::{EmbedError, Embedder, Epoch, Kind, Records, StoreError, VectorStore},
+    ports::{EmbedError, Embedder, Epoch, Kind, ModelIdentity, Records, StoreError, VectorStore},
 };
 
 /// Documents that are listed together.
@@ -80,6 +80,14 @@ struct Way {
     to: Epoch,
 }
 
+/// What a window of chunks came to.
+struct Brought {
+    /// Chunks that the new epoch lacked.
+    embedded: u64,
+    /// Whether chunks that it had are labelled with what their document's metadata were before.
+    outdated: bool,
+}
+
 /// The parts of a run.
 pub struct Reindex {
     store: Arc<dyn VectorStore>,
@@ -99,10 +107,9 @@ impl Reindex {
         Self { store, records, embedder, owner }
     }
 
-    /// Flushes and lets go of the stores. Nothing is lost without it.
-    pub async fn close(&self) -> Result<(), StoreError> {
-        self.store.close().await?;
-        self.records.close().await
+    /// The model that it embeds with.
+    pub fn model(&self) -> &ModelIdentity {
+        self.embedder.model()
     }
 
     /// How many documents there are to go through.
@@ -133,6 +140,25 @@ impl Reindex {
         let Some(since) = self.fill(way, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
         self.store.activate(way.to).await.map_err(ReindexError::from)?;
         Ok(Reindexed::Activated { from: way.from, to: way.to, embedded: embedded + since })
+    }
+
+    /// Brings into the searched epoch what another server wrote to that of the `previous` model in the moment of the change. Tells how many chunks it lacked.
+    pub async fn catch_up(&self, previous: &ModelIdentity, stop: &CancellationToken) -> Result<u64, ReindexError> {
+        let to = self.store.active().await?.ok_or(ReindexError::Empty)?;
+        let Some(from) = self.newest_of(previous, to).await? else { return Ok(0) };
+        Ok(self.fill(Way { from, to }, stop, &mut |_, _| {}).await?.unwrap_or(0))
+    }
+
+    /// The newest epoch of a model, the searched one excepted.
+    async fn newest_of(&self, model: &ModelIdentity, searched: Epoch) -> Result<Option<Epoch>, ReindexError> {
+        let (mut epoch, mut newest) = (Epoch(1), None);
+        while let Some(found) = corpus::recorded(&*self.records, epoch).await? {
+            if epoch != searched && found.model == *model && found.owner == self.owner {
+                newest = Some(epoch);
+            }
+            epoch = Epoch(epoch.0 + 1);
+        }
+        Ok(newest)
     }
 
     /// Makes the epoch to fill, if one is needed.
@@ -207,13 +233,19 @@ impl Reindex {
 
     /// Brings the chunks of a document's version over that the new epoch lacks.
     async fn document(&self, way: Way, document: &DocumentRecord) -> Result<u64, ReindexError> {
-        let (mut first, mut embedded) = (0, 0);
+        let labels = Filter::labels(&document.metadata);
+        let (mut first, mut embedded, mut outdated) = (0, 0, false);
         while first < document.chunks {
             let last = document.chunks.min(first + WINDOW);
             let ids: Vec<_> =
                 (first..last).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal)).collect();
-            embedded += self.window(way, &ids, Filter::labels(&document.metadata)).await?;
+            let brought = self.window(way, &ids, &labels).await?;
+            embedded += brought.embedded;
+            outdated |= brought.outdated;
             first = last;
+        }
+        if outdated {
+            self.store.relabel(way.to, &document.id, &labels).await?;
         }
         if embedded > 0 {
             self.store.purge(way.to, &document.id, Some(&document.version)).await?;
@@ -221,24 +253,26 @@ impl Reindex {
         Ok(embedded)
     }
 
-    async fn window(&self, way: Way, ids: &[ChunkId], labels: Vec<String>) -> Result<u64, ReindexError> {
-        let there: HashSet<ChunkId> =
-            self.store.embedded(way.to, ids).await?.into_iter().map(|stored| stored.chunk.id).collect();
+    async fn window(&self, way: Way, ids: &[ChunkId], labels: &[String]) -> Result<Brought, ReindexError> {
+        let there = self.store.embedded(way.to, ids).await?;
+        // The metadata of a document may have changed since its chunks were brought over.
+        let outdated = there.iter().any(|stored| stored.labels != labels);
+        let there: HashSet<ChunkId> = there.into_iter().map(|stored| stored.chunk.id).collect();
         let lacking: Vec<_> = ids.iter().copied().filter(|id| !there.contains(id)).collect();
         if lacking.is_empty() {
-            return Ok(0);
+            return Ok(Brought { embedded: 0, outdated });
         }
         let chunks: Vec<Chunk> =
             self.store.embedded(way.from, &lacking).await?.into_iter().map(|stored| stored.chunk).collect();
         let vectors = self.embedder.embed_passages(chunks.iter().map(|chunk| self.passage(chunk)).collect()).await?;
         let point = |(chunk, dense): (Chunk, Vec<f32>)| {
             let sparse = lexical::passage(&chunk.title, &chunk.headings, &chunk.text);
-            Point { chunk, dense, sparse, labels: labels.clone() }
+            Point { chunk, dense, sparse, labels: labels.to_vec() }
         };
         let points: Vec<_> = chunks.into_iter().zip(vectors).map(point).collect();
         let embedded = points.len() as u64;
         self.store.upsert(way.to, points).await?;
-        Ok(embedded)
+        Ok(Brought { embedded, outdated })
     }
 
     fn passage(&self, chunk: &Chunk) -> String {

@@ -44,6 +44,7 @@ fn the_operator_reads_from_a_status_what_the_server_put_there() {
             generation: "current".to_owned(),
             fingerprint: "0123456789ab".to_owned(),
         }],
+        moving: Some(ops::Moving { model: "wider".to_owned(), documents: 3, of: 12 }),
     };
     let heard: ServerStatus = serde_json::from_value(serde_json::to_value(&said).unwrap()).unwrap();
     assert_eq!(heard.version, said.version);

@@ -2,31 +2,41 @@
 
 use std::sync::Arc;
 
+use super::Stores;
 use crate::{
-    evaluate::{DEFAULT_SAMPLE, EvaluateError, Evaluation, Questions, report},
-    model::Tenant,
-    ports::{Epoch, Records, VectorStore},
+    evaluate::{
+        DEFAULT_K, DEFAULT_SAMPLE, EvaluateError, Evaluation, Questions,
+        report::{Report, Settings},
+    },
+    model::{Mode, Tenant},
+    ports::Epoch,
     retrieve::Retrieve,
 };
 
 /// Measures an epoch before anybody searches it.
 pub struct Trial {
-    store: Arc<dyn VectorStore>,
-    records: Arc<dyn Records>,
+    stores: Stores,
     retrieve: Retrieve,
+    mode: Mode,
 }
 
 impl Trial {
-    pub(super) fn new(store: Arc<dyn VectorStore>, records: Arc<dyn Records>, retrieve: Retrieve) -> Self {
-        Self { store, records, retrieve }
+    /// A trial of what `retrieve` finds; `mode` is the one that counts.
+    pub(super) fn new(stores: &Stores, retrieve: Retrieve, mode: Mode) -> Self {
+        Self { stores: stores.clone(), retrieve, mode }
     }
 
-    /// Headings of the documents, to be asked of this epoch. Its threshold is found first.
-    pub async fn of(self, epoch: Epoch, asked: report::Settings) -> Result<Evaluation, EvaluateError> {
+    /// Asks this epoch for headings of the documents, and tells how many of how many were asked. Its threshold is found first.
+    pub async fn of(self, epoch: Epoch, mut told: impl FnMut(usize, usize)) -> Result<Report, EvaluateError> {
         let retrieve = self.retrieve.of_epoch(epoch);
         retrieve.calibrate().await?;
-        let stores = (&*self.store, &*self.records);
+        let stores = (&*self.stores.vectors, &*self.stores.records);
         let questions = Questions::known_items(stores, Tenant::default(), DEFAULT_SAMPLE).await?;
-        Ok(Evaluation::new(Arc::new(retrieve), asked, questions))
+        let asked = Settings { configured: self.mode, modes: Mode::ALL.to_vec(), k: DEFAULT_K };
+        let mut evaluation = Evaluation::new(Arc::new(retrieve), asked, questions);
+        while evaluation.step().await? {
+            told(evaluation.done(), evaluation.total());
+        }
+        Ok(evaluation.report())
     }
 }

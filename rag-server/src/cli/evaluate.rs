@@ -174,9 +174,10 @@ async fn local(args: &EvaluateArgs, asked: Asked, config: &Config) -> Result<Rep
 
 async fn measured(app: &App, args: &EvaluateArgs, asked: Asked, configured: Mode) -> Result<Report, EvaluateError> {
     let questions = match asked {
-        Asked::Queries(queries) => Questions::judged(queries, Tenant::default(), &*app.records).await?,
+        Asked::Queries(queries) => Questions::judged(queries, Tenant::default(), &*app.stores.records).await?,
         Asked::Sample(sample) => {
-            Questions::known_items((&*app.store, &*app.records), Tenant::default(), sample).await?
+            let stores = (&*app.stores.vectors, &*app.stores.records);
+            Questions::known_items(stores, Tenant::default(), sample).await?
         }
     };
     let settings = Settings { configured, modes: modes(args), k: args.k };

@@ -7,10 +7,9 @@ use indicatif::ProgressBar;
 
 use super::{evaluate::show, ingest::stop_on_ctrl_c, printable, progress};
 use crate::{
-    app::{self, Trial},
+    app::{self, Models, Trial},
     config::Config,
-    evaluate::{DEFAULT_K, EvaluateError, report::Settings},
-    model::{DocumentRecord, Mode},
+    model::DocumentRecord,
     ports::Epoch,
     reindex::Reindexed,
 };
@@ -32,7 +31,8 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Runs, and says how far it is.
 pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
-    let (reindex, trial) = app::reindex(config).await?;
+    let stores = app::open_stores(config).await?;
+    let (reindex, trial) = app::reindex(&Models::new(config), &stores).await?;
     // Everything is looked at three times: the later looks find what changed during the first, and while it was measured.
     let bar = progress::bar(Some(reindex.documents().await?.saturating_mul(3)), "documents");
     let mut embedded = 0;
@@ -41,10 +41,10 @@ pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, 
         bar.inc(1);
         bar.set_message(format!("{embedded} chunks  {}", printable::line(document.id.as_str())));
     };
-    let judge = async |epoch| is_good_enough((trial, epoch), config, args.least, &bar).await;
+    let judge = async |epoch| is_good_enough((trial, epoch), args.least, &bar).await;
     let done = reindex.run(&stop_on_ctrl_c(), tell, judge).await;
     bar.finish_and_clear();
-    reindex.close().await?;
+    stores.close().await?;
     let (said, code) = match done? {
         Reindexed::Fits(epoch) => {
             (format!("epoch {} fits the configured model; nothing is to be done", epoch.0), ExitCode::SUCCESS)
@@ -71,25 +71,20 @@ pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, 
 /// Measures an epoch and prints what was found. What cannot be asked is said, and is no reason unless a share was demanded.
 async fn is_good_enough(
     (trial, epoch): (Trial, Epoch),
-    config: &Config,
     least: Option<f64>,
     bar: &ProgressBar,
 ) -> Result<bool, Box<dyn Error>> {
-    let asked = Settings { configured: config.retrieval.mode, modes: Mode::ALL.to_vec(), k: DEFAULT_K };
     bar.set_message("the new epoch is measured");
-    let mut evaluation = match trial.of(epoch, asked).await {
-        Ok(evaluation) => evaluation,
-        Err(error @ (EvaluateError::NoHeadings(_) | EvaluateError::OneDocument)) => {
-            bar.suspend(|| eprintln!("epoch {} is not measured: {error}", epoch.0));
-            return Ok(least.is_none());
+    let told = |done, total| bar.set_message(format!("measured with {done} of {total} headings"));
+    match trial.of(epoch, told).await {
+        Ok(report) => {
+            bar.suspend(|| println!("epoch {}, before it is searched:\n\n{}", epoch.0, show::readable(&report)));
+            Ok(report.reaches(least))
         }
-        Err(error) => return Err(error.into()),
-    };
-    while evaluation.step().await? {
-        bar.set_message(format!("measured with {} of {} headings", evaluation.done(), evaluation.total()));
+        Err(error) if error.is_of_the_documents() => {
+            bar.suspend(|| eprintln!("epoch {} is not measured: {error}", epoch.0));
+            Ok(least.is_none())
+        }
+        Err(error) => Err(error.into()),
     }
-    let report = evaluation.report();
-    bar.suspend(|| println!("epoch {}, before it is searched:\n\n{}", epoch.0, show::readable(&report)));
-    let found = report.modes.iter().find(|mode| mode.mode == config.retrieval.mode).map(|mode| mode.success_at_5);
-    Ok(least.is_none_or(|least| found.is_some_and(|found| found >= least)))
 }

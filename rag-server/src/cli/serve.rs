@@ -1,35 +1,32 @@
 //! `rag-server serve`: listen at once, be ready when everything is loaded, drain when told to stop.
 
+mod background;
+mod moving;
+
 use std::{error::Error, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use self::background::Background;
 use crate::{
-    app::{self, App, AppError, Observer},
+    app::{App, AppError, Models, Observer, Stores},
     config::{Budget, Config, Loaded, Origin, Setting},
-    generate::{Answers, Meter},
+    generate::Meter,
     http::{self, Api, Flows, listen, readiness::Part},
     metrics::Metrics,
-    ports::{CacheKind, Embedder},
-    retrieve::Retrieve,
+    ports::CacheKind,
     security::{Generation, Keys},
     shutdown,
 };
 
-/// How often credentials and live settings are looked at.
+/// How often credentials, live settings and the epoch that is searched are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Pauses between two tries to reach a store while starting.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Between two looks whether the collection changed so much that the threshold of a refusal is to be found anew.
-const CALIBRATE: Duration = Duration::from_secs(10);
-
-/// Between two pages of sessions that are looked through for forgotten ones.
-const SWEEP: Duration = Duration::from_secs(10);
 
 /// How long closing the stores may take after the drain; nothing is lost without it.
 const MAX_CLOSE: Duration = Duration::from_secs(5);
@@ -68,35 +65,58 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
     let keys = Keys::open(&config.auth)?;
     let api = Api::new(loaded, keys, metrics(config)?);
     let ports = Ports::open(config, &api, &stopping).await?;
+    let source = Source::new(config, &api);
     let opened = tokio::select! {
-        opened = open(config, &api) => Some(opened?),
+        opened = source.open() => Some(opened?),
         () = stopping.cancelled() => None,
     };
     let Some(app) = opened else {
-        ports.drain(config).await;
+        ports.drain_with(config, async {}).await;
         return Ok(ExitCode::SUCCESS);
     };
-    api.ready(Flows {
-        ingest: Arc::clone(&app.ingest),
-        retrieve: Arc::clone(&app.retrieve),
-        uncached: Arc::clone(&app.uncached),
-        answers: Arc::clone(&app.answers),
-        store: Arc::clone(&app.store),
-        records: Arc::clone(&app.records),
-        embedder: Arc::clone(&app.embedder),
-    });
-    tracing::info!("ready");
-    tokio::spawn(forget_sessions(Arc::clone(&app.answers), stopping.clone()));
-    tokio::spawn(calibrate(Arc::clone(&app.retrieve), stopping.clone()));
-    let jobs = tokio::spawn(Arc::clone(&app.ingest).run_jobs(stopping.clone()));
-    stopping.cancelled().await;
-    ports.drain_with(config, jobs).await;
-    match tokio::time::timeout(MAX_CLOSE, app.close()).await {
+    let stores = app.stores.clone();
+    let (background, ended) = serve(&source, app, &stopping).await;
+    ports.drain_with(config, background.end()).await;
+    match tokio::time::timeout(MAX_CLOSE, stores.close()).await {
         Ok(Ok(())) => tracing::info!("stopped"),
         Ok(Err(error)) => tracing::warn!(%error, "stopped; a store was not closed properly, which loses nothing"),
         Err(_) => tracing::warn!("stopped; a store took too long to close, which loses nothing"),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ended.map(|()| ExitCode::SUCCESS)?)
+}
+
+/// Serves with one set of flows, and with the next one whenever another epoch is searched. Ends when told to stop, or when the corpus changed to something that this server cannot search.
+async fn serve(source: &Source, mut app: App, stopping: &CancellationToken) -> (Background, Result<(), AppError>) {
+    source.api.ready(flows(&app));
+    tracing::info!("ready");
+    loop {
+        let background = Background::begin(source, &app).await;
+        let successor = tokio::select! {
+            () = stopping.cancelled() => return (background, Ok(())),
+            successor = source.successor(&app) => successor,
+        };
+        app = match successor {
+            Ok(successor) => successor,
+            Err(error) => {
+                stopping.cancel();
+                return (background, Err(error));
+            }
+        };
+        source.api.ready(flows(&app));
+        background.end().await;
+    }
+}
+
+fn flows(app: &App) -> Flows {
+    Flows {
+        ingest: Arc::clone(&app.ingest),
+        retrieve: Arc::clone(&app.retrieve),
+        uncached: Arc::clone(&app.uncached),
+        answers: Arc::clone(&app.answers),
+        store: Arc::clone(&app.stores.vectors),
+        records: Arc::clone(&app.stores.records),
+        embedder: Arc::clone(&app.embedder),
+    }
 }
 
 /// Metrics with a zero for everything that may be counted, so that "never used" can be told from "not measured".
@@ -143,21 +163,17 @@ impl Ports {
         Ok(Self { public, management: tokio::spawn(management), drained })
     }
 
-    /// Lets requests and the window of the running job finish, as long as the configuration allows.
-    async fn drain_with(self, config: &Config, jobs: JoinHandle<()>) {
+    /// Lets requests and what `ended` waits for finish, as long as the configuration allows.
+    async fn drain_with(self, config: &Config, ended: impl Future<Output = ()>) {
         let Self { public, management, drained } = self;
         let abort = public.abort_handle();
-        let finished = async { tokio::join!(public, jobs) };
+        let finished = async { tokio::join!(public, ended) };
         if tokio::time::timeout(config.server.drain(), finished).await.is_err() {
             tracing::warn!(seconds = config.server.drain_seconds, "requests were still in flight and are cut off");
             abort.abort();
         }
         drained.cancel();
         management.abort();
-    }
-
-    async fn drain(self, config: &Config) {
-        self.drain_with(config, tokio::spawn(async {})).await;
     }
 }
 
@@ -179,40 +195,6 @@ async fn follow(api: Api, stopping: CancellationToken, drained: CancellationToke
                     tracing::warn!(%error, "looking at credentials and live settings failed");
                 }
             }
-        }
-    }
-}
-
-/// Removes sessions that nobody went on with, a page at a time.
-async fn forget_sessions(answers: Arc<Answers>, stopping: CancellationToken) {
-    let Some(sessions) = answers.sessions() else { return };
-    let mut after = None;
-    loop {
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = tokio::time::sleep(SWEEP) => {}
-        }
-        after = match sessions.sweep(after.as_deref()).await {
-            Ok(next) => next,
-            Err(error) => {
-                tracing::warn!(%error, "forgotten sessions were not removed; tried again later");
-                None
-            }
-        };
-    }
-}
-
-/// Keeps the threshold of a refusal fitting the collection.
-async fn calibrate(retrieve: Arc<Retrieve>, stopping: CancellationToken) {
-    let mut ticks = tokio::time::interval(CALIBRATE);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let calibrated = tokio::select! {
-            () = stopping.cancelled() => return,
-            calibrated = async { ticks.tick().await; retrieve.calibrate().await } => calibrated,
-        };
-        if let Err(error) = calibrated {
-            tracing::debug!(%error, "the threshold was not calibrated; tried again later");
         }
     }
 }
@@ -244,29 +226,74 @@ impl Observer for Told {
     }
 }
 
-/// One try. The model is loaded once, whatever fails after it.
-async fn open_once(config: &Config, api: &Api, embedder: &mut Option<Arc<dyn Embedder>>) -> Result<App, AppError> {
-    let loaded = match embedder {
-        Some(loaded) => Arc::clone(loaded),
-        None => Arc::clone(embedder.insert(app::embedder(config).await?)),
-    };
-    api.readiness.arrived(Part::Model);
-    App::over(config, loaded, Arc::new(Told(api.clone()))).await
+/// Where flows come from.
+struct Source {
+    config: Config,
+    api: Api,
+    models: Arc<Models>,
 }
 
-/// Opens everything; a store that cannot be reached is tried again, everything else ends the start.
-async fn open(config: &Config, api: &Api) -> Result<App, AppError> {
-    let mut embedder: Option<Arc<dyn Embedder>> = None;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let error = match open_once(config, api, &mut embedder).await {
-            Ok(app) => return Ok(app),
-            Err(error) => error,
+impl Source {
+    fn new(config: &Config, api: &Api) -> Self {
+        Self { config: config.clone(), api: api.clone(), models: Arc::new(Models::new(config)) }
+    }
+
+    fn told(&self) -> Arc<Told> {
+        Arc::new(Told(self.api.clone()))
+    }
+
+    /// Opens everything; what cannot be reached is tried again, everything else ends the start.
+    async fn open(&self) -> Result<App, AppError> {
+        let mut stores = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.open_once(&mut stores).await {
+                Ok(app) => return Ok(app),
+                Err(error) => error,
+            };
+            let Some((part, cause)) = error.waits_for() else { return Err(error) };
+            tracing::warn!(%error, cause, "waiting for {}", part.as_str());
+            self.api.readiness.held_by(part, cause);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One try. Models are loaded and stores opened once, whatever fails after it.
+    async fn open_once(&self, stores: &mut Option<Stores>) -> Result<App, AppError> {
+        // While a store cannot be reached, the model is loaded already.
+        self.models.load_if_one(&*self.told()).await?;
+        let stores = match stores {
+            Some(stores) => stores,
+            None => stores.insert(Stores::open(&self.config, &*self.told()).await?),
         };
-        let Some((part, cause)) = error.waits_for() else { return Err(error) };
-        tracing::warn!(%error, cause, "waiting for {}", part.as_str());
-        api.readiness.held_by(part, cause);
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        App::over(&self.models, stores, self.told()).await
+    }
+
+    /// Waits until another epoch is searched than that of these flows; returns the flows for it. What cannot be reached then is tried again, and meanwhile nothing changes.
+    async fn successor(&self, app: &App) -> Result<App, AppError> {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            match app.stores.vectors.active().await {
+                Ok(Some(epoch)) if epoch != app.epoch => {}
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::debug!(%error, "whether another epoch is searched was not found out; asked again in a second");
+                    continue;
+                }
+            }
+            match App::over(&self.models, &app.stores, self.told()).await {
+                Ok(next) => {
+                    tracing::info!(from = app.epoch.0, to = next.epoch.0, "another epoch is searched from now on");
+                    return Ok(next);
+                }
+                Err(error) if error.waits_for().is_some() => {
+                    tracing::warn!(%error, "the epoch that is searched from now on is not served yet; tried again in a second");
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Mode;
 
 /// How text becomes vectors: at most one of the members; none means the local model.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Embedding {
     /// A model that runs inside the server, on the CPU.
@@ -17,6 +17,25 @@ pub struct Embedding {
     /// A provider with an API of OpenAI's shape.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openai: Option<OpenAiEmbedding>,
+    /// The model that the corpus was built with so far. Where it holds vectors of this one, the server searches them, builds those of the new model beside them, and then changes over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousEmbedding>,
+}
+
+/// The model that the corpus was built with so far: at most one of the first two members; none means the local model.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PreviousEmbedding {
+    /// A model that runs inside the server, on the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalEmbedding>,
+    /// A provider with an API of OpenAI's shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openai: Option<OpenAiEmbedding>,
+    /// Change over only if this share of the documents' headings finds its document among the first five. Without it, the share is logged and decides nothing.
+    #[schemars(range(min = 0, max = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least: Option<f64>,
 }
 
 /// How text becomes vectors, as it was chosen.
@@ -35,6 +54,12 @@ impl Embedding {
             Some(openai) => EmbeddingChoice::OpenAi(openai.clone()),
             None => EmbeddingChoice::Local(self.local.clone().unwrap_or_default()),
         }
+    }
+
+    /// The same with the previous model in the place of the new one, if there is a previous one.
+    pub fn before(&self) -> Option<Self> {
+        let PreviousEmbedding { local, openai, .. } = self.previous.clone()?;
+        Some(Self { local, openai, previous: None })
     }
 }
 

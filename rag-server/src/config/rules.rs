@@ -44,10 +44,20 @@ fn owner(config: &Config) -> Option<Broken> {
 
 fn embedding(config: &Config) -> Option<Broken> {
     let embedding = &config.embedding;
-    if embedding.local.is_none() || embedding.openai.is_none() {
-        return None;
+    if embedding.local.is_some() && embedding.openai.is_some() {
+        return broken("embedding.openai", "embedding has both local and openai; keep exactly one");
     }
-    broken("embedding.openai", "embedding has both local and openai; keep exactly one")
+    let previous = embedding.previous.as_ref()?;
+    if previous.local.is_some() && previous.openai.is_some() {
+        return broken("embedding.previous.openai", "embedding.previous has both local and openai; keep exactly one");
+    }
+    if embedding.before()?.choice() == embedding.choice() {
+        return broken(
+            "embedding.previous",
+            "embedding.previous is the model of embedding itself; name the one that the corpus was built with, or leave it out",
+        );
+    }
+    None
 }
 
 fn vector_store(config: &Config) -> Option<Broken> {
@@ -173,6 +183,16 @@ mod tests {
         assert_eq!(told(openai), Vec::<String>::new());
         let both = format!("{openai}[embedding.local]\n");
         assert_eq!(told(&both), ["c line 1: embedding has both local and openai; keep exactly one"]);
+        let previous = openai.replace("embedding", "embedding.previous");
+        assert_eq!(told(&previous), Vec::<String>::new());
+        let both = format!("{previous}[embedding.previous.local]\n");
+        assert_eq!(told(&both), ["c line 1: embedding.previous has both local and openai; keep exactly one"]);
+    }
+
+    #[test]
+    fn the_previous_model_is_another_one() {
+        let said = told("[embedding.previous]\nleast = 0.8\n");
+        assert!(said[0].starts_with("c line 1: embedding.previous is the model of embedding itself"), "{said:?}");
     }
 
     #[test]

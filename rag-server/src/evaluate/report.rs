@@ -166,6 +166,12 @@ impl Report {
         Self { origin, queries: per_query.len(), unknown, k: settings.k, modes, recommendation, per_query }
     }
 
+    /// Whether the configured mode finds this share of the documents among the first five; without a share, it always does.
+    pub fn reaches(&self, least: Option<f64>) -> bool {
+        let found = self.modes.first().map(|configured| configured.success_at_5);
+        least.is_none_or(|least| found.is_some_and(|found| found >= least))
+    }
+
     /// The questions that the configured mode does worst on; of equal ones first those that another mode does better on.
     pub fn worst(&self, most: usize) -> Vec<&QueryFigures> {
         let missed = |query: &QueryFigures| {

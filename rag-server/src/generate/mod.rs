@@ -130,8 +130,8 @@ impl Answers {
     }
 
     /// The conversations that are remembered, if any are.
-    pub fn sessions(&self) -> Option<&Sessions> {
-        self.sessions.as_deref()
+    pub fn sessions(&self) -> Option<&Arc<Sessions>> {
+        self.sessions.as_ref()
     }
 
     /// The whole answer. Every passage that was found is listed, best first; the text refers to them by number.

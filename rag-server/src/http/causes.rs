@@ -131,7 +131,7 @@ impl From<SubmitError> for Problem {
             }
             SubmitError::Interrupted(Interrupted::Store(error)) => error.into(),
             SubmitError::Interrupted(Interrupted::Embed(error)) => error.into(),
-            SubmitError::Interrupted(Interrupted::Worker { .. }) => {
+            SubmitError::Interrupted(Interrupted::Worker { .. } | Interrupted::Outdated) => {
                 tracing::warn!(%error, "a submission failed");
                 Self::new(Code::Internal, "the documents were not taken; the log has more under the request's id")
             }

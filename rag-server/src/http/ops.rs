@@ -1,6 +1,9 @@
 //! The management port: metrics for the scraper, and what the operator asks. Its types are the contract with the operator.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{Json, extract::State, http::header, response::IntoResponse, routing::get};
 use serde::{Deserialize, Serialize};
@@ -42,6 +45,20 @@ pub struct Status {
     pub documents: u64,
     /// The credentials that are accepted.
     pub credentials: Vec<AcceptedCredential>,
+    /// The change to another embedding model, while this server works on it; null otherwise.
+    #[serde(default)]
+    pub moving: Option<Moving>,
+}
+
+/// How far the vectors of another embedding model are. Those of the previous one are searched meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Moving {
+    /// The model that they are made with.
+    pub model: String,
+    /// Documents that were brought over.
+    pub documents: u64,
+    /// Documents that there are.
+    pub of: u64,
 }
 
 /// One accepted value of a credential.
@@ -98,6 +115,7 @@ async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
         read_only: live.live.read_only,
         documents: documents(&api).await,
         credentials: accepted.iter().map(credential).collect(),
+        moving: api.moving(),
     })
 }
 
@@ -111,6 +129,6 @@ async fn documents(api: &Api) -> u64 {
 
 /// How many records of a kind there are, if that is known soon.
 async fn count(api: &Api, kind: Kind) -> Option<u64> {
-    let records = &api.flows().ok()?.records;
+    let records = Arc::clone(&api.flows().ok()?.records);
     Deadline::after(MAX_COUNT).run(records.count(kind)).await.ok()?.ok()
 }

@@ -1,9 +1,10 @@
 //! What the handlers share.
 
-use std::sync::{Arc, OnceLock, atomic::AtomicU64};
+use std::sync::{Arc, PoisonError, RwLock, atomic::AtomicU64};
 
 use super::{
     error::{Code, Problem},
+    ops::Moving,
     readiness::Readiness,
 };
 use crate::{
@@ -62,7 +63,8 @@ pub struct Shared {
     pub admission: Admission,
     /// How many documents there were when the records were last asked.
     pub(super) documents: AtomicU64,
-    flows: OnceLock<Flows>,
+    moving: RwLock<Option<Moving>>,
+    flows: RwLock<Option<Arc<Flows>>>,
 }
 
 impl Api {
@@ -81,21 +83,34 @@ impl Api {
             metrics,
             admission: Admission::new(MAX_REQUESTS, config.server.max_body_bytes),
             documents: AtomicU64::new(0),
-            flows: OnceLock::new(),
+            moving: RwLock::default(),
+            flows: RwLock::default(),
         }))
     }
 
-    /// Everything is loaded: requests are taken from now on.
+    /// Everything is loaded: requests are taken from now on, and by these flows.
     pub fn ready(&self, flows: Flows) {
-        if self.flows.set(flows).is_ok() {
+        let before = self.flows.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(flows));
+        if before.is_none() {
             self.readiness.all_arrived();
             self.metrics.ready.set(1);
         }
     }
 
-    /// The flows; before they are there, the problem that says what is waited for.
-    pub fn flows(&self) -> Result<&Flows, Problem> {
-        self.flows.get().ok_or_else(|| self.not_ready())
+    /// The flows; before they are there, the problem that says what is waited for. A request takes them once: they change when the corpus changes over to another model.
+    pub fn flows(&self) -> Result<Arc<Flows>, Problem> {
+        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner).clone();
+        flows.ok_or_else(|| self.not_ready())
+    }
+
+    /// Says how far the vectors of another model are.
+    pub fn moves(&self, moving: Option<Moving>) {
+        *self.moving.write().unwrap_or_else(PoisonError::into_inner) = moving;
+    }
+
+    /// How far they are, while they are built.
+    pub(super) fn moving(&self) -> Option<Moving> {
+        self.moving.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The problem that says why requests are not taken.

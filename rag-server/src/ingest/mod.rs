@@ -61,6 +61,11 @@ pub enum Interrupted {
     /// The embedder failed in a way that is not the document's.
     #[error(transparent)]
     Embed(EmbedError),
+    /// Another epoch is searched now than the one that is written to.
+    #[error(
+        "the corpus changed over to another epoch while documents were written; ingest again what was not reported"
+    )]
+    Outdated,
     /// A worker thread ended unexpectedly.
     #[error("a worker thread ended: {cause}")]
     Worker {
@@ -193,6 +198,15 @@ impl Ingest {
     /// A document's record.
     pub async fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, StoreError> {
         self.records.get(Kind::Document, id.key()).await?.as_ref().map(document_of).transpose()
+    }
+
+    /// Refuses to commit to an epoch that is not searched any more. Whoever writes alone is told to pause before the change.
+    async fn up_to_date(&self) -> Result<(), Interrupted> {
+        if self.sole_writer {
+            return Ok(());
+        }
+        let searched = self.patiently(|| self.store.active()).await.map_err(Interrupted::Store)?;
+        searched.is_none_or(|searched| searched == self.epoch).then_some(()).ok_or(Interrupted::Outdated)
     }
 
     /// Says that the corpus changed: whoever asks after this returned gets no result from before.

@@ -127,7 +127,9 @@ impl Ingest {
                     let now = self.clock.now();
                     self.change_job(id, |job| job.fail(&error.to_string(), now)).await.map_err(store)?;
                 }
-                Err(Interrupted::Embed(EmbedError::Stopping)) => return working.let_go().await.map(|()| Round::Idle),
+                Err(Interrupted::Embed(EmbedError::Stopping) | Interrupted::Outdated) => {
+                    return working.let_go().await.map(|()| Round::Idle);
+                }
                 Err(interrupted) => return Err(interrupted),
             }
         }

@@ -234,6 +234,9 @@ impl<'i> Writer<'i> {
             let reason = open.failed.clone().unwrap_or(FailureReason::TakenOver);
             self.drop_document(open, reason).await?;
         }
+        if !whole.is_empty() {
+            ingest.up_to_date().await?;
+        }
         let reports: Vec<_> = stream::iter(whole.into_iter().map(|open| ingest.finish(open)))
             .buffered(COMMITS)
             .try_collect()

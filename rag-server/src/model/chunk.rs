@@ -62,6 +62,8 @@ pub struct Embedded {
     pub chunk: Chunk,
     /// Its dense embedding.
     pub dense: Vec<f32>,
+    /// What its document's metadata say, for filters.
+    pub labels: Vec<String>,
 }
 
 #[cfg(test)]

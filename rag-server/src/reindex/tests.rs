@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::{
     doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
     evaluate::{Evaluation, Questions, report},
-    ingest::{Format, Ingest, Source},
-    model::{DocumentId, Mode, Query, Tenant},
+    ingest::{Format, Ingest, Interrupted, Source},
+    model::{DocumentId, Mode, Outcome, Query, Tenant},
     ports::SystemClock,
     retrieve::{Retrieve, Settings},
 };
@@ -106,6 +108,46 @@ async fn going_back_embeds_only_what_came_since() {
     assert_eq!(back, Ok(Reindexed::Activated { from: Epoch(2), to: Epoch(1), embedded: 2 }));
     assert_eq!(corpus.found(old(), "Who rings the bell?").await, ["visit"]);
     assert_eq!(corpus.store.count(Epoch(1)).await, Ok(4), "the old version of the menu is gone");
+}
+
+#[tokio::test]
+async fn metadata_that_changed_since_are_those_that_a_filter_finds() {
+    let corpus = Corpus::with(&DOCUMENTS).await;
+    corpus.reindex(new()).await.unwrap();
+    let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
+    let ingest = Ingest::new(store, records, Arc::new(new()), Arc::new(SystemClock), Epoch(2));
+    let (id, text) = DOCUMENTS[0];
+    let metadata = BTreeMap::from([("lang".to_owned(), "en".to_owned())]);
+    let source = Source::text(id.parse().unwrap(), Format::Text, text);
+    let changed = ingest.ingest(Source { metadata: Some(metadata), ..source }).await;
+    assert_eq!(changed.result, Ok(Outcome::MetadataOnly));
+    let back = corpus.reindex(old()).await;
+    assert_eq!(back, Ok(Reindexed::Activated { from: Epoch(2), to: Epoch(1), embedded: 0 }));
+    let document = ingest.document(&id.parse().unwrap()).await.unwrap().unwrap();
+    let chunk = ChunkId::new(&document.id, &document.version, 0);
+    let labels = corpus.store.embedded(Epoch(1), &[chunk]).await.unwrap().remove(0).labels;
+    assert_eq!(labels, Filter::labels(&document.metadata));
+    assert_eq!(labels.len(), 1);
+}
+
+#[tokio::test]
+async fn a_writer_that_does_not_know_of_the_change_commits_nothing_and_what_it_had_is_brought_over() {
+    let corpus = Corpus::with(&DOCUMENTS).await;
+    let writer = || {
+        let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
+        Ingest::new(store, records, Arc::new(old()), Arc::new(SystemClock), Epoch(1))
+    };
+    let text = |id: &str| Source::text(id.parse::<DocumentId>().unwrap(), Format::Text, "Visitors ring the bell.");
+    corpus.reindex(new()).await.unwrap();
+    let late = writer().ingest_all(vec![text("late")], &CancellationToken::new(), &mut |_| {}).await;
+    assert_eq!(late, Err(Interrupted::Outdated));
+    assert_eq!(corpus.records.count(Kind::Document).await, Ok(3));
+    // One that is told to trust its epoch stands for one that looked just before the change.
+    writer().sole_writer().ingest(text("visit")).await.result.unwrap();
+    let run = corpus.run("local", new());
+    assert_eq!(run.catch_up(old().model(), &CancellationToken::new()).await, Ok(1));
+    assert_eq!(corpus.found(new(), "Who rings the bell?").await, ["visit"]);
+    assert_eq!(run.catch_up(old().model(), &CancellationToken::new()).await, Ok(0));
 }
 
 #[tokio::test]

@@ -211,6 +211,13 @@ pub(crate) async fn labels_are_looked_at_before_the_best_are_chosen<S: Storage>(
     store.relabel(FIRST, &"fr".parse().unwrap(), &["lang-it".to_owned()]).await.unwrap();
     assert_eq!(found(&*store, &only(None, &[&["lang-it"]])).await, named(&[("", "fr")]));
     assert_eq!(found(&*store, &only(None, &[&["team-b"]])).await, named(&[]));
+    let both: Vec<_> = ["none", "fr"].map(|document| point(document, "v", 0, [1.0; DIMENSION], &[]).chunk.id).into();
+    let mut stored = store.embedded(FIRST, &both).await.unwrap();
+    stored.sort_by(|a, b| a.labels.cmp(&b.labels));
+    assert_eq!(
+        stored.iter().map(|stored| stored.labels.as_slice()).collect::<Vec<_>>(),
+        [&[][..], &["lang-it".to_owned()]]
+    );
     store.close().await.unwrap();
     let later = storage.open().await;
     assert_eq!(found(&*later, &only(Some(""), &[&["lang-it"]])).await, named(&[("", "fr")]));

@@ -1,16 +1,11 @@
 //! Caches: what is remembered is used, and never after the documents changed, whichever replica is asked.
 
-// The double belongs to the workspace's tests; it is compiled in, because a binary cannot be relied on to be built.
-#[path = "../../../tests/qdrant_double/mod.rs"]
-#[allow(dead_code, unreachable_pub, reason = "only a part of the double is used here")]
-mod qdrant_double;
-
 use serde_json::{Value, json};
 
-use self::qdrant_double::{ApiKeys, Double, Settings};
 use crate::{
     fake_provider::{Act, FakeProvider},
     process::{FREE_PORTS, Home, Server},
+    shared_store::SharedStore,
 };
 
 const QUESTION: &str = "How long are daily snapshots kept?";
@@ -118,13 +113,8 @@ async fn without_memory_nothing_is_remembered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_through_one_replica_is_seen_by_the_next_question_to_another() {
-    let folder = tempfile::tempdir().unwrap();
-    let loopback: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
-    let api_keys = ApiKeys::new(std::iter::empty::<String>());
-    let settings =
-        Settings { storage_path: folder.path().to_owned(), grpc: loopback, http: loopback, api_keys, strict: true };
-    let double = Double::start(settings).await.unwrap();
-    let config = format!("{FREE_PORTS}[vector_store.qdrant]\nurl = {:?}\ncollection = \"handbook\"\n", double.url());
+    let store = SharedStore::start().await;
+    let config = format!("{FREE_PORTS}{}", store.config());
     let homes = [Home::new(), Home::new()];
     let servers = homes.each_ref().map(|home| {
         let config = home.write("config.toml", &config);

@@ -55,6 +55,7 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
                 accepted("api-key.writer", "writer-key-0123456789"),
                 accepted("operator", OPERATOR),
             ],
+            "moving": null,
         })
     );
 }

@@ -168,6 +168,7 @@ async fn answer(served: &Served, address: Option<SocketAddr>, headers: &HeaderMa
         read_only: mounted.read_only,
         documents: script.documents,
         credentials: mounted.credentials,
+        moving: None,
     };
     Ok(Json(report).into_response())
 }

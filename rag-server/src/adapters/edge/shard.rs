@@ -249,18 +249,25 @@ fn scored(point: ScoredPoint) -> Result<Scored, StoreError> {
 }
 
 fn embedded(point: Record) -> Result<Embedded, StoreError> {
+    let labels = point.payload.as_ref().map(labels).unwrap_or_default();
     let chunk = chunk(point.id, point.payload)?;
     let dense = match point.vector {
         Some(VectorStructInternal::Named(mut named)) => named.remove(DENSE),
         Some(VectorStructInternal::Single(_) | VectorStructInternal::MultiDense(_)) | None => None,
     };
     match dense {
-        Some(VectorInternal::Dense(dense)) => Ok(Embedded { chunk, dense }),
+        Some(VectorInternal::Dense(dense)) => Ok(Embedded { chunk, dense, labels }),
         Some(VectorInternal::Sparse(_) | VectorInternal::MultiDense(_)) | None => {
             let cause = "it has no vector".to_owned();
             Err(StoreError::Corrupt { what: format!("the chunk {}", point.id), cause })
         }
     }
+}
+
+/// What a point is labelled with; nothing where it was written before there were labels.
+fn labels(payload: &Payload) -> Vec<String> {
+    let labels = payload.0.get(LABELS).and_then(|labels| labels.as_array());
+    labels.into_iter().flatten().filter_map(|label| label.as_str().map(str::to_owned)).collect()
 }
 
 fn chunk(id: PointId, payload: Option<Payload>) -> Result<Chunk, StoreError> {

@@ -39,6 +39,11 @@ const INLINE: usize = 2048;
 /// Passages of one caller that are queued at once, so that one large call does not fill the queue.
 const WINDOW: usize = 256;
 
+/// What a corpus of this model's vectors is marked with.
+pub fn identity() -> ModelIdentity {
+    ModelIdentity { name: NAME.to_owned(), dimension: DIMENSION }
+}
+
 /// The embedder. Its threads end when it is dropped.
 pub struct MiniLm {
     identity: ModelIdentity,
@@ -61,8 +66,7 @@ impl MiniLm {
             start("embed-question", &queue, &session, answer_questions).map_err(unusable)?;
             start("embed-passage", &queue, &session, embed_passages).map_err(unusable)?;
         }
-        let identity = ModelIdentity { name: NAME.to_owned(), dimension: DIMENSION };
-        Ok(Self { identity, tokens: Arc::new(tokens), queue })
+        Ok(Self { identity: identity(), tokens: Arc::new(tokens), queue })
     }
 
     async fn tokenise(&self, text: &str) -> Result<Vec<u32>, EmbedError> {

@@ -66,10 +66,12 @@ pub(super) fn to_found(point: RetrievedPoint) -> Result<Chunk, StoreError> {
 
 /// A stored chunk with its dense vector, from the wire.
 pub(super) fn to_embedded(point: RetrievedPoint) -> Result<Embedded, StoreError> {
-    let RetrievedPoint { id, payload, vectors, .. } = point;
+    let RetrievedPoint { id, mut payload, vectors, .. } = point;
+    // Points that were written before there were labels have none.
+    let labels = payload.remove(LABELS).and_then(|labels| texts(labels.kind)).unwrap_or_default();
     let chunk = to_chunk(id, payload)?;
     match vectors.and_then(|vectors| vectors.get_vector_by_name(DENSE)) {
-        Some(vector_output::Vector::Dense(dense)) => Ok(Embedded { chunk, dense: dense.data }),
+        Some(vector_output::Vector::Dense(dense)) => Ok(Embedded { chunk, dense: dense.data, labels }),
         Some(vector_output::Vector::Sparse(_) | vector_output::Vector::MultiDense(_)) | None => {
             let cause = "its vector is missing".to_owned();
             Err(StoreError::Corrupt { what: format!("the chunk {}", chunk.id.0), cause })

@@ -199,7 +199,8 @@ async fn document(
     PathId(id): PathId,
     Params(CutParams { passages, from }): Params<CutParams>,
 ) -> Result<Json<WholeDocumentView>, Problem> {
-    let ingest = &api.flows()?.ingest;
+    let flows = api.flows()?;
+    let ingest = &flows.ingest;
     let record = ingest.document(&id_of(&client, id)?).await?.ok_or_else(unknown)?;
     let (passages, next) = match passages {
         true => {
@@ -218,7 +219,8 @@ async fn replace(
     headers: HeaderMap,
     content: Content,
 ) -> Result<Response, Problem> {
-    let ingest = &api.flows()?.ingest;
+    let flows = api.flows()?;
+    let ingest = &flows.ingest;
     let key = idempotency_key(&client, &headers)?;
     // The body's room is kept until the texts stand in the records.
     let (source, _room) = content.named(id)?;

@@ -143,7 +143,8 @@ async fn ingest(
     headers: HeaderMap,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let ingest = &api.flows()?.ingest;
+    let flows = api.flows()?;
+    let ingest = &flows.ingest;
     let key = idempotency_key(&client, &headers)?;
     // The body's room is kept until the texts stand in the records.
     let Sent { sources, dry_run, room: _room } = sent;
@@ -183,7 +184,8 @@ async fn prune(
     State(api): State<Api>,
     body: JsonBody<PruneRequest>,
 ) -> Result<Json<PruneAnswer>, Problem> {
-    let ingest = &api.flows()?.ingest;
+    let flows = api.flows()?;
+    let ingest = &flows.ingest;
     let (PruneRequest { prefix, keep, dry_run, after }, _room) = body.into_parts();
     let invalid = |detail: String| Problem::new(Code::InvalidValue, detail);
     if !(prefix.is_empty() || prefix.ends_with('/')) {

@@ -1,5 +1,7 @@
 //! `/sessions`: what the server remembers of the caller's conversations, and how to make it forget.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
@@ -74,8 +76,8 @@ async fn end_all(client: Client, State(api): State<Api>) -> Result<Json<Ended>, 
     Ok(Json(Ended { ended: sessions(&api)?.end_all(client.name()).await? }))
 }
 
-fn sessions(api: &Api) -> Result<&Sessions, Problem> {
-    api.flows()?.answers.sessions().ok_or_else(none)
+fn sessions(api: &Api) -> Result<Arc<Sessions>, Problem> {
+    api.flows()?.answers.sessions().cloned().ok_or_else(none)
 }
 
 fn key(client: &Client, id: &str) -> Result<SessionKey, Problem> {

@@ -188,8 +188,8 @@ impl VectorStore for World {
     async fn embedded(&self, _epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
         self.through(async {
             let points = self.points.lock().unwrap();
-            let stored = ids.iter().filter_map(|id| points.get(id));
-            Ok(stored.map(|point| Embedded { chunk: point.chunk.clone(), dense: point.dense.clone() }).collect())
+            let stored = ids.iter().filter_map(|id| points.get(id)).cloned();
+            Ok(stored.map(|Point { chunk, dense, labels, .. }| Embedded { chunk, dense, labels }).collect())
         })
         .await
     }

@@ -60,7 +60,8 @@ async fn query(
     let about = About { request_id, explain: request.explain() };
     let streams = request.streams();
     let ask = request.checked(&api.retrieval, &client, deadline)?;
-    let answers = &api.flows()?.answers;
+    let flows = api.flows()?;
+    let answers = &flows.answers;
     if streams {
         return answering::stream(&api, about, answers.stream(ask)).await;
     }

@@ -190,13 +190,13 @@ async fn embeddings(
     let (request, _room) = body.into_parts();
     let EmbeddingsRequest { model, input, encoding_format, dimensions, truncate } = request;
     let identity = flows.embedder.model();
-    expect_model(flows, model.as_deref(), &identity.name)?;
+    expect_model(&flows, model.as_deref(), &identity.name)?;
     if let Some(given) = dimensions.filter(|given| *given != identity.dimension) {
         let expected = identity.dimension;
         return Err(invalid("dimensions", format_args!("{given}; vectors of {} have {expected}", identity.name)));
     }
     let is_one = matches!(input, Input::One(_));
-    let (texts, tokens) = checked(flows, input, truncate).await?;
+    let (texts, tokens) = checked(&flows, input, truncate).await?;
     let vectors = match <[String; 1]>::try_from(texts) {
         // Most likely a question: it goes before passages.
         Ok([text]) if is_one => vec![flows.embedder.embed_query(&text).await?],

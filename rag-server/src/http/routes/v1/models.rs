@@ -75,12 +75,12 @@ pub(super) fn unknown(flows: &Flows, given: &str, expected: Option<&str>) -> Pro
 }
 
 async fn list(_client: Client, State(api): State<Api>) -> Result<Json<ModelList>, Problem> {
-    let data = names(api.flows()?).into_iter().map(Model::named).collect();
+    let data = names(&*api.flows()?).into_iter().map(Model::named).collect();
     Ok(Json(ModelList { object: "list", data }))
 }
 
 async fn model(_client: Client, State(api): State<Api>, PathId(id): PathId) -> Result<Json<Model>, Problem> {
     let flows = api.flows()?;
-    let found = names(flows).into_iter().find(|name| *name == id);
-    found.map(|name| Json(Model::named(name))).ok_or_else(|| unknown(flows, &id, None))
+    let found = names(&flows).into_iter().find(|name| *name == id);
+    found.map(|name| Json(Model::named(name))).ok_or_else(|| unknown(&flows, &id, None))
 }

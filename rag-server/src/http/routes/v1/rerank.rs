@@ -113,7 +113,7 @@ async fn rerank(
     let flows = api.flows()?;
     let (request, _room) = body.into_parts();
     let model = &flows.embedder.model().name;
-    expect_model(flows, request.model.as_deref(), model)?;
+    expect_model(&flows, request.model.as_deref(), model)?;
     check(&request)?;
     let RerankRequest { query, documents, top_n, return_documents, .. } = request;
     let texts: Vec<String> = documents.into_iter().map(Document::into_text).collect();

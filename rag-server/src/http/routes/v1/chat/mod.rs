@@ -63,7 +63,7 @@ async fn chat(
 ) -> Result<Response, Problem> {
     let flows = api.flows()?;
     let (request, _room) = body.into_parts();
-    expect_model(flows, request.model(), CHAT)?;
+    expect_model(&flows, request.model(), CHAT)?;
     let conversation = request.checked()?;
     let head = Head { id: format!("chatcmpl-{}", Uuid::new_v4().simple()), created: Timestamp::now().as_second() };
     let prompt_tokens = flows.embedder.count_tokens(&conversation.question);

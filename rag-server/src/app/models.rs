@@ -1,0 +1,100 @@
+//! The embedding models that a configuration names.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::{AppError, Observer, Stores};
+use crate::{
+    adapters::{
+        minilm::{self, MiniLm},
+        openai_embedder::{OpenAiEmbedder, OpenAiSettings, Pauses},
+    },
+    config::{Config, EmbeddingChoice, LocalEmbedding, OpenAiEmbedding},
+    corpus,
+    http::readiness::Part,
+    ports::{Embedder, ModelIdentity},
+};
+
+/// The configured model and the one that the corpus was built with before, each loaded when it is first needed and once.
+pub struct Models {
+    configured: Model,
+    previous: Option<Model>,
+}
+
+/// A model, with the configuration in which it is the one that embeds.
+pub(super) struct Model {
+    pub(super) config: Config,
+    loaded: OnceCell<Arc<dyn Embedder>>,
+}
+
+impl Models {
+    /// The models of this configuration; nothing is loaded yet.
+    pub fn new(config: &Config) -> Self {
+        let model = |config| Model { config, loaded: OnceCell::new() };
+        let before = config.embedding.before();
+        let before = before.map(|embedding| Config { embedding, ..config.clone() });
+        Self { configured: model(config.clone()), previous: before.map(model) }
+    }
+
+    /// Loads the model where there is but one, before anything is known of the corpus.
+    pub async fn load_if_one(&self, observer: &dyn Observer) -> Result<(), AppError> {
+        if self.previous.is_none() {
+            self.configured.embedder().await?;
+            observer.arrived(Part::Model);
+        }
+        Ok(())
+    }
+
+    pub(super) fn configured(&self) -> &Model {
+        &self.configured
+    }
+
+    /// What the vectors of the previous model are marked with, if there is one.
+    pub fn previous_identity(&self) -> Option<ModelIdentity> {
+        self.previous.as_ref().map(Model::identity)
+    }
+
+    /// The previous model, where it is its vectors that are searched.
+    pub(super) async fn outdated(&self, stores: &Stores) -> Result<Option<&Model>, AppError> {
+        let Some(previous) = &self.previous else { return Ok(None) };
+        let Some(epoch) = stores.vectors.active().await.map_err(AppError::VectorStore)? else { return Ok(None) };
+        let searched = corpus::recorded(&*stores.records, epoch).await.map_err(AppError::Corpus)?;
+        let is_of = |model: &Model| searched.as_ref().is_some_and(|searched| searched.model == model.identity());
+        Ok(Some(previous).filter(|previous| is_of(previous) && !is_of(&self.configured)))
+    }
+}
+
+impl Model {
+    fn identity(&self) -> ModelIdentity {
+        match self.config.embedding.choice() {
+            EmbeddingChoice::Local(_) => minilm::identity(),
+            EmbeddingChoice::OpenAi(provider) => ModelIdentity { name: provider.model, dimension: provider.dimensions },
+        }
+    }
+
+    /// Loads the model or reaches its provider, unless that was done before.
+    pub(super) async fn embedder(&self) -> Result<Arc<dyn Embedder>, AppError> {
+        self.loaded.get_or_try_init(|| embedder(&self.config)).await.cloned()
+    }
+}
+
+async fn embedder(config: &Config) -> Result<Arc<dyn Embedder>, AppError> {
+    match config.embedding.choice() {
+        EmbeddingChoice::Local(local) => local_embedder(local).await,
+        EmbeddingChoice::OpenAi(OpenAiEmbedding { base_url, model, dimensions, api_key_file }) => {
+            let pauses = Pauses::default();
+            let settings = OpenAiSettings { base_url, model, dimensions, api_key_file, pauses };
+            Ok(Arc::new(OpenAiEmbedder::open(settings).await?))
+        }
+    }
+}
+
+async fn local_embedder(LocalEmbedding { path, .. }: LocalEmbedding) -> Result<Arc<dyn Embedder>, AppError> {
+    let load = move || {
+        let folder = minilm::folder(path.as_deref())?;
+        MiniLm::load(&folder)
+    };
+    let loaded = tokio::task::spawn_blocking(load).await.map_err(AppError::Thread)??;
+    Ok(Arc::new(loaded))
+}

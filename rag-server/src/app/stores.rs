@@ -1,0 +1,81 @@
+//! The stores that a configuration names, opened and reached.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{AppError, Observer};
+use crate::{
+    adapters::{
+        qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
+        sqlite::SqliteRecords,
+    },
+    config::{Config, Qdrant, RecordsChoice, VectorStoreChoice},
+    http::readiness::Part,
+    ports::{Kind, Records, StoreError, VectorStore},
+};
+
+/// How long one call to Qdrant may take; a search takes milliseconds, a large write seconds.
+const QDRANT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Where vectors and records are.
+#[derive(Clone)]
+pub struct Stores {
+    /// The vectors.
+    pub vectors: Arc<dyn VectorStore>,
+    /// The records.
+    pub records: Arc<dyn Records>,
+    /// Whether no other process can write to them: the lock on the folder of the embedded store keeps it out.
+    pub alone: bool,
+}
+
+impl Stores {
+    /// Opens and reaches them.
+    pub async fn open(config: &Config, observer: &dyn Observer) -> Result<Self, AppError> {
+        let qdrant = |qdrant: &Qdrant| {
+            QdrantConnection::new(QdrantSettings {
+                url: qdrant.url.clone(),
+                api_key_file: qdrant.api_key_file.clone(),
+                deadline: QDRANT_DEADLINE,
+            })
+            .map_err(AppError::VectorStore)
+        };
+        let (vectors, connection): (Arc<dyn VectorStore>, _) = match config.vector_store.choice() {
+            VectorStoreChoice::Embedded(path) => (embedded(&path).await?, None),
+            VectorStoreChoice::Qdrant(settings) => {
+                let connection = qdrant(settings)?;
+                let store = QdrantVectorStore::new(connection.clone(), &settings.collection);
+                (Arc::new(store), Some((connection, &settings.collection)))
+            }
+        };
+        // The first call is what reaches a store.
+        vectors.active().await.map_err(AppError::VectorStore)?;
+        observer.arrived(Part::VectorStore);
+        let alone = connection.is_none();
+        let records: Arc<dyn Records> = match (config.records.choice(&config.vector_store), connection) {
+            (RecordsChoice::VectorStore, Some((connection, collection))) => {
+                Arc::new(QdrantRecords::new(connection, collection))
+            }
+            (RecordsChoice::Sqlite(path), _) => Arc::new(SqliteRecords::open(&path).await.map_err(AppError::Records)?),
+            (RecordsChoice::VectorStore, None) => return Err(AppError::NoQdrant),
+        };
+        records.count(Kind::Corpus).await.map_err(AppError::Records)?;
+        observer.arrived(Part::Records);
+        Ok(Self { vectors, records, alone })
+    }
+
+    /// Flushes and lets go of them. Nothing is lost without it.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.vectors.close().await?;
+        self.records.close().await
+    }
+}
+
+#[cfg(feature = "engine")]
+async fn embedded(path: &std::path::Path) -> Result<Arc<dyn VectorStore>, AppError> {
+    let store = crate::adapters::edge::EdgeStore::open(path).await.map_err(AppError::VectorStore)?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "engine"))]
+async fn embedded(_path: &std::path::Path) -> Result<Arc<dyn VectorStore>, AppError> {
+    Err(AppError::NoEngine)
+}

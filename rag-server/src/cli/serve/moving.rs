@@ -1,0 +1,226 @@
+//! The change to another embedding model while the server answers with the previous one: build beside, measure, pause the jobs, look again, activate.
+//!
+//! Guarantees: questions are answered all the time; of replicas one builds, and another goes on where it ended; what a replica still wrote to the previous vectors in the moment of the
+//! change is brought over afterwards. Whoever finds another epoch searched than its own begins new flows (see [`super::Source::successor`]), the one who built it as well.
+
+use std::{
+    error::Error,
+    future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::{Source, background::Jobs};
+use crate::{
+    app::{self, App, Models, Stores, Trial},
+    http::{Api, ops::Moving},
+    model::DocumentRecord,
+    ports::{self, Epoch, Lease, StoreError},
+    reindex::{Reindex, Reindexed},
+};
+
+/// Who builds, among replicas.
+const LEASE_NAME: &str = "move";
+/// How long a replica may be silent before another one goes on with its work.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+/// Between two prolongations of the lease.
+const RENEW: Duration = Duration::from_secs(10);
+/// Before the next try after a failure, or while another replica works.
+const PAUSE: Duration = Duration::from_secs(5);
+/// After a change over, the time in which the last claim of a replica that had not noticed ends.
+const SETTLED: Duration = Duration::from_secs(60);
+/// Between two lines about the progress.
+const SAID_EACH: Duration = Duration::from_secs(10);
+
+/// What changes the corpus over to the configured model.
+pub(super) struct Mover {
+    models: Arc<Models>,
+    stores: Stores,
+    api: Api,
+    least: Option<f64>,
+    outdated: bool,
+    holder: String,
+}
+
+/// What a turn came to.
+enum Turn {
+    /// There is nothing more to do for these flows.
+    Done,
+    /// It has to be tried again after a while.
+    Again,
+}
+
+impl Mover {
+    /// None where no previous model is configured, and where nobody else could have written to its vectors.
+    pub(super) fn new(source: &Source, app: &App) -> Option<Self> {
+        let previous = source.config.embedding.previous.as_ref()?;
+        let needed = app.outdated || !app.stores.alone;
+        // What holds the lease of stores that nobody else can open is an earlier process, which can only be dead.
+        let holder = if app.stores.alone { "alone".to_owned() } else { uuid::Uuid::new_v4().simple().to_string() };
+        needed.then(|| Self {
+            models: Arc::clone(&source.models),
+            stores: app.stores.clone(),
+            api: source.api.clone(),
+            least: previous.least,
+            outdated: app.outdated,
+            holder,
+        })
+    }
+
+    /// Works until there is nothing more to do, or until `stop`.
+    pub(super) async fn run(self, jobs: Arc<Jobs>, stop: CancellationToken) {
+        loop {
+            let turn = tokio::select! {
+                () = stop.cancelled() => break,
+                turn = self.turn(&jobs, &stop) => turn,
+            };
+            match turn {
+                Ok(Turn::Done) => break,
+                Ok(Turn::Again) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the change to the configured embedding model is interrupted; it goes on in a few seconds")
+                }
+            }
+            jobs.go_on().await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+        self.api.moves(None);
+    }
+
+    /// One try, under the lease.
+    async fn turn(&self, jobs: &Jobs, stop: &CancellationToken) -> Result<Turn, Box<dyn Error + Send + Sync>> {
+        let records = &*self.stores.records;
+        let lease = ports::acquire(records, LEASE_NAME, &self.holder, Timestamp::now(), LEASE).await?;
+        let Some(mut lease) = lease else { return Ok(Turn::Again) };
+        let turn = tokio::select! {
+            turn = self.work(jobs, stop) => turn,
+            lost = self.keep(&mut lease) => Err(lost.into()),
+        };
+        ports::release(records, &lease, Timestamp::now()).await?;
+        turn
+    }
+
+    /// Prolongs the lease until it is lost; tells how.
+    async fn keep(&self, lease: &mut Lease) -> StoreError {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            match ports::renew(&*self.stores.records, lease, &self.holder, Timestamp::now(), LEASE).await {
+                Ok(Some(renewed)) => *lease = renewed,
+                Ok(None) => {
+                    return StoreError::Failed {
+                        store: "the records",
+                        cause: "another replica took the lease".to_owned(),
+                    };
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+
+    async fn work(&self, jobs: &Jobs, stop: &CancellationToken) -> Result<Turn, Box<dyn Error + Send + Sync>> {
+        let (reindex, trial) = app::reindex(&self.models, &self.stores).await?;
+        if self.outdated {
+            return self.change_over(reindex, trial, jobs, stop).await;
+        }
+        let Some(previous) = self.models.previous_identity() else { return Ok(Turn::Done) };
+        for pause in [Duration::ZERO, SETTLED] {
+            tokio::time::sleep(pause).await;
+            let brought = reindex.catch_up(&previous, stop).await?;
+            if brought > 0 {
+                tracing::info!(
+                    chunks = brought,
+                    "brought over what was written beside the change to the configured embedding model"
+                );
+            }
+        }
+        Ok(Turn::Done)
+    }
+
+    async fn change_over(
+        &self,
+        reindex: Reindex,
+        trial: Trial,
+        jobs: &Jobs,
+        stop: &CancellationToken,
+    ) -> Result<Turn, Box<dyn Error + Send + Sync>> {
+        let mut moving = Moving { model: reindex.model().name.clone(), documents: 0, of: reindex.documents().await? };
+        tracing::info!(
+            model = moving.model,
+            documents = moving.of,
+            "building the vectors of the configured embedding model; those of the previous one are searched meanwhile"
+        );
+        self.api.moves(Some(moving.clone()));
+        let mut said = Instant::now();
+        let tell = |_: &DocumentRecord, _| {
+            // Later looks at the same documents find what changed meanwhile.
+            moving.documents = moving.of.min(moving.documents + 1);
+            self.api.moves(Some(moving.clone()));
+            if said.elapsed() >= SAID_EACH {
+                said = Instant::now();
+                tracing::info!(
+                    documents = moving.documents,
+                    of = moving.of,
+                    "building the vectors of the configured embedding model"
+                );
+            }
+        };
+        let judge = async |epoch| {
+            let is_good_enough = self.is_good_enough(trial, epoch).await?;
+            if is_good_enough {
+                jobs.pause().await;
+            }
+            Ok::<_, Box<dyn Error + Send + Sync>>(is_good_enough)
+        };
+        match reindex.run(stop, tell, judge).await? {
+            Reindexed::Activated { from, to, embedded } => {
+                tracing::info!(
+                    from = from.0,
+                    to = to.0,
+                    chunks = embedded,
+                    "changed over to the configured embedding model"
+                );
+                Ok(Turn::Done)
+            }
+            Reindexed::Rejected { from, to } => {
+                tracing::error!(
+                    searched = from.0,
+                    built = to.0,
+                    "the vectors of the configured embedding model are not good enough, and those of the previous one are searched on; lower embedding.previous.least, or configure the previous model"
+                );
+                jobs.go_on().await;
+                // A new start, or whoever changes the epoch, looks again.
+                self.api.moves(None);
+                future::pending().await
+            }
+            Reindexed::Fits(_) | Reindexed::Stopped => Ok(Turn::Done),
+        }
+    }
+
+    /// Measures an epoch. What cannot be asked is said, and is no reason unless a share was demanded.
+    async fn is_good_enough(&self, trial: Trial, epoch: Epoch) -> Result<bool, Box<dyn Error + Send + Sync>> {
+        match trial.of(epoch, |_, _| {}).await {
+            Ok(report) => {
+                let share = report.modes.first().map(|configured| configured.success_at_5);
+                tracing::info!(
+                    epoch = epoch.0,
+                    queries = report.queries,
+                    share,
+                    least = self.least,
+                    "measured: the share of headings whose document is among the first five"
+                );
+                Ok(report.reaches(self.least))
+            }
+            Err(error) if error.is_of_the_documents() => {
+                tracing::info!(epoch = epoch.0, %error, "not measured");
+                Ok(self.least.is_none())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Another embedding model without a moment in which questions are not answered: whatever is killed, and whoever writes meanwhile.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{Json, Router, extract::State, routing::post};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use crate::{
+    process::{FREE_PORTS, Home, Server, eventually},
+    shared_store::SharedStore,
+};
+
+const OPERATOR: &str = "operator-key-0123456789";
+
+/// In the text of every document and in no question.
+const MARK: &str = "says the handbook";
+
+const DOCUMENTS: [(&str, &str, &str, &str); 5] = [
+    ("backup.md", "Backup retention plan", "Daily snapshots are kept for 7 days", "How long are daily snapshots kept?"),
+    ("visit.md", "Visiting hours at night", "Visitors ring the blue bell", "Which bell do visitors ring?"),
+    ("pump.md", "Maintenance of the pump", "The pump is greased with lithium soap", "What is the pump greased with?"),
+    ("menu.md", "Meals in the canteen", "Lunch is served at half past eleven", "When is lunch served?"),
+    ("lift.md", "Inspection of the lift", "The lift is inspected by Ms Okafor", "Who inspects the lift?"),
+];
+
+/// A provider of vectors under a name of its own. It embeds a document only when it is allowed to.
+#[derive(Clone)]
+struct Provider {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    allowed: Arc<Semaphore>,
+    client: reqwest::Client,
+}
+
+impl Provider {
+    /// Vectors come from the model of this server.
+    async fn of(model: &Server) -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let provider = Self {
+            url: format!("{}/v1/embeddings", model.public),
+            asked: Arc::default(),
+            allowed: Arc::new(Semaphore::new(0)),
+            client: reqwest::Client::new(),
+        };
+        let router = Router::new().route("/v1/embeddings", post(Self::embed)).with_state(provider.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let config =
+            format!("[embedding.openai]\nbase_url = \"http://{address}/v1\"\nmodel = \"other\"\ndimensions = 384\n");
+        (provider, config)
+    }
+
+    async fn embed(State(provider): State<Self>, Json(mut body): Json<Value>) -> Json<Value> {
+        let texts = body["input"].to_string();
+        provider.asked.lock().unwrap().push(texts.clone());
+        if texts.contains(MARK) {
+            provider.allowed.acquire().await.unwrap().forget();
+        }
+        body["model"] = "all-MiniLM-L6-v2".into();
+        let vectors = provider.client.post(&provider.url).json(&body).send().await.unwrap();
+        Json(vectors.json().await.unwrap())
+    }
+
+    /// How often it was asked for something with these words.
+    fn asked(&self, words: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|texts| texts.contains(words)).count()
+    }
+}
+
+async fn ingest(server: &Server, at: usize) {
+    let (id, heading, fact, _) = DOCUMENTS[at];
+    server.ingest(id, &format!("# {heading}\n\n{fact}, {MARK}.\n"), "").await;
+}
+
+/// Whether the answer to the question about this document is the document's.
+async fn answers(server: &Server, at: usize) -> bool {
+    let (_, _, fact, question) = DOCUMENTS[at];
+    let answer = server.post("/query").json(&json!({"query": question})).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    answer["status"] == "grounded" && answer["answer"].as_str().unwrap().contains(fact)
+}
+
+async fn all_answered(server: &Server) {
+    for (at, (id, ..)) in DOCUMENTS.iter().enumerate() {
+        assert!(answers(server, at).await, "{id}");
+    }
+}
+
+/// A server whose folder has the operator's key.
+fn start(home: &Home, config: &str) -> Server {
+    home.write("keys/operator.current", OPERATOR);
+    home.serve(&format!("{FREE_PORTS}[auth]\ncredentials_dir = \"keys\"\n{config}"))
+}
+
+async fn moving(server: &Server) -> Value {
+    let status = server.manage("/ops/status").bearer_auth(OPERATOR).send().await.unwrap();
+    status.json::<Value>().await.unwrap()["moving"].take()
+}
+
+/// A server whose model others borrow.
+async fn lender() -> (Home, Server) {
+    let home = Home::new();
+    let server = home.serve(FREE_PORTS);
+    server.await_ready().await;
+    (home, server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_answers_while_it_changes_over_to_another_model_and_goes_on_after_a_kill() {
+    let (_lent, lender) = lender().await;
+    let (provider, new) = Provider::of(&lender).await;
+    let home = Home::new();
+    let mut server = start(&home, "");
+    server.await_ready().await;
+    for at in 0..4 {
+        ingest(&server, at).await;
+    }
+    server.terminate();
+    assert!(server.await_exit().await.success());
+
+    let moves = format!("{new}[embedding.previous.local]\n");
+    provider.allowed.add_permits(2);
+    let server = start(&home, &moves);
+    server.await_ready().await;
+    eventually("the third document is at the provider", async || provider.asked(MARK) == 3).await;
+    assert_eq!(moving(&server).await, json!({"model": "other", "documents": 2, "of": 4}));
+    assert!(answers(&server, 0).await && answers(&server, 3).await);
+    drop(server);
+
+    let mut server = start(&home, &moves);
+    server.await_ready().await;
+    eventually("the third document is at the provider again", async || provider.asked(MARK) == 4).await;
+    ingest(&server, 4).await;
+    all_answered(&server).await;
+    assert_eq!(provider.asked("lunch served"), 0, "questions are embedded by the model whose vectors are searched");
+    provider.allowed.add_permits(100);
+    let measured = server.await_log("measured: the share of headings");
+    assert_eq!((measured["epoch"].as_u64(), measured["share"].as_f64()), (Some(2), Some(1.0)));
+    let changed = server.await_log("changed over to the configured embedding model");
+    assert_eq!(
+        (changed["from"].as_u64(), changed["to"].as_u64(), changed["chunks"].as_u64()),
+        (Some(1), Some(2), Some(3))
+    );
+    server.await_log("another epoch is searched from now on");
+    eventually("the new model embeds questions", async || {
+        assert!(answers(&server, 3).await);
+        provider.asked("lunch served") > 0
+    })
+    .await;
+    all_answered(&server).await;
+    assert_eq!(moving(&server).await, Value::Null);
+    let before = provider.asked(MARK);
+    server.ingest("new.md", &format!("# Garden\n\nThe roses are cut in March, {MARK}.\n"), "").await;
+    assert_eq!(provider.asked(MARK), before + 1, "what comes now is embedded with the new model");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_not_good_enough_is_built_and_not_searched() {
+    let (_lent, lender) = lender().await;
+    let (provider, new) = Provider::of(&lender).await;
+    let home = Home::new();
+    let mut server = start(&home, "");
+    server.await_ready().await;
+    ingest(&server, 0).await;
+    server.terminate();
+    assert!(server.await_exit().await.success());
+    provider.allowed.add_permits(100);
+    let mut server = start(&home, &format!("{new}[embedding.previous]\nleast = 0.5\n"));
+    server.await_log("not measured");
+    server.await_log("the vectors of the configured embedding model are not good enough");
+    let before = provider.asked(MARK);
+    ingest(&server, 1).await;
+    assert!(answers(&server, 0).await && answers(&server, 1).await);
+    assert_eq!((provider.asked(MARK), provider.asked("visitors ring?")), (before, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_change_over_together_and_one_that_knows_only_the_old_model_ends() {
+    let (_lent, lender) = lender().await;
+    let (provider, new) = Provider::of(&lender).await;
+    let store = SharedStore::start().await;
+    let serve = |home: &Home, config: &str| {
+        let config = home.write("config.toml", &format!("{FREE_PORTS}{}{config}", store.config()));
+        Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store())
+    };
+    let homes = [Home::new(), Home::new(), Home::new()];
+    let mut old = serve(&homes[0], "");
+    old.await_ready().await;
+    for at in 0..4 {
+        ingest(&old, at).await;
+    }
+    let moves = format!("{new}[embedding.previous.local]\n");
+    let mut replicas = [serve(&homes[1], &moves), serve(&homes[2], &moves)];
+    for replica in &replicas {
+        replica.await_ready().await;
+    }
+    eventually("a document is at the provider", async || provider.asked(MARK) == 1).await;
+    ingest(&old, 4).await;
+    for replica in &replicas {
+        all_answered(replica).await;
+    }
+    assert_eq!(provider.asked(MARK), 1, "one replica builds");
+    provider.allowed.add_permits(100);
+    for replica in &mut replicas {
+        let next = replica.await_log("another epoch is searched from now on");
+        assert_eq!((next["from"].as_u64(), next["to"].as_u64()), (Some(1), Some(2)));
+        all_answered(replica).await;
+    }
+    assert_eq!(provider.asked(MARK), 5, "no document is embedded twice");
+    assert!(!old.await_exit().await.success());
+}
