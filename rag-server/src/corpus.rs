@@ -108,14 +108,14 @@ pub fn built_with(embedder: &dyn Embedder, owner: &str) -> BuiltWith {
 
 /// What an epoch was built with, if it was ever recorded.
 pub async fn recorded(records: &dyn Records, epoch: Epoch) -> Result<Option<BuiltWith>, CorpusError> {
-    let record = records.get(Kind::Corpus, &record_id(epoch)).await?;
+    let record = records.get(Kind::Corpus, &epoch.record_id()).await?;
     record.map(|record| read(epoch, record.body)).transpose()
 }
 
 /// Records what an epoch is built with, unless it is recorded already; tells what stands.
 pub async fn record(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<BuiltWith, CorpusError> {
     let body = serde_json::to_value(here).map_err(|e| corrupt(epoch, &e))?;
-    match records.put_if_absent(Kind::Corpus, &record_id(epoch), body).await? {
+    match records.put_if_absent(Kind::Corpus, &epoch.record_id(), body).await? {
         Put::Created(_) => Ok(here.clone()),
         Put::Existing(standing) => read(epoch, standing.body),
     }
@@ -175,10 +175,6 @@ fn fits(epoch: Epoch, found: &BuiltWith, here: &BuiltWith) -> Result<(), CorpusE
         return Err(CorpusError::Lexical { epoch, found: found.lexical.clone(), expected: lexical::VERSION });
     }
     Ok(())
-}
-
-fn record_id(epoch: Epoch) -> String {
-    format!("e{}", epoch.0)
 }
 
 fn read(epoch: Epoch, body: serde_json::Value) -> Result<BuiltWith, CorpusError> {

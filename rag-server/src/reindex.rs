@@ -1,23 +1,26 @@
 //! Builds an epoch of the corpus for the configured embedding model, from the texts that are stored, and makes it the searched one.
 //!
-//! Flow: documents -> chunks of the active epoch -> embed what the new epoch lacks -> store -> look again until nothing is lacking -> judge -> look again -> activate.
+//! Flow: documents -> chunks of the active epoch -> embed what the new epoch lacks -> store -> look again -> judge -> look again -> activate.
 //! Guarantees: until the activation nothing that is searched changes; a run that was cut short is taken up again by the next; the old epoch stays, so that going back is the same
 //! command with the old configuration, which embeds only what came since. A document that changes meanwhile is taken in its new version.
 //! Caveats: whoever still writes to the old epoch after the last look is missed until somebody catches up: a server that changes over does, the command line asks for servers that are
-//! read-only or stopped. Chunks of documents that were deleted between two activations stay in an old epoch, where nothing shows them.
+//! read-only or stopped.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, pin::pin, sync::Arc};
 
+use futures::{Stream, TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     corpus::{self, BuiltWith, CorpusError},
-    ingest::passage,
+    ingest::{Ingest, passage},
     lexical,
-    model::{Chunk, ChunkId, DocumentRecord, Filter, Point},
-    ports::{EmbedError, Embedder, Epoch, Kind, ModelIdentity, Records, StoreError, VectorStore},
+    model::{Chunk, ChunkId, DocumentId, DocumentRecord, Filter, Point},
+    ports::{self, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Records, StoreError, VectorStore},
 };
 
+/// Looks at all documents before an epoch is judged, and again before it is activated.
+const LOOKS: usize = 2;
 /// Documents that are listed together.
 const PAGE: usize = 256;
 /// Chunks that are read, embedded and written together; it bounds the memory.
@@ -60,9 +63,14 @@ pub enum ReindexError {
     /// A store did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The model did not embed a passage.
-    #[error(transparent)]
-    Embed(#[from] EmbedError),
+    /// The model did not embed a document's passages.
+    #[error("the document {}: {error}", .document.as_str())]
+    Embed {
+        /// Which one.
+        document: DocumentId,
+        /// Why.
+        error: EmbedError,
+    },
 }
 
 /// What there is to do.
@@ -78,14 +86,6 @@ enum Begun {
 struct Way {
     from: Epoch,
     to: Epoch,
-}
-
-/// What a window of chunks came to.
-struct Brought {
-    /// Chunks that the new epoch lacked.
-    embedded: u64,
-    /// Whether chunks that it had are labelled with what their document's metadata were before.
-    outdated: bool,
 }
 
 /// The parts of a run.
@@ -143,20 +143,43 @@ impl Reindex {
     }
 
     /// Brings into the searched epoch what another server wrote to that of the `previous` model in the moment of the change. Tells how many chunks it lacked.
-    pub async fn catch_up(&self, previous: &ModelIdentity, stop: &CancellationToken) -> Result<u64, ReindexError> {
-        let to = self.store.active().await?.ok_or(ReindexError::Empty)?;
+    ///
+    /// Others write to that epoch now, so a document is brought over while `ingest` claims it.
+    pub async fn catch_up(
+        &self,
+        previous: &ModelIdentity,
+        ingest: &Ingest,
+        stop: &CancellationToken,
+    ) -> Result<u64, ReindexError> {
+        let to = ingest.epoch();
         let Some(from) = self.newest_of(previous, to).await? else { return Ok(0) };
-        Ok(self.fill(Way { from, to }, stop, &mut |_, _| {}).await?.unwrap_or(0))
+        let (way, mut brought) = (Way { from, to }, 0);
+        let mut documents = pin!(self.all());
+        while let Some(document) = documents.try_next().await? {
+            if stop.is_cancelled() {
+                break;
+            }
+            if self.is_whole(way, &document).await? {
+                continue;
+            }
+            // It may have changed since it was listed.
+            let bring = async |document| {
+                brought += self.bring(way, &document).await?;
+                Ok::<_, ReindexError>(())
+            };
+            ingest.alone_with(&document.id, bring).await?;
+        }
+        Ok(brought)
     }
 
     /// The newest epoch of a model, the searched one excepted.
     async fn newest_of(&self, model: &ModelIdentity, searched: Epoch) -> Result<Option<Epoch>, ReindexError> {
-        let (mut epoch, mut newest) = (Epoch(1), None);
-        while let Some(found) = corpus::recorded(&*self.records, epoch).await? {
-            if epoch != searched && found.model == *model && found.owner == self.owner {
+        let mut newest = None;
+        for epoch in ports::epochs(&*self.records).await?.into_iter().filter(|epoch| *epoch != searched) {
+            let found = corpus::recorded(&*self.records, epoch).await?;
+            if found.is_some_and(|found| found.model == *model && found.owner == self.owner) {
                 newest = Some(epoch);
             }
-            epoch = Epoch(epoch.0 + 1);
         }
         Ok(newest)
     }
@@ -176,7 +199,7 @@ impl Reindex {
         Ok(Begun::Fills(Way { from, to }))
     }
 
-    /// Looks until the new epoch lacks nothing. Tells how many chunks it lacked; none when it was stopped.
+    /// Looks until the new epoch lacks nothing, and no more than twice: while documents keep coming, it always lacks some. Tells how many chunks it lacked; none when it was stopped.
     async fn fill(
         &self,
         way: Way,
@@ -184,13 +207,23 @@ impl Reindex {
         done: &mut (impl FnMut(&DocumentRecord, u64) + Send),
     ) -> Result<Option<u64>, ReindexError> {
         let mut embedded = 0;
-        loop {
-            match self.pass(way, stop, done).await? {
-                None => return Ok(None),
-                Some(0) => return Ok(Some(embedded)),
-                Some(lacking) => embedded += lacking,
+        for _ in 0..LOOKS {
+            let mut lacking = 0;
+            let mut documents = pin!(self.all());
+            while let Some(document) = documents.try_next().await? {
+                if stop.is_cancelled() {
+                    return Ok(None);
+                }
+                let embedded = self.document(way, &document).await?;
+                done(&document, embedded);
+                lacking += embedded;
+            }
+            embedded += lacking;
+            if lacking == 0 {
+                break;
             }
         }
+        Ok(Some(embedded))
     }
 
     /// The epoch to fill: one that was built like this before, or the next free number, which is recorded before anything is written to it.
@@ -205,66 +238,82 @@ impl Reindex {
         }
     }
 
-    /// Goes through all documents once. Tells how many chunks the new epoch lacked; none when it was stopped.
-    async fn pass(
-        &self,
-        way: Way,
-        stop: &CancellationToken,
-        done: &mut (impl FnMut(&DocumentRecord, u64) + Send),
-    ) -> Result<Option<u64>, ReindexError> {
-        let (mut after, mut lacking) = (None::<String>, 0);
-        loop {
+    /// Every document, a page at a time.
+    fn all(&self) -> impl Stream<Item = Result<DocumentRecord, ReindexError>> {
+        let page = async |after: Option<Option<String>>| {
+            let Some(after) = after else { return Ok::<_, ReindexError>(None) };
             let page = self.records.list(Kind::Document, "", after.as_deref(), PAGE).await?;
-            for record in &page.records {
-                if stop.is_cancelled() {
-                    return Ok(None);
-                }
-                let document = crate::ingest::document_of(record)?;
-                let embedded = self.document(way, &document).await?;
-                done(&document, embedded);
-                lacking += embedded;
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(Some(lacking)),
-            }
-        }
+            let documents = page.records.into_iter().map(|record| Ok(crate::ingest::document_of(&record)?));
+            Ok(Some((stream::iter(documents), page.next.map(Some))))
+        };
+        stream::try_unfold(Some(None), page).try_flatten()
     }
 
-    /// Brings the chunks of a document's version over that the new epoch lacks.
+    /// Brings a document's version over, and removes its other ones. Nobody else may write to the new epoch.
     async fn document(&self, way: Way, document: &DocumentRecord) -> Result<u64, ReindexError> {
-        let labels = Filter::labels(&document.metadata);
-        let (mut first, mut embedded, mut outdated) = (0, 0, false);
-        while first < document.chunks {
-            let last = document.chunks.min(first + WINDOW);
-            let ids: Vec<_> =
-                (first..last).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal)).collect();
-            let brought = self.window(way, &ids, &labels).await?;
-            embedded += brought.embedded;
-            outdated |= brought.outdated;
-            first = last;
-        }
-        if outdated {
-            self.store.relabel(way.to, &document.id, &labels).await?;
-        }
+        let embedded = self.bring(way, document).await?;
         if embedded > 0 {
             self.store.purge(way.to, &document.id, Some(&document.version)).await?;
         }
         Ok(embedded)
     }
 
-    async fn window(&self, way: Way, ids: &[ChunkId], labels: &[String]) -> Result<Brought, ReindexError> {
-        let there = self.store.embedded(way.to, ids).await?;
-        // The metadata of a document may have changed since its chunks were brought over.
+    /// Whether the new epoch has every chunk of a document's version, labelled as its metadata are.
+    async fn is_whole(&self, way: Way, document: &DocumentRecord) -> Result<bool, ReindexError> {
+        let labels = Filter::labels(&document.metadata);
+        for ids in windows(document) {
+            let (lacking, outdated) = self.missing(way.to, &ids, &labels).await?;
+            if outdated || !lacking.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Brings the chunks of a document's version over that the new epoch lacks, and its labels. Tells how many chunks it lacked.
+    async fn bring(&self, way: Way, document: &DocumentRecord) -> Result<u64, ReindexError> {
+        let labels = Filter::labels(&document.metadata);
+        let (mut embedded, mut relabel) = (0, false);
+        for ids in windows(document) {
+            // The metadata of a document may have changed since its chunks were brought over.
+            let (lacking, outdated) = self.missing(way.to, &ids, &labels).await?;
+            relabel |= outdated;
+            if !lacking.is_empty() {
+                embedded += self.embed(way, document, &lacking, &labels).await?;
+            }
+        }
+        if relabel {
+            self.store.relabel(way.to, &document.id, &labels).await?;
+        }
+        Ok(embedded)
+    }
+
+    /// Those of the chunks that an epoch lacks, and whether one that it has is labelled otherwise.
+    async fn missing(
+        &self,
+        epoch: Epoch,
+        ids: &[ChunkId],
+        labels: &[String],
+    ) -> Result<(Vec<ChunkId>, bool), ReindexError> {
+        let there = self.store.embedded(epoch, ids).await?;
         let outdated = there.iter().any(|stored| stored.labels != labels);
         let there: HashSet<ChunkId> = there.into_iter().map(|stored| stored.chunk.id).collect();
-        let lacking: Vec<_> = ids.iter().copied().filter(|id| !there.contains(id)).collect();
-        if lacking.is_empty() {
-            return Ok(Brought { embedded: 0, outdated });
-        }
+        Ok((ids.iter().copied().filter(|id| !there.contains(id)).collect(), outdated))
+    }
+
+    /// Embeds the texts of these chunks and stores them.
+    async fn embed(
+        &self,
+        way: Way,
+        document: &DocumentRecord,
+        lacking: &[ChunkId],
+        labels: &[String],
+    ) -> Result<u64, ReindexError> {
         let chunks: Vec<Chunk> =
-            self.store.embedded(way.from, &lacking).await?.into_iter().map(|stored| stored.chunk).collect();
-        let vectors = self.embedder.embed_passages(chunks.iter().map(|chunk| self.passage(chunk)).collect()).await?;
+            self.store.embedded(way.from, lacking).await?.into_iter().map(|stored| stored.chunk).collect();
+        let passages = chunks.iter().map(|chunk| self.passage(chunk)).collect();
+        let vectors = self.embedder.embed_passages(passages).await;
+        let vectors = vectors.map_err(|error| ReindexError::Embed { document: document.id.clone(), error })?;
         let point = |(chunk, dense): (Chunk, Vec<f32>)| {
             let sparse = lexical::passage(&chunk.title, &chunk.headings, &chunk.text);
             Point { chunk, dense, sparse, labels: labels.to_vec() }
@@ -272,13 +321,22 @@ impl Reindex {
         let points: Vec<_> = chunks.into_iter().zip(vectors).map(point).collect();
         let embedded = points.len() as u64;
         self.store.upsert(way.to, points).await?;
-        Ok(Brought { embedded, outdated })
+        Ok(embedded)
     }
 
     fn passage(&self, chunk: &Chunk) -> String {
         let count = |text: &str| self.embedder.count_tokens(text);
         passage(&chunk.title, &chunk.headings, &chunk.text, self.embedder.max_tokens(), &count)
     }
+}
+
+/// The chunks of a document's version, as many at a time as are worked on together.
+fn windows(document: &DocumentRecord) -> impl Iterator<Item = Vec<ChunkId>> {
+    let firsts = (0..document.chunks).step_by(WINDOW as usize);
+    firsts.map(move |first| {
+        let last = document.chunks.min(first + WINDOW);
+        (first..last).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal)).collect()
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,13 @@
 mod background;
 mod moving;
 
-use std::{error::Error, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
@@ -23,6 +29,9 @@ use crate::{
 
 /// How often credentials, live settings and the epoch that is searched are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Between two warnings that another epoch cannot be searched.
+const WARN_EACH: Duration = Duration::from_secs(60);
 
 /// Pauses between two tries to reach a store while starting.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -75,35 +84,29 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     let stores = app.stores.clone();
-    let (background, ended) = serve(&source, app, &stopping).await;
+    let background = serve(&source, app, &stopping).await;
     ports.drain_with(config, background.end()).await;
     match tokio::time::timeout(MAX_CLOSE, stores.close()).await {
         Ok(Ok(())) => tracing::info!("stopped"),
         Ok(Err(error)) => tracing::warn!(%error, "stopped; a store was not closed properly, which loses nothing"),
         Err(_) => tracing::warn!("stopped; a store took too long to close, which loses nothing"),
     }
-    Ok(ended.map(|()| ExitCode::SUCCESS)?)
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Serves with one set of flows, and with the next one whenever another epoch is searched. Ends when told to stop, or when the corpus changed to something that this server cannot search.
-async fn serve(source: &Source, mut app: App, stopping: &CancellationToken) -> (Background, Result<(), AppError>) {
+/// Serves with one set of flows, and with the next one whenever another epoch is searched, until told to stop. Returns what is to be ended then.
+async fn serve(source: &Source, mut app: App, stopping: &CancellationToken) -> Background {
     source.api.ready(flows(&app));
     tracing::info!("ready");
     loop {
         let background = Background::begin(source, &app).await;
-        let successor = tokio::select! {
-            () = stopping.cancelled() => return (background, Ok(())),
+        app = tokio::select! {
+            () = stopping.cancelled() => return background,
             successor = source.successor(&app) => successor,
         };
-        app = match successor {
-            Ok(successor) => successor,
-            Err(error) => {
-                stopping.cancel();
-                return (background, Err(error));
-            }
-        };
         source.api.ready(flows(&app));
-        background.end().await;
+        // Its job ends after the window that it is at and commits nothing to the old epoch; nobody has to wait for that.
+        tokio::spawn(background.end());
     }
 }
 
@@ -270,10 +273,14 @@ impl Source {
         App::over(&self.models, stores, self.told()).await
     }
 
-    /// Waits until another epoch is searched than that of these flows; returns the flows for it. What cannot be reached then is tried again, and meanwhile nothing changes.
-    async fn successor(&self, app: &App) -> Result<App, AppError> {
+    /// Waits until another epoch is searched than that of these flows, and returns the flows for it.
+    ///
+    /// Where they cannot be had (the model of that epoch is not configured here, or not reached), these go on: their answers are right by the old vectors, jobs are left to others, and it is
+    /// tried again. A start is refused then, so the server is to be configured anew and replaced.
+    async fn successor(&self, app: &App) -> App {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut warned = None::<Instant>;
         loop {
             looks.tick().await;
             match app.stores.vectors.active().await {
@@ -287,12 +294,13 @@ impl Source {
             match App::over(&self.models, &app.stores, self.told()).await {
                 Ok(next) => {
                     tracing::info!(from = app.epoch.0, to = next.epoch.0, "another epoch is searched from now on");
-                    return Ok(next);
+                    return next;
                 }
-                Err(error) if error.waits_for().is_some() => {
-                    tracing::warn!(%error, "the epoch that is searched from now on is not served yet; tried again in a second");
+                Err(error) if warned.is_none_or(|at| at.elapsed() >= WARN_EACH) => {
+                    warned = Some(Instant::now());
+                    tracing::warn!(%error, searched = app.epoch.0, "another epoch is searched now and this server cannot; it answers from the old one and takes no jobs");
                 }
-                Err(error) => return Err(error),
+                Err(_) => {}
             }
         }
     }

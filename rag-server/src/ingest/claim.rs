@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ingest, document_of, json};
 use crate::{
-    model::{ContentHash, DocumentId},
-    ports::{Kind, Put, StoreError, Swap},
+    model::{ContentHash, DocumentId, DocumentRecord},
+    ports::{self, Kind, Put, StoreError, Swap},
 };
 
 /// How long a claim stands without being prolonged: several times what a batch takes to embed on a busy core.
@@ -130,6 +130,9 @@ impl Ingest {
             if claim.dirty {
                 let keep = self.committed(&claim.id).await?;
                 self.patiently(|| self.store.purge(self.epoch, &claim.id, keep.as_ref())).await?;
+                if keep.is_none() {
+                    self.purge_beside(&claim.id).await?;
+                }
                 // A writer that died after its commit may not have said so.
                 self.note_change().await?;
                 claim.dirty = false;
@@ -145,6 +148,36 @@ impl Ingest {
                 Swap::Conflict(_) => return Ok(false),
             }
         }
+    }
+
+    /// Removes a document that is gone from the epochs that are not searched: one that is being built, and those that are kept for going back.
+    async fn purge_beside(&self, id: &DocumentId) -> Result<(), StoreError> {
+        let epochs = self.patiently(|| ports::epochs(&*self.records)).await?;
+        for epoch in epochs.into_iter().filter(|epoch| *epoch != self.epoch) {
+            match self.patiently(|| self.store.purge(epoch, id, None)).await {
+                Err(error) if error.is_transient() => return Err(error),
+                // It was recorded and never made, or somebody removed it.
+                Err(error) => {
+                    tracing::debug!(%error, epoch = epoch.0, "an epoch beside the searched one was not purged")
+                }
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Does something to a document while nobody else writes it, and then purges what its committed version does not need; false when another writer has it just now.
+    pub async fn alone_with<E: From<StoreError>>(
+        &self,
+        id: &DocumentId,
+        work: impl AsyncFnOnce(DocumentRecord) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let Some(mut claim) = self.claim(id).await? else { return Ok(false) };
+        claim.dirty = true;
+        if let Some(document) = self.document(id).await? {
+            work(document).await?;
+        }
+        Ok(self.release(claim).await?)
     }
 
     /// Removes a document: at once for every reader, then from the store.

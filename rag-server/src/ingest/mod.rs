@@ -200,11 +200,13 @@ impl Ingest {
         self.records.get(Kind::Document, id.key()).await?.as_ref().map(document_of).transpose()
     }
 
-    /// Refuses to commit to an epoch that is not searched any more. Whoever writes alone is told to pause before the change.
+    /// The epoch that is written to.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Refuses to commit to an epoch that is not searched any more.
     async fn up_to_date(&self) -> Result<(), Interrupted> {
-        if self.sole_writer {
-            return Ok(());
-        }
         let searched = self.patiently(|| self.store.active()).await.map_err(Interrupted::Store)?;
         searched.is_none_or(|searched| searched == self.epoch).then_some(()).ok_or(Interrupted::Outdated)
     }

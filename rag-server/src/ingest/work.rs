@@ -101,6 +101,9 @@ impl Ingest {
 
     async fn try_job(&self, id: &JobId, stop: &CancellationToken) -> Result<Round, Interrupted> {
         let store = Interrupted::Store;
+        if matches!(self.up_to_date().await, Err(Interrupted::Outdated)) {
+            return Ok(Round::Idle);
+        }
         let record = self.records.get(Kind::Job, id.as_str()).await.map_err(store)?;
         let job = record.map(|record| job_of(id.as_str(), record.body)).transpose().map_err(store)?;
         let Some(job) = job else {
@@ -127,7 +130,12 @@ impl Ingest {
                     let now = self.clock.now();
                     self.change_job(id, |job| job.fail(&error.to_string(), now)).await.map_err(store)?;
                 }
-                Err(Interrupted::Embed(EmbedError::Stopping) | Interrupted::Outdated) => {
+                Err(Interrupted::Outdated) => {
+                    // Whoever writes to the other epoch need not wait until the claims end.
+                    working.writer.cancel().await?;
+                    return working.let_go().await.map(|()| Round::Idle);
+                }
+                Err(Interrupted::Embed(EmbedError::Stopping)) => {
                     return working.let_go().await.map(|()| Round::Idle);
                 }
                 Err(interrupted) => return Err(interrupted),

@@ -139,6 +139,7 @@ impl<'i> Writer<'i> {
                 let (title, chunks) = (Some(record.title.clone()), record.chunks);
                 let (labels, known) = (plan.labels(Some(&record.metadata)), Known::default());
                 let open = Open { plan, claim, standing, title, chunks, failed: None, original: None, labels, known };
+                ingest.up_to_date().await?;
                 let report = ingest.finish(open).await.map_err(Interrupted::Store)?;
                 self.reports.push(report);
                 Ok(false)
@@ -228,14 +229,14 @@ impl<'i> Writer<'i> {
         {
             open.failed = Some(FailureReason::TakenOver);
         }
+        if !self.ended.is_empty() {
+            ingest.up_to_date().await?;
+        }
         let (failed, whole): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.ended).into_iter().partition(|open| open.failed.is_some());
         for open in failed {
             let reason = open.failed.clone().unwrap_or(FailureReason::TakenOver);
             self.drop_document(open, reason).await?;
-        }
-        if !whole.is_empty() {
-            ingest.up_to_date().await?;
         }
         let reports: Vec<_> = stream::iter(whole.into_iter().map(|open| ingest.finish(open)))
             .buffered(COMMITS)

@@ -6,12 +6,8 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{Epoch, StoreError};
 use crate::model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, SparseVector, Tenant};
-
-/// A numbered build of the corpus, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub struct Epoch(pub u32);
 
 /// What is searched for. At least one leg is set.
 #[derive(Debug, Clone, PartialEq, Default)]

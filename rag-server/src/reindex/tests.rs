@@ -142,12 +142,38 @@ async fn a_writer_that_does_not_know_of_the_change_commits_nothing_and_what_it_h
     let late = writer().ingest_all(vec![text("late")], &CancellationToken::new(), &mut |_| {}).await;
     assert_eq!(late, Err(Interrupted::Outdated));
     assert_eq!(corpus.records.count(Kind::Document).await, Ok(3));
-    // One that is told to trust its epoch stands for one that looked just before the change.
-    writer().sole_writer().ingest(text("visit")).await.result.unwrap();
+    // Committed between the last look and the change: the change is put off by hand for that.
+    corpus.store.activate(Epoch(1)).await.unwrap();
+    writer().ingest(text("visit")).await.result.unwrap();
+    corpus.store.activate(Epoch(2)).await.unwrap();
+    let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
+    let ingest = Ingest::new(store, records, Arc::new(new()), Arc::new(SystemClock), Epoch(2));
     let run = corpus.run("local", new());
-    assert_eq!(run.catch_up(old().model(), &CancellationToken::new()).await, Ok(1));
+    let stop = CancellationToken::new();
+    assert_eq!(run.catch_up(old().model(), &ingest, &stop).await, Ok(1));
     assert_eq!(corpus.found(new(), "Who rings the bell?").await, ["visit"]);
-    assert_eq!(run.catch_up(old().model(), &CancellationToken::new()).await, Ok(0));
+    assert_eq!(run.catch_up(old().model(), &ingest, &stop).await, Ok(0));
+    // What was written since the change is newer than what the old epoch has.
+    corpus.ingest(new(), Epoch(2), "visit", "Visitors blow the horn.").await;
+    assert_eq!(run.catch_up(old().model(), &ingest, &stop).await, Ok(0));
+    assert_eq!(corpus.found(new(), "Who blows the horn?").await, ["visit"]);
+    assert_eq!(corpus.store.count(Epoch(2)).await, Ok(4));
+}
+
+#[tokio::test]
+async fn a_document_that_is_deleted_while_an_epoch_is_built_is_in_no_epoch() {
+    let corpus = Corpus::with(&DOCUMENTS).await;
+    let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
+    let ingest = Ingest::new(store, records, Arc::new(old()), Arc::new(SystemClock), Epoch(1));
+    let deleted = async |built| {
+        assert_eq!(corpus.store.count(built).await, Ok(3));
+        ingest.delete(&"pump".parse().unwrap()).await.unwrap();
+        Ok(true)
+    };
+    corpus.judged(new(), deleted).await.unwrap();
+    for epoch in [Epoch(1), Epoch(2)] {
+        assert_eq!(corpus.store.count(epoch).await, Ok(2), "{epoch:?}");
+    }
 }
 
 #[tokio::test]

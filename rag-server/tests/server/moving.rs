@@ -31,24 +31,30 @@ struct Provider {
     asked: Arc<Mutex<Vec<String>>>,
     allowed: Arc<Semaphore>,
     client: reqwest::Client,
+    /// Whether every text is the same to it.
+    is_blind: bool,
 }
 
 impl Provider {
-    /// Vectors come from the model of this server.
+    /// Vectors come from the model of this server. Returns the configuration that names the provider, too.
     async fn of(model: &Server) -> (Self, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let provider = Self {
             url: format!("{}/v1/embeddings", model.public),
             asked: Arc::default(),
             allowed: Arc::new(Semaphore::new(0)),
             client: reqwest::Client::new(),
+            is_blind: false,
         };
-        let router = Router::new().route("/v1/embeddings", post(Self::embed)).with_state(provider.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let config =
-            format!("[embedding.openai]\nbase_url = \"http://{address}/v1\"\nmodel = \"other\"\ndimensions = 384\n");
+        let config = provider.listen().await;
         (provider, config)
+    }
+
+    async fn listen(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/v1/embeddings", post(Self::embed)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("[embedding.openai]\nbase_url = \"http://{address}/v1\"\nmodel = \"other\"\ndimensions = 384\n")
     }
 
     async fn embed(State(provider): State<Self>, Json(mut body): Json<Value>) -> Json<Value> {
@@ -59,7 +65,13 @@ impl Provider {
         }
         body["model"] = "all-MiniLM-L6-v2".into();
         let vectors = provider.client.post(&provider.url).json(&body).send().await.unwrap();
-        Json(vectors.json().await.unwrap())
+        let mut vectors: Value = vectors.json().await.unwrap();
+        if provider.is_blind {
+            for item in vectors["data"].as_array_mut().unwrap() {
+                item["embedding"] = (0..384).map(|at| f64::from(at == 0)).collect();
+            }
+        }
+        Json(vectors)
     }
 
     /// How often it was asked for something with these words.
@@ -155,28 +167,50 @@ async fn a_server_answers_while_it_changes_over_to_another_model_and_goes_on_aft
     assert_eq!(provider.asked(MARK), before + 1, "what comes now is embedded with the new model");
 }
 
+/// Starts on the old model with so many documents, and then with a new one that has to find half of the headings.
+async fn demanding(home: &Home, documents: usize, new: &str) -> Server {
+    let mut server = start(home, "");
+    server.await_ready().await;
+    for at in 0..documents {
+        let text = format!("# Chapter about topic{at}\n\nThe number of topic{at} is {at}{at}{at}, {MARK}.\n");
+        server.ingest(&format!("part-{at}.md"), &text, "").await;
+    }
+    server.terminate();
+    assert!(server.await_exit().await.success());
+    start(home, &format!("{new}[embedding.previous]\nleast = 0.5\n[retrieval]\nmode = \"Dense\"\n"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_is_not_good_enough_is_built_and_not_searched() {
     let (_lent, lender) = lender().await;
-    let (provider, new) = Provider::of(&lender).await;
-    let home = Home::new();
-    let mut server = start(&home, "");
-    server.await_ready().await;
-    ingest(&server, 0).await;
-    server.terminate();
-    assert!(server.await_exit().await.success());
+    let (mut provider, _) = Provider::of(&lender).await;
+    provider.is_blind = true;
+    let new = provider.listen().await;
     provider.allowed.add_permits(100);
-    let mut server = start(&home, &format!("{new}[embedding.previous]\nleast = 0.5\n"));
-    server.await_log("not measured");
-    server.await_log("the vectors of the configured embedding model are not good enough");
+    let home = Home::new();
+    let mut server = demanding(&home, 30, &new).await;
+    let measured = server.await_log("measured: the share of headings");
+    assert!(measured["share"].as_f64().unwrap() < 0.5, "{measured}");
+    server.await_log("the vectors of the configured embedding model are kept and not searched");
     let before = provider.asked(MARK);
     ingest(&server, 1).await;
-    assert!(answers(&server, 0).await && answers(&server, 1).await);
+    assert!(answers(&server, 1).await);
     assert_eq!((provider.asked(MARK), provider.asked("visitors ring?")), (before, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_change_over_together_and_one_that_knows_only_the_old_model_ends() {
+async fn a_model_that_cannot_be_measured_is_not_searched_where_a_share_is_demanded() {
+    let (_lent, lender) = lender().await;
+    let (provider, new) = Provider::of(&lender).await;
+    provider.allowed.add_permits(100);
+    let home = Home::new();
+    let mut server = demanding(&home, 1, &new).await;
+    server.await_log("not measured, which embedding.previous.least does not allow");
+    server.await_log("the vectors of the configured embedding model are kept and not searched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_change_over_together_and_one_that_knows_only_the_old_model_answers_until_it_is_replaced() {
     let (_lent, lender) = lender().await;
     let (provider, new) = Provider::of(&lender).await;
     let store = SharedStore::start().await;
@@ -208,5 +242,16 @@ async fn replicas_change_over_together_and_one_that_knows_only_the_old_model_end
         all_answered(replica).await;
     }
     assert_eq!(provider.asked(MARK), 5, "no document is embedded twice");
-    assert!(!old.await_exit().await.success());
+    // Until it is replaced, it answers from the old vectors, and leaves the work to others.
+    old.await_log("another epoch is searched now and this server cannot");
+    all_answered(&old).await;
+    old.ingest("new.md", &format!("# Garden\n\nThe roses are cut in March, {MARK}.\n"), "").await;
+    assert_eq!(provider.asked(MARK), 6);
+    drop(old);
+    let home = Home::new();
+    let config = home.write("config.toml", &format!("{FREE_PORTS}{}", store.config()));
+    let call = home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store();
+    let refused = tokio::task::spawn_blocking(move || call.command().output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("embedding.previous"), "{said}");
 }

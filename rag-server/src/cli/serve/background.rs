@@ -22,6 +22,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub(super) struct Background {
     stop: CancellationToken,
     jobs: Arc<Jobs>,
+    mover: Option<JoinHandle<()>>,
 }
 
 impl Background {
@@ -31,15 +32,18 @@ impl Background {
         tokio::spawn(calibrate(Arc::clone(&app.retrieve), stop.clone()));
         let jobs = Arc::new(Jobs::new(Arc::clone(&app.ingest), stop.clone()));
         jobs.go_on().await;
-        if let Some(mover) = Mover::new(source, app) {
-            tokio::spawn(mover.run(Arc::clone(&jobs), stop.clone()));
-        }
-        Self { stop, jobs }
+        let mover = Mover::new(source, app).map(|mover| tokio::spawn(mover.run(Arc::clone(&jobs), stop.clone())));
+        Self { stop, jobs, mover }
     }
 
     /// Ends everything, the running job after the window that it is at.
     pub(super) async fn end(self) {
         self.stop.cancel();
+        if let Some(mover) = self.mover
+            && let Err(error) = mover.await
+        {
+            tracing::warn!(%error, "the change to another embedding model ended unexpectedly; it goes on at the next start");
+        }
         self.jobs.pause().await;
     }
 }
@@ -58,7 +62,12 @@ impl Jobs {
 
     /// Works, unless it does already.
     pub(super) async fn go_on(&self) {
-        self.running.lock().await.get_or_insert_with(|| {
+        let mut running = self.running.lock().await;
+        if running.as_ref().is_some_and(|(stop, _)| stop.is_cancelled()) {
+            // A pause that was given up halfway.
+            end(&mut running).await;
+        }
+        running.get_or_insert_with(|| {
             let stop = self.stop.child_token();
             (stop.clone(), tokio::spawn(Arc::clone(&self.ingest).run_jobs(stop)))
         });
@@ -66,15 +75,18 @@ impl Jobs {
 
     /// Returns when nothing is written any more. Jobs are taken all the same, and wait.
     pub(super) async fn pause(&self) {
-        let mut running = self.running.lock().await;
-        if let Some((stop, worker)) = running.as_mut() {
-            stop.cancel();
-            if let Err(error) = worker.await {
-                tracing::warn!(%error, "the worker of jobs ended unexpectedly; its job is taken up again");
-            }
-        }
-        *running = None;
+        end(&mut *self.running.lock().await).await;
     }
+}
+
+async fn end(running: &mut Option<(CancellationToken, JoinHandle<()>)>) {
+    if let Some((stop, worker)) = running.as_mut() {
+        stop.cancel();
+        if let Err(error) = worker.await {
+            tracing::warn!(%error, "the worker of jobs ended unexpectedly; its job is taken up again");
+        }
+    }
+    *running = None;
 }
 
 /// Removes sessions that nobody went on with, a page at a time.
@@ -108,5 +120,36 @@ async fn calibrate(retrieve: Arc<Retrieve>, stop: CancellationToken) {
         if let Err(error) = calibrated {
             tracing::debug!(%error, "the threshold was not calibrated; tried again later");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::poll;
+
+    use super::*;
+    use crate::{
+        doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+        ports::{Epoch, SystemClock},
+    };
+
+    #[tokio::test]
+    async fn jobs_go_on_after_a_pause_that_was_given_up_halfway() {
+        let (store, records) = (Arc::new(StoreDouble::default()), Arc::new(RecordsDouble::default()));
+        let embedder = Arc::new(EmbedderDouble::default());
+        let ingest = Arc::new(Ingest::new(store, records, embedder, Arc::new(SystemClock), Epoch(1)));
+        let jobs = Jobs::new(ingest, CancellationToken::new());
+        let works = async || jobs.running.lock().await.as_ref().is_some_and(|(stop, _)| !stop.is_cancelled());
+        jobs.go_on().await;
+        assert!(works().await);
+        {
+            let mut pause = Box::pin(jobs.pause());
+            assert!(poll!(&mut pause).is_pending(), "the worker has not noticed yet");
+        }
+        assert!(!works().await);
+        jobs.go_on().await;
+        assert!(works().await);
+        jobs.pause().await;
+        assert!(!works().await);
     }
 }

@@ -5,7 +5,6 @@
 
 use std::{
     error::Error,
-    future,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +16,7 @@ use super::{Source, background::Jobs};
 use crate::{
     app::{self, App, Models, Stores, Trial},
     http::{Api, ops::Moving},
+    ingest::Ingest,
     model::DocumentRecord,
     ports::{self, Epoch, Lease, StoreError},
     reindex::{Reindex, Reindexed},
@@ -28,8 +28,9 @@ const LEASE_NAME: &str = "move";
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// Between two prolongations of the lease.
 const RENEW: Duration = Duration::from_secs(10);
-/// Before the next try after a failure, or while another replica works.
+/// Before the next look while another replica works, and before the next try after a failure; doubled with each further one.
 const PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// After a change over, the time in which the last claim of a replica that had not noticed ends.
 const SETTLED: Duration = Duration::from_secs(60);
 /// Between two lines about the progress.
@@ -41,6 +42,7 @@ pub(super) struct Mover {
     stores: Stores,
     api: Api,
     least: Option<f64>,
+    ingest: Arc<Ingest>,
     outdated: bool,
     holder: String,
 }
@@ -65,6 +67,7 @@ impl Mover {
             stores: app.stores.clone(),
             api: source.api.clone(),
             least: previous.least,
+            ingest: Arc::clone(&app.ingest),
             outdated: app.outdated,
             holder,
         })
@@ -72,22 +75,20 @@ impl Mover {
 
     /// Works until there is nothing more to do, or until `stop`.
     pub(super) async fn run(self, jobs: Arc<Jobs>, stop: CancellationToken) {
+        let mut pause = PAUSE;
         loop {
-            let turn = tokio::select! {
-                () = stop.cancelled() => break,
-                turn = self.turn(&jobs, &stop) => turn,
-            };
-            match turn {
+            match self.turn(&jobs, &stop).await {
                 Ok(Turn::Done) => break,
-                Ok(Turn::Again) => {}
+                Ok(Turn::Again) => pause = PAUSE,
                 Err(error) => {
-                    tracing::warn!(%error, "the change to the configured embedding model is interrupted; it goes on in a few seconds")
+                    tracing::warn!(%error, seconds = pause.as_secs(), "the change to the configured embedding model is interrupted; what was built is kept, and it goes on");
+                    pause = LONGEST_PAUSE.min(pause * 2);
                 }
             }
             jobs.go_on().await;
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
         self.api.moves(None);
@@ -95,43 +96,53 @@ impl Mover {
 
     /// One try, under the lease.
     async fn turn(&self, jobs: &Jobs, stop: &CancellationToken) -> Result<Turn, Box<dyn Error + Send + Sync>> {
+        // Before the lease: a replica that cannot use the configured model shall be known before the others change over.
+        let (reindex, trial) = app::reindex(&self.models, &self.stores).await?;
         let records = &*self.stores.records;
         let lease = ports::acquire(records, LEASE_NAME, &self.holder, Timestamp::now(), LEASE).await?;
         let Some(mut lease) = lease else { return Ok(Turn::Again) };
         let turn = tokio::select! {
-            turn = self.work(jobs, stop) => turn,
+            turn = self.work((reindex, trial), jobs, stop) => turn,
             lost = self.keep(&mut lease) => Err(lost.into()),
+            () = stop.cancelled() => Ok(Turn::Done),
         };
-        ports::release(records, &lease, Timestamp::now()).await?;
+        if let Err(error) = ports::release(records, &lease, Timestamp::now()).await {
+            tracing::warn!(%error, "the lease was not given back; another replica waits until it ends");
+        }
         turn
     }
 
     /// Prolongs the lease until it is lost; tells how.
     async fn keep(&self, lease: &mut Lease) -> StoreError {
+        let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(RENEW).await;
             match ports::renew(&*self.stores.records, lease, &self.holder, Timestamp::now(), LEASE).await {
-                Ok(Some(renewed)) => *lease = renewed,
+                Ok(Some(prolonged)) => (*lease, renewed) = (prolonged, Instant::now()),
                 Ok(None) => {
-                    return StoreError::Failed {
-                        store: "the records",
-                        cause: "another replica took the lease".to_owned(),
-                    };
+                    let cause = "another replica took the lease".to_owned();
+                    return StoreError::Failed { store: "the records", cause };
                 }
+                // It stands for two more tries.
+                Err(error) if error.is_transient() && renewed.elapsed() < 2 * RENEW => {}
                 Err(error) => return error,
             }
         }
     }
 
-    async fn work(&self, jobs: &Jobs, stop: &CancellationToken) -> Result<Turn, Box<dyn Error + Send + Sync>> {
-        let (reindex, trial) = app::reindex(&self.models, &self.stores).await?;
+    async fn work(
+        &self,
+        (reindex, trial): (Reindex, Trial),
+        jobs: &Jobs,
+        stop: &CancellationToken,
+    ) -> Result<Turn, Box<dyn Error + Send + Sync>> {
         if self.outdated {
             return self.change_over(reindex, trial, jobs, stop).await;
         }
         let Some(previous) = self.models.previous_identity() else { return Ok(Turn::Done) };
         for pause in [Duration::ZERO, SETTLED] {
             tokio::time::sleep(pause).await;
-            let brought = reindex.catch_up(&previous, stop).await?;
+            let brought = reindex.catch_up(&previous, &self.ingest, stop).await?;
             if brought > 0 {
                 tracing::info!(
                     chunks = brought,
@@ -191,12 +202,9 @@ impl Mover {
                 tracing::error!(
                     searched = from.0,
                     built = to.0,
-                    "the vectors of the configured embedding model are not good enough, and those of the previous one are searched on; lower embedding.previous.least, or configure the previous model"
+                    "the vectors of the configured embedding model are kept and not searched, because of embedding.previous.least; change that, or the model, and start again"
                 );
-                jobs.go_on().await;
-                // A new start, or whoever changes the epoch, looks again.
-                self.api.moves(None);
-                future::pending().await
+                Ok(Turn::Done)
             }
             Reindexed::Fits(_) | Reindexed::Stopped => Ok(Turn::Done),
         }
@@ -217,8 +225,9 @@ impl Mover {
                 Ok(report.reaches(self.least))
             }
             Err(error) if error.is_of_the_documents() => {
-                tracing::info!(epoch = epoch.0, %error, "not measured");
-                Ok(self.least.is_none())
+                let least = self.least;
+                tracing::info!(epoch = epoch.0, %error, least, "not measured, which embedding.previous.least does not allow if it is set");
+                Ok(least.is_none())
             }
             Err(error) => Err(error.into()),
         }
