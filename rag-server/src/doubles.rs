@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -98,6 +98,21 @@ impl Embedder for EmbedderDouble {
     }
 }
 
+/// How many calls a store answers still.
+struct Life(AtomicI64);
+
+impl Default for Life {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MAX))
+    }
+}
+
+impl Life {
+    fn spend(&self, store: &'static str) -> Result<(), StoreError> {
+        if self.0.fetch_sub(1, Ordering::SeqCst) > 0 { Ok(()) } else { Err(failure(store)) }
+    }
+}
+
 #[derive(Default)]
 struct Epochs {
     active: Option<Epoch>,
@@ -108,7 +123,7 @@ struct Epochs {
 #[derive(Default)]
 pub(crate) struct StoreDouble {
     epochs: Mutex<Epochs>,
-    fails: AtomicBool,
+    life: Life,
     /// Chunks that were given away.
     given: AtomicUsize,
 }
@@ -116,7 +131,12 @@ pub(crate) struct StoreDouble {
 impl StoreDouble {
     /// Every later call fails.
     pub(crate) fn fail(&self) {
-        self.fails.store(true, Ordering::SeqCst);
+        self.die_after(0);
+    }
+
+    /// Answers so many calls, and fails at every later one.
+    pub(crate) fn die_after(&self, calls: i64) {
+        self.life.0.store(calls, Ordering::SeqCst);
     }
 
     /// How many chunks were given away so far.
@@ -125,9 +145,7 @@ impl StoreDouble {
     }
 
     fn epochs(&self) -> Result<std::sync::MutexGuard<'_, Epochs>, StoreError> {
-        if self.fails.load(Ordering::SeqCst) {
-            return Err(failure("the vector store"));
-        }
+        self.life.spend("the vector store")?;
         Ok(self.epochs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -241,7 +259,7 @@ impl VectorStore for StoreDouble {
 #[derive(Default)]
 pub(crate) struct RecordsDouble {
     records: Mutex<HashMap<Kind, BTreeMap<String, Record>>>,
-    fails: AtomicBool,
+    life: Life,
     /// Records that were given away.
     given: AtomicUsize,
 }
@@ -249,7 +267,12 @@ pub(crate) struct RecordsDouble {
 impl RecordsDouble {
     /// Every later call fails.
     pub(crate) fn fail(&self) {
-        self.fails.store(true, Ordering::SeqCst);
+        self.die_after(0);
+    }
+
+    /// Answers so many calls, and fails at every later one.
+    pub(crate) fn die_after(&self, calls: i64) {
+        self.life.0.store(calls, Ordering::SeqCst);
     }
 
     /// How many records were given away so far.
@@ -264,9 +287,7 @@ impl RecordsDouble {
     }
 
     fn with<T>(&self, kind: Kind, act: impl FnOnce(&mut BTreeMap<String, Record>) -> T) -> Result<T, StoreError> {
-        if self.fails.load(Ordering::SeqCst) {
-            return Err(failure("the record store"));
-        }
+        self.life.spend("the record store")?;
         Ok(act(self.records.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default()))
     }
 }

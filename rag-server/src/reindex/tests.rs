@@ -210,6 +210,35 @@ async fn an_epoch_is_judged_before_it_is_searched_and_what_came_meanwhile_is_in_
 }
 
 #[tokio::test]
+async fn a_run_that_dies_at_any_call_is_completed_by_the_next_and_never_shows_half_an_epoch() {
+    type Die = fn(&Corpus, i64);
+    let dies: [Die; 2] =
+        [|corpus, calls| corpus.store.die_after(calls), |corpus, calls| corpus.records.die_after(calls)];
+    for die in dies {
+        for calls in 0.. {
+            let corpus = Corpus::with(&DOCUMENTS).await;
+            die(&corpus, calls);
+            let ended = corpus.reindex(new()).await;
+            die(&corpus, i64::MAX);
+            if corpus.store.active().await == Ok(Some(Epoch(2))) {
+                assert_eq!(corpus.store.count(Epoch(2)).await, Ok(3), "after {calls} calls");
+            } else {
+                assert_eq!(corpus.found(old(), "When do backups run?").await, ["backup"], "after {calls} calls");
+            }
+            corpus.reindex(new()).await.unwrap();
+            for (id, text) in DOCUMENTS {
+                assert_eq!(corpus.found(new(), text).await, [id], "after {calls} calls");
+            }
+            assert_eq!(corpus.store.count(Epoch(2)).await, Ok(3), "after {calls} calls");
+            if ended.is_ok() {
+                assert!(calls >= 5, "the run made only {calls} calls");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_is_stopped_while_the_epoch_is_judged_changes_nothing_that_is_searched() {
     let corpus = Corpus::with(&DOCUMENTS).await;
     let stop = CancellationToken::new();

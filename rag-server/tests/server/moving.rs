@@ -210,6 +210,25 @@ async fn a_model_that_cannot_be_measured_is_not_searched_where_a_share_is_demand
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_model_that_cannot_be_reached_keeps_nobody_waiting() {
+    let home = Home::new();
+    let mut server = start(&home, "");
+    server.await_ready().await;
+    ingest(&server, 0).await;
+    server.terminate();
+    assert!(server.await_exit().await.success());
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let new = format!("[embedding.openai]\nbase_url = \"http://{closed}/v1\"\nmodel = \"other\"\ndimensions = 384\n");
+    let mut server = start(&home, &format!("{new}[embedding.previous.local]\n"));
+    server.await_ready().await;
+    server.await_log("the change to the configured embedding model is interrupted");
+    ingest(&server, 1).await;
+    assert!(answers(&server, 0).await && answers(&server, 1).await);
+    server.terminate();
+    assert!(server.await_exit().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replicas_change_over_together_and_one_that_knows_only_the_old_model_answers_until_it_is_replaced() {
     let (_lent, lender) = lender().await;
     let (provider, new) = Provider::of(&lender).await;
