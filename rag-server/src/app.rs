@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use models::Model;
 pub use models::Models;
 pub use stores::Stores;
-pub use trial::Trial;
+pub use trial::{Trial, Verdict};
 
 use crate::{
     adapters::{

@@ -27,7 +27,24 @@ impl Trial {
     }
 
     /// Asks this epoch for headings of the documents, and tells how many of how many were asked. Its threshold is found first.
-    pub async fn of(self, epoch: Epoch, mut told: impl FnMut(usize, usize)) -> Result<Report, EvaluateError> {
+    ///
+    /// It is good enough where the configured mode finds at least this share of the headings among the first five; where no share is demanded, it always is.
+    pub async fn of(
+        self,
+        epoch: Epoch,
+        least: Option<f64>,
+        told: impl FnMut(usize, usize),
+    ) -> Result<Verdict, EvaluateError> {
+        match self.measured(epoch, told).await {
+            Ok(report) => Ok(Verdict { is_good_enough: report.reaches(least), measured: Ok(report) }),
+            Err(error @ (EvaluateError::NoHeadings(_) | EvaluateError::OneDocument)) => {
+                Ok(Verdict { is_good_enough: least.is_none(), measured: Err(error) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn measured(self, epoch: Epoch, mut told: impl FnMut(usize, usize)) -> Result<Report, EvaluateError> {
         let retrieve = self.retrieve.of_epoch(epoch);
         retrieve.calibrate().await?;
         let stores = (&*self.stores.vectors, &*self.stores.records);
@@ -39,4 +56,12 @@ impl Trial {
         }
         Ok(evaluation.report())
     }
+}
+
+/// What a trial came to.
+pub struct Verdict {
+    /// Whether the epoch may be searched.
+    pub is_good_enough: bool,
+    /// What was found, or why these documents cannot be asked for.
+    pub measured: Result<Report, EvaluateError>,
 }

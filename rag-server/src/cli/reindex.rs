@@ -68,7 +68,7 @@ pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, 
     Ok(code)
 }
 
-/// Measures an epoch and prints what was found. What cannot be asked is said, and is no reason unless a share was demanded.
+/// Measures an epoch and prints what was found, or why nothing was.
 async fn is_good_enough(
     (trial, epoch): (Trial, Epoch),
     least: Option<f64>,
@@ -76,15 +76,10 @@ async fn is_good_enough(
 ) -> Result<bool, Box<dyn Error>> {
     bar.set_message("the new epoch is measured");
     let told = |done, total| bar.set_message(format!("measured with {done} of {total} headings"));
-    match trial.of(epoch, told).await {
-        Ok(report) => {
-            bar.suspend(|| println!("epoch {}, before it is searched:\n\n{}", epoch.0, show::readable(&report)));
-            Ok(report.reaches(least))
-        }
-        Err(error) if error.is_of_the_documents() => {
-            bar.suspend(|| eprintln!("epoch {} is not measured: {error}", epoch.0));
-            Ok(least.is_none())
-        }
-        Err(error) => Err(error.into()),
-    }
+    let verdict = trial.of(epoch, least, told).await?;
+    bar.suspend(|| match &verdict.measured {
+        Ok(report) => println!("epoch {}, before it is searched:\n\n{}", epoch.0, show::readable(report)),
+        Err(why) => eprintln!("epoch {} is not measured: {why}", epoch.0),
+    });
+    Ok(verdict.is_good_enough)
 }

@@ -190,6 +190,16 @@ mod tests {
     }
 
     #[test]
+    fn every_example_of_the_page_is_accepted() {
+        let page = include_str!("../../../docs/configuration.md");
+        let examples: Vec<_> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert_eq!(examples.len(), 2);
+        for example in examples {
+            assert_eq!(told(example), Vec::<String>::new(), "{example}");
+        }
+    }
+
+    #[test]
     fn the_previous_model_is_another_one() {
         let said = told("[embedding.previous]\nleast = 0.8\n");
         assert!(said[0].starts_with("c line 1: embedding.previous is the model of embedding itself"), "{said:?}");

@@ -73,13 +73,6 @@ pub enum EvaluateError {
     OneDocument,
 }
 
-impl EvaluateError {
-    /// Whether there is nothing that these documents could be asked, which is no failure of the search.
-    pub fn is_of_the_documents(&self) -> bool {
-        matches!(self, Self::NoHeadings(_) | Self::OneDocument)
-    }
-}
-
 /// The questions of an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Questions {

@@ -49,6 +49,17 @@ impl Ingest {
         let mut cleaned = None::<Instant>;
         let mut pause = self.patience.first;
         while !stop.is_cancelled() {
+            let looked = tokio::select! {
+                () = stop.cancelled() => return,
+                looked = self.up_to_date() => looked,
+            };
+            if looked == Err(Interrupted::Outdated) {
+                // Jobs, and what dead writers left, are for those who write to the epoch that is searched.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(self.patience.poll) => continue,
+                }
+            }
             if cleaned.is_none_or(|at| at.elapsed() >= CLEANING) {
                 cleaned = Some(Instant::now());
                 if let Err(error) = self.tidy().await {
@@ -101,9 +112,6 @@ impl Ingest {
 
     async fn try_job(&self, id: &JobId, stop: &CancellationToken) -> Result<Round, Interrupted> {
         let store = Interrupted::Store;
-        if matches!(self.up_to_date().await, Err(Interrupted::Outdated)) {
-            return Ok(Round::Idle);
-        }
         let record = self.records.get(Kind::Job, id.as_str()).await.map_err(store)?;
         let job = record.map(|record| job_of(id.as_str(), record.body)).transpose().map_err(store)?;
         let Some(job) = job else {

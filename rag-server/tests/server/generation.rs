@@ -347,17 +347,18 @@ async fn a_generation_that_takes_long_blocks_no_write_and_no_other_question() {
 const PRICES: &str =
     "[generation.providers.pricing]\ninput_usd_per_million_tokens = 0\noutput_usd_per_million_tokens = 10000";
 
+/// A server with this budget, whose provider costs at most 0.10 a call.
+async fn budgeted(home: &Home, provider: &FakeProvider, budget: &str) -> Server {
+    let live = home.write("live.toml", &format!("[budget]\n{budget}\n"));
+    let provider = provider.configured("double", &format!("max_tokens = 10\n{PRICES}"));
+    serve(home, &format!("[live]\nfile = {:?}\n{provider}", live.display().to_string())).await
+}
+
 #[tokio::test]
 async fn parallel_questions_do_not_overrun_the_budget_and_a_spent_one_is_told() {
     let (home, provider) = (Home::new(), FakeProvider::start(Act::Say(SAID)).await);
     // 10 tokens of an answer cost 0.10, and at most as many are allowed: the bound of a call is what it costs.
-    let live = home.write("live.toml", "[budget]\ndaily_usd = 0.55\n");
-    let config = format!(
-        "[live]\nfile = {:?}\n{}",
-        live.display().to_string(),
-        provider.configured("double", &format!("max_tokens = 10\n{PRICES}"))
-    );
-    let mut server = serve(&home, &config).await;
+    let mut server = budgeted(&home, &provider, "daily_usd = 0.55").await;
     let requests = (0..20).map(|_| ask(&server, json!({"query": QUESTION})));
     let answers = futures::future::join_all(requests).await;
     let (written, instead): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["written_by"] == "double");
@@ -402,13 +403,7 @@ async fn parallel_questions_do_not_overrun_the_budget_and_a_spent_one_is_told() 
 #[tokio::test]
 async fn a_call_that_fails_or_is_given_up_costs_no_budget() {
     let (home, provider) = (Home::new(), FakeProvider::start(Act::Say(SAID)).await);
-    let live = home.write("live.toml", "[budget]\nmonthly_usd = 0.15\n");
-    let config = format!(
-        "[live]\nfile = {:?}\n{}",
-        live.display().to_string(),
-        provider.configured("double", &format!("max_tokens = 10\n{PRICES}"))
-    );
-    let server = serve(&home, &config).await;
+    let server = budgeted(&home, &provider, "monthly_usd = 0.15").await;
     provider.script([Act::Fail(400, vec![]), Act::Stall]);
     assert_eq!(asked(&server).await["written_by"], "extractive");
     let given_up = tokio::spawn(server.post("/query").json(&json!({"query": QUESTION})).send());
@@ -421,13 +416,7 @@ async fn a_call_that_fails_or_is_given_up_costs_no_budget() {
 #[tokio::test]
 async fn what_a_model_thinks_aloud_is_no_part_of_the_answer_and_is_paid_for_even_when_it_is_cut_off() {
     let (home, provider) = (Home::new(), FakeProvider::start(Act::Say(SAID)).await);
-    let live = home.write("live.toml", "[budget]\nmonthly_usd = 0.25\n");
-    let config = format!(
-        "[live]\nfile = {:?}\n{}",
-        live.display().to_string(),
-        provider.configured("double", &format!("max_tokens = 10\n{PRICES}"))
-    );
-    let server = serve(&home, &config).await;
+    let server = budgeted(&home, &provider, "monthly_usd = 0.25").await;
     provider.script([Act::Say(THOUGHT)]);
     let events = streamed(&server, json!({"query": QUESTION})).await;
     let (_, answer) = events.last().unwrap();

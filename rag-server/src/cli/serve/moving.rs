@@ -210,26 +210,25 @@ impl Mover {
         }
     }
 
-    /// Measures an epoch. What cannot be asked is said, and is no reason unless a share was demanded.
+    /// Measures an epoch and says what was found, or why nothing was.
     async fn is_good_enough(&self, trial: Trial, epoch: Epoch) -> Result<bool, Box<dyn Error + Send + Sync>> {
-        match trial.of(epoch, |_, _| {}).await {
+        let verdict = trial.of(epoch, self.least, |_, _| {}).await?;
+        let least = self.least;
+        match verdict.measured {
             Ok(report) => {
                 let share = report.modes.first().map(|configured| configured.success_at_5);
                 tracing::info!(
                     epoch = epoch.0,
                     queries = report.queries,
                     share,
-                    least = self.least,
+                    least,
                     "measured: the share of headings whose document is among the first five"
                 );
-                Ok(report.reaches(self.least))
             }
-            Err(error) if error.is_of_the_documents() => {
-                let least = self.least;
+            Err(error) => {
                 tracing::info!(epoch = epoch.0, %error, least, "not measured, which embedding.previous.least does not allow if it is set");
-                Ok(least.is_none())
             }
-            Err(error) => Err(error.into()),
         }
+        Ok(verdict.is_good_enough)
     }
 }

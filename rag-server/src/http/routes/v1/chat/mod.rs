@@ -4,6 +4,8 @@ mod request;
 mod response;
 mod stream;
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::State,
@@ -30,7 +32,7 @@ use super::{
     expect_model,
     models::CHAT,
 };
-use crate::{model::Answer, resilience::Deadline};
+use crate::{model::Answer, ports::Embedder, resilience::Deadline};
 
 /// What every piece of one completion repeats.
 #[derive(Debug, Clone)]
@@ -69,7 +71,7 @@ async fn chat(
     let prompt_tokens = flows.embedder.count_tokens(&conversation.question);
     let (streams, include_usage) = (conversation.stream, conversation.include_usage);
     let ask = conversation.ask(&api.retrieval, client.tenant(), deadline);
-    let about = About { api: api.clone(), head, prompt_tokens, include_usage };
+    let about = About { embedder: Arc::clone(&flows.embedder), head, prompt_tokens, include_usage };
     if streams {
         return answering::stream(&api, about, flows.answers.stream(ask)).await;
     }
@@ -83,7 +85,8 @@ async fn chat(
 
 /// What is told of an answer beside its text.
 struct About {
-    api: Api,
+    /// The one that the answer's flows embed with: they may be replaced meanwhile.
+    embedder: Arc<dyn Embedder>,
     head: Head,
     prompt_tokens: usize,
     include_usage: bool,
@@ -97,7 +100,6 @@ impl About {
             let tokens = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
             return Usage::new(tokens(spent.prompt_tokens), tokens(spent.completion_tokens));
         }
-        let written = self.api.flows().map_or(0, |flows| flows.embedder.count_tokens(&answer.text));
-        Usage::new(self.prompt_tokens, written)
+        Usage::new(self.prompt_tokens, self.embedder.count_tokens(&answer.text))
     }
 }
