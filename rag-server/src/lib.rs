@@ -18,6 +18,7 @@ pub mod ingest;
 pub mod lexical;
 pub mod metrics;
 pub mod model;
+pub mod operations;
 pub mod outside;
 pub mod ports;
 pub mod reindex;

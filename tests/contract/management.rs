@@ -43,8 +43,11 @@ fn the_operator_reads_from_a_status_what_the_server_put_there() {
             name: "api-key.default".to_owned(),
             generation: "current".to_owned(),
             fingerprint: "0123456789ab".to_owned(),
+            uses: 7,
         }],
         moving: Some(ops::Moving { model: "wider".to_owned(), documents: 3, of: 12 }),
+        parts: vec![ops::Part { name: "vector store".to_owned(), reachable: Some(true), ..ops::Part::default() }],
+        ..ops::Status::default()
     };
     let heard: ServerStatus = serde_json::from_value(serde_json::to_value(&said).unwrap()).unwrap();
     assert_eq!(heard.version, said.version);

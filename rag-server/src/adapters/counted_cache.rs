@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::ports::{Cache, CacheKey, CacheKind};
+use crate::ports::{Cache, CacheKey, CacheKind, Held};
 
 type Count = dyn Fn(CacheKind, bool) + Send + Sync;
 
@@ -31,5 +31,9 @@ impl Cache for CountedCache {
 
     async fn put(&self, key: CacheKey, value: Arc<[u8]>) {
         self.inner.put(key, value).await;
+    }
+
+    fn held(&self) -> Held {
+        self.inner.held()
     }
 }

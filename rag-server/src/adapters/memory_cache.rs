@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use moka::future::Cache as Moka;
 
-use crate::ports::{Cache, CacheKey};
+use crate::ports::{Cache, CacheKey, Held};
 
 /// What an entry takes besides its value: the key, the counters of the cache and the allocator's share.
 const ENTRY_BYTES: usize = 256;
@@ -35,5 +35,9 @@ impl Cache for MemoryCache {
 
     async fn put(&self, key: CacheKey, value: Arc<[u8]>) {
         self.0.insert(key, value).await;
+    }
+
+    fn held(&self) -> Held {
+        Held { entries: self.0.entry_count(), bytes: self.0.weighted_size() }
     }
 }

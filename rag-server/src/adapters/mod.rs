@@ -12,3 +12,4 @@ pub mod openai_embedder;
 pub mod qdrant;
 pub mod rerank;
 pub mod sqlite;
+pub mod watched;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::{AppError, Observer, Stores};
@@ -9,11 +10,13 @@ use crate::{
     adapters::{
         minilm::{self, MiniLm},
         openai_embedder::{OpenAiEmbedder, OpenAiSettings, Pauses},
+        watched::Watched,
     },
     config::{Config, EmbeddingChoice, LocalEmbedding, OpenAiEmbedding},
     corpus,
     http::readiness::Part,
-    ports::{Embedder, ModelIdentity},
+    operations::Operations,
+    ports::{Embedder, ModelIdentity, Sight},
 };
 
 /// The configured model and the one that the corpus was built with before, each loaded when it is first needed and once.
@@ -25,16 +28,21 @@ pub struct Models {
 /// A model, with the configuration in which it is the one that embeds.
 pub(super) struct Model {
     pub(super) config: Config,
+    /// What calls of it saw.
+    sight: Arc<Sight>,
     loaded: OnceCell<Arc<dyn Embedder>>,
 }
 
 impl Models {
     /// The models of this configuration; nothing is loaded yet.
-    pub fn new(config: &Config) -> Self {
-        let model = |config| Model { config, loaded: OnceCell::new() };
+    pub fn new(config: &Config, operations: &Operations) -> Self {
+        let model = |name, config| Model { config, sight: operations.sight(name), loaded: OnceCell::new() };
         let before = config.embedding.before();
         let before = before.map(|embedding| Config { embedding, ..config.clone() });
-        Self { configured: model(config.clone()), previous: before.map(model) }
+        Self {
+            configured: model("embedding model", config.clone()),
+            previous: before.map(|config| model("previous embedding model", config)),
+        }
     }
 
     /// Loads the model where there is but one, before anything is known of the corpus.
@@ -65,6 +73,14 @@ impl Models {
     }
 }
 
+#[cfg(test)]
+impl Model {
+    /// Uses this double instead of what the configuration names.
+    pub(super) fn lend(&self, embedder: Arc<dyn Embedder>) {
+        assert!(self.loaded.set(embedder).is_ok(), "it is loaded already");
+    }
+}
+
 impl Model {
     fn identity(&self) -> ModelIdentity {
         match self.config.embedding.choice() {
@@ -75,7 +91,15 @@ impl Model {
 
     /// Loads the model or reaches its provider, unless that was done before.
     pub(super) async fn embedder(&self) -> Result<Arc<dyn Embedder>, AppError> {
-        self.loaded.get_or_try_init(|| embedder(&self.config)).await.cloned()
+        let load = async || {
+            let embedder = embedder(&self.config).await.inspect_err(|error| {
+                if let Some((_, cause)) = error.waits_for() {
+                    self.sight.failed(cause, Timestamp::now());
+                }
+            })?;
+            Ok::<_, AppError>(Arc::new(Watched::new(embedder, Arc::clone(&self.sight))) as Arc<dyn Embedder>)
+        };
+        self.loaded.get_or_try_init(load).await.cloned()
     }
 }
 

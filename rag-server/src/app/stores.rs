@@ -7,9 +7,11 @@ use crate::{
     adapters::{
         qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
         sqlite::SqliteRecords,
+        watched::Watched,
     },
     config::{Config, Qdrant, RecordsChoice, VectorStoreChoice},
     http::readiness::Part,
+    operations::Operations,
     ports::{Kind, Records, StoreError, VectorStore},
 };
 
@@ -29,7 +31,7 @@ pub struct Stores {
 
 impl Stores {
     /// Opens and reaches them.
-    pub async fn open(config: &Config, observer: &dyn Observer) -> Result<Self, AppError> {
+    pub async fn open(config: &Config, operations: &Operations, observer: &dyn Observer) -> Result<Self, AppError> {
         let qdrant = |qdrant: &Qdrant| {
             QdrantConnection::new(QdrantSettings {
                 url: qdrant.url.clone(),
@@ -46,6 +48,7 @@ impl Stores {
                 (Arc::new(store), Some((connection, &settings.collection)))
             }
         };
+        let vectors: Arc<dyn VectorStore> = Arc::new(Watched::new(vectors, operations.sight("vector store")));
         // The first call is what reaches a store.
         vectors.active().await.map_err(AppError::VectorStore)?;
         observer.arrived(Part::VectorStore);
@@ -57,6 +60,7 @@ impl Stores {
             (RecordsChoice::Sqlite(path), _) => Arc::new(SqliteRecords::open(&path).await.map_err(AppError::Records)?),
             (RecordsChoice::VectorStore, None) => return Err(AppError::NoQdrant),
         };
+        let records: Arc<dyn Records> = Arc::new(Watched::new(records, operations.sight("records")));
         records.count(Kind::Corpus).await.map_err(AppError::Records)?;
         observer.arrived(Part::Records);
         Ok(Self { vectors, records, alone })

@@ -174,9 +174,9 @@ async fn local(args: &EvaluateArgs, asked: Asked, config: &Config) -> Result<Rep
 
 async fn measured(app: &App, args: &EvaluateArgs, asked: Asked, configured: Mode) -> Result<Report, EvaluateError> {
     let questions = match asked {
-        Asked::Queries(queries) => Questions::judged(queries, Tenant::default(), &*app.stores.records).await?,
+        Asked::Queries(queries) => Questions::judged(queries, Tenant::default(), &*app.process.stores.records).await?,
         Asked::Sample(sample) => {
-            let stores = (&*app.stores.vectors, &*app.stores.records);
+            let stores = (&*app.process.stores.vectors, &*app.process.stores.records);
             Questions::known_items(stores, Tenant::default(), sample).await?
         }
     };

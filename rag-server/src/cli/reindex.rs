@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::{evaluate::show, ingest::stop_on_ctrl_c, printable, progress};
 use crate::{
-    app::{self, Models, Trial},
+    app::{self, Trial},
     config::Config,
     model::DocumentRecord,
     ports::Epoch,
@@ -32,7 +32,7 @@ fn share(text: &str) -> Result<f64, String> {
 /// Runs, and says how far it is.
 pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
-    let (reindex, trial) = app::reindex(&Models::new(config), &stores).await?;
+    let (reindex, trial) = app::reindex(&app::open_models(config), &stores).await?;
     // Everything is looked at three times: the later looks find what changed during the first, and while it was measured.
     let bar = progress::bar(Some(reindex.documents().await?.saturating_mul(3)), "documents");
     let mut embedded = 0;

@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::background::Background;
 use crate::{
-    app::{App, AppError, Models, Observer, Stores},
-    config::{Budget, Config, Loaded, Origin, Setting},
+    app::{App, AppError, Models, Observer, Process, Stores},
+    config::{Config, LiveSettings, Loaded, Origin, Setting},
     generate::Meter,
     http::{self, Api, Flows, listen, readiness::Part},
     metrics::Metrics,
+    operations::Operations,
     ports::CacheKind,
     security::{Generation, Keys},
     shutdown,
@@ -72,7 +73,8 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
     let stopping = shutdown::on_signals()?;
     let config = &loaded.config;
     let keys = Keys::open(&config.auth)?;
-    let api = Api::new(loaded, keys, metrics(config)?);
+    let operations = Operations::new(LiveSettings::new(config.live.file.clone()));
+    let api = Api::new(loaded, keys, metrics(config)?, operations);
     let ports = Ports::open(config, &api, &stopping).await?;
     let source = Source::new(config, &api);
     let opened = tokio::select! {
@@ -83,10 +85,10 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
         ports.drain_with(config, async {}).await;
         return Ok(ExitCode::SUCCESS);
     };
-    let stores = app.stores.clone();
+    let process = Arc::clone(&app.process);
     let background = serve(&source, app, &stopping).await;
     ports.drain_with(config, background.end()).await;
-    match tokio::time::timeout(MAX_CLOSE, stores.close()).await {
+    match tokio::time::timeout(MAX_CLOSE, process.stores.close()).await {
         Ok(Ok(())) => tracing::info!("stopped"),
         Ok(Err(error)) => tracing::warn!(%error, "stopped; a store was not closed properly, which loses nothing"),
         Err(_) => tracing::warn!("stopped; a store took too long to close, which loses nothing"),
@@ -116,8 +118,8 @@ fn flows(app: &App) -> Flows {
         retrieve: Arc::clone(&app.retrieve),
         uncached: Arc::clone(&app.uncached),
         answers: Arc::clone(&app.answers),
-        store: Arc::clone(&app.stores.vectors),
-        records: Arc::clone(&app.stores.records),
+        store: Arc::clone(&app.process.stores.vectors),
+        records: Arc::clone(&app.process.stores.records),
         embedder: Arc::clone(&app.embedder),
     }
 }
@@ -192,7 +194,7 @@ async fn follow(api: Api, stopping: CancellationToken, drained: CancellationToke
                 let api = api.clone();
                 let look = tokio::task::spawn_blocking(move || {
                     api.keys.refresh();
-                    api.live.refresh();
+                    api.operations.live().refresh();
                 });
                 if let Err(error) = look.await {
                     tracing::warn!(%error, "looking at credentials and live settings failed");
@@ -218,10 +220,6 @@ impl Observer for Told {
         Arc::new(self.0.metrics.writing.clone())
     }
 
-    fn budget(&self) -> Budget {
-        self.0.live.state().live.budget.clone()
-    }
-
     fn looked_up(&self, kind: CacheKind, found: bool) {
         let metrics = &self.0.metrics;
         metrics.cache_requests.with_label_values(&[kind.as_str()]).inc();
@@ -238,19 +236,16 @@ struct Source {
 
 impl Source {
     fn new(config: &Config, api: &Api) -> Self {
-        Self { config: config.clone(), api: api.clone(), models: Arc::new(Models::new(config)) }
-    }
-
-    fn told(&self) -> Arc<Told> {
-        Arc::new(Told(self.api.clone()))
+        let models = Arc::new(Models::new(config, &api.operations));
+        Self { config: config.clone(), api: api.clone(), models }
     }
 
     /// Opens everything; what cannot be reached is tried again, everything else ends the start.
     async fn open(&self) -> Result<App, AppError> {
-        let mut stores = None;
+        let mut process = None;
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match self.open_once(&mut stores).await {
+            let error = match self.open_once(&mut process).await {
                 Ok(app) => return Ok(app),
                 Err(error) => error,
             };
@@ -262,15 +257,20 @@ impl Source {
         }
     }
 
-    /// One try. Models are loaded and stores opened once, whatever fails after it.
-    async fn open_once(&self, stores: &mut Option<Stores>) -> Result<App, AppError> {
-        // While a store cannot be reached, the model is loaded already.
-        self.models.load_if_one(&*self.told()).await?;
-        let stores = match stores {
-            Some(stores) => stores,
-            None => stores.insert(Stores::open(&self.config, &*self.told()).await?),
+    /// One try. Models are loaded, stores opened and the rest of the process made once, whatever fails after it.
+    async fn open_once(&self, process: &mut Option<Arc<Process>>) -> Result<App, AppError> {
+        let process = match process {
+            Some(process) => process,
+            None => {
+                let (operations, told) = (&self.api.operations, Arc::new(Told(self.api.clone())));
+                // While a store cannot be reached, the model is loaded already.
+                self.models.load_if_one(&*told).await?;
+                let stores = Stores::open(&self.config, operations, &*told).await?;
+                let models = Arc::clone(&self.models);
+                process.insert(Arc::new(Process::new(models, stores, operations.clone(), told)?))
+            }
         };
-        App::over(&self.models, stores, self.told()).await
+        App::over(process).await
     }
 
     /// Waits until another epoch is searched than that of these flows, and returns the flows for it.
@@ -283,7 +283,7 @@ impl Source {
         let mut warned = None::<Instant>;
         loop {
             looks.tick().await;
-            match app.stores.vectors.active().await {
+            match app.process.stores.vectors.active().await {
                 Ok(Some(epoch)) if epoch != app.epoch => {}
                 Ok(_) => continue,
                 Err(error) => {
@@ -291,7 +291,7 @@ impl Source {
                     continue;
                 }
             }
-            match App::over(&self.models, &app.stores, self.told()).await {
+            match App::over(&app.process).await {
                 Ok(next) => {
                     tracing::info!(from = app.epoch.0, to = next.epoch.0, "another epoch is searched from now on");
                     return next;

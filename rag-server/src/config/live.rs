@@ -1,14 +1,17 @@
 //! What may change while the server runs: the content of the live file, followed by looking at it every second.
 //!
 //! A damaged file changes nothing: what was accepted before stays, and a warning says so once.
+//! Guarantee: what holds is on one channel, written in one place; a further source is merged there, and whoever follows the channel need not know of it.
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::{
     layers,
@@ -16,7 +19,7 @@ use super::{
     shape::{self, Shape},
     walk::Origins,
 };
-use crate::model::MicroUsd;
+use crate::{model::MicroUsd, ports::Sight};
 
 /// What may change while the server runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -86,53 +89,95 @@ pub struct LiveState {
     pub sha256: Option<String>,
 }
 
-/// Follows the live file.
+/// What holds now, on a channel: whoever needs it looks at it, or waits until it changes.
 #[derive(Debug)]
-pub struct LiveFile {
-    path: Option<PathBuf>,
-    state: RwLock<Arc<LiveState>>,
-    /// Hash of the bytes that were refused last, so that a warning comes once.
-    refused: RwLock<Option<String>>,
+pub struct LiveSettings {
+    file: Option<Mutex<LiveFile>>,
+    sight: Arc<Sight>,
+    holds: watch::Sender<Arc<LiveState>>,
 }
 
-impl LiveFile {
-    /// Follows the file at `path`; without one the defaults hold for ever.
+/// The live file, and which of its contents was dealt with last.
+#[derive(Debug)]
+struct LiveFile {
+    path: PathBuf,
+    /// Hash of the bytes that were refused last, so that a warning comes once.
+    refused: Option<String>,
+}
+
+impl LiveSettings {
+    /// What the file at `path` says, and the defaults until it could be accepted; without a file they hold for ever.
     pub fn new(path: Option<PathBuf>) -> Self {
-        Self { path, state: RwLock::default(), refused: RwLock::default() }
+        let file = path.map(|path| Mutex::new(LiveFile { path, refused: None }));
+        let settings = Self { file, sight: Sight::new("live settings"), holds: watch::Sender::default() };
+        settings.refresh();
+        settings
     }
 
     /// What holds now.
     pub fn state(&self) -> Arc<LiveState> {
-        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.holds.borrow())
+    }
+
+    /// What holds, and every change of it.
+    pub fn follow(&self) -> watch::Receiver<Arc<LiveState>> {
+        self.holds.subscribe()
+    }
+
+    /// Whether what the file says is what holds; nothing where no file is followed.
+    pub fn sight(&self) -> Option<&Arc<Sight>> {
+        self.file.as_ref().map(|_| &self.sight)
     }
 
     /// Looks at the file, and takes over what it says if it changed and can be accepted.
     pub fn refresh(&self) {
-        let Some(path) = &self.path else { return };
-        let bytes = match std::fs::read(path) {
+        let Some(file) = &self.file else { return };
+        let looked = file.lock().unwrap_or_else(PoisonError::into_inner).look(self.state().sha256.as_deref());
+        match looked {
+            Ok(changed) => {
+                self.sight.answered(Timestamp::now());
+                if let Some(state) = changed {
+                    self.holds.send_replace(Arc::new(state));
+                }
+            }
+            Err(cause) => self.sight.failed(cause, Timestamp::now()),
+        }
+    }
+}
+
+impl LiveFile {
+    /// What the file says, if that is other than what holds; or why it cannot be accepted, by class.
+    fn look(&mut self, holds: Option<&str>) -> Result<Option<LiveState>, &'static str> {
+        let path = self.path.display().to_string();
+        let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
-            Err(e) => return self.refuse(e.to_string(), || format!("{} cannot be read: {e}", path.display())),
+            Err(e) => {
+                self.refuse(e.to_string(), || format!("{path} cannot be read: {e}"));
+                return Err("unreadable");
+            }
         };
         let sha256 = layers::sha256(&bytes);
-        if self.state().sha256.as_ref() == Some(&sha256) {
-            return;
+        if holds == Some(&sha256) {
+            self.refused = None;
+            return Ok(None);
         }
-        match Live::from_toml(&bytes, &path.display().to_string()) {
+        match Live::from_toml(&bytes, &path) {
             Ok(live) => {
                 tracing::info!(read_only = live.read_only, sha256, "live settings accepted");
-                let state = Arc::new(LiveState { live, sha256: Some(sha256) });
-                *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
-                *self.refused.write().unwrap_or_else(PoisonError::into_inner) = None;
+                self.refused = None;
+                Ok(Some(LiveState { live, sha256: Some(sha256) }))
             }
-            Err(problems) => self.refuse(sha256, || problems.to_string()),
+            Err(problems) => {
+                self.refuse(sha256, || problems.to_string());
+                Err("damaged")
+            }
         }
     }
 
-    fn refuse(&self, what: String, message: impl FnOnce() -> String) {
-        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
-        if refused.as_ref() != Some(&what) {
+    fn refuse(&mut self, what: String, message: impl FnOnce() -> String) {
+        if self.refused.as_ref() != Some(&what) {
             tracing::warn!("live settings stay as they were: {}", message());
-            *refused = Some(what);
+            self.refused = Some(what);
         }
     }
 }
@@ -169,8 +214,7 @@ mod tests {
     fn a_damaged_live_file_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("live.toml");
-        let live = LiveFile::new(Some(path.clone()));
-        live.refresh();
+        let live = LiveSettings::new(Some(path.clone()));
         assert_eq!(*live.state(), LiveState::default());
         std::fs::write(&path, "read_only = true\n").unwrap();
         live.refresh();
@@ -181,6 +225,8 @@ mod tests {
             std::fs::write(&path, damaged).unwrap();
             live.refresh();
             assert_eq!(live.state(), accepted, "{damaged}");
+            let seen = live.sight().unwrap().last_seen().unwrap();
+            assert_eq!((seen.reachable, seen.cause.as_deref()), (false, Some("damaged")), "{damaged}");
         }
         std::fs::remove_file(&path).unwrap();
         live.refresh();
@@ -188,5 +234,31 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         live.refresh();
         assert!(!live.state().live.read_only);
+    }
+
+    #[test]
+    fn a_file_that_nobody_configured_is_no_part() {
+        assert!(LiveSettings::new(None).sight().is_none());
+    }
+
+    #[tokio::test]
+    async fn whoever_follows_is_woken_by_a_change_and_by_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("live.toml");
+        std::fs::write(&path, "").unwrap();
+        let live = LiveSettings::new(Some(path.clone()));
+        let mut followed = live.follow();
+        for unchanged in ["", "read_only = 1"] {
+            std::fs::write(&path, unchanged).unwrap();
+            live.refresh();
+            assert!(!followed.has_changed().unwrap(), "{unchanged:?}");
+        }
+        let woken = tokio::spawn(async move {
+            followed.changed().await.unwrap();
+            followed.borrow_and_update().live.read_only
+        });
+        std::fs::write(&path, "read_only = true").unwrap();
+        live.refresh();
+        assert!(woken.await.unwrap());
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use jiff::Timestamp;
 
 use super::{
     fallback::{Guarded, Job, Price, Providers},
@@ -151,6 +152,11 @@ impl<'a> Call<'a> {
         let before = gate.breaker.state();
         gate.breaker.judge(ticket, verdict, self.providers.began.elapsed());
         self.providers.tell_breaker(self.guarded, &gate.breaker, before);
+        match verdict {
+            Verdict::Success => self.guarded.sight.answered(Timestamp::now()),
+            Verdict::Failure => self.guarded.sight.failed(outcome, Timestamp::now()),
+            Verdict::Nothing => {}
+        }
         if self.began.is_some() {
             self.providers.meter.called(&self.guarded.provider.name, outcome, self.took());
         }

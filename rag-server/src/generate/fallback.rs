@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     model::{Attempt, Generation, MicroUsd, Sampling},
-    ports::{ChatError, ChatModel, ChatRequest, Embedder},
+    ports::{ChatError, ChatModel, ChatRequest, Embedder, Sight},
     resilience::{Breaker, BreakerPolicy, BreakerState, Deadline, Ticket, Verdict},
 };
 
@@ -65,6 +65,8 @@ pub struct Provider {
 /// A provider with what is known about it.
 pub(super) struct Guarded {
     pub(super) provider: Provider,
+    /// What its calls saw of it.
+    pub(super) sight: Arc<Sight>,
     gate: Mutex<Gate>,
 }
 
@@ -127,9 +129,20 @@ impl Providers {
         let guarded = |provider: Provider| {
             let breaker = Breaker::new(policy);
             meter.breaker(&provider.name, breaker.state(), false);
-            Guarded { provider, gate: Mutex::new(Gate { breaker, allowance: Allowance::default() }) }
+            let sight = Sight::new(format!("provider {}", provider.name));
+            Guarded { provider, sight, gate: Mutex::new(Gate { breaker, allowance: Allowance::default() }) }
         };
         Self { list: providers.into_iter().map(guarded).collect(), ledger, meter, began: Instant::now() }
+    }
+
+    /// Each of them, and where its breaker stands; open until somebody asks after its time is up.
+    pub fn breakers(&self) -> Vec<(String, BreakerState)> {
+        self.list.iter().map(|guarded| (guarded.provider.name.clone(), guarded.gate().breaker.state())).collect()
+    }
+
+    /// Each of them, as its calls saw it.
+    pub fn sights(&self) -> impl Iterator<Item = &Arc<Sight>> {
+        self.list.iter().map(|guarded| &guarded.sight)
     }
 
     /// The ledger, for what a spent budget means.

@@ -89,8 +89,8 @@ pub enum AnswerError {
 
 /// What providers add to the flow.
 pub struct Writers {
-    /// The providers.
-    pub providers: Providers,
+    /// The providers, which outlive an epoch.
+    pub providers: Arc<Providers>,
     /// Counts tokens and compares sentences with passages.
     pub embedder: Arc<dyn Embedder>,
     /// Whether an answer is made of sentences of the documents when no provider answers.

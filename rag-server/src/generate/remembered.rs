@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{flow::Checked, prompt::Material};
 use crate::{
     model::Sampling,
-    ports::{CacheKind, Key, Memory, Passage},
+    ports::{CacheKind, Kept, Key, Memory, Passage},
 };
 
 /// What is kept of an answer.
@@ -16,6 +16,10 @@ use crate::{
 struct Remembered {
     by: String,
     checked: Checked,
+}
+
+impl Kept for Remembered {
+    const VERSION: u32 = 1;
 }
 
 /// The place of one answer in the memory; none where nothing is remembered.

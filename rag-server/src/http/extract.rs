@@ -73,7 +73,7 @@ impl FromRequestParts<Api> for WriterKey {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let WriterRole(client) = WriterRole::from_request_parts(parts, api).await?;
-        if api.live.state().live.read_only {
+        if api.operations.live().state().live.read_only {
             let detail = "the server is read-only for now: questions are answered, writes are refused";
             return Err(Problem::new(Code::ReadOnly, detail).retry_after(30));
         }

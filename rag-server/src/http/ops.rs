@@ -1,10 +1,5 @@
 //! The management port: metrics for the scraper, and what the operator asks. Its types are the contract with the operator.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
-
 use axum::{Json, extract::State, http::header, response::IntoResponse, routing::get};
 use serde::{Deserialize, Serialize};
 use utoipa::{ToSchema, openapi::HttpMethod};
@@ -15,16 +10,18 @@ use super::{
     extract::OperatorKey,
     state::Api,
 };
-use crate::{ports::Kind, resilience::Deadline};
+pub use crate::operations::Moving;
+use crate::{
+    ports::{Health, Held},
+    resilience::BreakerState,
+    security::Credential,
+};
 
 /// Where a server says what it runs with.
 pub const STATUS_PATH: &str = "/ops/status";
 
 /// Where the metrics are.
 pub const METRICS_PATH: &str = "/metrics";
-
-/// How long the records may take to count documents; the operator waits a second or two in all.
-const MAX_COUNT: Duration = Duration::from_millis(700);
 
 /// What a server runs with, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -41,24 +38,74 @@ pub struct Status {
     pub waiting_for: Vec<String>,
     /// Whether writes are refused.
     pub read_only: bool,
-    /// Documents that answers can come from, as of the last time that the records answered.
+    /// Documents that answers can come from, as of the last time that they were counted; that is done every few seconds.
     pub documents: u64,
     /// The credentials that are accepted.
     pub credentials: Vec<AcceptedCredential>,
     /// The change to another embedding model, while this server works on it; null otherwise.
     #[serde(default)]
     pub moving: Option<Moving>,
+    /// Names this run of the process; counters begin anew with another one.
+    #[serde(default)]
+    pub boot_id: String,
+    /// When it began.
+    #[serde(default)]
+    pub started_at: String,
+    /// What the server needs of others, as its last call of each saw it.
+    #[serde(default)]
+    pub parts: Vec<Part>,
+    /// Where the circuit breaker of each provider stands.
+    #[serde(default)]
+    pub breakers: Vec<Breaker>,
+    /// Requests that are handled now.
+    #[serde(default)]
+    pub in_flight: u64,
+    /// Batches of chunk texts that waited to be embedded when they were last counted.
+    #[serde(default)]
+    pub queue: u64,
+    /// What the worker of jobs does: `working`, `paused` or `ended`; null before it began.
+    #[serde(default)]
+    pub jobs: Option<String>,
+    /// The epoch of the corpus that is searched; null before one is.
+    #[serde(default)]
+    pub epoch: Option<u32>,
+    /// How often the corpus changed, as of the last count; with the embedded store since the start of the process. Null before that is known.
+    #[serde(default)]
+    pub corpus_version: Option<u64>,
+    /// What the cache holds; null where there is none.
+    #[serde(default)]
+    pub cache: Option<CacheHeld>,
 }
 
-/// How far the vectors of another embedding model are. Those of the previous one are searched meanwhile.
+/// Something that the server needs of others.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-pub struct Moving {
-    /// The model that they are made with.
-    pub model: String,
-    /// Documents that were brought over.
-    pub documents: u64,
-    /// Documents that there are.
-    pub of: u64,
+pub struct Part {
+    /// Its name, such as `vector store` or `provider NAME`.
+    pub name: String,
+    /// Whether the last call of it was answered; null before there was one.
+    pub reachable: Option<bool>,
+    /// Since when that is so.
+    pub since: Option<String>,
+    /// The class of what is wrong, such as `unreachable`, `auth_failed` or `timeout`.
+    pub cause: Option<String>,
+}
+
+/// A provider's circuit breaker.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Breaker {
+    /// The provider's name.
+    pub provider: String,
+    /// `closed`, `open` or `half_open`; one that is open stays so until somebody asks after its time is up.
+    pub state: String,
+}
+
+/// What a cache holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct CacheHeld {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of them.
+    pub bytes: u64,
 }
 
 /// One accepted value of a credential.
@@ -70,6 +117,9 @@ pub struct AcceptedCredential {
     pub generation: String,
     /// The first 12 hex digits of the SHA-256 of the key.
     pub fingerprint: String,
+    /// Requests that it was accepted for since the process began.
+    #[serde(default)]
+    pub uses: u64,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -86,26 +136,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
+    let counts = api.operations.counts();
+    let gauge = |value| i64::try_from(value).unwrap_or(i64::MAX);
     api.metrics.ready.set(api.readiness.is_ready().into());
     api.metrics.credentials_damaged.set(api.keys.damage().is_some().into());
-    if let Some(waiting) = count(&api, Kind::Pending).await {
-        api.metrics.ingest_queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-    }
-    if let Some(sessions) = count(&api, Kind::Session).await {
-        api.metrics.writing.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
-    }
+    api.metrics.ingest_queue.set(gauge(counts.waiting));
+    api.metrics.writing.sessions.set(gauge(counts.sessions));
     let text = api.metrics.text().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }
 
 async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
-    let live = api.live.state();
-    let accepted = api.keys.accepted();
-    let credential = |credential: &crate::security::Credential| AcceptedCredential {
-        name: credential.name.clone(),
-        generation: credential.generation.as_str().to_owned(),
-        fingerprint: credential.fingerprint(),
-    };
+    let operations = &api.operations;
+    let (live, counts) = (operations.live().state(), operations.counts());
     Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_sha256: api.config_sha256.clone(),
@@ -113,22 +156,40 @@ async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
         ready: api.readiness.is_ready(),
         waiting_for: api.readiness.waiting_for(),
         read_only: live.live.read_only,
-        documents: documents(&api).await,
-        credentials: accepted.iter().map(credential).collect(),
-        moving: api.moving(),
+        documents: counts.documents,
+        credentials: credentials(&api),
+        moving: operations.moving(),
+        boot_id: operations.boot().to_string(),
+        started_at: operations.started().to_string(),
+        parts: operations.parts().into_iter().map(part).collect(),
+        breakers: operations.breakers().into_iter().map(breaker).collect(),
+        in_flight: api.admission.in_flight() as u64,
+        queue: counts.waiting,
+        jobs: operations.jobs().map(|jobs| jobs.work().as_str().to_owned()),
+        epoch: operations.epoch().map(|epoch| epoch.0),
+        corpus_version: counts.corpus_version,
+        cache: operations.cache().map(|cache| cache.held()).map(|Held { entries, bytes }| CacheHeld { entries, bytes }),
     })
 }
 
-/// The number of documents; the last known one when the records do not answer.
-async fn documents(api: &Api) -> u64 {
-    if let Some(count) = count(api, Kind::Document).await {
-        api.documents.store(count, Ordering::Relaxed);
-    }
-    api.documents.load(Ordering::Relaxed)
+fn credentials(api: &Api) -> Vec<AcceptedCredential> {
+    let accepted = |credential: &Credential| {
+        let (name, generation) = (credential.name.clone(), credential.generation.as_str());
+        let uses = api.metrics.credential_uses.with_label_values(&[name.as_str(), generation]).get();
+        AcceptedCredential { name, generation: generation.to_owned(), fingerprint: credential.fingerprint(), uses }
+    };
+    api.keys.accepted().iter().map(accepted).collect()
 }
 
-/// How many records of a kind there are, if that is known soon.
-async fn count(api: &Api, kind: Kind) -> Option<u64> {
-    let records = Arc::clone(&api.flows().ok()?.records);
-    Deadline::after(MAX_COUNT).run(records.count(kind)).await.ok()?.ok()
+fn part((name, seen): (String, Option<Health>)) -> Part {
+    match seen {
+        Some(Health { reachable, since, cause }) => {
+            Part { name, reachable: Some(reachable), since: Some(since.to_string()), cause }
+        }
+        None => Part { name, ..Part::default() },
+    }
+}
+
+fn breaker((provider, state): (String, BreakerState)) -> Breaker {
+    Breaker { provider, state: state.as_str().to_owned() }
 }

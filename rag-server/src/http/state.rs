@@ -1,17 +1,17 @@
 //! What the handlers share.
 
-use std::sync::{Arc, PoisonError, RwLock, atomic::AtomicU64};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{
     error::{Code, Problem},
-    ops::Moving,
     readiness::Readiness,
 };
 use crate::{
-    config::{LiveFile, Loaded, Retrieval, Server},
+    config::{Loaded, Retrieval, Server},
     generate::Answers,
     ingest::Ingest,
     metrics::Metrics,
+    operations::Operations,
     ports::{Embedder, Records, VectorStore},
     resilience::Admission,
     retrieve::Retrieve,
@@ -51,8 +51,8 @@ pub struct Shared {
     pub retrieval: Retrieval,
     /// SHA-256 of the accepted configuration file, in hex.
     pub config_sha256: String,
-    /// What may change while the server runs.
-    pub live: LiveFile,
+    /// What goes on, and what may change while the server runs.
+    pub operations: Operations,
     /// Who may ask.
     pub keys: Keys,
     /// What is waited for.
@@ -61,29 +61,22 @@ pub struct Shared {
     pub metrics: Metrics,
     /// How much is let in.
     pub admission: Admission,
-    /// How many documents there were when the records were last asked.
-    pub(super) documents: AtomicU64,
-    moving: RwLock<Option<Moving>>,
     flows: RwLock<Option<Arc<Flows>>>,
 }
 
 impl Api {
     /// A server that has accepted its configuration and credentials, and nothing else yet.
-    pub fn new(loaded: &Loaded, keys: Keys, metrics: Metrics) -> Self {
+    pub fn new(loaded: &Loaded, keys: Keys, metrics: Metrics, operations: Operations) -> Self {
         let config = &loaded.config;
-        let live = LiveFile::new(config.live.file.clone());
-        live.refresh();
         Self(Arc::new(Shared {
             server: config.server.clone(),
             retrieval: config.retrieval.clone(),
             config_sha256: loaded.sha256.clone(),
-            live,
+            operations,
             keys,
             readiness: Readiness::default(),
             metrics,
             admission: Admission::new(MAX_REQUESTS, config.server.max_body_bytes),
-            documents: AtomicU64::new(0),
-            moving: RwLock::default(),
             flows: RwLock::default(),
         }))
     }
@@ -101,16 +94,6 @@ impl Api {
     pub fn flows(&self) -> Result<Arc<Flows>, Problem> {
         let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner).clone();
         flows.ok_or_else(|| self.not_ready())
-    }
-
-    /// Says how far the vectors of another model are.
-    pub fn moves(&self, moving: Option<Moving>) {
-        *self.moving.write().unwrap_or_else(PoisonError::into_inner) = moving;
-    }
-
-    /// How far they are, while they are built.
-    pub(super) fn moving(&self) -> Option<Moving> {
-        self.moving.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The problem that says why requests are not taken.

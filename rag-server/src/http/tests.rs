@@ -14,13 +14,14 @@ use tower::Service;
 
 use super::{Api, Flows, public_router};
 use crate::{
-    adapters::extractive::Extractive,
-    config::{Auth, Layers, Origin, Setting},
+    adapters::{extractive::Extractive, watched::Watched},
+    config::{Auth, Layers, LiveSettings, Origin, Setting},
     doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
     generate::Answers,
     ingest::{Ingest, Patience},
     metrics::Metrics,
-    ports::{EmbedError, Embedder, Epoch, ModelIdentity, SystemClock},
+    operations::Operations,
+    ports::{EmbedError, Embedder, Epoch, ModelIdentity, Records, SystemClock, VectorStore},
     retrieve::{Retrieve, Settings},
     security::Keys,
 };
@@ -71,14 +72,20 @@ fn bench() -> Bench {
         value: "1".to_owned(),
     };
     let loaded = Layers { file: None, settings: vec![timeout] }.load().unwrap();
-    let api = Api::new(&loaded, Keys::open(&Auth::default()).unwrap(), Metrics::new().unwrap());
+    let operations = Operations::new(LiveSettings::new(None));
+    let api = Api::new(&loaded, Keys::open(&Auth::default()).unwrap(), Metrics::new().unwrap(), operations);
     Bench { api, store: Arc::default(), records: Arc::default() }
 }
 
 impl Bench {
     fn ready(self) -> Self {
         let embedder = Arc::new(Obedient::default());
-        let parts = || (Arc::clone(&self.store), Arc::clone(&self.records), Arc::clone(&embedder));
+        let operations = &self.api.operations;
+        let store = Watched::<dyn VectorStore>::new(Arc::clone(&self.store) as _, operations.sight("vector store"));
+        let store: Arc<dyn VectorStore> = Arc::new(store);
+        let records = Watched::<dyn Records>::new(Arc::clone(&self.records) as _, operations.sight("records"));
+        let records: Arc<dyn Records> = Arc::new(records);
+        let parts = || (Arc::clone(&store), Arc::clone(&records), Arc::clone(&embedder));
         let (store, records, model) = parts();
         let ingest = Ingest::new(store, records, model, Arc::new(SystemClock), Epoch(1));
         let ingest = ingest.patience(Patience { attempts: 1, ..Patience::default() });
@@ -154,7 +161,11 @@ async fn records_that_fail_are_a_503_on_every_route_that_needs_them() {
     }
     let (status, _, health) = bench.ask("GET", "/health?detailed", json!(null)).await;
     assert_eq!(status, 200);
-    assert_eq!(health["parts"][1]["status"], "unreachable", "{health}");
+    assert_eq!(
+        (&health["parts"][1]["name"], &health["parts"][1]["status"]),
+        (&json!("records"), &json!("unreachable"))
+    );
+    assert!(!health.to_string().contains("nowhere"), "an address is in the answer: {health}");
     let (status, ..) = bench.ask("GET", "/health/ready", json!(null)).await;
     assert_eq!(status, 200, "a store that fails later must not empty the Service");
 }

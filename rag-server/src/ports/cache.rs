@@ -60,6 +60,15 @@ impl CacheKey {
     }
 }
 
+/// How much a cache holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
 /// Keeps values by key. Bounded in bytes.
 #[async_trait]
 pub trait Cache: Send + Sync {
@@ -68,6 +77,9 @@ pub trait Cache: Send + Sync {
 
     /// Keeps a value for as long as there is room. One that is too large for the cache is not kept.
     async fn put(&self, key: CacheKey, value: Arc<[u8]>);
+
+    /// How much it holds now, as far as it has been accounted for.
+    fn held(&self) -> Held;
 }
 
 #[cfg(test)]

@@ -1,10 +1,26 @@
 //! Remembers results that depend on the corpus, exactly: a result is used again only while nothing changed that it depends on.
+//!
+//! A cache may outlive the program that filled it, so each entry says by which version of its type it was written. One of another version is as good as absent, also where it could be read.
 
 use std::sync::Arc;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Cache, CacheKey, CacheKind, Changes};
+
+/// What may be kept.
+pub trait Kept: Serialize + DeserializeOwned {
+    /// Raised with every change of what its fields are called, hold or mean.
+    const VERSION: u32;
+}
+
+/// An entry.
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    /// The version of the body's type.
+    v: u32,
+    body: T,
+}
 
 /// A cache together with what makes its entries void.
 #[derive(Clone)]
@@ -43,15 +59,16 @@ impl Memory {
         Key(CacheKey::new(kind, &all))
     }
 
-    /// The result that was kept under the key. What cannot be read is as good as absent.
-    pub async fn recall<T: DeserializeOwned>(&self, key: Key) -> Option<T> {
-        serde_json::from_slice(&self.cache.get(&key.0).await?).ok()
+    /// The result that was kept under the key. What cannot be read, or is of another version, is as good as absent.
+    pub async fn recall<T: Kept>(&self, key: Key) -> Option<T> {
+        let Envelope { v, body } = serde_json::from_slice(&self.cache.get(&key.0).await?).ok()?;
+        (v == T::VERSION).then_some(body)
     }
 
     /// Keeps a result.
-    pub async fn keep<T: Serialize>(&self, key: Key, result: &T) {
+    pub async fn keep<T: Kept>(&self, key: Key, result: &T) {
         // What cannot be written is computed again.
-        if let Ok(bytes) = serde_json::to_vec(result) {
+        if let Ok(bytes) = serde_json::to_vec(&Envelope { v: T::VERSION, body: result }) {
             self.cache.put(key.0, bytes.into()).await;
         }
     }
@@ -64,7 +81,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::doubles::RecordsDouble;
+    use crate::{doubles::RecordsDouble, ports::Held};
 
     /// A cache that forgets nothing.
     #[derive(Default)]
@@ -79,6 +96,28 @@ mod tests {
         async fn put(&self, key: CacheKey, value: Arc<[u8]>) {
             self.0.lock().unwrap().insert(key, value);
         }
+
+        fn held(&self) -> Held {
+            let entries = self.0.lock().unwrap();
+            Held { entries: entries.len() as u64, bytes: entries.values().map(|value| value.len() as u64).sum() }
+        }
+    }
+
+    impl Kept for String {
+        const VERSION: u32 = 1;
+    }
+
+    /// The same text, as a later program would keep it.
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Later(String);
+
+    impl Kept for Later {
+        const VERSION: u32 = 2;
+    }
+
+    fn seven() -> String {
+        "seven days".to_owned()
     }
 
     async fn recalled(memory: &Memory, question: &str) -> Option<String> {
@@ -90,13 +129,13 @@ mod tests {
         let (cache, changes) = (Arc::<CacheDouble>::default(), Changes::alone());
         let memory = Memory::new(cache, changes.clone(), b"config".to_vec());
         let key = memory.key(CacheKind::Retrieval, &[b"how long?"]).await.unwrap();
-        memory.keep(key, &"seven days").await;
+        memory.keep(key, &seven()).await;
         assert_eq!(recalled(&memory, "how long?").await.as_deref(), Some("seven days"));
         assert_eq!(recalled(&memory, "how often?").await, None);
         changes.note().await.unwrap();
         assert_eq!(recalled(&memory, "how long?").await, None);
         // What was computed before the change and kept after it stays with the state that it saw.
-        memory.keep(key, &"seven days").await;
+        memory.keep(key, &seven()).await;
         assert_eq!(recalled(&memory, "how long?").await, None);
     }
 
@@ -106,7 +145,7 @@ mod tests {
         let changes = Changes::shared(Arc::clone(&records) as _);
         let memory = Memory::new(Arc::<CacheDouble>::default(), changes.clone(), b"config".to_vec());
         let key = |question: &[u8]| memory.lasting_key(CacheKind::Response, &[question]);
-        memory.keep(key(b"how long?"), &"seven days").await;
+        memory.keep(key(b"how long?"), &seven()).await;
         changes.note().await.unwrap();
         records.fail();
         assert_eq!(memory.recall::<String>(key(b"how long?")).await.as_deref(), Some("seven days"));
@@ -118,7 +157,7 @@ mod tests {
         let (cache, changes) = (Arc::<CacheDouble>::default(), Changes::alone());
         let memory = |scope: &[u8]| Memory::new(Arc::clone(&cache) as _, changes.clone(), scope.to_vec());
         let key = memory(b"top_k = 5").key(CacheKind::Retrieval, &[b"how long?"]).await.unwrap();
-        memory(b"top_k = 5").keep(key, &"seven days").await;
+        memory(b"top_k = 5").keep(key, &seven()).await;
         assert_eq!(recalled(&memory(b"top_k = 6"), "how long?").await, None);
         assert_eq!(recalled(&memory(b"top_k = 5"), "how long?").await.as_deref(), Some("seven days"));
     }
@@ -129,9 +168,20 @@ mod tests {
         let changes = Changes::shared(Arc::clone(&records) as _);
         let memory = Memory::new(Arc::<CacheDouble>::default(), changes, Vec::new());
         let key = memory.key(CacheKind::Retrieval, &[b"a"]).await.unwrap();
-        memory.keep(key, &"b").await;
+        memory.keep(key, &"b".to_owned()).await;
         assert_eq!(recalled(&memory, "a").await.as_deref(), Some("b"));
         records.fail();
         assert_eq!(recalled(&memory, "a").await, None);
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_another_version_is_absent_although_it_could_be_read() {
+        let memory = Memory::new(Arc::<CacheDouble>::default(), Changes::alone(), Vec::new());
+        let key = memory.lasting_key(CacheKind::Retrieval, &[b"how long?"]);
+        memory.keep(key, &seven()).await;
+        assert!(memory.recall::<Later>(key).await.is_none());
+        memory.keep(key, &Later(seven())).await;
+        assert!(memory.recall::<String>(key).await.is_none());
+        assert!(memory.recall::<Later>(key).await.is_some());
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Room for requests and for their bodies.
 #[derive(Debug, Clone)]
 pub struct Admission {
+    room: usize,
     requests: Arc<Semaphore>,
     body_bytes: Arc<Semaphore>,
     evaluations: Arc<Semaphore>,
@@ -22,12 +23,22 @@ impl Admission {
     /// Room for this many requests and bytes.
     pub fn new(requests: usize, body_bytes: usize) -> Self {
         let room = |wanted: usize| Arc::new(Semaphore::new(wanted.min(Semaphore::MAX_PERMITS)));
-        Self { requests: room(requests), body_bytes: room(body_bytes), evaluations: room(1) }
+        Self {
+            room: requests.min(Semaphore::MAX_PERMITS),
+            requests: room(requests),
+            body_bytes: room(body_bytes),
+            evaluations: room(1),
+        }
     }
 
     /// Room for one request, if there is any.
     pub fn request(&self) -> Option<Permit> {
         Arc::clone(&self.requests).try_acquire_owned().ok().map(Permit)
+    }
+
+    /// Requests that have room now.
+    pub fn in_flight(&self) -> usize {
+        self.room - self.requests.available_permits()
     }
 
     /// Room for an evaluation, which asks question after question: two at once would crowd out people.
@@ -52,7 +63,9 @@ mod tests {
         let first = admission.request();
         assert!(first.is_some());
         assert!(admission.request().is_none());
+        assert_eq!(admission.in_flight(), 1);
         drop(first);
+        assert_eq!(admission.in_flight(), 0);
         assert!(admission.request().is_some());
 
         let body = admission.body(7);

@@ -33,7 +33,7 @@ use crate::{
     lexical,
     model::{ChunkId, Degradation, Explanation, Hit, Legs, Mode, Query, Similarity, SparseVector},
     ports::{
-        CacheKind, EmbedError, Embedder, Epoch, Memory, Only, Passage, Records, Reranker, Search, StoreError,
+        CacheKind, EmbedError, Embedder, Epoch, Kept, Memory, Only, Passage, Records, Reranker, Search, StoreError,
         VectorStore,
     },
     resilience::Deadline,
@@ -85,6 +85,10 @@ pub struct Retrieved {
     pub degraded: Vec<Degradation>,
     /// How it was found.
     pub explanation: Explanation,
+}
+
+impl Kept for Retrieved {
+    const VERSION: u32 = 1;
 }
 
 /// Why nothing could be said about a question. It never means that nothing was found.

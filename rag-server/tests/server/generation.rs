@@ -486,7 +486,7 @@ async fn a_session_is_remembered_for_its_owner_until_it_is_ended() {
     let ended: Value = session("DELETE", "/sessions", one).await.json().await.unwrap();
     assert_eq!(ended, json!({"ended": 1}));
     problem(session("GET", "/sessions/chat-1", one).await, 404, "no-such-session").await;
-    assert!(metrics(&server).await.contains("rag_sessions_active 1"));
+    eventually("the sessions are counted", async || metrics(&server).await.contains("rag_sessions_active 1")).await;
     let ended: Value = session("DELETE", "/sessions/chat-1", two).await.json().await.unwrap();
     assert_eq!(ended, json!({"ended": 1}));
 

@@ -6,13 +6,17 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     credentials::keyed,
-    process::{Home, problem},
+    process::{Home, Server, eventually, problem},
 };
 
 const OPERATOR: &str = "operator-key-0123456789";
 
 fn sha256(text: &str) -> String {
     hex::encode(Sha256::digest(text))
+}
+
+async fn status(server: &Server) -> Value {
+    server.manage("/ops/status").bearer_auth(OPERATOR).send().await.unwrap().json().await.unwrap()
 }
 
 #[tokio::test]
@@ -37,9 +41,20 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
     let config = format!("# a comment counts, too\n{}[live]\nfile = {live:?}\n", keyed(&home));
     let server = home.serve(&config);
     server.await_ready().await;
-    let status: Value = server.manage("/ops/status").bearer_auth(OPERATOR).send().await.unwrap().json().await.unwrap();
-    let accepted =
-        |name: &str, key: &str| json!({"name": name, "generation": "current", "fingerprint": sha256(key)[..12]});
+    eventually("everything was counted once", async || status(&server).await["corpus_version"] == 0).await;
+    let mut status = status(&server).await;
+    let accepted = |name: &str, key: &str, uses: Value| json!({"name": name, "generation": "current", "fingerprint": sha256(key)[..12], "uses": uses});
+    let mut taken = |field: &str| status[field].take();
+    let (boot, started) = (taken("boot_id"), taken("started_at"));
+    assert!(boot.as_str().unwrap().parse::<uuid::Uuid>().is_ok(), "{boot}");
+    assert!(started.as_str().unwrap().parse::<jiff::Timestamp>().unwrap() <= jiff::Timestamp::now(), "{started}");
+    let uses = status["credentials"][2]["uses"].take();
+    assert!(uses.as_u64().unwrap() > 0, "the operator itself asked");
+    status["credentials"][2]["uses"] = json!(1);
+    for part in status["parts"].as_array_mut().unwrap() {
+        part["since"].take();
+    }
+    let part = |name: &str| json!({"name": name, "reachable": true, "since": null, "cause": null});
     assert_eq!(
         status,
         json!({
@@ -51,11 +66,27 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
             "read_only": true,
             "documents": 0,
             "credentials": [
-                accepted("api-key.reader", "reader-key-0123456789"),
-                accepted("api-key.writer", "writer-key-0123456789"),
-                accepted("operator", OPERATOR),
+                accepted("api-key.reader", "reader-key-0123456789", json!(0)),
+                accepted("api-key.writer", "writer-key-0123456789", json!(0)),
+                accepted("operator", OPERATOR, json!(1)),
             ],
             "moving": null,
+            "boot_id": null,
+            "started_at": null,
+            "parts": [
+                part("live settings"),
+                {"name": "embedding model", "reachable": null, "since": null, "cause": null},
+                part("vector store"),
+                part("records"),
+                part("jobs"),
+            ],
+            "breakers": [],
+            "in_flight": 0,
+            "queue": 0,
+            "jobs": "working",
+            "epoch": 1,
+            "corpus_version": 0,
+            "cache": {"entries": 0, "bytes": 0},
         })
     );
 }

@@ -168,7 +168,7 @@ async fn answer(served: &Served, address: Option<SocketAddr>, headers: &HeaderMa
         read_only: mounted.read_only,
         documents: script.documents,
         credentials: mounted.credentials,
-        moving: None,
+        ..Status::default()
     };
     Ok(Json(report).into_response())
 }

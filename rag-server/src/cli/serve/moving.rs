@@ -12,12 +12,12 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, background::Jobs};
+use super::Source;
 use crate::{
-    app::{self, App, Models, Stores, Trial},
-    http::{Api, ops::Moving},
+    app::{self, App, Process, Trial},
     ingest::Ingest,
     model::DocumentRecord,
+    operations::{Jobs, Moving},
     ports::{self, Epoch, Lease, StoreError},
     reindex::{Reindex, Reindexed},
 };
@@ -38,9 +38,7 @@ const SAID_EACH: Duration = Duration::from_secs(10);
 
 /// What changes the corpus over to the configured model.
 pub(super) struct Mover {
-    models: Arc<Models>,
-    stores: Stores,
-    api: Api,
+    process: Arc<Process>,
     least: Option<f64>,
     ingest: Arc<Ingest>,
     outdated: bool,
@@ -59,13 +57,12 @@ impl Mover {
     /// None where no previous model is configured, and where nobody else could have written to its vectors.
     pub(super) fn new(source: &Source, app: &App) -> Option<Self> {
         let previous = source.config.embedding.previous.as_ref()?;
-        let needed = app.outdated || !app.stores.alone;
+        let needed = app.outdated || !app.process.stores.alone;
         // What holds the lease of stores that nobody else can open is an earlier process, which can only be dead.
-        let holder = if app.stores.alone { "alone".to_owned() } else { uuid::Uuid::new_v4().simple().to_string() };
+        let holder =
+            if app.process.stores.alone { "alone".to_owned() } else { uuid::Uuid::new_v4().simple().to_string() };
         needed.then(|| Self {
-            models: Arc::clone(&source.models),
-            stores: app.stores.clone(),
-            api: source.api.clone(),
+            process: Arc::clone(&app.process),
             least: previous.least,
             ingest: Arc::clone(&app.ingest),
             outdated: app.outdated,
@@ -91,14 +88,14 @@ impl Mover {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        self.api.moves(None);
+        self.process.operations.moves(None);
     }
 
     /// One try, under the lease.
     async fn turn(&self, jobs: &Jobs, stop: &CancellationToken) -> Result<Turn, Box<dyn Error + Send + Sync>> {
         // Before the lease: a replica that cannot use the configured model shall be known before the others change over.
-        let (reindex, trial) = app::reindex(&self.models, &self.stores).await?;
-        let records = &*self.stores.records;
+        let (reindex, trial) = app::reindex(&self.process.models, &self.process.stores).await?;
+        let records = &*self.process.stores.records;
         let lease = ports::acquire(records, LEASE_NAME, &self.holder, Timestamp::now(), LEASE).await?;
         let Some(mut lease) = lease else { return Ok(Turn::Again) };
         let turn = tokio::select! {
@@ -117,7 +114,7 @@ impl Mover {
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(RENEW).await;
-            match ports::renew(&*self.stores.records, lease, &self.holder, Timestamp::now(), LEASE).await {
+            match ports::renew(&*self.process.stores.records, lease, &self.holder, Timestamp::now(), LEASE).await {
                 Ok(Some(prolonged)) => (*lease, renewed) = (prolonged, Instant::now()),
                 Ok(None) => {
                     let cause = "another replica took the lease".to_owned();
@@ -139,7 +136,7 @@ impl Mover {
         if self.outdated {
             return self.change_over(reindex, trial, jobs, stop).await;
         }
-        let Some(previous) = self.models.previous_identity() else { return Ok(Turn::Done) };
+        let Some(previous) = self.process.models.previous_identity() else { return Ok(Turn::Done) };
         for pause in [Duration::ZERO, SETTLED] {
             tokio::time::sleep(pause).await;
             let brought = reindex.catch_up(&previous, &self.ingest, stop).await?;
@@ -166,12 +163,12 @@ impl Mover {
             documents = moving.of,
             "building the vectors of the configured embedding model; those of the previous one are searched meanwhile"
         );
-        self.api.moves(Some(moving.clone()));
+        self.process.operations.moves(Some(moving.clone()));
         let mut said = Instant::now();
         let tell = |_: &DocumentRecord, _| {
             // Later looks at the same documents find what changed meanwhile.
             moving.documents = moving.of.min(moving.documents + 1);
-            self.api.moves(Some(moving.clone()));
+            self.process.operations.moves(Some(moving.clone()));
             if said.elapsed() >= SAID_EACH {
                 said = Instant::now();
                 tracing::info!(

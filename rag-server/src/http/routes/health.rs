@@ -1,7 +1,5 @@
 //! `/health`: whether the process lives, whether it is ready, and, for those with a key, how its parts are.
 
-use std::time::Duration;
-
 use axum::{
     Json,
     extract::{FromRequestParts, State},
@@ -21,13 +19,7 @@ use super::super::{
     extract::{Client, Params},
     state::Api,
 };
-use crate::{
-    ports::{Kind, StoreError},
-    resilience::Deadline,
-};
-
-/// How long each part may take to answer.
-const MAX_CHECK: Duration = Duration::from_secs(2);
+use crate::ports::Health as Seen;
 
 /// How the server is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -44,16 +36,16 @@ pub(super) struct Health {
     parts: Vec<PartHealth>,
 }
 
-/// How one part is.
+/// How one part is. Where it is, and what exactly it said, is in the log alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct PartHealth {
     /// The part.
-    name: &'static str,
-    /// `ok`, or the class of what is wrong.
-    status: &'static str,
-    /// What is wrong and what to do.
+    name: String,
+    /// `ok`, the class of what is wrong, or `not_called` before anything was asked of it.
+    status: String,
+    /// Since when that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    since: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,7 +56,7 @@ struct HealthParams {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::probe("/health", get(health), "How the server is; details need a key")
-            .parameter(ParameterIn::Query, "detailed", Type::Boolean, "also ask each part how it is")
+            .parameter(ParameterIn::Query, "detailed", Type::Boolean, "also how each part was when it was last called")
             .answers::<Health>(200, "how the server is"),
         Endpoint::probe("/health/live", get(live), "Whether the process lives").answers::<Health>(200, "it lives"),
         Endpoint::probe("/health/ready", get(ready), "Whether requests are taken")
@@ -104,26 +96,18 @@ async fn detailed(api: &Api, parts: &mut Parts) -> Result<Health, Problem> {
         return Ok(health);
     }
     let _client = Client::from_request_parts(parts, api).await?;
-    if let Ok(flows) = api.flows() {
-        let store = Deadline::after(MAX_CHECK).run(flows.store.active());
-        let records = Deadline::after(MAX_CHECK).run(flows.records.count(Kind::Document));
-        let (store, records) = futures::join!(store, records);
-        health.parts.push(part("vector store", store.map(|result| result.map(drop))));
-        health.parts.push(part("records", records.map(|result| result.map(drop))));
-    }
-    let damage = api.keys.damage().map(|damage| damage.to_string());
-    let status = if damage.is_some() { "damaged" } else { "ok" };
-    health.parts.push(PartHealth { name: "credentials", status, detail: damage });
+    health.parts = api.operations.parts().into_iter().map(part).collect();
+    let status = if api.keys.damage().is_some() { "damaged" } else { "ok" };
+    health.parts.push(PartHealth { name: "credentials".to_owned(), status: status.to_owned(), since: None });
     Ok(health)
 }
 
-fn part(name: &'static str, result: Result<Result<(), StoreError>, crate::resilience::Expired>) -> PartHealth {
-    match result {
-        Ok(Ok(())) => PartHealth { name, status: "ok", detail: None },
-        Ok(Err(error)) => PartHealth { name, status: error.cause(), detail: Some(error.to_string()) },
-        Err(_) => {
-            let detail = format!("no answer within {} s", MAX_CHECK.as_secs());
-            PartHealth { name, status: "timeout", detail: Some(detail) }
+fn part((name, seen): (String, Option<Seen>)) -> PartHealth {
+    match seen {
+        None => PartHealth { name, status: "not_called".to_owned(), since: None },
+        Some(Seen { since, cause, .. }) => {
+            let status = cause.unwrap_or_else(|| "ok".to_owned());
+            PartHealth { name, status, since: Some(since.to_string()) }
         }
     }
 }

@@ -72,6 +72,7 @@ impl Mounted {
                     name: name.to_owned(),
                     generation: generation.to_owned(),
                     fingerprint: digest[..12].to_owned(),
+                    uses: 0,
                 });
             }
         }

@@ -1,0 +1,162 @@
+//! What lives as long as an epoch: the flows, with the embedding model whose vectors it has.
+
+use std::sync::Arc;
+
+use super::{AppError, Models, Nobody, Process, Stores, models::Model, process::Reranking, unwatched};
+use crate::{
+    adapters::{cached_embedder::CachedEmbedder, extractive::Extractive},
+    config::{Config, EmbeddingChoice, Fallback, FusionChoice},
+    corpus,
+    generate::{Answers, Writers},
+    http::readiness::Part,
+    ingest::Ingest,
+    ports::{Embedder, Epoch, Memory, StoreError, SystemClock},
+    retrieve::{MinScore, Retrieve, Settings, fuse::Fusion},
+};
+
+/// Cosine from which on a passage supports a sentence, where `retrieval.min_score` is not set.
+const SUPPORTED_FROM: f32 = 0.40;
+
+/// The flows over one epoch, and what they stand on.
+pub struct App {
+    /// What outlives them.
+    pub process: Arc<Process>,
+    /// Documents to an index.
+    pub ingest: Arc<Ingest>,
+    /// Questions to passages.
+    pub retrieve: Arc<Retrieve>,
+    /// Questions to passages without any cache: what is measured is the search.
+    pub uncached: Arc<Retrieve>,
+    /// Questions to answers.
+    pub answers: Arc<Answers>,
+    /// The embedding model.
+    pub embedder: Arc<dyn Embedder>,
+    /// The epoch that is searched and written to.
+    pub epoch: Epoch,
+    /// Whether that epoch is of the previous model, and one of the configured model is to be built.
+    pub outdated: bool,
+}
+
+impl App {
+    /// Opens everything that the configuration names.
+    pub async fn open(config: &Config) -> Result<Self, AppError> {
+        let operations = unwatched(config);
+        let stores = Stores::open(config, &operations, &Nobody).await?;
+        let models = Arc::new(Models::new(config, &operations));
+        Self::over(&Arc::new(Process::new(models, stores, operations, Arc::new(Nobody))?)).await
+    }
+
+    /// Puts the flows over the epoch that is searched now: with the configured model, or with the previous one where it is that one's vectors.
+    pub async fn over(process: &Arc<Process>) -> Result<Self, AppError> {
+        match process.models.outdated(&process.stores).await? {
+            Some(previous) => Ok(Self { outdated: true, ..Self::with(previous, process).await? }),
+            None => Self::with(process.models.configured(), process).await,
+        }
+    }
+
+    async fn with(model: &Model, process: &Arc<Process>) -> Result<Self, AppError> {
+        let (config, embedder) = (&model.config, model.embedder().await?);
+        let observer = &process.observer;
+        observer.arrived(Part::Model);
+        let stores = &process.stores;
+        let (vectors, records) = (Arc::clone(&stores.vectors), Arc::clone(&stores.records));
+        let epoch = corpus::open(&*vectors, &*records, &*embedder, &config.owner).await.map_err(AppError::Corpus)?;
+        observer.arrived(Part::Corpus);
+        let ingest = Ingest::new(vectors, records, Arc::clone(&embedder), Arc::new(SystemClock), epoch);
+        let ingest = ingest.noting(process.changes.clone());
+        let ingest = if stores.alone { ingest.sole_writer() } else { ingest };
+        let counting = Arc::clone(observer);
+        let ingest = Arc::new(ingest.counted(move |outcome| counting.ingested(outcome)));
+        let asked = match &process.cache {
+            Some(cache) => Arc::new(CachedEmbedder::new(Arc::clone(&embedder), Arc::clone(cache))),
+            None => Arc::clone(&embedder),
+        };
+        // An epoch, and not whichever is active: a question that is on its way when that changes is answered from vectors of its own model.
+        let retrieve = retrieve(config, stores, &asked, process.reranker.clone()).of_epoch(epoch);
+        if let Err(error) = retrieve.recall_threshold().await {
+            tracing::warn!(%error, "the calibrated threshold was not read; it is looked for again while the server runs");
+        }
+        let uncached = Arc::new(retrieve.uncached(Arc::clone(&embedder)));
+        let memory = process.memory(config, epoch);
+        let retrieve = Arc::new(match memory.clone() {
+            Some(memory) => retrieve.remembering(memory),
+            None => retrieve,
+        });
+        let answers = answers(config, (Arc::clone(&retrieve), memory), embedder, process);
+        Ok(Self {
+            process: Arc::clone(process),
+            ingest,
+            retrieve,
+            uncached,
+            answers: Arc::new(answers),
+            embedder: asked,
+            epoch,
+            outdated: false,
+        })
+    }
+
+    /// Flushes and lets go of the stores. Nothing is lost without it.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.process.stores.close().await
+    }
+}
+
+impl Process {
+    /// The cache as the flows over this epoch use it.
+    fn memory(&self, config: &Config, epoch: Epoch) -> Option<Memory> {
+        let cache = self.cache.as_ref()?;
+        Some(Memory::new(Arc::clone(cache), self.changes.clone(), scope(config, epoch)))
+    }
+}
+
+/// Everything that is set and may change an answer, so that no two configurations and no two epochs share an entry.
+fn scope(config: &Config, Epoch(epoch): Epoch) -> Vec<u8> {
+    // It is plain data, which always can be written; if it ever could not, processes would only share less.
+    let Ok(text) = config.to_toml() else { return uuid::Uuid::new_v4().into_bytes().to_vec() };
+    format!("{text}\nepoch {epoch}").into_bytes()
+}
+
+/// The search as it is configured, without a memory.
+pub(super) fn retrieve(
+    config: &Config,
+    Stores { vectors, records, .. }: &Stores,
+    embedder: &Arc<dyn Embedder>,
+    reranker: Option<Reranking>,
+) -> Retrieve {
+    let retrieve = Retrieve::new(Arc::clone(vectors), Arc::clone(records), Arc::clone(embedder), settings(config));
+    let retrieve = retrieve.with_tenants(config.auth.api_keys.iter().any(|key| key.tenant.is_some()));
+    match reranker {
+        Some((reranker, candidates)) => retrieve.reranking(reranker, candidates),
+        None => retrieve,
+    }
+}
+
+/// What is not configured is what was measured for the local model; of others nothing is known.
+pub(super) fn settings(config: &Config) -> Settings {
+    let local = matches!(config.embedding.choice(), EmbeddingChoice::Local(_));
+    let fusion = match config.retrieval.fusion {
+        FusionChoice::Convex if local => Fusion::CONFIDENT,
+        FusionChoice::Convex => Fusion::default(),
+        FusionChoice::ReciprocalRank => Fusion::RECIPROCAL,
+    };
+    let calibrated = if local { MinScore::LOCAL } else { MinScore::UNKNOWN };
+    Settings { min_score: config.retrieval.min_score.map_or(calibrated, MinScore::Fixed), fusion }
+}
+
+/// The flow that writes answers: with providers where there are any.
+fn answers(
+    config: &Config,
+    (retrieve, memory): (Arc<Retrieve>, Option<Memory>),
+    embedder: Arc<dyn Embedder>,
+    process: &Process,
+) -> Answers {
+    let answers = Answers::new(retrieve, Arc::new(Extractive)).keeping(memory);
+    let answers = answers.remembering(Arc::clone(&process.sessions));
+    let Some(providers) = process.providers.clone() else { return answers };
+    answers.with_providers(Writers {
+        providers,
+        embedder,
+        extractive_fallback: config.generation.fallback == Fallback::Extractive,
+        supported_from: config.retrieval.min_score.unwrap_or(SUPPORTED_FROM),
+    })
+}

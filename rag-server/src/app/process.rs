@@ -1,0 +1,133 @@
+//! What lives as long as the process, whichever epoch is searched: stores, cache, providers with their breakers and the ledger, reranker, sessions.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{AppError, Models, Observer, Stores};
+use crate::{
+    adapters::{
+        counted_cache::CountedCache,
+        memory_cache::MemoryCache,
+        openai::{OpenAi, OpenAiSettings},
+        rerank::{HttpReranker, RerankSettings},
+        watched::Watched,
+    },
+    config::{Budget, CircuitBreaker, Config, OnLimit, RerankProvider, Retrieval},
+    generate::{BudgetLimits, Ledger, Limits, Price, Provider, Providers, Sessions},
+    operations::Operations,
+    ports::{Cache, Changes, Records, Reranker, SystemClock},
+    resilience::BreakerPolicy,
+};
+
+/// A reranker, and how many passages it is given.
+pub(super) type Reranking = (Arc<dyn Reranker>, usize);
+
+/// What lives as long as the process.
+pub struct Process {
+    /// The embedding models, each loaded once.
+    pub models: Arc<Models>,
+    /// The vectors and the records.
+    pub stores: Stores,
+    /// How often the corpus changed. It counts on when another epoch is searched, since the cache is still there.
+    pub changes: Changes,
+    /// What it can be looked at by.
+    pub operations: Operations,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) cache: Option<Arc<dyn Cache>>,
+    pub(super) reranker: Option<Reranking>,
+    pub(super) providers: Option<Arc<Providers>>,
+    pub(super) sessions: Arc<Sessions>,
+}
+
+impl Process {
+    /// Makes everything that the configuration of these models names; nothing is called.
+    pub fn new(
+        models: Arc<Models>,
+        stores: Stores,
+        operations: Operations,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, AppError> {
+        let config = &models.configured().config;
+        let cache = cache(config, &observer);
+        if let Some(cache) = &cache {
+            operations.keep_cache(Arc::clone(cache));
+        }
+        let providers = providers(config, &stores.records, &operations, &*observer)?;
+        if let Some(providers) = &providers {
+            operations.keep_providers(Arc::clone(providers));
+        }
+        let reranker = reranker(&config.retrieval)?.map(|(reranker, candidates)| {
+            (Arc::new(Watched::new(reranker, operations.sight("reranker"))) as Arc<dyn Reranker>, candidates)
+        });
+        let changes = if stores.alone { Changes::alone() } else { Changes::shared(Arc::clone(&stores.records)) };
+        let ttl = Duration::from_secs(config.sessions.ttl_seconds);
+        let sessions = Arc::new(Sessions::new(Arc::clone(&stores.records), Arc::new(SystemClock), ttl));
+        Ok(Self { models, stores, changes, operations, observer, cache, reranker, providers, sessions })
+    }
+}
+
+/// The cache that the configuration asks for.
+fn cache(config: &Config, observer: &Arc<dyn Observer>) -> Option<Arc<dyn Cache>> {
+    let max_bytes = config.cache.max_bytes;
+    let observer = Arc::clone(observer);
+    let cache =
+        || CountedCache::new(Arc::new(MemoryCache::new(max_bytes)), move |kind, found| observer.looked_up(kind, found));
+    (max_bytes > 0).then(|| Arc::new(cache()) as Arc<dyn Cache>)
+}
+
+/// The reranker that the configuration names. Nothing is called.
+pub(super) fn reranker(retrieval: &Retrieval) -> Result<Option<Reranking>, AppError> {
+    let Some(provider) = retrieval.rerank.clone() else { return Ok(None) };
+    let RerankProvider { base_url, model, api_key_file, top_n } = provider;
+    let reranker = HttpReranker::new(RerankSettings { base_url, model, api_key_file }).map_err(AppError::Reranker)?;
+    Ok(Some((Arc::new(reranker), top_n)))
+}
+
+/// The providers that the configuration names, with what they may cost by the live settings; none where there are none.
+fn providers(
+    config: &Config,
+    records: &Arc<dyn Records>,
+    operations: &Operations,
+    observer: &dyn Observer,
+) -> Result<Option<Arc<Providers>>, AppError> {
+    let generation = &config.generation;
+    if generation.providers.is_empty() {
+        return Ok(None);
+    }
+    let meter = observer.meter();
+    let live = operations.live().follow();
+    let limits: Limits = Arc::new(move || limits(&live.borrow().live.budget));
+    let ledger = Arc::new(Ledger::new(Arc::clone(records), Arc::new(SystemClock), limits, Arc::clone(&meter)));
+    let CircuitBreaker { failures, open_seconds, successes } = generation.circuit_breaker;
+    let policy = BreakerPolicy { failures, open: Duration::from_secs(open_seconds), successes };
+    let providers = generation.providers.iter().map(provider).collect::<Result<_, _>>()?;
+    Ok(Some(Arc::new(Providers::new(providers, policy, ledger, meter))))
+}
+
+fn provider(configured: &crate::config::Provider) -> Result<Provider, AppError> {
+    let settings = OpenAiSettings {
+        base_url: configured.base_url.clone(),
+        model: configured.model.clone(),
+        api_key_file: configured.api_key_file.clone(),
+    };
+    let name = configured.name.clone();
+    let model = OpenAi::new(&settings).map_err(|error| AppError::Provider { name: name.clone(), error })?;
+    let pricing = configured.pricing.unwrap_or_default();
+    let price = Price { input: pricing.input_usd_per_million_tokens, output: pricing.output_usd_per_million_tokens };
+    Ok(Provider {
+        name,
+        model: Arc::new(model),
+        max_tokens: configured.max_tokens,
+        context_tokens: configured.context_tokens as usize,
+        timeout: configured.timeout(),
+        price,
+    })
+}
+
+fn limits(budget: &Budget) -> BudgetLimits {
+    BudgetLimits {
+        monthly: budget.monthly_usd,
+        daily: budget.daily_usd,
+        alert_percents: budget.alert_percents.clone(),
+        refuse: budget.on_limit == OnLimit::Refuse,
+    }
+}

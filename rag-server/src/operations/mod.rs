@@ -1,0 +1,191 @@
+//! What goes on in this process, for whoever looks after it: its parts, breakers, caches, jobs and live settings, and the change to another model.
+//!
+//! Filled by composition while the parts come up, shown by the management port. Looking costs nothing: no part is called, and what the stores hold is counted in the background.
+
+mod jobs;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use self::jobs::{Jobs, Work};
+use crate::{
+    config::LiveSettings,
+    generate::Providers,
+    ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight},
+    resilience::BreakerState,
+};
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Operations(Arc<Handles>);
+
+/// See [`Operations`].
+struct Handles {
+    boot: Uuid,
+    started: Timestamp,
+    live: LiveSettings,
+    parts: Mutex<Vec<Arc<Sight>>>,
+    providers: OnceLock<Arc<Providers>>,
+    cache: OnceLock<Arc<dyn Cache>>,
+    now: Mutex<Now>,
+}
+
+/// What changes with the epoch, or while it is searched.
+#[derive(Default)]
+struct Now {
+    searched: Option<(Epoch, Arc<Jobs>)>,
+    moving: Option<Moving>,
+    counts: Counts,
+}
+
+/// How far the vectors of another embedding model are. Those of the previous one are searched meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Moving {
+    /// The model that they are made with.
+    pub model: String,
+    /// Documents that were brought over.
+    pub documents: u64,
+    /// Documents that there are.
+    pub of: u64,
+}
+
+/// What the records held when they were last counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Documents that answers can come from.
+    pub documents: u64,
+    /// Batches of chunk texts that wait to be embedded.
+    pub waiting: u64,
+    /// Sessions that are remembered.
+    pub sessions: u64,
+    /// How often the corpus changed; counted from the start of the process where no other one can write to it. None before it was first known.
+    pub corpus_version: Option<u64>,
+}
+
+impl Operations {
+    /// A process that begins now and follows these settings.
+    pub fn new(live: LiveSettings) -> Self {
+        let parts = live.sight().into_iter().cloned().collect();
+        Self(Arc::new(Handles {
+            boot: Uuid::new_v4(),
+            started: Timestamp::now(),
+            live,
+            parts: Mutex::new(parts),
+            providers: OnceLock::new(),
+            cache: OnceLock::new(),
+            now: Mutex::default(),
+        }))
+    }
+
+    /// Names this run of the process: counters begin anew with another one.
+    pub fn boot(&self) -> Uuid {
+        self.0.boot
+    }
+
+    /// When it began.
+    pub fn started(&self) -> Timestamp {
+        self.0.started
+    }
+
+    /// What may change while the process runs.
+    pub fn live(&self) -> &LiveSettings {
+        &self.0.live
+    }
+
+    /// Where calls of the part of this name tell what they saw. There is one such place for each name, however often a part is made anew.
+    pub fn sight(&self, name: &str) -> Arc<Sight> {
+        let mut parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = parts.iter().find(|part| part.name() == name) {
+            return Arc::clone(known);
+        }
+        let sight = Sight::new(name);
+        parts.push(Arc::clone(&sight));
+        sight
+    }
+
+    /// Each part, and how it was when it was last called.
+    pub fn parts(&self) -> Vec<(String, Option<Health>)> {
+        let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.iter().map(|part| (part.name().to_owned(), part.last_seen())).collect()
+    }
+
+    /// These providers write answers, until the process ends.
+    pub fn keep_providers(&self, providers: Arc<Providers>) {
+        if self.0.providers.set(Arc::clone(&providers)).is_ok() {
+            self.0.parts.lock().unwrap_or_else(PoisonError::into_inner).extend(providers.sights().cloned());
+        }
+    }
+
+    /// Each provider, and where its breaker stands.
+    pub fn breakers(&self) -> Vec<(String, BreakerState)> {
+        self.0.providers.get().map_or_else(Vec::new, |providers| providers.breakers())
+    }
+
+    /// This cache is used, until the process ends.
+    pub fn keep_cache(&self, cache: Arc<dyn Cache>) {
+        self.0.cache.get_or_init(|| cache);
+    }
+
+    /// The cache, if there is one.
+    pub fn cache(&self) -> Option<&Arc<dyn Cache>> {
+        self.0.cache.get()
+    }
+
+    /// This epoch is searched from now on, and this worker takes its jobs.
+    pub fn searches(&self, epoch: Epoch, jobs: Arc<Jobs>) {
+        self.change(|now| now.searched = Some((epoch, jobs)));
+    }
+
+    /// The epoch that is searched, once one is.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.read(|now| now.searched.as_ref().map(|(epoch, _)| *epoch))
+    }
+
+    /// The worker of jobs, once there is one.
+    pub fn jobs(&self) -> Option<Arc<Jobs>> {
+        self.read(|now| now.searched.as_ref().map(|(_, jobs)| Arc::clone(jobs)))
+    }
+
+    /// Says how far the vectors of another model are.
+    pub fn moves(&self, moving: Option<Moving>) {
+        self.change(|now| now.moving = moving);
+    }
+
+    /// How far they are, while they are built.
+    pub fn moving(&self) -> Option<Moving> {
+        self.read(|now| now.moving.clone())
+    }
+
+    /// What the records held when they were last counted.
+    pub fn counts(&self) -> Counts {
+        self.read(|now| now.counts)
+    }
+
+    /// Counts what the records hold. What cannot be counted stays as it was.
+    pub async fn count(&self, records: &dyn Records, changes: &Changes) {
+        let (documents, waiting, sessions, version) = futures::join!(
+            records.count(Kind::Document),
+            records.count(Kind::Pending),
+            records.count(Kind::Session),
+            changes.count(),
+        );
+        self.change(|Now { counts, .. }| {
+            counts.documents = documents.unwrap_or(counts.documents);
+            counts.waiting = waiting.unwrap_or(counts.waiting);
+            counts.sessions = sessions.unwrap_or(counts.sessions);
+            counts.corpus_version = version.ok().or(counts.corpus_version);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Now)) {
+        change(&mut self.0.now.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Now) -> T) -> T {
+        read(&self.0.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
