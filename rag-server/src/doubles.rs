@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -259,6 +259,8 @@ impl VectorStore for StoreDouble {
 #[derive(Default)]
 pub(crate) struct RecordsDouble {
     records: Mutex<HashMap<Kind, BTreeMap<String, Record>>>,
+    /// The highest version that was ever removed.
+    removed: AtomicU64,
     life: Life,
     /// Records that were given away.
     given: AtomicUsize,
@@ -308,7 +310,8 @@ impl Records for RecordsDouble {
         self.with(kind, |records| match records.get(id) {
             Some(standing) => Put::Existing(standing.clone()),
             None => {
-                let record = Record { id: id.to_owned(), version: 1, body };
+                let version = self.removed.load(Ordering::SeqCst) + 1;
+                let record = Record { id: id.to_owned(), version, body };
                 records.insert(id.to_owned(), record.clone());
                 Put::Created(record)
             }
@@ -327,7 +330,10 @@ impl Records for RecordsDouble {
 
     async fn remove(&self, kind: Kind, id: &str, expected: u64) -> Result<Swap, StoreError> {
         self.with(kind, |records| match records.remove(id) {
-            Some(record) if record.version == expected => Swap::Done(record),
+            Some(record) if record.version == expected => {
+                self.removed.fetch_max(expected, Ordering::SeqCst);
+                Swap::Done(record)
+            }
             Some(record) => {
                 records.insert(id.to_owned(), record.clone());
                 Swap::Conflict(Some(record))

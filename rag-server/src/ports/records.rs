@@ -1,7 +1,8 @@
 //! Where documents, jobs and everything else that is not a vector is recorded.
 //!
 //! Only operations that SQLite, Postgres and Qdrant's payload collections can all keep: put if absent, compare and set on a version, remove, get, list. There is no read-modify-write.
-//! Guarantees: a write is durable when it returns; of two racing writers exactly one wins, and the other learns what stands there.
+//! Guarantees: a write is durable when it returns; of two racing writers exactly one wins, and the other learns what stands there; the version of a record only ever grows, also after it was removed and put again, so that
+//! what was read before a removal never writes after it.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -74,7 +75,7 @@ impl Kind {
 pub struct Record {
     /// Its id, unique within its kind; 1 to 1024 bytes.
     pub id: String,
-    /// Counts its writes, from 1.
+    /// Grows by 1 with each write, and by more when the record is put again after a removal: no version of an id ever comes back.
     pub version: u64,
     /// Its content, at most about a megabyte.
     pub body: Value,
@@ -116,7 +117,7 @@ pub trait Records: Send + Sync {
     /// Those of the records that exist, in any order.
     async fn get_many(&self, kind: Kind, ids: &[&str]) -> Result<Vec<Record>, StoreError>;
 
-    /// Writes a record that does not exist yet.
+    /// Writes a record that does not exist. Its version is above every one that this id ever had.
     async fn put_if_absent(&self, kind: Kind, id: &str, body: Value) -> Result<Put, StoreError>;
 
     /// Replaces a record if its version still is `expected`.

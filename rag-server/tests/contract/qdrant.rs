@@ -311,5 +311,77 @@ async fn a_write_whose_answer_was_lost_is_known_as_ones_own() {
     assert!(matches!(put, Ok(Put::Created(_))), "{put:?}");
     assert!(!cut.armed.load(std::sync::atomic::Ordering::SeqCst), "no answer was cut");
     let read = records.get(Kind::Job, "a").await.unwrap().unwrap();
-    assert_eq!((read.version, read.body), (1, json!({ "n": 1 })));
+    assert!(matches!(put, Ok(Put::Created(record)) if record == read));
+    assert_eq!(read.body, json!({ "n": 1 }));
+}
+
+/// Makes every mark of a removed record old enough to be swept away.
+async fn age_marks(client: &Qdrant) {
+    let marks = Filter::must([Condition::matches("kind", "removed".to_owned())]);
+    let removed_long_ago = Payload::try_from(json!({ "removed_at": 0 })).unwrap();
+    let aged = SetPayloadPointsBuilder::new("corpus-records", removed_long_ago).points_selector(marks).wait(true);
+    client.set_payload(aged).await.unwrap();
+}
+
+async fn marks(client: &Qdrant) -> u64 {
+    let marks = Filter::must([Condition::matches("kind", "removed".to_owned())]);
+    let count = CountPointsBuilder::new("corpus-records").filter(marks).exact(true);
+    client.count(count).await.unwrap().result.unwrap().count
+}
+
+#[tokio::test]
+async fn a_version_never_comes_back_although_the_mark_of_its_removal_is_swept_away() {
+    let storage = OnDouble::start().await;
+    let client = Qdrant::from_url(&storage.double.url()).build().unwrap();
+    let open = || QdrantRecords::new(storage.connect(), "corpus");
+    let mut last = 0;
+    for writes in [40_000, 0, 1, 0, 0] {
+        let records = open();
+        let mut standing = records::put(&records, Kind::Purge, "a", json!({})).await;
+        assert!(standing.version > last, "{} after {last}", standing.version);
+        // Far above what the next put adds to the floor by itself.
+        for _ in 0..writes / 10_000 {
+            match records.compare_and_set(Kind::Purge, "a", standing.version, json!({})).await.unwrap() {
+                Swap::Done(next) => standing = next,
+                Swap::Conflict(other) => panic!("{other:?}"),
+            }
+        }
+        last = standing.version;
+        records.remove(Kind::Purge, "a", last).await.unwrap();
+        age_marks(&client).await;
+        // A process sweeps with its first removal.
+        let sweeper = open();
+        let other = records::put(&sweeper, Kind::Lease, "b", json!({})).await;
+        sweeper.remove(Kind::Lease, "b", other.version).await.unwrap();
+        assert_eq!(marks(&client).await, 1, "only the mark of the latest removal is left");
+        age_marks(&client).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_beside_a_sweep_never_takes_an_old_version() {
+    let storage = Arc::new(OnDouble::start().await);
+    let client = Qdrant::from_url(&storage.double.url()).build().unwrap();
+    QdrantRecords::new(storage.connect(), "corpus").count(Kind::Job).await.unwrap();
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let sweeping = tokio::spawn({
+        let (storage, done) = (Arc::clone(&storage), Arc::clone(&done));
+        async move {
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                age_marks(&client).await;
+                let sweeper = QdrantRecords::new(storage.connect(), "corpus");
+                let other = records::put(&sweeper, Kind::Lease, "b", json!({})).await;
+                sweeper.remove(Kind::Lease, "b", other.version).await.unwrap();
+            }
+        }
+    });
+    let (records, mut last) = (QdrantRecords::new(storage.connect(), "corpus"), 0);
+    for _ in 0..200 {
+        let standing = records::put(&records, Kind::Purge, "a", json!({})).await;
+        assert!(standing.version > last, "{} after {last}", standing.version);
+        last = standing.version;
+        records.remove(Kind::Purge, "a", last).await.unwrap();
+    }
+    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    sweeping.await.unwrap();
 }

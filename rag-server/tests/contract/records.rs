@@ -30,6 +30,8 @@ macro_rules! records_suite {
             a_write_needs_the_version_that_stands,
             a_removal_needs_the_version_that_stands_and_returns_what_it_removed,
             a_removed_record_can_be_put_again,
+            a_version_never_comes_back,
+            what_was_read_before_a_removal_never_writes_after_it,
             records_of_different_kinds_never_meet,
             a_listing_is_in_byte_order,
             a_listing_keeps_to_its_prefix,
@@ -68,10 +70,20 @@ fn record(id: &str, version: u64, body: Value) -> Record {
     Record { id: id.to_owned(), version, body }
 }
 
-async fn put_all(records: &dyn Records, kind: Kind, ids: &[&str]) {
-    for id in ids {
-        assert!(matches!(records.put_if_absent(kind, id, json!({ "of": id })).await, Ok(Put::Created(_))), "{id}");
+/// Puts a record that is not there yet.
+pub(crate) async fn put(records: &dyn Records, kind: Kind, id: &str, body: Value) -> Record {
+    match records.put_if_absent(kind, id, body).await {
+        Ok(Put::Created(record)) => record,
+        other => panic!("{id}: {other:?}"),
     }
+}
+
+async fn put_all(records: &dyn Records, kind: Kind, ids: &[&str]) -> Vec<Record> {
+    let mut all = Vec::new();
+    for id in ids {
+        all.push(put(records, kind, id, json!({ "of": id })).await);
+    }
+    all
 }
 
 fn ids(page: &Page) -> Vec<&str> {
@@ -82,8 +94,8 @@ pub(crate) async fn a_record_is_put_once<S: Storage>() {
     let storage = S::fresh().await;
     let records = storage.open().await;
     assert_eq!(records.get(Kind::Document, "a").await, Ok(None));
-    let first = record("a", 1, json!({ "n": 1 }));
-    assert_eq!(records.put_if_absent(Kind::Document, "a", json!({ "n": 1 })).await, Ok(Put::Created(first.clone())));
+    let first = put(&*records, Kind::Document, "a", json!({ "n": 1 })).await;
+    assert_eq!(first, record("a", first.version, json!({ "n": 1 })));
     let second = records.put_if_absent(Kind::Document, "a", json!({ "n": 2 })).await;
     assert_eq!(second, Ok(Put::Existing(first.clone())));
     assert_eq!(records.get(Kind::Document, "a").await, Ok(Some(first)));
@@ -93,11 +105,11 @@ pub(crate) async fn a_write_needs_the_version_that_stands<S: Storage>() {
     let storage = S::fresh().await;
     let records = storage.open().await;
     assert_eq!(records.compare_and_set(Kind::Job, "a", 1, json!({})).await, Ok(Swap::Conflict(None)));
-    put_all(&*records, Kind::Job, &["a"]).await;
-    let second = record("a", 2, json!({ "n": 2 }));
-    let swap = records.compare_and_set(Kind::Job, "a", 1, json!({ "n": 2 })).await;
+    let first = put(&*records, Kind::Job, "a", json!({ "n": 1 })).await.version;
+    let second = record("a", first + 1, json!({ "n": 2 }));
+    let swap = records.compare_and_set(Kind::Job, "a", first, json!({ "n": 2 })).await;
     assert_eq!(swap, Ok(Swap::Done(second.clone())));
-    for stale in [0, 1, 3, u64::MAX] {
+    for stale in [0, first - 1, first, first + 2, u64::MAX] {
         let swap = records.compare_and_set(Kind::Job, "a", stale, json!({ "n": 3 })).await;
         assert_eq!(swap, Ok(Swap::Conflict(Some(second.clone()))), "expected {stale}");
     }
@@ -108,21 +120,63 @@ pub(crate) async fn a_removal_needs_the_version_that_stands_and_returns_what_it_
     let storage = S::fresh().await;
     let records = storage.open().await;
     assert_eq!(records.remove(Kind::Job, "a", 1).await, Ok(Swap::Conflict(None)));
-    put_all(&*records, Kind::Job, &["a"]).await;
-    let stands = record("a", 1, json!({ "of": "a" }));
-    assert_eq!(records.remove(Kind::Job, "a", 2).await, Ok(Swap::Conflict(Some(stands.clone()))));
-    assert_eq!(records.remove(Kind::Job, "a", 1).await, Ok(Swap::Done(stands)));
+    let stands = put(&*records, Kind::Job, "a", json!({ "of": "a" })).await;
+    let version = stands.version;
+    assert_eq!(records.remove(Kind::Job, "a", version + 1).await, Ok(Swap::Conflict(Some(stands.clone()))));
+    assert_eq!(records.remove(Kind::Job, "a", version).await, Ok(Swap::Done(stands)));
     assert_eq!(records.get(Kind::Job, "a").await, Ok(None));
 }
 
 pub(crate) async fn a_removed_record_can_be_put_again<S: Storage>() {
     let storage = S::fresh().await;
     let records = storage.open().await;
-    put_all(&*records, Kind::Document, &["a"]).await;
-    records.remove(Kind::Document, "a", 1).await.unwrap();
-    let again = records.put_if_absent(Kind::Document, "a", json!({ "n": 2 })).await;
-    assert!(matches!(&again, Ok(Put::Created(record)) if record.body == json!({ "n": 2 })), "{again:?}");
+    let first = put(&*records, Kind::Document, "a", json!({ "n": 1 })).await;
+    records.remove(Kind::Document, "a", first.version).await.unwrap();
+    let again = put(&*records, Kind::Document, "a", json!({ "n": 2 })).await;
+    assert_eq!(records.get(Kind::Document, "a").await, Ok(Some(record("a", again.version, json!({ "n": 2 })))));
     assert_eq!(records.count(Kind::Document).await, Ok(1));
+}
+
+pub(crate) async fn a_version_never_comes_back<S: Storage>() {
+    let storage = S::fresh().await;
+    let (one, other) = (storage.open().await, storage.open().await);
+    let mut last = 0;
+    // Lives of different length, so that no count of a life's writes could pass for a version.
+    for (life, writes) in [3, 0, 1, 5, 0, 0, 2].into_iter().enumerate() {
+        let records = if life % 2 == 0 { &one } else { &other };
+        let mut standing = put(&**records, Kind::Purge, "a", json!({ "life": life })).await;
+        assert!(standing.version > last, "life {life} begins at {} after {last}", standing.version);
+        for _ in 0..writes {
+            let swap = records.compare_and_set(Kind::Purge, "a", standing.version, json!({ "life": life })).await;
+            let Ok(Swap::Done(next)) = swap else { panic!("{swap:?}") };
+            assert!(next.version > standing.version);
+            standing = next;
+        }
+        last = standing.version;
+        assert_eq!(records.remove(Kind::Purge, "a", last).await, Ok(Swap::Done(standing)));
+        // Neither another record of the same kind nor the same id in another kind has a say in it.
+        put(&**records, Kind::Purge, &format!("b{life}"), json!({})).await;
+        records.put_if_absent(Kind::Lease, "a", json!({})).await.unwrap();
+    }
+}
+
+pub(crate) async fn what_was_read_before_a_removal_never_writes_after_it<S: Storage>() {
+    let storage = S::fresh().await;
+    let (late, other) = (storage.open().await, storage.open().await);
+    let mut read = vec![put(&*late, Kind::Purge, "a", json!({ "by": "late" })).await.version];
+    let swap = late.compare_and_set(Kind::Purge, "a", read[0], json!({ "by": "late" })).await;
+    assert!(matches!(swap, Ok(Swap::Done(_))), "{swap:?}");
+    read.push(read[0] + 1);
+    for life in 0..3 {
+        other.remove(Kind::Purge, "a", read[read.len() - 1]).await.unwrap();
+        let stands = put(&*other, Kind::Purge, "a", json!({ "by": "other", "life": life })).await;
+        for version in &read {
+            let conflict = Ok(Swap::Conflict(Some(stands.clone())));
+            assert_eq!(late.compare_and_set(Kind::Purge, "a", *version, json!({ "by": "late" })).await, conflict);
+            assert_eq!(late.remove(Kind::Purge, "a", *version).await, conflict);
+        }
+        read.push(stands.version);
+    }
 }
 
 pub(crate) async fn records_of_different_kinds_never_meet<S: Storage>() {
@@ -133,8 +187,8 @@ pub(crate) async fn records_of_different_kinds_never_meet<S: Storage>() {
         assert!(matches!(put, Ok(Put::Created(_))), "{kind:?}");
     }
     for kind in Kind::ALL {
-        let expected = record("same", 1, json!({ "kind": kind.as_str() }));
-        assert_eq!(records.get(kind, "same").await, Ok(Some(expected.clone())));
+        let expected = records.get(kind, "same").await.unwrap().unwrap();
+        assert_eq!(expected.body, json!({ "kind": kind.as_str() }));
         assert_eq!(records.list(kind, "", None, 10).await, Ok(Page { records: vec![expected], next: None }));
     }
 }
@@ -187,8 +241,8 @@ pub(crate) async fn a_listing_comes_in_pages<S: Storage>() {
 pub(crate) async fn a_page_may_start_after_a_record_that_is_gone<S: Storage>() {
     let storage = S::fresh().await;
     let records = storage.open().await;
-    put_all(&*records, Kind::Document, &["a", "b", "c"]).await;
-    records.remove(Kind::Document, "b", 1).await.unwrap();
+    let there = put_all(&*records, Kind::Document, &["a", "b", "c"]).await;
+    records.remove(Kind::Document, "b", there[1].version).await.unwrap();
     assert_eq!(ids(&records.list(Kind::Document, "", Some("b"), 10).await.unwrap()), ["c"]);
     assert_eq!(ids(&records.list(Kind::Document, "", Some("c"), 10).await.unwrap()), [""; 0]);
 }
@@ -211,10 +265,10 @@ pub(crate) async fn a_count_is_that_of_its_kind<S: Storage>() {
     let storage = S::fresh().await;
     let records = storage.open().await;
     assert_eq!(records.count(Kind::Document).await, Ok(0));
-    put_all(&*records, Kind::Document, &["a", "b", "c"]).await;
+    let there = put_all(&*records, Kind::Document, &["a", "b", "c"]).await;
     put_all(&*records, Kind::Job, &["a"]).await;
-    records.compare_and_set(Kind::Document, "a", 1, json!({})).await.unwrap();
-    records.remove(Kind::Document, "b", 1).await.unwrap();
+    records.compare_and_set(Kind::Document, "a", there[0].version, json!({})).await.unwrap();
+    records.remove(Kind::Document, "b", there[1].version).await.unwrap();
     assert_eq!((records.count(Kind::Document).await, records.count(Kind::Job).await), (Ok(2), Ok(1)));
 }
 
@@ -249,7 +303,7 @@ pub(crate) async fn racing_writes_lose_no_increment<S: Storage>() {
     let storage = S::fresh().await;
     let racers = racers(&storage, 6).await;
     let records = Arc::clone(&racers[0]);
-    records.put_if_absent(Kind::Job, "counter", json!({ "n": 0 })).await.unwrap();
+    let first = put(&*records, Kind::Job, "counter", json!({ "n": 0 })).await.version;
     let tasks = racers.into_iter().map(|records| {
         tokio::spawn(async move {
             for _ in 0..5 {
@@ -267,7 +321,7 @@ pub(crate) async fn racing_writes_lose_no_increment<S: Storage>() {
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    assert_eq!(records.get(Kind::Job, "counter").await, Ok(Some(record("counter", 31, json!({ "n": 30 })))));
+    assert_eq!(records.get(Kind::Job, "counter").await, Ok(Some(record("counter", first + 30, json!({ "n": 30 })))));
 }
 
 pub(crate) async fn of_racing_removals_exactly_one_wins<S: Storage>() {
@@ -275,10 +329,10 @@ pub(crate) async fn of_racing_removals_exactly_one_wins<S: Storage>() {
     for round in 0..5 {
         let id = format!("r{round}");
         let racers = racers(&storage, 6).await;
-        racers[0].put_if_absent(Kind::Pending, &id, json!({})).await.unwrap();
+        let version = put(&*racers[0], Kind::Pending, &id, json!({})).await.version;
         let tasks = racers.into_iter().map(|records| {
             let id = id.clone();
-            tokio::spawn(async move { records.remove(Kind::Pending, &id, 1).await.unwrap() })
+            tokio::spawn(async move { records.remove(Kind::Pending, &id, version).await.unwrap() })
         });
         let mut won = 0;
         for task in tasks.collect::<Vec<_>>() {
@@ -294,14 +348,12 @@ pub(crate) async fn of_racing_removals_exactly_one_wins<S: Storage>() {
 pub(crate) async fn a_handle_sees_what_another_was_acknowledged<S: Storage>() {
     let storage = S::fresh().await;
     let (writer, reader) = (storage.open().await, storage.open().await);
-    for version in 1..=20 {
-        match version {
-            1 => drop(writer.put_if_absent(Kind::Job, "a", json!({ "n": 1 })).await.unwrap()),
-            _ => drop(writer.compare_and_set(Kind::Job, "a", version - 1, json!({ "n": version })).await.unwrap()),
-        }
-        assert_eq!(reader.get(Kind::Job, "a").await, Ok(Some(record("a", version, json!({ "n": version })))));
+    let first = put(&*writer, Kind::Job, "a", json!({ "n": 0 })).await.version;
+    for n in 1..=20 {
+        assert_eq!(reader.get(Kind::Job, "a").await, Ok(Some(record("a", first + n - 1, json!({ "n": n - 1 })))));
+        writer.compare_and_set(Kind::Job, "a", first + n - 1, json!({ "n": n })).await.unwrap();
     }
-    writer.remove(Kind::Job, "a", 20).await.unwrap();
+    writer.remove(Kind::Job, "a", first + 20).await.unwrap();
     assert_eq!(reader.list(Kind::Job, "", None, 10).await, Ok(Page::default()));
 }
 
@@ -314,18 +366,18 @@ pub(crate) async fn a_body_comes_back_as_it_was<S: Storage>() {
         "numbers": [0, -1, i64::MAX, i64::MIN, 0.5, -1.25e-9],
         "nested": { "a.b": [true, false, [], {}], "version": 7, "id": "mine", "kind": "x", "body": {} },
     });
-    records.put_if_absent(Kind::Pending, "odd/é \"id\"?*%", body.clone()).await.unwrap();
-    assert_eq!(records.get(Kind::Pending, "odd/é \"id\"?*%").await, Ok(Some(record("odd/é \"id\"?*%", 1, body))));
+    let written = put(&*records, Kind::Pending, "odd/é \"id\"?*%", body).await;
+    assert_eq!(records.get(Kind::Pending, "odd/é \"id\"?*%").await, Ok(Some(written)));
 }
 
 pub(crate) async fn a_body_of_a_megabyte_comes_back_as_it_was<S: Storage>() {
     let storage = S::fresh().await;
     let records = storage.open().await;
     let body = json!({ "text": "0123456789abcdé\n".repeat(62_500) });
-    records.put_if_absent(Kind::Pending, "big", body.clone()).await.unwrap();
-    assert_eq!(records.get(Kind::Pending, "big").await, Ok(Some(record("big", 1, body.clone()))));
+    let written = put(&*records, Kind::Pending, "big", body).await;
+    assert_eq!(records.get(Kind::Pending, "big").await, Ok(Some(written.clone())));
     let listed = records.list(Kind::Pending, "b", None, 1).await.unwrap();
-    assert_eq!(listed.records, [record("big", 1, body)]);
+    assert_eq!(listed.records, [written]);
 }
 
 pub(crate) async fn ids_have_one_to_1024_bytes<S: Storage>() {
@@ -343,13 +395,15 @@ pub(crate) async fn ids_have_one_to_1024_bytes<S: Storage>() {
 pub(crate) async fn what_was_acknowledged_is_there_after_reopening<S: Storage>() {
     let storage = S::fresh().await;
     let records = storage.open().await;
-    put_all(&*records, Kind::Document, &["a", "b"]).await;
-    records.compare_and_set(Kind::Document, "a", 1, json!({ "n": 2 })).await.unwrap();
-    records.remove(Kind::Document, "b", 1).await.unwrap();
+    let there = put_all(&*records, Kind::Document, &["a", "b"]).await;
+    let (a, b) = (there[0].version, there[1].version);
+    records.compare_and_set(Kind::Document, "a", a, json!({ "n": 2 })).await.unwrap();
+    records.remove(Kind::Document, "b", b).await.unwrap();
     records.close().await.unwrap();
     let records = storage.open().await;
     let page = records.list(Kind::Document, "", None, 10).await.unwrap();
-    assert_eq!(page.records, [record("a", 2, json!({ "n": 2 }))]);
+    assert_eq!(page.records, [record("a", a + 1, json!({ "n": 2 }))]);
+    assert!(put(&*records, Kind::Document, "b", json!({})).await.version > b, "removals are remembered as well");
 }
 
 const TTL: SignedDuration = SignedDuration::from_secs(10);

@@ -17,7 +17,7 @@ const BUSY: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 
 /// Version of the schema, kept in the file; a server refuses a file of a newer one.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 const SQLITE_BUSY: i32 = 5;
 const SQLITE_LOCKED: i32 = 6;
@@ -88,8 +88,12 @@ async fn migrate(name: &str, pool: &SqlitePool) -> Result<(), StoreError> {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
+        // Since schema 2: the highest version that was ever removed.
+        let versions = "CREATE TABLE versions (removed INTEGER NOT NULL) STRICT;
+            INSERT INTO versions SELECT COALESCE(MAX(version), 0) FROM records";
+        sqlx::raw_sql(versions).execute(&mut *transaction).await.map_err(failed)?;
         // Equal to `SCHEMA`; a pragma takes no parameter.
-        sqlx::query("PRAGMA user_version = 1").execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::query("PRAGMA user_version = 2").execute(&mut *transaction).await.map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)
 }

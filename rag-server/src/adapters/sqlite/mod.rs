@@ -94,17 +94,18 @@ impl Records for SqliteRecords {
         let text = body.to_string();
         // The record in the way may be removed before it is read: then the turn is ours again.
         loop {
-            let inserted = sqlx::query(
-                "INSERT INTO records (kind, id, version, body) VALUES (?, ?, 1, ?) ON CONFLICT (kind, id) DO NOTHING",
+            let inserted: Option<i64> = sqlx::query_scalar(
+                "INSERT INTO records (kind, id, version, body) SELECT ?, ?, removed + 1, ? FROM versions WHERE true
+                ON CONFLICT (kind, id) DO NOTHING RETURNING version",
             )
             .bind(kind.as_str())
             .bind(id)
             .bind(&text)
-            .execute(&self.writer)
+            .fetch_optional(&self.writer)
             .await
             .map_err(|e| self.failed(e))?;
-            if inserted.rows_affected() == 1 {
-                return Ok(Put::Created(Record { id: id.to_owned(), version: 1, body }));
+            if let Some(version) = inserted {
+                return Ok(Put::Created(Record { id: id.to_owned(), version: version.unsigned_abs(), body }));
             }
             if let Some(record) = self.find(kind, id).await? {
                 return Ok(Put::Existing(record));
@@ -145,6 +146,11 @@ impl Records for SqliteRecords {
         sqlx::query("DELETE FROM records WHERE kind = ? AND id = ?")
             .bind(kind.as_str())
             .bind(id)
+            .execute(&mut *transaction)
+            .await
+            .map_err(|e| self.failed(e))?;
+        sqlx::query("UPDATE versions SET removed = MAX(removed, ?)")
+            .bind(stored(expected))
             .execute(&mut *transaction)
             .await
             .map_err(|e| self.failed(e))?;
@@ -194,7 +200,7 @@ impl Records for SqliteRecords {
     }
 }
 
-/// Versions start at 1 and never reach what SQLite cannot hold; a larger one matches nothing.
+/// Versions never reach what SQLite cannot hold; a larger one matches nothing.
 fn stored(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(-1)
 }

@@ -2,7 +2,9 @@
 //!
 //! Flow of a write: one conditional upsert that carries a token of its own, then a read that looks for the token. The server decides between racing writers; the token tells each of them whether it won, also when its answer was lost.
 //! A record keeps the tokens of its latest writes, so that a winner still finds itself after others have written over it. A removed record stays as a hidden mark for a while, for the same reason.
-//! Caveat: a writer that is overtaken by more writes than are remembered, before it reads back, is told that the outcome is unknown.
+//! Versions go on from the mark, and where it was swept away from the floor: a number that no swept mark is above, because it is raised before the sweep. A put reads it after it found no mark.
+//! Caveats: a writer that is overtaken by more writes than are remembered, before it reads back, is told that the outcome is unknown. There are no transactions: a put that stands still for longer than marks are kept, between
+//! its look and its write, while its record comes and goes, may give a version below one that was used meanwhile; that it gives the very same one is one chance in 65,536.
 
 mod listing;
 mod order;
@@ -19,7 +21,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use self::{
-    stored::{KIND, ORDER, REMOVED_AT, Standing, Stored, Token, WITHIN, WRITER, point_id},
+    stored::{KIND, ORDER, REMOVED_AT, Standing, Stored, Token, VERSION, WITHIN, WRITER, floor_id, point_id},
     sweep::Sweeper,
 };
 use super::{STORE, condition, connection::QdrantConnection, failure::Failure, indexes, strong};
@@ -56,6 +58,7 @@ impl QdrantRecords {
             (WRITER, FieldType::Keyword),
             (WITHIN, FieldType::Keyword),
             (ORDER, FieldType::Integer),
+            (VERSION, FieldType::Integer),
             (REMOVED_AT, FieldType::Integer),
         ];
         let wanted = || CreateCollectionBuilder::new(self.collection.clone()).build();
@@ -85,6 +88,11 @@ impl QdrantRecords {
         }
     }
 
+    /// What no swept mark is above.
+    async fn floor(&self) -> Result<Option<Stored>, StoreError> {
+        Ok(self.read(vec![floor_id()]).await?.pop())
+    }
+
     /// Writes under a condition; whether it held is only known from reading back.
     async fn write(&self, stored: &Stored, condition: Written<'_>) -> Result<(), Failure> {
         let (mode, filter) = match condition {
@@ -106,9 +114,9 @@ impl QdrantRecords {
     }
 
     /// Replaces what stands by what follows it, unless somebody was faster.
-    async fn swap(&self, kind: Kind, standing: &Stored, next: &Stored) -> Result<Swapped, StoreError> {
+    async fn swap(&self, standing: &Stored, next: &Stored) -> Result<Swapped, StoreError> {
         let written = self.write(next, Written::Over(&standing.writer)).await;
-        let found = self.read_one(kind, &next.id).await?;
+        let found = self.read(vec![next.point.clone()]).await?.pop();
         match found {
             Some(found) if found.holds(&next.writer) => Ok(Swapped::Won),
             // Not ours although the write failed: it may still be on its way, so nothing is claimed.
@@ -151,23 +159,28 @@ impl Records for QdrantRecords {
 
     async fn put_if_absent(&self, kind: Kind, id: &str, body: Value) -> Result<Put, StoreError> {
         check_id(id)?;
-        self.ensure().await?;
-        let fresh = Stored::first(kind, id, &body);
-        let created = Record { id: id.to_owned(), version: 1, body };
-        let mut written = self.write(&fresh, Written::IfAbsent).await;
+        let mut tries: Vec<Stored> = Vec::new();
+        let mut written = Ok(());
         for _ in 0..PUT_ATTEMPTS {
             let found = self.read_one(kind, id).await?;
-            match found {
-                Some(found) if found.holds(&fresh.writer) => return Ok(Put::Created(created)),
-                Some(found) => match found.standing()? {
-                    Standing::Live(record) => return Ok(Put::Existing(record)),
-                    Standing::Removed(mark) => {
-                        written = self.write(&fresh.after(&mark), Written::Over(&mark.writer)).await
-                    }
-                },
+            let ours = found.as_ref().and_then(|found| tries.iter().find(|write| found.holds(&write.writer)));
+            if let Some(ours) = ours {
+                return Ok(Put::Created(Record { id: id.to_owned(), version: ours.version, body }));
+            }
+            match found.map(Stored::standing).transpose()? {
+                Some(Standing::Live(record)) => return Ok(Put::Existing(record)),
+                Some(Standing::Removed(mark)) => {
+                    let again = mark.again(kind, &body);
+                    written = self.write(&again, Written::Over(&mark.writer)).await;
+                    tries.push(again);
+                }
                 None => {
                     written?;
-                    written = self.write(&fresh, Written::IfAbsent).await;
+                    // Read after the look that found nothing: whatever mark there was is below it.
+                    let floor = self.floor().await?.map_or(0, |floor| floor.version);
+                    let first = Stored::first(kind, id, &body, floor);
+                    written = self.write(&first, Written::IfAbsent).await;
+                    tries.push(first);
                 }
             }
         }
@@ -183,7 +196,7 @@ impl Records for QdrantRecords {
         };
         let next = standing.next(&body);
         let done = Record { id: id.to_owned(), version: next.version, body };
-        Ok(match self.swap(kind, &standing, &next).await? {
+        Ok(match self.swap(&standing, &next).await? {
             Swapped::Won => Swap::Done(done),
             Swapped::Lost(other) => Swap::Conflict(live(other)?),
         })
@@ -196,8 +209,8 @@ impl Records for QdrantRecords {
             other => return live(other).map(Swap::Conflict),
         };
         let now = Timestamp::now();
-        let swapped = self.swap(kind, &standing, &standing.removed(now)).await?;
-        self.sweeper.sweep(&self.connection, &self.collection, now).await;
+        let swapped = self.swap(&standing, &standing.removed(now)).await?;
+        self.sweep(now).await;
         Ok(match swapped {
             Swapped::Won => live(Some(standing))?.map_or(Swap::Conflict(None), Swap::Done),
             Swapped::Lost(other) => Swap::Conflict(live(other)?),

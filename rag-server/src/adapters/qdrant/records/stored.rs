@@ -20,12 +20,15 @@ pub(super) const WITHIN: &str = "within";
 pub(super) const ORDER: &str = "order";
 /// When a removed record was removed, in seconds.
 pub(super) const REMOVED_AT: &str = "removed_at";
+/// The record's version.
+pub(super) const VERSION: &str = "version";
 /// The id.
 pub(super) const ID: &str = "id";
 /// The kind of a record that was removed: no listing and no count asks for it.
 pub(super) const REMOVED: &str = "removed";
 
-const VERSION: &str = "version";
+/// Of the point that holds the floor; no kind has this name.
+const FLOOR: &str = "floor";
 /// JSON as text: a payload would not keep every number as it is.
 const BODY: &str = "body";
 const EARLIER: &str = "earlier";
@@ -40,6 +43,11 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x0c6b_7a52_36fd_4f0b_9b3e_15d8_61c2_44e
 /// The id of the point of a record.
 pub(super) fn point_id(kind: Kind, id: &str) -> PointId {
     Uuid::new_v5(&NAMESPACE, format!("{}:{id}", kind.as_str()).as_bytes()).to_string().into()
+}
+
+/// The id of the point that holds the floor.
+pub(super) fn floor_id() -> PointId {
+    Uuid::new_v5(&NAMESPACE, FLOOR.as_bytes()).to_string().into()
 }
 
 /// Names one write.
@@ -59,7 +67,7 @@ impl Token {
 /// A point of the collection.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Stored {
-    point: PointId,
+    pub(super) point: PointId,
     /// The kind's name, or [`REMOVED`].
     kind: String,
     pub(super) id: String,
@@ -83,14 +91,30 @@ pub(super) enum Standing {
 }
 
 impl Stored {
-    /// The first write of a record.
-    pub(super) fn first(kind: Kind, id: &str, body: &Value) -> Self {
+    /// The first write of a record of which no mark is left: above the floor, and so above every version that it ever had.
+    ///
+    /// It leaps: a put that stood still while its record came, went and was swept away writes above an old floor, and must not meet a version that was used since.
+    pub(super) fn first(kind: Kind, id: &str, body: &Value, floor: u64) -> Self {
+        Self::new(point_id(kind, id), kind.as_str(), id, floor + 1 + leap()).with(body)
+    }
+
+    /// What holds the floor, at this height, where nothing does yet.
+    pub(super) fn floor(height: u64) -> Self {
+        Self::new(floor_id(), FLOOR, FLOOR, height)
+    }
+
+    /// The write that raises the floor to this height.
+    pub(super) fn raised(&self, height: u64) -> Self {
+        Self { version: height, ..self.next(&Value::Null) }
+    }
+
+    fn new(point: PointId, kind: &str, id: &str, version: u64) -> Self {
         Self {
-            point: point_id(kind, id),
-            kind: kind.as_str().to_owned(),
+            point,
+            kind: kind.to_owned(),
             id: id.to_owned(),
-            version: 1,
-            body: body.to_string(),
+            version,
+            body: Value::Null.to_string(),
             writer: Token::new(),
             earlier: Vec::new(),
             writes: 1,
@@ -98,9 +122,13 @@ impl Stored {
         }
     }
 
-    /// This first write again, where a removed record has left its mark.
-    pub(super) fn after(&self, mark: &Self) -> Self {
-        Self { earlier: mark.history(), writes: mark.writes + 1, ..self.clone() }
+    fn with(self, body: &Value) -> Self {
+        Self { body: body.to_string(), ..self }
+    }
+
+    /// The write that puts the record again whose mark this is.
+    pub(super) fn again(&self, kind: Kind, body: &Value) -> Self {
+        Self { kind: kind.as_str().to_owned(), removed_at: None, ..self.next(body) }
     }
 
     /// The write that follows this one.
@@ -198,12 +226,19 @@ fn corrupt(id: &str, cause: &str) -> StoreError {
     StoreError::Corrupt { what: format!("the record {id}"), cause: cause.to_owned() }
 }
 
+/// Versions far apart from those of other puts above the same floor.
+fn leap() -> u64 {
+    let (_, random, ..) = Uuid::new_v4().as_fields();
+    u64::from(random)
+}
+
 /// Counts stay far below what a payload's integers hold.
 fn integer(count: u64) -> Field {
     i64::try_from(count).unwrap_or(i64::MAX).into()
 }
 
-fn count(field: Option<Field>) -> Option<u64> {
+/// The count of a field.
+pub(super) fn count(field: Option<Field>) -> Option<u64> {
     field?.as_integer()?.try_into().ok()
 }
 
@@ -231,16 +266,17 @@ mod tests {
     #[test]
     fn a_record_comes_back_as_it_was_written() {
         let body = json!({ "big": u64::MAX, "text": "\r\n\u{0}é", "null": null });
-        let stored = Stored::first(Kind::Document, "a/b", &body);
+        let stored = Stored::first(Kind::Document, "a/b", &body, 7);
         let point = stored.to_point();
         assert_eq!(Stored::from_point(point.id, point.payload), Ok(stored.clone()));
-        let record = Record { id: "a/b".to_owned(), version: 1, body };
+        assert!(stored.version > 7);
+        let record = Record { id: "a/b".to_owned(), version: stored.version, body };
         assert_eq!(stored.into_record(), Ok(Some(record)));
     }
 
     #[test]
     fn a_writer_finds_itself_under_as_many_writes_as_are_remembered() {
-        let first = Stored::first(Kind::Job, "j", &json!(0));
+        let first = Stored::first(Kind::Job, "j", &json!(0), 0);
         let mut latest = first.clone();
         for write in 1..=HISTORY {
             latest = latest.next(&json!(write));
@@ -251,11 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn the_history_goes_on_across_a_removal_while_the_version_starts_again() {
-        let first = Stored::first(Kind::Job, "j", &json!(0));
+    fn the_history_and_the_version_go_on_across_a_removal() {
+        let first = Stored::first(Kind::Job, "j", &json!(0), 0);
         let mark = first.removed(Timestamp::UNIX_EPOCH);
-        let again = Stored::first(Kind::Job, "j", &json!(1)).after(&mark);
-        assert_eq!((again.version, again.writes), (1, 3));
+        let again = mark.again(Kind::Job, &json!(1));
+        assert_eq!((again.version, again.writes), (first.version + 2, 3));
+        assert!(again.is_live_at(again.version) && again.removed_at.is_none());
         assert!(again.holds(&first.writer) && again.holds(&mark.writer));
         assert_eq!(mark.into_record(), Ok(None));
     }
