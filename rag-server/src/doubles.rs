@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, Scored, Similarity, SparseVector},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Held, Legs, Point, Scored, Similarity, SparseVector},
     ports::{
-        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Only, Page, Put, Record, Records, Search, StoreError, Swap,
-        VectorStore,
+        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Only, Page, Put, Record, Records, Scan, Search, StoreError,
+        Swap, VectorStore,
     },
 };
 
@@ -150,6 +150,26 @@ impl StoreDouble {
     }
 }
 
+fn no_epoch() -> StoreError {
+    StoreError::Refused { store: "the vector store", cause: "the epoch does not exist".to_owned() }
+}
+
+/// One page of these chunks.
+pub(crate) fn page<'a>(chunks: impl Iterator<Item = &'a Chunk>, after: Option<ChunkId>, limit: usize) -> Scan {
+    let held = |chunk: &Chunk| Held {
+        id: chunk.id,
+        document: chunk.document.clone(),
+        version: chunk.version.clone(),
+        ordinal: chunk.ordinal,
+    };
+    let mut held: Vec<Held> = chunks.filter(|chunk| Some(chunk.id) > after).map(held).collect();
+    held.sort_unstable_by_key(|held| held.id);
+    let more = held.len() > limit;
+    held.truncate(limit);
+    let next = held.last().filter(|_| more).map(|held| held.id);
+    Scan { held, next }
+}
+
 fn ranked(points: &[Point], limit: usize, score: impl Fn(&Point) -> f32) -> Vec<Scored> {
     let mut hits: Vec<_> =
         points.iter().map(|point| Scored { chunk: point.chunk.id, score: Similarity(score(point)) }).collect();
@@ -186,9 +206,22 @@ impl VectorStore for StoreDouble {
         Ok(())
     }
 
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        Ok(self.epochs()?.points.keys().copied().collect())
+    }
+
+    async fn drop_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let mut epochs = self.epochs()?;
+        if epochs.active == Some(epoch) {
+            return Err(StoreError::Refused { store: "the vector store", cause: "it is active".to_owned() });
+        }
+        epochs.points.remove(&epoch);
+        Ok(())
+    }
+
     async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError> {
         let mut epochs = self.epochs()?;
-        let stored = epochs.points.entry(epoch).or_default();
+        let stored = epochs.points.get_mut(&epoch).ok_or_else(no_epoch)?;
         for point in points {
             stored.retain(|other| other.chunk.id != point.chunk.id);
             stored.push(point);
@@ -198,14 +231,14 @@ impl VectorStore for StoreDouble {
 
     async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
         let mut epochs = self.epochs()?;
-        let stored = epochs.points.entry(epoch).or_default();
+        let stored = epochs.points.get_mut(&epoch).ok_or_else(no_epoch)?;
         stored.retain(|point| point.chunk.document != *document || Some(&point.chunk.version) == keep);
         Ok(())
     }
 
     async fn relabel(&self, epoch: Epoch, document: &DocumentId, labels: &[String]) -> Result<(), StoreError> {
         let mut epochs = self.epochs()?;
-        let stored = epochs.points.entry(epoch).or_default();
+        let stored = epochs.points.get_mut(&epoch).ok_or_else(no_epoch)?;
         for point in stored.iter_mut().filter(|point| point.chunk.document == *document) {
             point.labels = labels.to_vec();
         }
@@ -246,6 +279,12 @@ impl VectorStore for StoreDouble {
         Ok(stored)
     }
 
+    async fn scan(&self, epoch: Epoch, after: Option<ChunkId>, limit: usize) -> Result<Scan, StoreError> {
+        let epochs = self.epochs()?;
+        let stored = epochs.points.get(&epoch).ok_or_else(no_epoch)?;
+        Ok(page(stored.iter().map(|point| &point.chunk), after, limit))
+    }
+
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
         Ok(self.epochs()?.points.get(&epoch).map_or(0, |points| points.len() as u64))
     }
@@ -262,6 +301,8 @@ pub(crate) struct RecordsDouble {
     /// The highest version that was ever removed.
     removed: AtomicU64,
     life: Life,
+    /// The call whose answer is lost, counted from the next one; 0: none.
+    lost: AtomicUsize,
     /// Records that were given away.
     given: AtomicUsize,
 }
@@ -277,6 +318,11 @@ impl RecordsDouble {
         self.life.0.store(calls, Ordering::SeqCst);
     }
 
+    /// The call so many from now is done, and its answer is lost.
+    pub(crate) fn lose_answer_of(&self, call: usize) {
+        self.lost.store(call, Ordering::SeqCst);
+    }
+
     /// How many records were given away so far.
     pub(crate) fn given(&self) -> usize {
         self.given.load(Ordering::SeqCst)
@@ -290,12 +336,18 @@ impl RecordsDouble {
 
     fn with<T>(&self, kind: Kind, act: impl FnOnce(&mut BTreeMap<String, Record>) -> T) -> Result<T, StoreError> {
         self.life.spend("the record store")?;
-        Ok(act(self.records.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default()))
+        let done = act(self.records.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default());
+        let lost = self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |calls| calls.checked_sub(1));
+        if lost == Ok(1) { Err(failure("the record store")) } else { Ok(done) }
     }
 }
 
 #[async_trait]
 impl Records for RecordsDouble {
+    fn exclusive(&self) -> bool {
+        false
+    }
+
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
         let found = self.with(kind, |records| records.get(id).cloned())?;
         Ok(self.give(found, |found| usize::from(found.is_some())))

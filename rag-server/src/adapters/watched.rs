@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{
-        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, RerankError, Reranker, Search,
+        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, RerankError, Reranker, Scan, Search,
         Sight, StoreError, Swap, VectorStore,
     },
 };
@@ -101,6 +101,14 @@ impl VectorStore for Watched<dyn VectorStore> {
         self.see(self.inner.activate(epoch)).await
     }
 
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        self.see(self.inner.epochs()).await
+    }
+
+    async fn drop_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
+        self.see(self.inner.drop_epoch(epoch)).await
+    }
+
     async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError> {
         self.see(self.inner.upsert(epoch, points)).await
     }
@@ -125,6 +133,10 @@ impl VectorStore for Watched<dyn VectorStore> {
         self.see(self.inner.chunks(epoch, ids)).await
     }
 
+    async fn scan(&self, epoch: Epoch, after: Option<ChunkId>, limit: usize) -> Result<Scan, StoreError> {
+        self.see(self.inner.scan(epoch, after, limit)).await
+    }
+
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
         self.see(self.inner.count(epoch)).await
     }
@@ -136,6 +148,10 @@ impl VectorStore for Watched<dyn VectorStore> {
 
 #[async_trait]
 impl Records for Watched<dyn Records> {
+    fn exclusive(&self) -> bool {
+        self.inner.exclusive()
+    }
+
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
         self.see(self.inner.get(kind, id)).await
     }

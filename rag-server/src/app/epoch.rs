@@ -64,7 +64,6 @@ impl App {
         observer.arrived(Part::Corpus);
         let ingest = Ingest::new(vectors, records, Arc::clone(&embedder), Arc::new(SystemClock), epoch);
         let ingest = ingest.noting(process.changes.clone());
-        let ingest = if stores.alone { ingest.sole_writer() } else { ingest };
         let counting = Arc::clone(observer);
         let ingest = Arc::new(ingest.counted(move |outcome| counting.ingested(outcome)));
         let asked = match &process.cache {

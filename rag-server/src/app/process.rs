@@ -58,7 +58,7 @@ impl Process {
         let reranker = reranker(&config.retrieval)?.map(|(reranker, candidates)| {
             (Arc::new(Watched::new(reranker, operations.sight("reranker"))) as Arc<dyn Reranker>, candidates)
         });
-        let changes = if stores.alone { Changes::alone() } else { Changes::shared(Arc::clone(&stores.records)) };
+        let changes = Changes::of(Arc::clone(&stores.records));
         let ttl = Duration::from_secs(config.sessions.ttl_seconds);
         let sessions = Arc::new(Sessions::new(Arc::clone(&stores.records), Arc::new(SystemClock), ttl));
         Ok(Self { models, stores, changes, operations, observer, cache, reranker, providers, sessions })

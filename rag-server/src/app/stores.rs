@@ -25,8 +25,6 @@ pub struct Stores {
     pub vectors: Arc<dyn VectorStore>,
     /// The records.
     pub records: Arc<dyn Records>,
-    /// Whether no other process can write to them: the lock on the folder of the embedded store keeps it out.
-    pub alone: bool,
 }
 
 impl Stores {
@@ -52,18 +50,23 @@ impl Stores {
         // The first call is what reaches a store.
         vectors.active().await.map_err(AppError::VectorStore)?;
         observer.arrived(Part::VectorStore);
-        let alone = connection.is_none();
         let records: Arc<dyn Records> = match (config.records.choice(&config.vector_store), connection) {
             (RecordsChoice::VectorStore, Some((connection, collection))) => {
                 Arc::new(QdrantRecords::new(connection, collection))
             }
-            (RecordsChoice::Sqlite(path), _) => Arc::new(SqliteRecords::open(&path).await.map_err(AppError::Records)?),
+            // Whoever may have the vectors may have the records: one process of the embedded store, any number beside a Qdrant.
+            (RecordsChoice::Sqlite(path), None) => {
+                Arc::new(SqliteRecords::open_alone(&path).await.map_err(AppError::Records)?)
+            }
+            (RecordsChoice::Sqlite(path), Some(_)) => {
+                Arc::new(SqliteRecords::open(&path).await.map_err(AppError::Records)?)
+            }
             (RecordsChoice::VectorStore, None) => return Err(AppError::NoQdrant),
         };
         let records: Arc<dyn Records> = Arc::new(Watched::new(records, operations.sight("records")));
         records.count(Kind::Corpus).await.map_err(AppError::Records)?;
         observer.arrived(Part::Records);
-        Ok(Self { vectors, records, alone })
+        Ok(Self { vectors, records })
     }
 
     /// Flushes and lets go of them. Nothing is lost without it.

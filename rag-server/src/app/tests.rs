@@ -32,7 +32,7 @@ impl World {
         let operations = unwatched(&config);
         let models = Arc::new(Models::new(&config, &operations));
         models.configured().lend(Arc::new(EmbedderDouble::default()));
-        let stores = Stores { vectors: Arc::clone(&store) as _, records: Arc::clone(&records) as _, alone: true };
+        let stores = Stores { vectors: Arc::clone(&store) as _, records: Arc::clone(&records) as _ };
         let process = Arc::new(Process::new(models, stores, operations, Arc::new(Nobody)).unwrap());
         let body = serde_json::json!({ "version": "v" });
         records.put_if_absent(Kind::Document, "backup.md", body).await.unwrap();

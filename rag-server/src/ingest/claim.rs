@@ -286,7 +286,7 @@ impl Ingest {
         if ours {
             return !lock(&self.live).contains(&claim.holder);
         }
-        self.sole_writer || claim.until <= self.clock.now()
+        self.records.exclusive() || claim.until <= self.clock.now()
     }
 }
 

@@ -104,8 +104,6 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     epoch: Epoch,
     patience: Patience,
-    /// Whether no other process can write to these stores.
-    sole_writer: bool,
     /// Names this process in claims and leases.
     instance: String,
     claims: AtomicU64,
@@ -136,7 +134,6 @@ impl Ingest {
             clock,
             epoch,
             patience: Patience::default(),
-            sole_writer: false,
             instance: uuid::Uuid::new_v4().simple().to_string(),
             claims: AtomicU64::new(0),
             live: Arc::default(),
@@ -148,13 +145,6 @@ impl Ingest {
             reader: Reader::default(),
             children: Arc::new(tokio::sync::Semaphore::new(CHILDREN)),
         }
-    }
-
-    /// Says that no other process can write to the stores (they are locked by this one): what an earlier process left is taken up at once.
-    #[must_use]
-    pub fn sole_writer(mut self) -> Self {
-        self.sole_writer = true;
-        self
     }
 
     /// Calls `count` with the outcome of each document: `created`, `updated`, `metadata_only`, `unchanged`, `duplicate_of` or `failed`.

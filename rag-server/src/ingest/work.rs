@@ -122,7 +122,7 @@ impl Ingest {
             return Ok(Round::Worked);
         };
         let mut lease = self.take_lease(id).await.map_err(store)?;
-        if lease.is_none() && self.sole_writer {
+        if lease.is_none() && self.records.exclusive() {
             // Its holder is an earlier process, which can only be dead.
             self.drop_lease(id).await.map_err(store)?;
             lease = self.take_lease(id).await.map_err(store)?;

@@ -21,6 +21,11 @@ impl ChunkId {
         let name = format!("{}:{document}:{}:{ordinal}", document.len(), version.0);
         Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
     }
+
+    /// The lowest id behind this one.
+    pub fn next(self) -> Option<Self> {
+        self.0.as_u128().checked_add(1).map(|next| Self(Uuid::from_u128(next)))
+    }
 }
 
 /// A piece of one version of a document, with the text exactly as it was ingested.
@@ -53,6 +58,19 @@ pub struct Point {
     pub sparse: SparseVector,
     /// What filters of questions look at: [`Filter::labels`](super::Filter::labels) of the document's metadata.
     pub labels: Vec<String>,
+}
+
+/// A stored chunk, told by what it belongs to: enough to see whether a record holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its id.
+    pub id: ChunkId,
+    /// The document that it belongs to.
+    pub document: DocumentId,
+    /// The version of the document that it belongs to.
+    pub version: ContentHash,
+    /// Position in the document, from 0.
+    pub ordinal: u32,
 }
 
 /// A stored chunk with the vector that was made of it.

@@ -37,6 +37,11 @@ enum Way {
 }
 
 impl Changes {
+    /// The count of the corpus that these records belong to.
+    pub fn of(records: Arc<dyn Records>) -> Self {
+        if records.exclusive() { Self::alone() } else { Self::shared(records) }
+    }
+
     /// The count of a corpus that only this process can write to.
     pub fn alone() -> Self {
         Self(Way::Alone(Arc::default()))

@@ -1,7 +1,7 @@
 //! The records of one tenant's documents, page by page. Whatever other tenants store is stepped over, and neither given nor counted.
 
 use super::{Kind, Page, Record, Records, StoreError};
-use crate::model::{DocumentId, Tenant, key_prefix};
+use crate::model::{ContentHash, DocumentId, Tenant, key_prefix};
 
 /// Records of a tenant's documents whose name begins with a prefix, in the order of their names; at most `limit`, and so many unless the page is the last. `after` and `next` are names.
 pub async fn documents_of(
@@ -11,30 +11,62 @@ pub async fn documents_of(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Page, StoreError> {
+    own(records, (Kind::Document, ""), tenant, (prefix, after), limit).await
+}
+
+/// The pairs of a content and a tenant's documents that have it; the first `limit` of them.
+pub async fn contents_of(
+    records: &dyn Records,
+    content: &ContentHash,
+    tenant: &Tenant,
+    limit: usize,
+) -> Result<Vec<Record>, StoreError> {
+    let page = own(records, (Kind::Content, &content_prefix(content)), tenant, ("", None), limit).await?;
+    Ok(page.records)
+}
+
+/// What the ids of a content's pairs begin with, in front of the documents' keys.
+pub fn content_prefix(content: &ContentHash) -> String {
+    format!("{}/", content.0)
+}
+
+/// Records of a kind whose ids are a base and the key of a document.
+async fn own(
+    records: &dyn Records,
+    (kind, base): (Kind, &str),
+    tenant: &Tenant,
+    (prefix, after): (&str, Option<&str>),
+    limit: usize,
+) -> Result<Page, StoreError> {
     let limit = limit.max(1);
-    let below = key_prefix(tenant, prefix);
-    let mut after = after.map(|after| key_prefix(tenant, after));
+    let id = |name: &str| format!("{base}{}", key_prefix(tenant, name));
+    let below = id(prefix);
+    let mut after = after.map(id);
     let mut own: Vec<Record> = Vec::new();
     loop {
-        let page = records.list(Kind::Document, &below, after.as_deref(), limit - own.len()).await?;
-        own.extend(page.records.into_iter().filter(|record| owner(&record.id).as_ref() == Some(tenant)));
+        let page = records.list(kind, &below, after.as_deref(), limit - own.len()).await?;
+        own.extend(page.records.into_iter().filter(|record| owner(base, &record.id).as_ref() == Some(tenant)));
         let Some(next) = page.next else { return Ok(Page { records: own, next: None }) };
         if own.len() >= limit {
-            let last = own.last().and_then(|record| DocumentId::of_key(&record.id).ok());
+            let last = own.last().and_then(|record| document(base, &record.id));
             return Ok(Page { records: own, next: last.map(String::from) });
         }
-        after = Some(behind(next, tenant));
+        after = Some(behind(base, next, tenant));
     }
 }
 
-fn owner(key: &str) -> Option<Tenant> {
-    DocumentId::of_key(key).ok().map(|id| id.tenant())
+fn document(base: &str, id: &str) -> Option<DocumentId> {
+    DocumentId::of_key(id.strip_prefix(base)?).ok()
 }
 
-/// Where to go on after this key: behind all documents of another tenant at once, because nothing sorts behind the last character.
-fn behind(key: String, tenant: &Tenant) -> String {
-    match owner(&key) {
-        Some(other) if other != *tenant => key_prefix(&other, &char::MAX.to_string()),
-        _ => key,
+fn owner(base: &str, id: &str) -> Option<Tenant> {
+    document(base, id).map(|id| id.tenant())
+}
+
+/// Where to go on after this id: behind all documents of another tenant at once, because nothing sorts behind the last character.
+fn behind(base: &str, id: String, tenant: &Tenant) -> String {
+    match owner(base, &id) {
+        Some(other) if other != *tenant => format!("{base}{}", key_prefix(&other, &char::MAX.to_string())),
+        _ => id,
     }
 }

@@ -40,7 +40,7 @@ pub enum StoreError {
     /// Another process holds the data.
     #[error("{path} is in use by another process; stop it, or ask it over HTTP with --server")]
     InUse {
-        /// The folder.
+        /// The folder or the file.
         path: String,
     },
     /// What is stored cannot be read.

@@ -111,6 +111,9 @@ pub struct Page {
 /// Keeps records.
 #[async_trait]
 pub trait Records: Send + Sync {
+    /// Whether no other process can write here for as long as this one has it open: what an earlier process left in work is then nobody's.
+    fn exclusive(&self) -> bool;
+
     /// The record, if there is one.
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError>;
 

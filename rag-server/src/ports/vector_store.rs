@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 
 use super::{Epoch, StoreError};
-use crate::model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, SparseVector, Tenant};
+use crate::model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Held, Legs, Point, SparseVector, Tenant};
 
 /// What is searched for. At least one leg is set.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,6 +33,15 @@ pub struct Only {
     pub labels: Vec<Vec<String>>,
 }
 
+/// One page of what an epoch holds, ordered by id.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scan {
+    /// The chunks.
+    pub held: Vec<Held>,
+    /// Pass this as `after` for the next page, which may be empty; none at the end.
+    pub next: Option<ChunkId>,
+}
+
 /// Stores points and finds them again.
 #[async_trait]
 pub trait VectorStore: Send + Sync {
@@ -44,6 +53,14 @@ pub trait VectorStore: Send + Sync {
 
     /// Makes `epoch` the searched one, in one step. Refused when it does not exist.
     async fn activate(&self, epoch: Epoch) -> Result<(), StoreError>;
+
+    /// The epochs that exist, the oldest first; one that was recorded may never have been made.
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError>;
+
+    /// Removes an epoch with all that it holds; nothing happens when it does not exist. A later write to it is refused.
+    ///
+    /// Refused for the active one. Caveat: the look and the removal are two steps, so the caller makes sure that nobody activates the epoch meanwhile.
+    async fn drop_epoch(&self, epoch: Epoch) -> Result<(), StoreError>;
 
     /// Writes points to an epoch.
     async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError>;
@@ -64,6 +81,11 @@ pub trait VectorStore: Send + Sync {
 
     /// Those of the chunks that an epoch holds, in any order; none: the active one.
     async fn chunks(&self, epoch: Option<Epoch>, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError>;
+
+    /// What an epoch holds, by id, those after `after`, at most `limit` and as many as the store likes to give at once.
+    ///
+    /// Pages are read one after the other while others write: what stood before the first page and stays is in one of them, once; of what comes or goes meanwhile nothing is promised.
+    async fn scan(&self, epoch: Epoch, after: Option<ChunkId>, limit: usize) -> Result<Scan, StoreError>;
 
     /// How many chunks an epoch holds, the uncommitted ones included.
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError>;

@@ -100,6 +100,39 @@ mod sqlite {
         assert!(error.contains("newer version (schema 99"), "{error}");
     }
 
+    #[tokio::test]
+    async fn a_file_is_open_to_one_process_alone_or_to_several_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        let in_use =
+            |refused: StoreError| matches!(refused, StoreError::InUse { path } if path.ends_with("records.sqlite"));
+        let alone = SqliteRecords::open_alone(&path).await.unwrap();
+        assert!(alone.exclusive());
+        assert!(in_use(SqliteRecords::open(&path).await.unwrap_err()));
+        assert!(in_use(SqliteRecords::open_alone(&path).await.unwrap_err()));
+        alone.close().await.unwrap();
+        let (one, other) = (SqliteRecords::open(&path).await.unwrap(), SqliteRecords::open(&path).await.unwrap());
+        assert!(!one.exclusive() && !other.exclusive());
+        assert!(in_use(SqliteRecords::open_alone(&path).await.unwrap_err()));
+    }
+
+    #[tokio::test]
+    async fn a_file_of_the_first_schema_is_read_and_its_versions_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let old = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        let schema = "CREATE TABLE records (kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id)) STRICT;
+            INSERT INTO records VALUES ('document', 'a', 7, '{}');
+            PRAGMA user_version = 1";
+        sqlx::raw_sql(schema).execute(&old).await.unwrap();
+        old.close().await;
+        let records = SqliteRecords::open(&path).await.unwrap();
+        assert_eq!(records.get(Kind::Document, "a").await.unwrap().unwrap().version, 7);
+        let new = crate::records::put(&records, Kind::Document, "b", json!({})).await;
+        assert!(new.version > 7, "no version of the file comes back");
+    }
+
     async fn write_until_killed(folder: std::ffi::OsString) {
         let records = SqliteRecords::open(&PathBuf::from(folder).join("records.sqlite")).await.unwrap();
         for n in 0_u64.. {

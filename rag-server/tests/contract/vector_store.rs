@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use rag_server::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Hit, Legs, Point, Scored, SparseVector, Tenant},
-    ports::{Epoch, Only, Search, StoreError, VectorStore},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Held, Hit, Legs, Point, Scored, SparseVector, Tenant},
+    ports::{Epoch, Only, Scan, Search, StoreError, VectorStore},
 };
 
 /// Length of the vectors in this suite.
@@ -61,6 +61,11 @@ macro_rules! vector_store_suite {
             a_large_write_is_taken_whole,
             a_tenant_is_searched_before_the_best_are_chosen,
             labels_are_looked_at_before_the_best_are_chosen,
+            a_scan_gives_every_chunk_once_in_the_order_of_ids,
+            a_scan_beside_writers_misses_nothing_that_stays,
+            a_scan_needs_an_epoch_that_exists,
+            a_dropped_epoch_is_gone_and_takes_no_write,
+            the_active_epoch_is_not_dropped,
         );
     };
     ($storage:ty: $($clause:ident),* $(,)?) => {
@@ -521,6 +526,118 @@ pub(crate) async fn a_stored_chunk_comes_back_with_its_vector<S: Storage>() {
         assert!(found.dense.iter().zip(&wanted.dense).all(|(a, b)| close_to(*a, *b)), "{found:?}");
     }
     assert_eq!(store.embedded(FIRST, &[]).await, Ok(vec![]));
+}
+
+/// All pages of a scan.
+async fn scanned(store: &dyn VectorStore, limit: usize) -> Vec<Held> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.scan(FIRST, after, limit).await.unwrap();
+        assert!(page.held.len() <= limit, "a page of {limit} has {}", page.held.len());
+        assert!(page.next.is_none() || page.next == page.held.last().map(|held| held.id));
+        all.extend(page.held);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return all,
+        }
+    }
+}
+
+pub(crate) async fn a_scan_gives_every_chunk_once_in_the_order_of_ids<S: Storage>() {
+    let storage = S::fresh().await;
+    let at = [1.0, 0.0, 0.0, 0.0];
+    let mut points: Vec<Point> = (0..40).map(|n| point("a/日本.md", "v1", n, at, &[(1, 1.0)])).collect();
+    points.extend((0..5).map(|n| owned("acme", &["l"], point("b", "v2", n, at, &[]))));
+    let store = prepared(&storage, points.clone()).await;
+    let held = |Point { chunk, .. }: Point| Held {
+        id: chunk.id,
+        document: chunk.document,
+        version: chunk.version,
+        ordinal: chunk.ordinal,
+    };
+    let mut expected: Vec<Held> = points.into_iter().map(held).collect();
+    expected.sort_by_key(|held| held.id);
+    for limit in [1, 7, 45, 46, 100_000] {
+        assert_eq!(scanned(&*store, limit).await, expected, "in pages of {limit}");
+    }
+    // Between two ids, and behind the last one that there can be.
+    let between = ChunkId(uuid::Uuid::from_u128(expected[9].id.0.as_u128() + 1));
+    assert_eq!(store.scan(FIRST, Some(between), 1).await.unwrap().held, expected[10..11]);
+    assert_eq!(store.scan(FIRST, Some(ChunkId(uuid::Uuid::max())), 9).await, Ok(Scan::default()));
+    store.purge(FIRST, &"a/日本.md".parse().unwrap(), None).await.unwrap();
+    assert_eq!(scanned(&*store, 2).await.len(), 5);
+}
+
+pub(crate) async fn a_scan_beside_writers_misses_nothing_that_stays<S: Storage>() {
+    let storage = S::fresh().await;
+    let at = [1.0, 0.0, 0.0, 0.0];
+    let stays: Vec<Point> = (0..60).map(|n| point("stays", "v", n, at, &[])).collect();
+    let ids: BTreeSet<ChunkId> = stays.iter().map(|point| point.chunk.id).collect();
+    let store = prepared(&storage, stays).await;
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writer = tokio::spawn({
+        let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+        async move {
+            let mut round = 0;
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                let (name, version) = (format!("goes{}", round % 3), format!("v{round}"));
+                store.upsert(FIRST, (0..120).map(|n| point(&name, &version, n, at, &[])).collect()).await.unwrap();
+                store.relabel(FIRST, &"stays".parse().unwrap(), &[version]).await.unwrap();
+                store.purge(FIRST, &name.parse().unwrap(), None).await.unwrap();
+                round += 1;
+            }
+        }
+    });
+    for limit in [3, 10, 50].into_iter().cycle().take(30) {
+        let held = scanned(&*store, limit).await;
+        let found: Vec<ChunkId> = held.iter().map(|held| held.id).filter(|id| ids.contains(id)).collect();
+        assert_eq!((found.len(), found.into_iter().collect::<BTreeSet<_>>()), (60, ids.clone()), "pages of {limit}");
+    }
+    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    writer.await.unwrap();
+}
+
+pub(crate) async fn a_scan_needs_an_epoch_that_exists<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, vec![]).await;
+    assert_eq!(store.scan(FIRST, None, 9).await, Ok(Scan::default()));
+    let refused = store.scan(Epoch(9), None, 9).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Refused { .. }), "{refused:?}");
+}
+
+pub(crate) async fn a_dropped_epoch_is_gone_and_takes_no_write<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, two_documents()).await;
+    let second = Epoch(12);
+    assert_eq!(store.epochs().await, Ok(vec![FIRST]));
+    store.create_epoch(second, DIMENSION).await.unwrap();
+    store.upsert(second, two_documents()).await.unwrap();
+    assert_eq!(store.epochs().await, Ok(vec![FIRST, second]));
+    for _again in 0..2 {
+        store.drop_epoch(second).await.unwrap();
+        assert_eq!(store.epochs().await, Ok(vec![FIRST]));
+    }
+    let late = store.upsert(second, two_documents()).await.unwrap_err();
+    assert!(matches!(late, StoreError::Refused { .. }), "{late:?}");
+    assert!(store.count(second).await.is_err() && store.activate(second).await.is_err());
+    assert_eq!(store.epochs().await, Ok(vec![FIRST]));
+    store.close().await.unwrap();
+    let store = storage.open().await;
+    assert_eq!(store.epochs().await, Ok(vec![FIRST]));
+    store.create_epoch(second, DIMENSION).await.unwrap();
+    assert_eq!((store.count(FIRST).await, store.count(second).await), (Ok(7), Ok(0)));
+}
+
+pub(crate) async fn the_active_epoch_is_not_dropped<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, two_documents()).await;
+    let refused = store.drop_epoch(FIRST).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Refused { .. }), "{refused:?}");
+    assert_eq!((store.active().await, store.count(FIRST).await), (Ok(Some(FIRST)), Ok(7)));
+    store.create_epoch(Epoch(2), DIMENSION).await.unwrap();
+    store.activate(Epoch(2)).await.unwrap();
+    store.drop_epoch(FIRST).await.unwrap();
+    assert_eq!(store.epochs().await, Ok(vec![Epoch(2)]));
 }
 
 pub(crate) async fn a_vector_of_another_length_is_refused<S: Storage>() {

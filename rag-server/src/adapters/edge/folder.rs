@@ -3,17 +3,20 @@
 //! ```text
 //! lock      held by the one process that uses the folder
 //! active    the number of the active epoch; replaced in one step
-//! e1 e2 ..  one engine shard for each epoch; `e1.new` while it is being made
+//! e1 e2 ..  one engine shard for each epoch; `e1.new` while it is being made, `e1.gone` while it is being removed
 //! ```
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use super::STORE;
-use crate::ports::{Epoch, StoreError};
+use crate::{
+    adapters::lock::{Company, Lock},
+    ports::{Epoch, StoreError},
+};
 
 const LOCK: &str = "lock";
 const ACTIVE: &str = "active";
@@ -25,7 +28,7 @@ const WAL: &str = "wal";
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    lock: File,
+    _lock: Lock,
 }
 
 impl Folder {
@@ -33,25 +36,17 @@ impl Folder {
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(path).map_err(|e| failed(path, "cannot be made", &e))?;
         let file = path.join(LOCK);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&file)
-            .map_err(|e| failed(&file, "cannot be opened", &e))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.display().to_string() }),
-            Err(TryLockError::Error(e)) => Err(failed(&file, "cannot be locked", &e)),
-        }
+        let lock = Lock::take(&file, Company::None).map_err(|e| failed(&file, "cannot be locked", &e))?;
+        let lock = lock.ok_or_else(|| StoreError::InUse { path: path.display().to_string() })?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Removes what a crash left half made.
+    /// Removes what a crash left half made or half removed.
     pub(super) fn sweep(&self) -> Result<(), StoreError> {
         let entries = fs::read_dir(&self.path).map_err(|e| failed(&self.path, "cannot be read", &e))?;
         for entry in entries {
             let path = entry.map_err(|e| failed(&self.path, "cannot be read", &e))?.path();
-            if path.extension().is_some_and(|extension| extension == "new") && path.is_dir() {
+            if path.extension().is_some_and(|extension| extension == "new" || extension == "gone") && path.is_dir() {
                 fs::remove_dir_all(&path).map_err(|e| failed(&path, "cannot be removed", &e))?;
             }
         }
@@ -73,6 +68,29 @@ impl Folder {
         let (from, to) = (self.unfinished(epoch), self.epoch(epoch));
         fs::rename(&from, &to).map_err(|e| failed(&to, "cannot be made", &e))?;
         sync(&self.path)
+    }
+
+    /// The finished epochs, in any order.
+    pub(super) fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        let entries = fs::read_dir(&self.path).map_err(|e| failed(&self.path, "cannot be read", &e))?;
+        let mut epochs = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(|e| failed(&self.path, "cannot be read", &e))?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix('e')?.parse().ok());
+            epochs.extend(number.map(Epoch));
+        }
+        Ok(epochs)
+    }
+
+    /// Removes an epoch that is not open, if it exists. Its name goes first and in one step, so that no half of it is ever opened.
+    pub(super) fn remove(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let (from, to) = (self.epoch(epoch), self.path.join(format!("e{}.gone", epoch.0)));
+        match fs::rename(&from, &to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.map_err(|e| failed(&from, "cannot be removed", &e))?,
+        }
+        sync(&self.path)?;
+        fs::remove_dir_all(&to).map_err(|e| failed(&to, "cannot be removed", &e))
     }
 
     /// The active epoch.
@@ -127,13 +145,6 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Closing the file is not enough: a process that is being started just now has a copy of it for a moment. A failure leaves the lock to the end of this process.
-        let _held_until_exit = self.lock.unlock();
-    }
-}
-
 /// Makes the names in a folder durable.
 fn sync(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(|e| failed(folder, "cannot be flushed", &e))
@@ -152,16 +163,6 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let first = Folder::take(root.path()).unwrap();
         assert!(matches!(Folder::take(root.path()), Err(StoreError::InUse { .. })));
-        drop(first);
-        Folder::take(root.path()).unwrap();
-    }
-
-    #[test]
-    fn a_folder_is_free_although_a_copy_of_its_lock_is_open_elsewhere() {
-        let root = tempfile::tempdir().unwrap();
-        let first = Folder::take(root.path()).unwrap();
-        // What a process holds between its start and its program.
-        let _copy = first.lock.try_clone().unwrap();
         drop(first);
         Folder::take(root.path()).unwrap();
     }
@@ -193,12 +194,27 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_half_made_is_removed() {
+    fn what_a_crash_left_half_made_or_half_removed_is_removed() {
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::take(root.path()).unwrap();
         fs::create_dir(folder.unfinished(Epoch(1))).unwrap();
         fs::create_dir(folder.epoch(Epoch(2))).unwrap();
+        fs::create_dir(root.path().join("e3.gone")).unwrap();
         folder.sweep().unwrap();
         assert!(!folder.unfinished(Epoch(1)).exists() && folder.epoch(Epoch(2)).exists());
+        assert!(!root.path().join("e3.gone").exists());
+    }
+
+    #[test]
+    fn only_finished_epochs_are_listed_and_a_removed_one_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::take(root.path()).unwrap();
+        folder.activate(Epoch(2)).unwrap();
+        fs::create_dir(folder.unfinished(Epoch(1))).unwrap();
+        fs::create_dir(folder.epoch(Epoch(2))).unwrap();
+        fs::create_dir(folder.epoch(Epoch(3))).unwrap();
+        folder.remove(Epoch(3)).unwrap();
+        folder.remove(Epoch(3)).unwrap();
+        assert_eq!(folder.epochs(), Ok(vec![Epoch(2)]));
     }
 }

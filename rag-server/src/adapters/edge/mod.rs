@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
-    ports::{Epoch, Search, StoreError, VectorStore},
+    ports::{Epoch, Scan, Search, StoreError, VectorStore},
 };
 
 const STORE: &str = "the embedded vector store";
@@ -83,6 +83,15 @@ impl VectorStore for EdgeStore {
         self.ask(|done| Command::Activate(epoch, done)).await
     }
 
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.epochs()).await
+    }
+
+    async fn drop_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
+        self.ask(|done| Command::Drop(epoch, done)).await
+    }
+
     async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError> {
         if points.is_empty() {
             return Ok(());
@@ -119,6 +128,12 @@ impl VectorStore for EdgeStore {
         };
         let (shared, ids) = (Arc::clone(&self.shared), ids.to_vec());
         blocking(move || shared.with(epoch, |shard| shard.chunks(&ids))).await
+    }
+
+    async fn scan(&self, epoch: Epoch, after: Option<ChunkId>, limit: usize) -> Result<Scan, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Scan(epoch, after, limit, reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
     }
 
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
@@ -177,6 +192,26 @@ impl Shared {
             open.folder.activate(epoch)?;
             open.active = Some(epoch);
             Ok(())
+        })
+    }
+
+    fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut epochs = guard.as_ref().ok_or_else(closed)?.folder.epochs()?;
+        epochs.sort_unstable();
+        Ok(epochs)
+    }
+
+    fn drop_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
+        self.change(|open| {
+            if open.active == Some(epoch) {
+                let cause = format!("epoch {} is the active one; another must be activated before it can go", epoch.0);
+                return Err(StoreError::Refused { store: STORE, cause });
+            }
+            if let Some(shard) = open.shards.remove(&epoch) {
+                shard.close();
+            }
+            open.folder.remove(epoch)
         })
     }
 

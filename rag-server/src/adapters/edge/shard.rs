@@ -10,16 +10,16 @@ use std::{
 use qdrant_edge::{
     Condition, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams, FieldCondition,
     FieldIndexOperations, Filter, HnswIndexConfig, JsonPath, Match, MatchValue, Modifier, NamedQuery, OperationError,
-    Payload, PayloadFieldSchema, PayloadOps, PayloadSchemaType, PointId, PointInsertOperations, PointOperations,
-    PointStruct, QueryEnum, Record, ScoredPoint, SearchRequest, SetPayloadOp, SparseVector as EngineSparse,
-    UpdateOperation, ValueVariants, Vector, VectorInternal, VectorStructInternal, Vectors, WalOptions,
-    WithPayloadInterface, WithVector,
+    Payload, PayloadFieldSchema, PayloadOps, PayloadSchemaType, PayloadSelectorInclude, PointId, PointInsertOperations,
+    PointOperations, PointStruct, QueryEnum, Record, ScoredPoint, ScrollRequest, SearchRequest, SetPayloadOp,
+    SparseVector as EngineSparse, UpdateOperation, ValueVariants, Vector, VectorInternal, VectorStructInternal,
+    Vectors, WalOptions, WithPayloadInterface, WithVector,
 };
 
 use super::STORE;
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, Scored, Similarity, SparseVector},
-    ports::{Only, Search, StoreError},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Held, Legs, Point, Scored, Similarity, SparseVector},
+    ports::{Only, Scan, Search, StoreError},
 };
 
 const DENSE: &str = "dense";
@@ -30,9 +30,14 @@ const DOCUMENT: &str = "document";
 const VERSION: &str = "version";
 const TENANT: &str = "tenant";
 const LABELS: &str = "labels";
+/// Position in the document; no filter looks at it.
+const ORDINAL: &str = "ordinal";
 
 /// Points in one operation of the engine: it bounds what one entry of its log holds.
 const POINTS_PER_OPERATION: usize = 64;
+
+/// Most chunks of one page of a scan; writes wait while it is read.
+const MAX_PAGE: usize = 1_000;
 
 /// Bytes of one part of the engine's log. The engine's default of 32 MiB is meant for servers.
 const LOG_PART: usize = 8 * 1024 * 1024;
@@ -161,6 +166,26 @@ impl Shard {
         self.read(ids, None)?.into_iter().map(|point| chunk(point.id, point.payload)).collect()
     }
 
+    /// A page of what is stored, by id. Nobody may write meanwhile.
+    pub(super) fn scan(&self, after: Option<ChunkId>, limit: usize) -> Result<Scan, StoreError> {
+        let from = match after.map(ChunkId::next) {
+            Some(None) => return Ok(Scan::default()),
+            Some(next) => next,
+            None => None,
+        };
+        let include = [DOCUMENT, VERSION, ORDINAL].into_iter().map(json_path).collect::<Result<_, _>>()?;
+        let request = ScrollRequest {
+            offset: from.map(|from| PointId::Uuid(from.0)),
+            limit: Some(limit.clamp(1, MAX_PAGE)),
+            with_payload: Some(PayloadSelectorInclude { include }.into()),
+            ..ScrollRequest::default()
+        };
+        let (found, next) = self.engine.scroll(request).map_err(failed)?;
+        let held = found.into_iter().map(held).collect::<Result<Vec<_>, _>>()?;
+        let next = held.last().filter(|_| next.is_some()).map(|last| last.id);
+        Ok(Scan { held, next })
+    }
+
     fn read(&self, ids: &[ChunkId], vector: Option<WithVector>) -> Result<Vec<Record>, StoreError> {
         let ids: Vec<PointId> = ids.iter().map(|id| PointId::Uuid(id.0)).collect();
         self.engine.retrieve(&ids, Some(WithPayloadInterface::Bool(true)), vector).map_err(failed)
@@ -242,9 +267,7 @@ fn engine_terms(terms: &SparseVector) -> Result<EngineSparse, StoreError> {
 fn scored(point: ScoredPoint) -> Result<Scored, StoreError> {
     match point.id {
         PointId::Uuid(id) => Ok(Scored { chunk: ChunkId(id), score: Similarity(point.score) }),
-        PointId::NumId(id) => {
-            Err(StoreError::Corrupt { what: format!("the chunk {id}"), cause: "its id is not a UUID".to_owned() })
-        }
+        PointId::NumId(id) => Err(no_uuid(id)),
     }
 }
 
@@ -271,9 +294,32 @@ fn labels(payload: &Payload) -> Vec<String> {
 }
 
 fn chunk(id: PointId, payload: Option<Payload>) -> Result<Chunk, StoreError> {
+    content(id, payload)
+}
+
+fn held(point: Record) -> Result<Held, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Of {
+        document: DocumentId,
+        version: ContentHash,
+        ordinal: u32,
+    }
+    let id = match point.id {
+        PointId::Uuid(id) => ChunkId(id),
+        PointId::NumId(id) => return Err(no_uuid(id)),
+    };
+    let Of { document, version, ordinal } = content(point.id, point.payload)?;
+    Ok(Held { id, document, version, ordinal })
+}
+
+fn content<T: serde::de::DeserializeOwned>(id: PointId, payload: Option<Payload>) -> Result<T, StoreError> {
     let corrupt = |cause: String| StoreError::Corrupt { what: format!("the chunk {id}"), cause };
     let payload = payload.ok_or_else(|| corrupt("it has no content".to_owned()))?;
     serde_json::from_value(serde_json::Value::Object(payload.0)).map_err(|e| corrupt(e.to_string()))
+}
+
+fn no_uuid(id: u64) -> StoreError {
+    StoreError::Corrupt { what: format!("the chunk {id}"), cause: "its id is not a UUID".to_owned() }
 }
 
 /// The filter of a search; none where it looks at everything.

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Shared, shard::Shard};
 use crate::{
-    model::{ContentHash, DocumentId, Point},
-    ports::{Epoch, StoreError},
+    model::{ChunkId, ContentHash, DocumentId, Point},
+    ports::{Epoch, Scan, StoreError},
 };
 
 /// Changes that share one flush at most; those that come later wait for the next one.
@@ -42,6 +42,10 @@ pub(super) enum Command {
     Create(Epoch, usize, Done),
     /// Make an epoch the searched one.
     Activate(Epoch, Done),
+    /// Read a page of what an epoch holds. Here, because the engine finds ids first and then their points: what a write removes in between would end the page too early.
+    Scan(Epoch, Option<ChunkId>, usize, oneshot::Sender<Result<Scan, StoreError>>),
+    /// Remove an epoch that is not the searched one.
+    Drop(Epoch, Done),
     /// Flush, let go of the folder, end.
     Close(Done),
 }
@@ -93,6 +97,14 @@ impl<'a> Writer<'a> {
             Command::Activate(epoch, done) => {
                 self.flush();
                 let _gone = done.send(self.shared.activate(epoch));
+            }
+            Command::Scan(epoch, after, limit, reply) => {
+                let _gone = reply.send(self.shared.with(epoch, |shard| shard.scan(after, limit)));
+            }
+            Command::Drop(epoch, done) => {
+                self.flush();
+                self.written.remove(&epoch);
+                let _gone = done.send(self.shared.drop_epoch(epoch));
             }
             Command::Close(done) => {
                 self.flush();

@@ -9,7 +9,7 @@ use qdrant_client::qdrant::{
 use uuid::Uuid;
 
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Point, Scored, Similarity},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Held, Point, Scored, Similarity},
     ports::StoreError,
 };
 
@@ -24,7 +24,7 @@ pub(super) const DOCUMENT: &str = "document";
 pub(super) const VERSION: &str = "version";
 pub(super) const TENANT: &str = "tenant";
 pub(super) const LABELS: &str = "labels";
-const ORDINAL: &str = "ordinal";
+pub(super) const ORDINAL: &str = "ordinal";
 const TITLE: &str = "title";
 const HEADINGS: &str = "headings";
 const TEXT: &str = "text";
@@ -79,17 +79,38 @@ pub(super) fn to_embedded(point: RetrievedPoint) -> Result<Embedded, StoreError>
     }
 }
 
-fn to_chunk(id: Option<PointId>, mut payload: HashMap<String, Value>) -> Result<Chunk, StoreError> {
-    let id = uuid(id)?;
-    let corrupt = |cause: &str| StoreError::Corrupt { what: format!("the chunk {id}"), cause: cause.to_owned() };
+/// What a stored chunk belongs to, from the wire.
+pub(super) fn to_held(point: RetrievedPoint) -> Result<Held, StoreError> {
+    let RetrievedPoint { id, mut payload, .. } = point;
+    take_held(uuid(id)?, &mut payload)
+}
+
+fn take_held(id: Uuid, payload: &mut HashMap<String, Value>) -> Result<Held, StoreError> {
     let mut take = |key: &str| payload.remove(key).and_then(|value| value.kind);
-    Ok(Chunk {
+    Ok(Held {
         id: ChunkId(id),
         document: text(take(DOCUMENT))
             .and_then(|document| DocumentId::of_key(&document).ok())
-            .ok_or_else(|| corrupt("its document is missing or not a document's name"))?,
-        version: text(take(VERSION)).map(ContentHash).ok_or_else(|| corrupt("its version is missing"))?,
-        ordinal: ordinal(take(ORDINAL)).ok_or_else(|| corrupt("its position is missing"))?,
+            .ok_or_else(|| corrupt(id, "its document is missing or not a document's name"))?,
+        version: text(take(VERSION)).map(ContentHash).ok_or_else(|| corrupt(id, "its version is missing"))?,
+        ordinal: ordinal(take(ORDINAL)).ok_or_else(|| corrupt(id, "its position is missing"))?,
+    })
+}
+
+fn corrupt(id: Uuid, cause: &str) -> StoreError {
+    StoreError::Corrupt { what: format!("the chunk {id}"), cause: cause.to_owned() }
+}
+
+fn to_chunk(id: Option<PointId>, mut payload: HashMap<String, Value>) -> Result<Chunk, StoreError> {
+    let id = uuid(id)?;
+    let Held { document, version, ordinal, .. } = take_held(id, &mut payload)?;
+    let corrupt = |cause: &str| corrupt(id, cause);
+    let mut take = |key: &str| payload.remove(key).and_then(|value| value.kind);
+    Ok(Chunk {
+        id: ChunkId(id),
+        document,
+        version,
+        ordinal,
         title: text(take(TITLE)).ok_or_else(|| corrupt("its title is missing"))?,
         headings: texts(take(HEADINGS)).ok_or_else(|| corrupt("its headings are missing"))?,
         text: text(take(TEXT)).ok_or_else(|| corrupt("its text is missing"))?,
@@ -148,6 +169,11 @@ mod tests {
         let scored = ScoredPoint { id: written.id.clone(), score: 0.5, ..ScoredPoint::default() };
         assert_eq!(to_scored(scored)?, Scored { chunk: chunk.id, score: Similarity(0.5) });
         let found = RetrievedPoint { id: written.id, payload: written.payload, ..RetrievedPoint::default() };
+        let held = to_held(found.clone())?;
+        assert_eq!(
+            (held.id, &held.document, &held.version, held.ordinal),
+            (chunk.id, &chunk.document, &chunk.version, 7)
+        );
         assert_eq!(to_found(found)?, chunk);
         Ok(())
     }

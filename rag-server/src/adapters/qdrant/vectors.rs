@@ -2,18 +2,11 @@
 
 use std::collections::HashMap;
 
-use async_trait::async_trait;
-use qdrant_client::qdrant::{
-    CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
-    Filter, GetPoints, Modifier, PointsSelector, QueryBatchPoints, QueryPoints, RetrievedPoint, SetPayloadPoints,
-    SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput, VectorParams,
-    VectorParamsBuilder, VectorsConfigBuilder, WithVectorsSelector, points_selector::PointsSelectorOneOf,
-    vectors_config::Config,
-};
-
 use super::{
     STORE,
-    chunk::{DENSE, DOCUMENT, LABELS, LEXICAL, TENANT, VERSION, to_embedded, to_found, to_point, to_scored},
+    chunk::{
+        DENSE, DOCUMENT, LABELS, LEXICAL, ORDINAL, TENANT, VERSION, to_embedded, to_found, to_held, to_point, to_scored,
+    },
     condition,
     connection::QdrantConnection,
     failure::Failure,
@@ -21,11 +14,22 @@ use super::{
 };
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, Scored, SparseVector},
-    ports::{Epoch, Only, Search, StoreError, VectorStore},
+    ports::{Epoch, Only, Scan, Search, StoreError, VectorStore},
+};
+use async_trait::async_trait;
+use qdrant_client::qdrant::{
+    CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
+    Filter, GetPoints, Modifier, PayloadIncludeSelector, PointsSelector, QueryBatchPoints, QueryPoints, RetrievedPoint,
+    ScrollPoints, SetPayloadPoints, SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput,
+    VectorParams, VectorParamsBuilder, VectorsConfigBuilder, WithVectorsSelector, points_selector::PointsSelectorOneOf,
+    vectors_config::Config, with_payload_selector::SelectorOptions,
 };
 
 /// Points in one request: with texts and vectors some hundred kilobytes, well below any server's limit.
 const POINTS_PER_REQUEST: usize = 128;
+
+/// Most chunks of one page of a scan: without texts and vectors at most a kilobyte each.
+const MAX_PAGE: usize = 1_000;
 
 /// Chunks and vectors in a Qdrant server.
 #[derive(Clone)]
@@ -173,6 +177,26 @@ impl VectorStore for QdrantVectorStore {
         Ok(())
     }
 
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        let found = self.connection.call(|client| async move { client.list_collections().await }).await?;
+        let mut epochs: Vec<_> =
+            found.collections.iter().filter_map(|collection| self.epoch(&collection.name)).collect();
+        epochs.sort_unstable();
+        Ok(epochs)
+    }
+
+    async fn drop_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let name = &self.collection(epoch);
+        if self.active().await? == Some(epoch) {
+            let cause = format!("the collection {name} is the active one; another must be activated before it can go");
+            return Err(StoreError::Refused { store: STORE, cause });
+        }
+        match self.connection.call(|client| async move { client.delete_collection(name).await }).await {
+            Err(failure) if failure.is_missing() => Ok(()),
+            other => Ok(other.map(drop)?),
+        }
+    }
+
     async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError> {
         let mut points = points.into_iter().map(to_point).peekable();
         while points.peek().is_some() {
@@ -255,6 +279,32 @@ impl VectorStore for QdrantVectorStore {
             points.into_iter().flat_map(|batch| batch.result).map(to_scored).collect()
         };
         Ok(Legs { dense: leg(search.dense.is_some())?, lexical: leg(terms(search).is_some())? })
+    }
+
+    async fn scan(&self, epoch: Epoch, after: Option<ChunkId>, limit: usize) -> Result<Scan, StoreError> {
+        // The store begins a page at an id, whether there is such a point or not.
+        let from = match after.map(ChunkId::next) {
+            Some(None) => return Ok(Scan::default()),
+            Some(next) => next,
+            None => None,
+        };
+        let fields = [DOCUMENT, VERSION, ORDINAL].map(str::to_owned).to_vec();
+        let request = &ScrollPoints {
+            collection_name: self.collection(epoch),
+            offset: from.map(|from| from.0.to_string().into()),
+            limit: Some(limit.clamp(1, MAX_PAGE) as u32),
+            with_payload: Some(SelectorOptions::Include(PayloadIncludeSelector { fields }).into()),
+            ..ScrollPoints::default()
+        };
+        // The store finds the ids first and then their points: what is removed in between is missing, and a page may be short or empty before the end. So only what is empty twice is the end.
+        for _ in 0..2 {
+            let found = self.connection.call(|client| async move { client.scroll(request.clone()).await }).await?;
+            let held = found.result.into_iter().map(to_held).collect::<Result<Vec<_>, _>>()?;
+            if let Some(last) = held.last().map(|last| last.id) {
+                return Ok(Scan { held, next: Some(last) });
+            }
+        }
+        Ok(Scan::default())
     }
 
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {

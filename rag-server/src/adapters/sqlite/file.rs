@@ -25,15 +25,18 @@ const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_CANTOPEN: i32 = 14;
 const SQLITE_NOTADB: i32 = 26;
 
+/// Makes the folder that the file lies in.
+pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder).map_err(|e| StoreError::Failed {
+        store: STORE,
+        cause: format!("the folder {} cannot be made: {e}", folder.display()),
+    })
+}
+
 /// Opens the file: one connection that writes, some that read.
 pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool), StoreError> {
     let name = path.display().to_string();
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| StoreError::Failed {
-            store: STORE,
-            cause: format!("the folder {} cannot be made: {e}", folder.display()),
-        })?;
-    }
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)

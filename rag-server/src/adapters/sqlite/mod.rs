@@ -5,13 +5,19 @@
 
 mod file;
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use serde_json::Value;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool, sqlite::SqliteRow};
 
-use crate::ports::{Kind, Page, Put, Record, Records, StoreError, Swap};
+use crate::{
+    adapters::lock::{Company, Lock},
+    ports::{Kind, Page, Put, Record, Records, StoreError, Swap},
+};
 
 const STORE: &str = "the records";
 
@@ -28,13 +34,33 @@ pub struct SqliteRecords {
     /// One connection, so that writers of this process queue up instead of finding the file busy.
     writer: SqlitePool,
     readers: SqlitePool,
+    /// `FILE.lock`, which tells the processes that use the file of each other.
+    lock: Arc<Lock>,
 }
 
 impl SqliteRecords {
-    /// Opens the file, or makes it; several processes may do so at once.
+    /// Opens the file, or makes it; several processes may do so at once. Refused while one has it for itself.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_in(path, Company::Same).await
+    }
+
+    /// Opens the file, or makes it, for this process alone. Refused while another one has it open.
+    pub async fn open_alone(path: &Path) -> Result<Self, StoreError> {
+        Self::open_in(path, Company::None).await
+    }
+
+    async fn open_in(path: &Path, company: Company) -> Result<Self, StoreError> {
+        file::make_folder(path)?;
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let beside = PathBuf::from(beside);
+        let lock = Lock::take(&beside, company).map_err(|e| StoreError::Failed {
+            store: STORE,
+            cause: format!("{} cannot be locked: {e}", beside.display()),
+        })?;
+        let lock = lock.ok_or_else(|| StoreError::InUse { path: path.display().to_string() })?;
         let (writer, readers) = file::open(path).await?;
-        Ok(Self { path: path.display().to_string(), writer, readers })
+        Ok(Self { path: path.display().to_string(), writer, readers, lock: Arc::new(lock) })
     }
 
     async fn find(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
@@ -66,6 +92,10 @@ impl SqliteRecords {
 
 #[async_trait]
 impl Records for SqliteRecords {
+    fn exclusive(&self) -> bool {
+        self.lock.is_exclusive()
+    }
+
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
         self.find(kind, id).await
     }
@@ -196,6 +226,7 @@ impl Records for SqliteRecords {
     async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;
         self.writer.close().await;
+        self.lock.let_go();
         Ok(())
     }
 }

@@ -57,10 +57,10 @@ impl Mover {
     /// None where no previous model is configured, and where nobody else could have written to its vectors.
     pub(super) fn new(source: &Source, app: &App) -> Option<Self> {
         let previous = source.config.embedding.previous.as_ref()?;
-        let needed = app.outdated || !app.process.stores.alone;
+        let alone = app.process.stores.records.exclusive();
+        let needed = app.outdated || !alone;
         // What holds the lease of stores that nobody else can open is an earlier process, which can only be dead.
-        let holder =
-            if app.process.stores.alone { "alone".to_owned() } else { uuid::Uuid::new_v4().simple().to_string() };
+        let holder = if alone { "alone".to_owned() } else { uuid::Uuid::new_v4().simple().to_string() };
         needed.then(|| Self {
             process: Arc::clone(&app.process),
             least: previous.least,

@@ -143,7 +143,8 @@ async fn the_job_of_a_killed_process_is_taken_up_at_once_where_no_other_can_writ
         JobState::Done,
         "the lease stands for another replica"
     );
-    let alone = replica(&world, &clock).sole_writer();
+    world.keep_others_out(true);
+    let alone = replica(&world, &clock);
     alone.work_once(&CancellationToken::new()).await.unwrap();
     assert_eq!(alone.job(&id).await.unwrap().unwrap().job.state, JobState::Done);
 }

@@ -14,7 +14,7 @@ use super::super::{Content, Format, Ingest, Source, walk};
 use crate::{
     doubles::RecordsDouble,
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Outcome, Point},
-    ports::{EmbedError, Embedder, Epoch, ModelIdentity, Search, StoreError, SystemClock, VectorStore},
+    ports::{EmbedError, Embedder, Epoch, ModelIdentity, Scan, Search, StoreError, SystemClock, VectorStore},
 };
 
 /// Names the folder to ingest in the child process.
@@ -53,6 +53,15 @@ impl VectorStore for Nowhere {
     }
     async fn chunks(&self, _epoch: Option<Epoch>, _ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
         Ok(Vec::new())
+    }
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        Ok(vec![Epoch(1)])
+    }
+    async fn drop_epoch(&self, _epoch: Epoch) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn scan(&self, _: Epoch, _: Option<ChunkId>, _: usize) -> Result<Scan, StoreError> {
+        Ok(Scan::default())
     }
     async fn count(&self, _epoch: Epoch) -> Result<u64, StoreError> {
         Ok(0)

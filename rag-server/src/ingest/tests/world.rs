@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{DocumentReport, Format, Ingest, Interrupted, Patience, Source};
 use crate::{
-    doubles::{EmbedderDouble, RecordsDouble},
+    doubles::{EmbedderDouble, RecordsDouble, page},
     model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Embedded, Legs, Outcome, Point},
     ports::{
-        Clock, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, Search, StoreError, Swap,
-        VectorStore,
+        Clock, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, Scan, Search, StoreError,
+        Swap, VectorStore,
     },
 };
 
@@ -39,6 +39,8 @@ pub(super) struct World {
     records: RecordsDouble,
     left: AtomicI64,
     kill: Mutex<Kill>,
+    /// Whether nobody but this process can write here.
+    alone: AtomicBool,
 }
 
 impl Default for World {
@@ -48,6 +50,7 @@ impl Default for World {
             records: RecordsDouble::default(),
             left: AtomicI64::new(i64::MAX),
             kill: Mutex::new(Kill::Before),
+            alone: AtomicBool::new(false),
         }
     }
 }
@@ -62,6 +65,11 @@ impl World {
     /// Answers everything again.
     pub(super) fn revive(&self) {
         self.left.store(i64::MAX, Ordering::SeqCst);
+    }
+
+    /// Says whether nobody but one process can write here.
+    pub(super) fn keep_others_out(&self, alone: bool) {
+        self.alone.store(alone, Ordering::SeqCst);
     }
 
     /// Answers everything for a while; gives what [`World::resume`] takes.
@@ -201,6 +209,22 @@ impl VectorStore for World {
         Ok(Vec::new())
     }
 
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        Ok(vec![Epoch(1)])
+    }
+
+    async fn drop_epoch(&self, _epoch: Epoch) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn scan(&self, _epoch: Epoch, after: Option<ChunkId>, limit: usize) -> Result<Scan, StoreError> {
+        self.through(async {
+            let points = self.points.lock().unwrap();
+            Ok(page(points.values().map(|point| &point.chunk), after, limit))
+        })
+        .await
+    }
+
     async fn count(&self, _epoch: Epoch) -> Result<u64, StoreError> {
         Ok(self.points.lock().unwrap().len() as u64)
     }
@@ -212,6 +236,10 @@ impl VectorStore for World {
 
 #[async_trait]
 impl Records for World {
+    fn exclusive(&self) -> bool {
+        self.alone.load(Ordering::SeqCst)
+    }
+
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
         self.through(self.records.get(kind, id)).await
     }

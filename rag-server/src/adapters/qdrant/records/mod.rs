@@ -142,6 +142,10 @@ enum Swapped {
 
 #[async_trait]
 impl Records for QdrantRecords {
+    fn exclusive(&self) -> bool {
+        false
+    }
+
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
         live(self.read_one(kind, id).await?)
     }

@@ -76,11 +76,8 @@ impl QdrantRecords {
     /// The highest version among the marks older than this second.
     async fn highest_mark(&self, second: i64) -> Result<Option<u64>, Failure> {
         let version = PayloadIncludeSelector { fields: vec![VERSION.to_owned()] };
-        let highest_first = OrderBy {
-            key: VERSION.to_owned(),
-            direction: Some(Direction::Desc as i32),
-            ..OrderBy::default()
-        };
+        let highest_first =
+            OrderBy { key: VERSION.to_owned(), direction: Some(Direction::Desc as i32), ..OrderBy::default() };
         let request = &ScrollPoints {
             collection_name: self.collection.clone(),
             filter: Some(marks(second)),
