@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     model::{Answer, AnswerStatus, Speaker, Turn},
-    ports::{Clock, Kind, Put, Record, Records, StoreError, Swap},
+    ports::{Change, Clock, Kind, Record, Records, StoreError, update},
 };
 
 /// Questions that are remembered of a session; a prompt has room for fewer.
@@ -19,8 +19,6 @@ const MAX_TURNS: usize = 20;
 const MAX_ANSWER_BYTES: usize = 8 * 1024;
 /// Longest id.
 const MAX_ID_BYTES: usize = 128;
-/// Tries against others that write the same session.
-const ATTEMPTS: usize = 20;
 /// Sessions that are looked at in one go.
 const PAGE: usize = 100;
 
@@ -99,7 +97,7 @@ impl Sessions {
     /// A session; none when it is not there, or forgotten.
     pub async fn get(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         let Some(record) = self.records.get(Kind::Session, &key.record()).await? else { return Ok(None) };
-        let session = read(record)?;
+        let session = read(&record)?;
         Ok((session.expires > self.clock.now()).then_some(session))
     }
 
@@ -115,42 +113,25 @@ impl Sessions {
             at: now,
         };
         let expires = now.checked_add(self.ttl).unwrap_or(Timestamp::MAX);
-        let (id, first) = (key.record(), Session { turns: vec![turn.clone()], expires });
-        let mut put = self.records.put_if_absent(Kind::Session, &id, serde_json::json!(first)).await?;
-        for _ in 0..ATTEMPTS {
-            let standing = match put {
-                Put::Created(_) => return Ok(()),
-                Put::Existing(standing) => standing,
+        update(&*self.records, Kind::Session, &key.record(), |standing| {
+            let mut turns = match standing.map(read).transpose()? {
+                Some(session) if session.expires > now => session.turns,
+                Some(_) | None => Vec::new(),
             };
-            let version = standing.version;
-            let mut session = read(standing)?;
-            if session.expires <= now {
-                session.turns.clear();
+            if turns.contains(&turn) {
+                return Ok(Change::Leave(()));
             }
-            session.turns.push(turn.clone());
-            let surplus = session.turns.len().saturating_sub(MAX_TURNS);
-            session.turns.drain(..surplus);
-            let body = serde_json::json!(Session { expires, ..session });
-            put = match self.records.compare_and_set(Kind::Session, &id, version, body).await? {
-                Swap::Done(_) => return Ok(()),
-                Swap::Conflict(Some(standing)) => Put::Existing(standing),
-                Swap::Conflict(None) => {
-                    self.records.put_if_absent(Kind::Session, &id, serde_json::json!(first)).await?
-                }
-            };
-        }
-        Err(StoreError::Failed {
-            store: "the records",
-            cause: "the session changes too often to be written".to_owned(),
+            turns.push(turn.clone());
+            let surplus = turns.len().saturating_sub(MAX_TURNS);
+            turns.drain(..surplus);
+            Ok(Change::Write(serde_json::json!(Session { turns, expires }), ()))
         })
+        .await
     }
 
     /// Forgets a session; whether there was one.
     pub async fn end(&self, key: &SessionKey) -> Result<bool, StoreError> {
-        match self.records.get(Kind::Session, &key.record()).await? {
-            Some(record) => self.forget(record).await,
-            None => Ok(false),
-        }
+        self.forget(&key.record()).await
     }
 
     /// Forgets every session of an owner; how many there were.
@@ -159,7 +140,7 @@ impl Sessions {
         loop {
             let page = self.records.list(Kind::Session, &prefix, after.as_deref(), PAGE).await?;
             for record in page.records {
-                ended += u64::from(self.forget(record).await?);
+                ended += u64::from(self.forget(&record.id).await?);
             }
             after = page.next;
             if after.is_none() {
@@ -174,34 +155,27 @@ impl Sessions {
         let now = self.clock.now();
         for record in page.records {
             // Whoever goes on with it meanwhile keeps it: the removal is for this version alone.
-            let (id, version) = (record.id.clone(), record.version);
-            if read(record)?.expires <= now {
-                self.records.remove(Kind::Session, &id, version).await?;
+            if read(&record)?.expires <= now {
+                self.records.remove(Kind::Session, &record.id, record.version).await?;
             }
         }
         Ok(page.next)
     }
 
-    /// Removes a record whatever its version.
-    async fn forget(&self, record: Record) -> Result<bool, StoreError> {
-        let mut standing = record;
-        for _ in 0..ATTEMPTS {
-            match self.records.remove(Kind::Session, &standing.id, standing.version).await? {
-                Swap::Done(_) => return Ok(true),
-                Swap::Conflict(None) => return Ok(false),
-                Swap::Conflict(Some(changed)) => standing = changed,
-            }
-        }
-        Err(StoreError::Failed {
-            store: "the records",
-            cause: "the session changes too often to be removed".to_owned(),
+    /// Removes a record, if it is there.
+    async fn forget(&self, id: &str) -> Result<bool, StoreError> {
+        let mut there = false;
+        update(&*self.records, Kind::Session, id, |standing| {
+            there |= standing.is_some();
+            Ok(Change::Remove(there))
         })
+        .await
     }
 }
 
-fn read(record: Record) -> Result<Session, StoreError> {
+fn read(record: &Record) -> Result<Session, StoreError> {
     let what = format!("the session {}", record.id);
-    serde_json::from_value(record.body).map_err(|e| StoreError::Corrupt { what, cause: e.to_string() })
+    serde_json::from_value(record.body.clone()).map_err(|e| StoreError::Corrupt { what, cause: e.to_string() })
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@
 use super::{Ingest, document_of};
 use crate::{
     model::{ContentHash, DocumentId, DocumentRecord},
-    ports::{Kind, Put, StoreError, Swap},
+    ports::{Change, Kind, StoreError, content_prefix, contents_of, update},
 };
 
-/// Pairs that are looked at for one content; more are stale only after as many crashes.
+/// Pairs of one tenant that are looked at for one content; more are stale only after as many crashes.
 const LOOKS: usize = 64;
 
 fn pair(version: &ContentHash, id: &DocumentId) -> String {
-    format!("{}/{}", version.0, id.key())
+    format!("{}{}", content_prefix(version), id.key())
 }
 
 impl Ingest {
@@ -23,14 +23,14 @@ impl Ingest {
         version: &ContentHash,
         other_than: &DocumentId,
     ) -> Result<Option<DocumentRecord>, StoreError> {
-        let prefix = format!("{}/", version.0);
-        let page = self.patiently(|| self.records.list(Kind::Content, &prefix, None, LOOKS)).await?;
-        for record in page.records {
+        let (prefix, tenant) = (content_prefix(version), other_than.tenant());
+        // Whether another tenant has the same text is none of this one's business.
+        let pairs = self.patiently(|| contents_of(&*self.records, version, &tenant, LOOKS)).await?;
+        for record in pairs {
             let Some(id) = record.id.strip_prefix(&prefix).and_then(|key| DocumentId::of_key(key).ok()) else {
                 continue;
             };
-            // Whether another tenant has the same text is none of this one's business.
-            if id == *other_than || id.tenant() != other_than.tenant() {
+            if id == *other_than {
                 continue;
             }
             if let Some(original) = self.with_version(&id, version).await? {
@@ -59,24 +59,13 @@ impl Ingest {
     /// Writes the pair of a document that is claimed and about to be committed; one that stands already gets a new version, so that nobody removes it as stale.
     pub(super) async fn note(&self, version: &ContentHash, id: &DocumentId) -> Result<(), StoreError> {
         let pair = pair(version, id);
-        let body = || serde_json::json!({});
-        loop {
-            let put = self.patiently(|| self.records.put_if_absent(Kind::Content, &pair, body())).await?;
-            let Put::Existing(record) = put else { return Ok(()) };
-            let swap =
-                self.patiently(|| self.records.compare_and_set(Kind::Content, &pair, record.version, body())).await?;
-            if matches!(swap, Swap::Done(_)) {
-                return Ok(());
-            }
-        }
+        let anew = |_: Option<&_>| Ok(Change::Write(serde_json::json!({}), ()));
+        self.patiently(|| update(&*self.records, Kind::Content, &pair, anew)).await
     }
 
     /// Removes the pair of a version that a document no longer has.
     pub(super) async fn forget(&self, version: &ContentHash, id: &DocumentId) -> Result<(), StoreError> {
         let pair = pair(version, id);
-        if let Some(record) = self.patiently(|| self.records.get(Kind::Content, &pair)).await? {
-            self.patiently(|| self.records.remove(Kind::Content, &pair, record.version)).await?;
-        }
-        Ok(())
+        self.patiently(|| update(&*self.records, Kind::Content, &pair, |_| Ok(Change::Remove(())))).await
     }
 }

@@ -10,7 +10,7 @@ use super::{
     source::{Content, Source},
     submit::SubmitError,
 };
-use crate::ports::{Kind, Put, Record, StoreError, Swap};
+use crate::ports::{Change, Kind, Record, StoreError, update};
 
 /// What a sender calls one request. Keys of different senders never meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,44 +50,33 @@ impl Ingest {
     /// Makes a job of documents, or finds the one that the same request made before.
     pub async fn submit_once(&self, key: &IdempotencyKey, sources: Vec<Source>) -> Result<JobId, SubmitError> {
         let (record, request) = (key.record(), fingerprint(&sources));
-        let mut standing = self.patiently(|| self.records.get(Kind::Idempotency, &record)).await?;
+        let standing = self.patiently(|| self.records.get(Kind::Idempotency, &record)).await?;
         if let Some(job) = self.answered(standing.as_ref(), &request).await? {
             return Ok(job);
         }
         let job = self.submit_as(sources, Some(record.clone())).await?;
         let body = json(&Body { request: request.clone(), job: job.clone() })?;
+        // Of a job that is forgotten.
+        let mut outdated = standing.map(|standing| standing.version);
         loop {
-            standing = match &standing {
-                None => {
-                    match self
-                        .patiently(|| self.records.put_if_absent(Kind::Idempotency, &record, body.clone()))
-                        .await?
-                    {
-                        Put::Created(_) => return Ok(job),
-                        Put::Existing(other) => Some(other),
-                    }
-                }
-                Some(old) => {
-                    let swap = self.patiently(|| {
-                        self.records.compare_and_set(Kind::Idempotency, &record, old.version, body.clone())
-                    });
-                    match swap.await? {
-                        Swap::Done(_) => return Ok(job),
-                        Swap::Conflict(other) => other,
-                    }
-                }
+            let name_it = |standing: Option<&Record>| {
+                Ok(match standing {
+                    Some(other) if other.body == body => Change::Leave(None),
+                    Some(other) if Some(other.version) != outdated => Change::Leave(Some(other.clone())),
+                    Some(_) | None => Change::Write(body.clone(), None),
+                })
             };
-            if standing.as_ref().is_some_and(|standing| standing.body == body) {
-                return Ok(job);
-            }
+            let other = self.patiently(|| update(&*self.records, Kind::Idempotency, &record, name_it)).await?;
+            let Some(other) = other else { return Ok(job) };
             // The same request came twice at once, and the other one was faster.
-            let answered = self.answered(standing.as_ref(), &request).await;
+            let answered = self.answered(Some(&other), &request).await;
             if !matches!(answered, Ok(None)) {
                 self.cancel(&job).await?;
             }
             if let Some(job) = answered? {
                 return Ok(job);
             }
+            outdated = Some(other.version);
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Ingest, chunk::Draft, failure::FailureReason, json};
 use crate::{
     model::{ContentHash, DocumentId, Outcome, Tenant},
-    ports::{Kind, StoreError, Swap},
+    ports::{Change, Kind, StoreError, update},
 };
 
 /// The name of a job. Names sort by the time at which the jobs were submitted.
@@ -265,24 +265,16 @@ impl Ingest {
 
     /// Changes a job by compare-and-set; gives what stands then, or none when there is no such job.
     pub(super) async fn change_job(&self, id: &JobId, change: impl Fn(&mut Job)) -> Result<Option<Job>, StoreError> {
-        let mut standing = self.patiently(|| self.records.get(Kind::Job, id.as_str())).await?;
-        while let Some(record) = standing {
-            let before = job_of(id.as_str(), record.body)?;
-            let mut job = before.clone();
-            change(&mut job);
-            if job == before {
-                return Ok(Some(job));
-            }
-            let body = json(&job)?;
-            let swap = self
-                .patiently(|| self.records.compare_and_set(Kind::Job, id.as_str(), record.version, body.clone()))
-                .await?;
-            match swap {
-                Swap::Done(_) => return Ok(Some(job)),
-                Swap::Conflict(other) => standing = other,
-            }
-        }
-        Ok(None)
+        self.patiently(|| {
+            update(&*self.records, Kind::Job, id.as_str(), |standing| {
+                let Some(record) = standing else { return Ok(Change::Leave(None)) };
+                let before = job_of(id.as_str(), record.body.clone())?;
+                let mut job = before.clone();
+                change(&mut job);
+                Ok(if job == before { Change::Leave(Some(job)) } else { Change::Write(json(&job)?, Some(job)) })
+            })
+        })
+        .await
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Retrieve, RetrieveError, candidates::Candidates, size::searched, threshold};
 use crate::{
     lexical,
-    ports::{Epoch, Kind, Only, Record, Search, StoreError},
+    ports::{Change, Epoch, Kind, Only, Search, StoreError, update},
 };
 
 /// Questions about things that a collection hardly holds, one a line.
@@ -87,6 +87,15 @@ struct Calibration {
     min_score: f32,
 }
 
+/// What is kept for an epoch.
+struct Standing {
+    epoch: Epoch,
+    /// Of the record, if there is one.
+    version: Option<u64>,
+    /// None where there is no record, or one that cannot be read: it is found anew.
+    found: Option<Calibration>,
+}
+
 impl Calibration {
     /// Whether it was found in this way, with this model.
     fn is_of(&self, model: &str) -> bool {
@@ -108,8 +117,8 @@ impl Retrieve {
     /// Takes over the threshold that was found for this collection before, if one was.
     pub async fn recall_threshold(&self) -> Result<(), RetrieveError> {
         let MinScore::Calibrated { .. } = self.settings.min_score else { return Ok(()) };
-        let Some((_, standing)) = self.calibration().await? else { return Ok(()) };
-        if let Some((_, found)) = standing.filter(|(_, found)| found.is_of(&self.embedder.model().name)) {
+        let Some(standing) = self.calibration().await? else { return Ok(()) };
+        if let Some(found) = standing.found.filter(|found| found.is_of(&self.embedder.model().name)) {
             self.threshold.set(found.min_score);
         }
         Ok(())
@@ -118,10 +127,10 @@ impl Retrieve {
     /// Finds the threshold anew where the collection changed much since it was found; asks a hundred questions then. To be called now and then.
     pub async fn calibrate(&self) -> Result<(), RetrieveError> {
         let MinScore::Calibrated { start, least, most } = self.settings.min_score else { return Ok(()) };
-        let Some((epoch, standing)) = self.calibration().await? else { return Ok(()) };
+        let Some(standing) = self.calibration().await? else { return Ok(()) };
         let chunks = self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)?;
         let model = self.embedder.model().name.clone();
-        if let Some((_, found)) = standing.as_ref().filter(|(_, found)| found.is_of(&model) && found.fits(chunks)) {
+        if let Some(found) = standing.found.as_ref().filter(|found| found.is_of(&model) && found.fits(chunks)) {
             self.threshold.set(found.min_score);
             return Ok(());
         }
@@ -135,25 +144,20 @@ impl Retrieve {
         }
         let min_score = above(reached).clamp(least, most);
         let found = Calibration { method: METHOD.to_owned(), model, chunks, min_score };
-        self.keep_calibration(epoch, standing.map(|(record, _)| record), &found)
-            .await
-            .map_err(RetrieveError::Records)?;
+        self.keep_calibration(&standing, &found).await.map_err(RetrieveError::Records)?;
         self.threshold.set(min_score);
         tracing::info!(min_score, chunks, "calibrated from the collection: questions below this relevance are refused");
         Ok(())
     }
 
-    /// The epoch that is searched and what was found for it; none before the first epoch.
-    async fn calibration(&self) -> Result<Option<(Epoch, Option<(Record, Calibration)>)>, RetrieveError> {
+    /// What was found for the epoch that is searched; none before the first epoch.
+    async fn calibration(&self) -> Result<Option<Standing>, RetrieveError> {
         let searched = searched(&*self.store, self.epoch).await.map_err(RetrieveError::Search)?;
         let Some(epoch) = searched else { return Ok(None) };
         let record = self.records.get(Kind::Corpus, &record_id(epoch)).await.map_err(RetrieveError::Records)?;
-        // One that cannot be read is found anew.
-        let standing = record.and_then(|record| {
-            let found = serde_json::from_value(record.body.clone()).ok()?;
-            Some((record, found))
-        });
-        Ok(Some((epoch, standing)))
+        let version = record.as_ref().map(|record| record.version);
+        let found = record.and_then(|record| serde_json::from_value(record.body).ok());
+        Ok(Some(Standing { epoch, version, found }))
     }
 
     async fn reached(&self, question: &str) -> Result<f32, RetrieveError> {
@@ -172,25 +176,15 @@ impl Retrieve {
         Ok(threshold::relevance(&Candidates::of(legs, chunks), &terms))
     }
 
-    async fn keep_calibration(
-        &self,
-        epoch: Epoch,
-        standing: Option<Record>,
-        found: &Calibration,
-    ) -> Result<(), StoreError> {
+    async fn keep_calibration(&self, before: &Standing, found: &Calibration) -> Result<(), StoreError> {
         let body = serde_json::to_value(found)
             .map_err(|e| StoreError::Failed { store: "the calibration", cause: e.to_string() })?;
-        let id = record_id(epoch);
         // Whoever comes second leaves the other one's result standing: it was found from the same collection.
-        match standing {
-            Some(record) => {
-                self.records.compare_and_set(Kind::Corpus, &id, record.version, body).await?;
-            }
-            None => {
-                self.records.put_if_absent(Kind::Corpus, &id, body).await?;
-            }
-        }
-        Ok(())
+        update(&*self.records, Kind::Corpus, &record_id(before.epoch), |standing| {
+            let untouched = standing.map(|record| record.version) == before.version;
+            Ok(if untouched { Change::Write(body.clone(), ()) } else { Change::Leave(()) })
+        })
+        .await
     }
 }
 

@@ -13,12 +13,10 @@ use super::super::{
     extract::{Client, FromBody, JsonBody},
     state::Api,
 };
-use crate::ports::{Kind, Put, Records, StoreError, Swap};
+use crate::ports::{Change, Kind, StoreError, update};
 
 /// Bytes of a comment.
 const MAX_COMMENT_BYTES: usize = 4 * 1024;
-/// Tries against others that write the same feedback.
-const ATTEMPTS: usize = 10;
 
 /// What somebody thinks of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
@@ -89,21 +87,8 @@ async fn feedback(
     let body = serde_json::json!({
         "answer": answer, "by": client.name(), "rating": rating, "comment": comment, "at": jiff::Timestamp::now(),
     });
-    keep(&*api.flows()?.records, &format!("{answer}/{}", client.name()), body).await?;
+    let (records, id) = (&api.flows()?.records, format!("{answer}/{}", client.name()));
+    update(&**records, Kind::Feedback, &id, |_| Ok::<_, StoreError>(Change::Write(body.clone(), ()))).await?;
     api.metrics.writing.feedback.with_label_values(&[rating.as_str()]).inc();
     Ok((StatusCode::CREATED, Json(Kept { answer })))
-}
-
-async fn keep(records: &dyn Records, id: &str, body: serde_json::Value) -> Result<(), StoreError> {
-    let mut standing = match records.put_if_absent(Kind::Feedback, id, body.clone()).await? {
-        Put::Created(_) => return Ok(()),
-        Put::Existing(standing) => standing,
-    };
-    for _ in 0..ATTEMPTS {
-        match records.compare_and_set(Kind::Feedback, id, standing.version, body.clone()).await? {
-            Swap::Conflict(Some(changed)) => standing = changed,
-            Swap::Done(_) | Swap::Conflict(None) => return Ok(()),
-        }
-    }
-    Err(StoreError::Failed { store: "the records", cause: "the feedback changes too often to be written".to_owned() })
 }

@@ -113,14 +113,29 @@ async fn the_same_text_in_another_format_is_no_copy() {
 }
 
 #[tokio::test]
+async fn pairs_that_dead_writers_left_hide_no_original() {
+    let (world, _, flow) = world();
+    let text = long("pump");
+    assert_eq!(one(&flow, markdown("original.md", &text)).await, Ok(Outcome::Created));
+    let content = flow.document(&id("original.md")).await.unwrap().unwrap().version;
+    for n in 0..5 {
+        let left = format!("{}/left{n}.md", content.0);
+        world.put_if_absent(Kind::Content, &left, serde_json::json!({})).await.unwrap();
+    }
+    assert_eq!(one(&flow, markdown("copy.md", &text)).await, duplicate_of("original.md"));
+    assert_eq!(world.count(Kind::Content).await, Ok(2), "those that were found are gone");
+}
+
+#[tokio::test]
 async fn what_a_dead_writer_left_is_no_original() {
     let (world, clock, flow) = world();
+    world.keep_others_out(true);
     for calls in 0.. {
         let text = long(&format!("pump{calls}"));
         world.answer(calls, Kill::Before);
         let written = flow.ingest(markdown("dead.md", &text)).await.result.is_ok();
         world.revive();
-        let other = replica(&world, &clock).sole_writer();
+        let other = replica(&world, &clock);
         other.clean_up().await.unwrap();
         let stands = other.document(&id("dead.md")).await.unwrap().is_some();
         let expected = if stands && written { duplicate_of("dead.md") } else { Ok(Outcome::Created) };

@@ -33,6 +33,22 @@ async fn tenants_have_documents_of_one_name_and_one_text_apart() {
 }
 
 #[tokio::test]
+async fn the_text_of_many_tenants_is_found_again_by_each_of_them() {
+    let (_, _, flow) = world();
+    let mut tenants: Vec<Tenant> = (0..70).map(|n| format!("t{n:02}").parse().unwrap()).collect();
+    // Its key sorts behind those of all others.
+    tenants.push(Tenant::default());
+    let text = |tenant: &Tenant, name: &str| Source::text(id(name).of(tenant), Format::Text, "Backups run nightly.");
+    for tenant in &tenants {
+        assert_eq!(flow.ingest(text(tenant, "u")).await.result, Ok(Outcome::Created), "{tenant}");
+    }
+    for tenant in [&tenants[0], &tenants[69], &tenants[70]] {
+        let duplicate = Ok(Outcome::DuplicateOf(id("u").of(tenant)));
+        assert_eq!(flow.ingest(text(tenant, "v")).await.result, duplicate, "{tenant}");
+    }
+}
+
+#[tokio::test]
 async fn pages_of_a_tenant_are_full_and_name_nothing_of_others() {
     let (_, _, flow) = world();
     let acme: Tenant = "b".parse().unwrap();
