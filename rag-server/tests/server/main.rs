@@ -29,5 +29,6 @@ mod provider;
 mod query;
 mod real_llm;
 mod shared_store;
+mod soak;
 mod tenants;
 mod v1;

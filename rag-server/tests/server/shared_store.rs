@@ -25,6 +25,11 @@ impl SharedStore {
         Self { double: Double::start(settings).await.unwrap(), _folder: folder }
     }
 
+    /// Its gRPC address.
+    pub(crate) fn url(&self) -> String {
+        self.double.url()
+    }
+
     /// The part of a configuration that names it.
     pub(crate) fn config(&self) -> String {
         format!("[vector_store.qdrant]\nurl = {:?}\ncollection = \"handbook\"\n", self.double.url())
