@@ -15,7 +15,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Held, Legs, Point, Scored, Similarity, SparseVector},
+    model::{
+        Chunk, ChunkId, ChunkPlace, ContentHash, DocumentId, Embedded, Legs, Point, Scored, Similarity, SparseVector,
+    },
     ports::{
         EmbedError, Embedder, Epoch, Kind, ModelIdentity, Only, Page, Put, Record, Records, Scan, Search, StoreError,
         Swap, VectorStore,
@@ -156,13 +158,13 @@ fn no_epoch() -> StoreError {
 
 /// One page of these chunks.
 pub(crate) fn page<'a>(chunks: impl Iterator<Item = &'a Chunk>, after: Option<ChunkId>, limit: usize) -> Scan {
-    let held = |chunk: &Chunk| Held {
+    let held = |chunk: &Chunk| ChunkPlace {
         id: chunk.id,
         document: chunk.document.clone(),
         version: chunk.version.clone(),
         ordinal: chunk.ordinal,
     };
-    let mut held: Vec<Held> = chunks.filter(|chunk| Some(chunk.id) > after).map(held).collect();
+    let mut held: Vec<ChunkPlace> = chunks.filter(|chunk| Some(chunk.id) > after).map(held).collect();
     held.sort_unstable_by_key(|held| held.id);
     let more = held.len() > limit;
     held.truncate(limit);

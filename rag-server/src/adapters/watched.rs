@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{
-        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, RerankError, Reranker, Scan, Search,
-        Sight, StoreError, Swap, VectorStore,
+        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, RerankError, Reranker, Scan,
+        Search, Sight, StoreError, Swap, VectorStore,
     },
 };
 

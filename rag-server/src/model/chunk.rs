@@ -62,7 +62,7 @@ pub struct Point {
 
 /// A stored chunk, told by what it belongs to: enough to see whether a record holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct ChunkPlace {
     /// Its id.
     pub id: ChunkId,
     /// The document that it belongs to.

@@ -12,7 +12,7 @@ mod query;
 mod tenant;
 
 pub use answer::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Generation, Usage};
-pub use chunk::{Chunk, ChunkId, Embedded, Held, Point};
+pub use chunk::{Chunk, ChunkId, ChunkPlace, Embedded, Point};
 pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome, key_prefix};
 pub use explanation::{Candidates, Degradation, Explanation, HitExplained, Place, Stage};
 pub use hit::{Hit, Legs, Scored, Similarity, SparseVector};

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 
 use super::{Epoch, StoreError};
-use crate::model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Held, Legs, Point, SparseVector, Tenant};
+use crate::model::{Chunk, ChunkId, ChunkPlace, ContentHash, DocumentId, Embedded, Legs, Point, SparseVector, Tenant};
 
 /// What is searched for. At least one leg is set.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,7 +37,7 @@ pub struct Only {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scan {
     /// The chunks.
-    pub held: Vec<Held>,
+    pub held: Vec<ChunkPlace>,
     /// Pass this as `after` for the next page, which may be empty; none at the end.
     pub next: Option<ChunkId>,
 }

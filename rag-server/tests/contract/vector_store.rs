@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use rag_server::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Held, Hit, Legs, Point, Scored, SparseVector, Tenant},
+    model::{Chunk, ChunkId, ChunkPlace, ContentHash, DocumentId, Hit, Legs, Point, Scored, SparseVector, Tenant},
     ports::{Epoch, Only, Scan, Search, StoreError, VectorStore},
 };
 
@@ -529,7 +529,7 @@ pub(crate) async fn a_stored_chunk_comes_back_with_its_vector<S: Storage>() {
 }
 
 /// All pages of a scan.
-async fn scanned(store: &dyn VectorStore, limit: usize) -> Vec<Held> {
+async fn scanned(store: &dyn VectorStore, limit: usize) -> Vec<ChunkPlace> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.scan(FIRST, after, limit).await.unwrap();
@@ -549,13 +549,13 @@ pub(crate) async fn a_scan_gives_every_chunk_once_in_the_order_of_ids<S: Storage
     let mut points: Vec<Point> = (0..40).map(|n| point("a/日本.md", "v1", n, at, &[(1, 1.0)])).collect();
     points.extend((0..5).map(|n| owned("acme", &["l"], point("b", "v2", n, at, &[]))));
     let store = prepared(&storage, points.clone()).await;
-    let held = |Point { chunk, .. }: Point| Held {
+    let held = |Point { chunk, .. }: Point| ChunkPlace {
         id: chunk.id,
         document: chunk.document,
         version: chunk.version,
         ordinal: chunk.ordinal,
     };
-    let mut expected: Vec<Held> = points.into_iter().map(held).collect();
+    let mut expected: Vec<ChunkPlace> = points.into_iter().map(held).collect();
     expected.sort_by_key(|held| held.id);
     for limit in [1, 7, 45, 46, 100_000] {
         assert_eq!(scanned(&*store, limit).await, expected, "in pages of {limit}");

@@ -18,7 +18,9 @@ use qdrant_edge::{
 
 use super::STORE;
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Held, Legs, Point, Scored, Similarity, SparseVector},
+    model::{
+        Chunk, ChunkId, ChunkPlace, ContentHash, DocumentId, Embedded, Legs, Point, Scored, Similarity, SparseVector,
+    },
     ports::{Only, Scan, Search, StoreError},
 };
 
@@ -297,7 +299,7 @@ fn chunk(id: PointId, payload: Option<Payload>) -> Result<Chunk, StoreError> {
     content(id, payload)
 }
 
-fn held(point: Record) -> Result<Held, StoreError> {
+fn held(point: Record) -> Result<ChunkPlace, StoreError> {
     #[derive(serde::Deserialize)]
     struct Of {
         document: DocumentId,
@@ -309,7 +311,7 @@ fn held(point: Record) -> Result<Held, StoreError> {
         PointId::NumId(id) => return Err(no_uuid(id)),
     };
     let Of { document, version, ordinal } = content(point.id, point.payload)?;
-    Ok(Held { id, document, version, ordinal })
+    Ok(ChunkPlace { id, document, version, ordinal })
 }
 
 fn content<T: serde::de::DeserializeOwned>(id: PointId, payload: Option<Payload>) -> Result<T, StoreError> {

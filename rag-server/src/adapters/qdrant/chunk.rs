@@ -9,7 +9,7 @@ use qdrant_client::qdrant::{
 use uuid::Uuid;
 
 use crate::{
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Held, Point, Scored, Similarity},
+    model::{Chunk, ChunkId, ChunkPlace, ContentHash, DocumentId, Embedded, Point, Scored, Similarity},
     ports::StoreError,
 };
 
@@ -80,14 +80,14 @@ pub(super) fn to_embedded(point: RetrievedPoint) -> Result<Embedded, StoreError>
 }
 
 /// What a stored chunk belongs to, from the wire.
-pub(super) fn to_held(point: RetrievedPoint) -> Result<Held, StoreError> {
+pub(super) fn to_held(point: RetrievedPoint) -> Result<ChunkPlace, StoreError> {
     let RetrievedPoint { id, mut payload, .. } = point;
     take_held(uuid(id)?, &mut payload)
 }
 
-fn take_held(id: Uuid, payload: &mut HashMap<String, Value>) -> Result<Held, StoreError> {
+fn take_held(id: Uuid, payload: &mut HashMap<String, Value>) -> Result<ChunkPlace, StoreError> {
     let mut take = |key: &str| payload.remove(key).and_then(|value| value.kind);
-    Ok(Held {
+    Ok(ChunkPlace {
         id: ChunkId(id),
         document: text(take(DOCUMENT))
             .and_then(|document| DocumentId::of_key(&document).ok())
@@ -103,7 +103,7 @@ fn corrupt(id: Uuid, cause: &str) -> StoreError {
 
 fn to_chunk(id: Option<PointId>, mut payload: HashMap<String, Value>) -> Result<Chunk, StoreError> {
     let id = uuid(id)?;
-    let Held { document, version, ordinal, .. } = take_held(id, &mut payload)?;
+    let ChunkPlace { document, version, ordinal, .. } = take_held(id, &mut payload)?;
     let corrupt = |cause: &str| corrupt(id, cause);
     let mut take = |key: &str| payload.remove(key).and_then(|value| value.kind);
     Ok(Chunk {
