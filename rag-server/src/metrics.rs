@@ -28,7 +28,7 @@ pub struct Metrics {
     pub query_accuracy: GaugeVec,
     /// Documents by what became of them.
     pub ingested: IntCounterVec,
-    /// Batches of chunk texts that wait to be embedded.
+    /// Ingestion jobs that are not finished.
     pub ingest_queue: IntGauge,
     /// Questions to each cache: `embedding`, `retrieval`, `response`.
     pub cache_requests: IntCounterVec,
@@ -42,6 +42,8 @@ pub struct Metrics {
     pub writing: Writing,
     /// 1 when the server is ready.
     pub ready: IntGauge,
+    /// 1 while this server works on jobs.
+    pub jobs_worker_up: IntGauge,
     /// 1 when the folder of credentials holds something that was not taken over.
     pub credentials_damaged: IntGauge,
 }
@@ -78,7 +80,7 @@ impl Metrics {
             query_outcomes: counters("rag_query_outcome_total", "Questions by outcome.", &["outcome"])?,
             query_accuracy,
             ingested: counters("rag_ingest_documents_total", "Documents by outcome.", &["outcome"])?,
-            ingest_queue: gauge("rag_ingest_queue", "Batches of chunk texts that wait to be embedded.")?,
+            ingest_queue: gauge("rag_ingest_queue", "Ingestion jobs that are not finished.")?,
             cache_requests: counters("rag_cache_requests_total", "Questions to a cache.", &["cache"])?,
             cache_hits: counters("rag_cache_hits_total", "Questions to a cache that had the answer.", &["cache"])?,
             credential_uses: counters(
@@ -93,6 +95,7 @@ impl Metrics {
             )?,
             writing: Writing::register(&registry)?,
             ready: gauge("rag_ready", "1 when the server is ready.")?,
+            jobs_worker_up: gauge("rag_jobs_worker_up", "1 while this server works on ingestion jobs.")?,
             credentials_damaged: gauge(
                 "rag_credentials_damaged",
                 "1 when changed credentials could not be taken over and the old ones stay valid.",

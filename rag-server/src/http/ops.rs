@@ -12,6 +12,7 @@ use super::{
 };
 pub use crate::operations::Moving;
 use crate::{
+    operations::Work,
     ports::{Health, Held},
     resilience::BreakerState,
     security::Credential,
@@ -60,7 +61,7 @@ pub struct Status {
     /// Requests that are handled now.
     #[serde(default)]
     pub in_flight: u64,
-    /// Batches of chunk texts that waited to be embedded when they were last counted.
+    /// Ingestion jobs that were not finished when they were last counted.
     #[serde(default)]
     pub queue: u64,
     /// What the worker of jobs does: `working`, `paused` or `ended`; null before it began.
@@ -139,6 +140,8 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
     let counts = api.operations.counts();
     let gauge = |value| i64::try_from(value).unwrap_or(i64::MAX);
     api.metrics.ready.set(api.readiness.is_ready().into());
+    let works = api.operations.jobs().is_some_and(|jobs| jobs.work() == Work::Working);
+    api.metrics.jobs_worker_up.set(works.into());
     api.metrics.credentials_damaged.set(api.keys.damage().is_some().into());
     api.metrics.ingest_queue.set(gauge(counts.waiting));
     api.metrics.writing.sessions.set(gauge(counts.sessions));

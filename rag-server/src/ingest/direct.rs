@@ -1,8 +1,12 @@
-//! Ingests documents in the calling process: what the command line does, and a job on its first pass over the texts.
+//! Ingests documents in the calling process, and cuts them: for the command line, for jobs and for previews.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::mpsc;
@@ -39,6 +43,26 @@ pub(super) enum Cut {
     End(Result<u32, FailureReason>),
 }
 
+/// What comes from that thread. Dropping it ends the cutting with the piece that it is at.
+pub(super) struct Cuts {
+    receive: mpsc::Receiver<Cut>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Cuts {
+    /// The next one; an error when the process ends.
+    pub(super) async fn next(&mut self) -> Result<Cut, Interrupted> {
+        let cause = || "the thread that cuts documents".to_owned();
+        self.receive.recv().await.ok_or_else(|| Interrupted::Worker { cause: cause() })
+    }
+}
+
+impl Drop for Cuts {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Ingest {
     /// Ingests one document.
     pub async fn ingest(&self, source: Source) -> DocumentReport {
@@ -71,6 +95,7 @@ impl Ingest {
                     if one.result == Err(FailureReason::TakenOver) && pass + 1 < PASSES {
                         again.insert(one.name);
                     } else {
+                        self.count(one.outcome());
                         report(one);
                     }
                 })
@@ -111,10 +136,7 @@ impl Ingest {
                 }
             };
             writer.reports().into_iter().for_each(&mut *report);
-            if let Some(done) = done {
-                self.count(&done);
-                report(done);
-            }
+            done.into_iter().for_each(&mut *report);
         }
         writer.flush().await?;
         writer.reports().into_iter().for_each(report);
@@ -133,18 +155,19 @@ impl Ingest {
         }
         let mut cuts = self.cut(source.clone(), inspected);
         loop {
-            match cuts.recv().await {
-                Some(Cut::Chunk(draft, title)) => writer.chunk(draft, title.as_deref()).await?,
-                Some(Cut::End(Ok(_))) => return writer.end().await,
-                Some(Cut::End(Err(reason))) => return writer.abort(reason).await,
-                None => return Err(Interrupted::Worker { cause: "the thread that cuts documents".to_owned() }),
+            match cuts.next().await? {
+                Cut::Chunk(draft, title) => writer.chunk(draft, title.as_deref()).await?,
+                Cut::End(Ok(_)) => return writer.end().await,
+                Cut::End(Err(reason)) => return writer.abort(reason).await,
             }
         }
     }
 
     /// Cuts a document on a thread of its own, a few chunks ahead of whoever takes them.
-    pub(super) fn cut(&self, source: Source, inspected: Inspected) -> mpsc::Receiver<Cut> {
+    pub(super) fn cut(&self, source: Source, inspected: Inspected) -> Cuts {
         let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
+        let given_up = Arc::<AtomicBool>::default();
+        let cuts = Cuts { receive, given_up: Arc::clone(&given_up) };
         let binary = source.format.is_binary();
         let (embedder, reader) = (Arc::clone(&self.embedder), self.reader.clone());
         let cut = move || {
@@ -152,23 +175,27 @@ impl Ingest {
                 limits: Limits::for_model(embedder.max_tokens()),
                 count: &|text: &str| embedder.count_tokens(text),
                 reader: &reader,
+                given_up: &given_up,
             };
             let mut first = true;
-            let parsed = read::chunks(&source, &inspected, cutting, &mut |draft, title| {
+            let mut take = |draft, title: Option<&str>| {
                 let title = title.filter(|_| std::mem::take(&mut first)).map(str::to_owned);
                 send.blocking_send(Cut::Chunk(draft, title)).is_ok()
-            });
+            };
+            // What is wrong with a document is the document's, also where it shows in a fault of the program.
+            let parsed = catch_unwind(AssertUnwindSafe(|| read::chunks(&source, &inspected, cutting, &mut take)));
+            let ended = parsed.unwrap_or_else(|_| Err(broke_down()));
             // Nobody waits for the end of a document that was given up.
-            drop(send.blocking_send(Cut::End(parsed.map(|parsed| parsed.chunks))));
+            drop(send.blocking_send(Cut::End(ended.map(|parsed| parsed.chunks))));
         };
         let children = Arc::clone(&self.children);
         tokio::spawn(async move {
             // A child may take half a gigabyte, so few of them are at work at once.
             let _permit = if binary { children.acquire_owned().await.ok() } else { None };
-            // A panic shows to whoever waits for the end that never comes.
+            // It catches its own panics; an end that never comes shows to whoever waits for it.
             drop(tokio::task::spawn_blocking(cut).await);
         });
-        receive
+        cuts
     }
 
     /// Reads and hashes documents, in their order, on a few threads.
@@ -200,6 +227,11 @@ impl Ingest {
         let records = self.patiently(|| self.records.get_many(Kind::Document, &ids)).await?;
         records.iter().map(|record| Ok((record.id.clone(), document_of(record)?))).collect()
     }
+}
+
+fn broke_down() -> FailureReason {
+    let cause = "its reader broke down on it: it is damaged, or built to do that; save it again with another program";
+    FailureReason::Malformed { cause: cause.to_owned() }
 }
 
 pub(super) fn plan(source: &Source, inspected: &Inspected, force: bool) -> Plan {

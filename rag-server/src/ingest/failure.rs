@@ -107,6 +107,16 @@ pub enum FailureReason {
         /// What the model said.
         cause: String,
     },
+    /// The provider of the embedding model failed on it, and answered for other texts meanwhile.
+    #[error(
+        "the provider of the embedding model fails on it and answers for other texts ({cause}; tries: {tries}); ingest it again later, or in parts"
+    )]
+    Provider {
+        /// The class of the failure, and what the provider said.
+        cause: String,
+        /// How often it was tried.
+        tries: u32,
+    },
     /// Another writer took the document over while it was written.
     #[error("another process wrote this document at the same time; ingest it again")]
     TakenOver,
@@ -143,6 +153,7 @@ impl FailureReason {
             Self::MetadataTooLarge { .. } => "metadata_too_large",
             Self::Malformed { .. } => "malformed",
             Self::Embedding { .. } => "embedding",
+            Self::Provider { .. } => "provider",
             Self::TakenOver => "taken_over",
             Self::Cancelled => "cancelled",
             Self::Store { .. } => "store",

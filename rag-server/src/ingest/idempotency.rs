@@ -121,6 +121,8 @@ fn fingerprint(sources: &[Source]) -> String {
         }
         match &source.content {
             Content::Bytes(bytes) => field(bytes),
+            // No request is made of such content; its length is all that can be told of it before it is read.
+            Content::Arriving(_) => field(&source.content.len().unwrap_or_default().to_le_bytes()),
             #[cfg(test)]
             Content::Generated(bytes, _) => field(&bytes.to_le_bytes()),
             Content::File(path) => field(path.as_os_str().as_encoded_bytes()),

@@ -1,13 +1,13 @@
-//! What is recorded of an ingestion job, and how far it is. The texts of its chunks wait in records of their own.
+//! What is recorded of an ingestion job, and how far it is. What it keeps of its documents until they are ingested is in records of their own.
 
 use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Ingest, chunk::Draft, failure::FailureReason, json};
+use super::{Ingest, failure::FailureReason, json, tries::Verdict};
 use crate::{
-    model::{ContentHash, DocumentId, Outcome, Tenant},
+    model::{DocumentId, Outcome, Tenant},
     ports::{Change, Kind, StoreError, update},
 };
 
@@ -111,8 +111,17 @@ pub struct JobDocument {
     /// How far it is.
     #[serde(flatten)]
     pub state: DocumentState,
-    /// How many chunks it has.
+    /// How many chunks it has; 0 before it was cut.
     pub chunks: u32,
+    /// Bytes that are to be read of it; 0 where it had its outcome from the start.
+    #[serde(default)]
+    pub bytes: u64,
+    /// How often it failed and was to be tried again.
+    #[serde(default)]
+    pub tries: u32,
+    /// It is not tried again before this time.
+    #[serde(default)]
+    pub retry_at: Option<Timestamp>,
 }
 
 /// An ingestion job.
@@ -124,10 +133,14 @@ pub struct Job {
     pub state: JobState,
     /// Its documents, in the order in which they were sent.
     pub documents: Vec<JobDocument>,
-    /// Chunks of all documents that had to be written.
-    pub chunks_total: u64,
     /// Chunks that are dealt with.
     pub chunks_done: u64,
+    /// Bytes of the documents that have to be read.
+    #[serde(default)]
+    pub bytes_total: u64,
+    /// Bytes of them that are dealt with.
+    #[serde(default)]
+    pub bytes_done: u64,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When a replica first worked on it.
@@ -157,8 +170,37 @@ impl Job {
         self.documents.first().map(|document| document.id.tenant()).unwrap_or_default()
     }
 
-    pub(super) fn is_queued(&self, document: usize) -> bool {
-        self.documents.get(document).is_some_and(|document| document.state == DocumentState::Queued)
+    /// Whether a document is to be worked on now.
+    pub(super) fn is_due(&self, document: usize, now: Timestamp) -> bool {
+        let due = |document: &JobDocument| document.retry_at.is_none_or(|at| at <= now);
+        self.documents.get(document).is_some_and(|document| document.state == DocumentState::Queued && due(document))
+    }
+
+    /// When the next of its documents is to be tried again.
+    pub(super) fn next_try(&self) -> Option<Timestamp> {
+        let queued = self.documents.iter().filter(|document| document.state == DocumentState::Queued);
+        queued.filter_map(|document| document.retry_at).min()
+    }
+
+    /// Writes down what is said of one of its documents.
+    pub(super) fn told(&mut self, document: usize, verdict: &Verdict, chunks: u32) {
+        let Some(document) = self.documents.get_mut(document) else { return };
+        match verdict {
+            // What was committed stands, also where the job was cancelled meanwhile.
+            Verdict::Ended(state) if !matches!(document.state, DocumentState::Done { .. }) => {
+                (document.state, document.retry_at, document.chunks) = (state.clone(), None, chunks);
+            }
+            Verdict::Again { tries, at } if document.state == DocumentState::Queued => {
+                (document.tries, document.retry_at) = (*tries, Some(*at));
+            }
+            Verdict::Ended(_) | Verdict::Again { .. } => {}
+        }
+    }
+
+    /// Chunks and bytes of the documents that have their outcome.
+    pub(super) fn settled(&self) -> (u64, u64) {
+        let settled = self.documents.iter().filter(|document| document.state != DocumentState::Queued);
+        settled.fold((0, 0), |(chunks, bytes), document| (chunks + u64::from(document.chunks), bytes + document.bytes))
     }
 
     /// Ends the job once every document has its outcome.
@@ -171,7 +213,7 @@ impl Job {
         }
         let any = self.documents.iter().any(|document| matches!(document.state, DocumentState::Done { .. }));
         self.state = if any { JobState::Done } else { JobState::Failed };
-        self.chunks_done = self.chunks_total;
+        (self.chunks_done, self.bytes_done) = self.settled();
         self.finished_at = self.finished_at.or(Some(now));
     }
 
@@ -201,48 +243,28 @@ impl Job {
 pub struct JobProgress {
     /// The job.
     pub job: Job,
+    /// Chunks that its documents have; an estimate from their bytes until the last one is cut.
+    pub chunks_total: u64,
     /// Chunks per second since a replica first worked on it.
     pub chunks_per_second: Option<f64>,
-    /// Seconds until it will be done at that pace.
+    /// Seconds until it will be done at the pace of its bytes.
     pub eta_seconds: Option<u64>,
 }
 
 impl JobProgress {
     fn at(job: Job, now: Timestamp) -> Self {
         let seconds = job.started_at.map(|from| job.finished_at.unwrap_or(now).duration_since(from).as_secs_f64());
-        let pace = seconds.filter(|s| *s > 0.0 && job.chunks_done > 0).map(|s| job.chunks_done as f64 / s);
-        let left = job.chunks_total.saturating_sub(job.chunks_done) as f64;
-        let eta_seconds = pace.filter(|_| !job.state.is_final()).map(|pace| (left / pace).ceil() as u64);
-        Self { job, chunks_per_second: pace, eta_seconds }
+        let seconds = seconds.filter(|seconds| *seconds > 0.0);
+        let pace = |done: u64| seconds.filter(|_| done > 0).map(|seconds| done as f64 / seconds);
+        let left = job.bytes_total.saturating_sub(job.bytes_done) as f64;
+        let eta = pace(job.bytes_done).filter(|_| !job.state.is_final()).map(|pace| (left / pace).ceil() as u64);
+        let share = job.bytes_total as f64 / job.bytes_done.max(1) as f64;
+        let chunks_total = match job.state.is_final() {
+            true => job.chunks_done,
+            false => (job.chunks_done as f64 * share.max(1.0)).ceil() as u64,
+        };
+        Self { chunks_total, chunks_per_second: pace(job.chunks_done), eta_seconds: eta, job }
     }
-}
-
-/// A record of chunk texts that wait: parts of one or several documents.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Batch {
-    pub(super) parts: Vec<Part>,
-}
-
-/// Consecutive chunks of one document of a job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Part {
-    /// Index of the document in the job.
-    pub(super) document: usize,
-    /// Stands on the first part of a document.
-    pub(super) header: Option<Header>,
-    pub(super) chunks: Vec<Draft>,
-    /// Whether this is the last part of the document.
-    pub(super) last: bool,
-}
-
-/// What is written with the chunks of a document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Header {
-    pub(super) version: ContentHash,
-    pub(super) bytes: u64,
-    pub(super) given_title: Option<String>,
-    pub(super) title: Option<String>,
-    pub(super) metadata: Option<std::collections::BTreeMap<String, String>>,
 }
 
 impl Ingest {

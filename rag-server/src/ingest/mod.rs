@@ -12,9 +12,12 @@ mod direct;
 mod failure;
 mod idempotency;
 mod jobs;
+mod kept;
+mod line;
 mod listing;
 mod parse;
 mod passage;
+mod pick;
 mod preview;
 mod prune;
 mod read;
@@ -23,7 +26,10 @@ mod reuse;
 mod source;
 mod split;
 mod submit;
+mod tidy;
+mod tries;
 mod work;
+mod working;
 mod write;
 
 use std::{
@@ -49,7 +55,7 @@ pub use passage::passage;
 pub use prune::{Prune, Pruned};
 pub use read::{read_bytes, read_text};
 pub use reader::{Bounds, Reader, read_document};
-pub use source::{Content, Found, MAX_METADATA_BYTES, Source, walk};
+pub use source::{Arriving, Content, Found, MAX_METADATA_BYTES, Source, walk};
 pub use submit::{MAX_DOCUMENTS, SubmitError};
 
 /// Why a run ended early. What was reported stands; everything else can be ingested again.
@@ -235,9 +241,9 @@ impl Ingest {
         call().await
     }
 
-    fn count(&self, report: &DocumentReport) {
+    fn count(&self, outcome: &'static str) {
         if let Some(count) = &self.counted {
-            count(report.outcome());
+            count(outcome);
         }
     }
 }

@@ -108,10 +108,9 @@ impl Ingest {
     ) -> Result<Result<u32, FailureReason>, Interrupted> {
         let mut cuts = self.cut(source, inspected);
         loop {
-            match cuts.recv().await {
-                Some(Cut::Chunk(..)) => {}
-                Some(Cut::End(ended)) => return Ok(ended),
-                None => return Err(Interrupted::Worker { cause: "the thread that cuts documents".to_owned() }),
+            match cuts.next().await? {
+                Cut::Chunk(..) => {}
+                Cut::End(ended) => return Ok(ended),
             }
         }
     }

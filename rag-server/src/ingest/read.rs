@@ -2,7 +2,10 @@
 //!
 //! Runs on blocking threads; knows no port.
 
-use std::io::Read;
+use std::{
+    io::Read,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use super::{
     chunk::{self, Chunker, Draft, Limits},
@@ -93,13 +96,16 @@ pub(super) fn chunks(
         Ok(())
     };
     let again = if source.format.is_binary() {
-        reader::pieces(source, cutting.reader, &mut |piece| {
+        reader::pieces(source, cutting.reader, cutting.given_up, &mut |piece| {
             piece.push(&mut chunker);
             hand_over(&mut chunker)
         })?
     } else {
         let mut parser = Parser::new(source.format);
         let again = pieces(&source.content, source.format, &mut |piece| {
+            if cutting.given_up.load(Ordering::Relaxed) {
+                return Err(FailureReason::Changed);
+            }
             parser.feed(piece, &mut chunker)?;
             hand_over(&mut chunker)
         })?;
@@ -154,6 +160,8 @@ pub(super) struct Cutting<'c> {
     pub(super) limits: Limits,
     pub(super) count: &'c dyn Fn(&str) -> usize,
     pub(super) reader: &'c Reader,
+    /// Whether nobody wants the chunks any more: reading ends with the piece that it is at.
+    pub(super) given_up: &'c AtomicBool,
 }
 
 /// The bytes of a document as they are, and what names their version.

@@ -7,9 +7,13 @@ use std::{
     io::{BufRead as _, BufReader, BufWriter, Read, Write},
     path::PathBuf,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +34,8 @@ const MAX_LINE: u64 = 16 << 20;
 const MAX_OUTPUT: u64 = 256 << 20;
 /// Bytes of the child's complaints that are looked at.
 const MAX_COMPLAINT: u64 = 16 * 1024;
+/// Between two looks whether anybody still wants what a child reads.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a child may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +95,7 @@ enum Said {
 pub(super) fn pieces(
     source: &Source,
     reader: &Reader,
+    given_up: &AtomicBool,
     take: &mut dyn FnMut(Piece) -> Result<(), FailureReason>,
 ) -> Result<Inspected, FailureReason> {
     match reader {
@@ -105,7 +112,7 @@ pub(super) fn pieces(
                 let (ended, deadline) = mpsc::channel::<()>();
                 let watch = scope.spawn({
                     let watched = &watched;
-                    move || watched.kill_after(Duration::from_secs(bounds.wall_seconds), &deadline)
+                    move || watched.kill_after(Duration::from_secs(bounds.wall_seconds), &deadline, given_up)
                 });
                 let heard = listen(BufReader::new(output), take);
                 // It has said all that it will be heard for.
@@ -200,12 +207,19 @@ fn complaint(complaints: impl Read) -> String {
 struct Watched(Mutex<Child>);
 
 impl Watched {
-    /// Kills the child after a time, unless it ended before; true when it was killed.
-    fn kill_after(&self, time: Duration, ended: &mpsc::Receiver<()>) -> bool {
-        if ended.recv_timeout(time) != Err(mpsc::RecvTimeoutError::Timeout) {
-            return false;
+    /// Kills the child after a time, or once nobody wants what it reads, unless it ended before; true when its time was over.
+    fn kill_after(&self, time: Duration, ended: &mpsc::Receiver<()>, given_up: &AtomicBool) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if ended.recv_timeout(left.min(LOOK)) != Err(mpsc::RecvTimeoutError::Timeout) {
+                return false;
+            }
+            let late = left.is_zero();
+            if late || given_up.load(Ordering::Relaxed) {
+                return self.0.lock().unwrap_or_else(PoisonError::into_inner).kill().is_ok() && late;
+            }
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).kill().is_ok()
     }
 
     /// Ends the child, which changes nothing for one that ended by itself.

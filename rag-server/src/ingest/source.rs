@@ -4,8 +4,10 @@ use std::{
     collections::BTreeMap,
     io::Read,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use tokio::sync::mpsc;
 
 use super::{failure::FailureReason, parse::Format};
 use crate::model::DocumentId;
@@ -20,9 +22,46 @@ pub enum Content {
     File(PathBuf),
     /// In memory.
     Bytes(Arc<[u8]>),
+    /// On its way, for one reader.
+    Arriving(Arriving),
     /// Of this size, made while it is read.
     #[cfg(test)]
-    Generated(u64, fn() -> Box<dyn Read>),
+    Generated(u64, fn() -> Box<dyn Read + Send>),
+}
+
+/// Bytes that somebody sends while they are read, so that they never stand in memory whole.
+#[derive(Debug, Clone)]
+pub struct Arriving {
+    bytes: u64,
+    pieces: Arc<Mutex<mpsc::Receiver<Vec<u8>>>>,
+}
+
+impl Arriving {
+    /// So many bytes, and where to send them; they end when that is dropped.
+    pub(super) fn new(bytes: u64) -> (mpsc::Sender<Vec<u8>>, Self) {
+        let (send, receive) = mpsc::channel(1);
+        (send, Self { bytes, pieces: Arc::new(Mutex::new(receive)) })
+    }
+}
+
+/// Reads what arrives; only on a thread that may wait.
+struct Arrived<'a> {
+    from: &'a Arriving,
+    piece: std::io::Cursor<Vec<u8>>,
+}
+
+impl Read for Arrived<'_> {
+    fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let read = self.piece.read(room)?;
+            if read > 0 || room.is_empty() {
+                return Ok(read);
+            }
+            let next = self.from.pieces.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+            let Some(next) = next else { return Ok(0) };
+            self.piece = std::io::Cursor::new(next);
+        }
+    }
 }
 
 /// A document to ingest.
@@ -70,9 +109,10 @@ impl Source {
 
 impl Content {
     /// Opens it for reading from the start.
-    pub(super) fn open(&self) -> Result<Box<dyn Read + '_>, FailureReason> {
+    pub(super) fn open(&self) -> Result<Box<dyn Read + Send + '_>, FailureReason> {
         match self {
             Self::Bytes(bytes) => Ok(Box::new(&bytes[..])),
+            Self::Arriving(from) => Ok(Box::new(Arrived { from, piece: std::io::Cursor::default() })),
             #[cfg(test)]
             Self::Generated(_, make) => Ok(make()),
             Self::File(path) => {
@@ -90,6 +130,7 @@ impl Content {
     pub(super) fn len(&self) -> Result<u64, FailureReason> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::Arriving(from) => Ok(from.bytes),
             #[cfg(test)]
             Self::Generated(bytes, _) => Ok(*bytes),
             Self::File(path) => Ok(std::fs::metadata(path).map_err(|e| FailureReason::of_io(&e))?.len()),

@@ -1,170 +1,193 @@
-//! Works through jobs, the oldest first, one at a time in each replica and under a lease, so that replicas share the jobs and take over those of a dead one.
+//! Works through jobs: a few at a time in each replica, each under a lease, so that replicas share the jobs and take over those of a dead one.
 //!
-//! Guarantees: a job is never lost; an error that may pass is waited for; waiting texts are removed only after the outcome of their documents stands in the job.
+//! Guarantees: a job is never lost; an error that may pass is waited for, by the job that it befell; a job that breaks its task down costs the others nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Ingest, Interrupted,
-    failure::{DocumentReport, FailureReason},
-    jobs::{Batch, DocumentState, Job, JobId, JobState, Part, job_of},
-    write::{Plan, Writer},
+    jobs::{Job, JobId, job_of},
+    line::Queued,
+    pick::{PLACES, Turns, pick},
+    tries::HeldUp,
+    working::{Turn, Working},
 };
-use crate::ports::{self, EmbedError, Kind, Lease, Record, StoreError, Swap};
+use crate::ports::{self, EmbedError, Kind, Lease, StoreError};
 
 /// How long a replica may be silent before its job is taken over.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
+/// Age of a lease at which it is prolonged.
+const RENEW: SignedDuration = SignedDuration::from_secs(10);
 /// Pause between two rounds of cleaning up.
 const CLEANING: Duration = Duration::from_secs(60);
-/// Pause between two writes of a job's progress while no document ends.
-const PROGRESS: Duration = Duration::from_secs(2);
 /// Longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long a finished job can be asked for.
-const KEEP: SignedDuration = SignedDuration::from_hours(24);
-/// Finished jobs that are kept within that time.
-const KEEP_JOBS: u64 = 1000;
-/// Age after which waiting texts without a job were left by a submission that died.
+/// Age after which a place in the line without a job was left by a submission that died.
 const ORPHAN: SignedDuration = SignedDuration::from_mins(15);
-/// Records of waiting texts that are read at once: each may have half a megabyte.
-const PAGE: usize = 2;
 
-/// What a round came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Round {
-    Worked,
-    Idle,
+/// A job that is ours to work on.
+pub(super) struct Grip {
+    lease: Lease,
+    renewed: Timestamp,
 }
 
 impl Ingest {
-    /// Works through jobs until `stop`; ends after the window in work.
+    /// Works through jobs until `stop`; ends after the windows in work.
     pub async fn run_jobs(self: Arc<Self>, stop: CancellationToken) {
-        let mut cleaned = None::<Instant>;
-        let mut pause = self.patience.first;
+        let mut worker = Worker::new(Arc::clone(&self), stop.clone());
         while !stop.is_cancelled() {
-            let looked = tokio::select! {
-                () = stop.cancelled() => return,
-                looked = self.up_to_date() => looked,
-            };
-            if looked == Err(Interrupted::Outdated) {
-                // Jobs, and what dead writers left, are for those who write to the epoch that is searched.
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(self.patience.poll) => continue,
-                }
-            }
-            if cleaned.is_none_or(|at| at.elapsed() >= CLEANING) {
-                cleaned = Some(Instant::now());
-                if let Err(error) = self.tidy().await {
-                    tracing::warn!(%error, "cleaning up after ingestion failed; it is tried again in a minute");
-                }
-            }
-            let wait = match self.round(&stop).await {
-                Ok(Round::Worked) => {
-                    pause = self.patience.first;
-                    continue;
-                }
-                Ok(Round::Idle) => self.patience.poll,
-                Err(error) => {
-                    tracing::warn!(%error, "ingestion is interrupted; the job stays and is tried again");
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    pause
-                }
-            };
+            let wait = worker.fill().await;
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
+                Some(ended) = worker.tasks.join_next_with_id(), if !worker.tasks.is_empty() => worker.ended(ended).await,
                 () = self.submitted.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        while let Some(ended) = worker.tasks.join_next_with_id().await {
+            worker.ended(ended).await;
+        }
     }
 
-    /// Works through what waits just now.
+    /// Works through what is due just now.
     #[cfg(test)]
     pub(super) async fn work_once(&self, stop: &CancellationToken) -> Result<(), Interrupted> {
         self.tidy().await.map_err(Interrupted::Store)?;
-        while self.round(stop).await? == Round::Worked {}
+        self.work_turns(usize::MAX, stop).await
+    }
+
+    /// Gives so many turns, one after the other.
+    #[cfg(test)]
+    pub(super) async fn work_turns(&self, most: usize, stop: &CancellationToken) -> Result<(), Interrupted> {
+        let mut turns = Turns::default();
+        for _ in 0..most {
+            let next = self.next_job(&turns).await.map_err(Interrupted::Store)?;
+            let Some((queued, job, grip)) = next else { break };
+            turns.begin(&queued);
+            let id = queued.id.clone();
+            self.turn(queued, job, grip, stop).await?;
+            turns.end(&id);
+        }
         Ok(())
     }
 
-    /// Works on the oldest job that nobody else works on.
-    async fn round(&self, stop: &CancellationToken) -> Result<Round, Interrupted> {
-        let mut after = None::<String>;
-        loop {
-            let page = self.records.list(Kind::Pending, "", after.as_deref(), 1).await.map_err(Interrupted::Store)?;
-            let Some(first) = page.records.first() else { return Ok(Round::Idle) };
-            let name = first.id.split('/').next().unwrap_or_default();
-            // The first name that sorts behind all texts of this job.
-            after = Some(format!("{name}0"));
-            let Ok(id) = name.parse::<JobId>() else { continue };
-            if self.try_job(&id, stop).await? == Round::Worked {
-                return Ok(Round::Worked);
+    /// The job that is next, and a grip on it; none while nobody has anything to do.
+    async fn next_job(&self, turns: &Turns) -> Result<Option<(Queued, Job, Grip)>, StoreError> {
+        let mut line = self.line().await?;
+        while let Some(next) = pick(&line, turns, self.clock.now()) {
+            let queued = line.swap_remove(next);
+            if let Some((job, grip)) = self.take_up(&queued.id).await? {
+                return Ok(Some((queued, job, grip)));
             }
         }
+        Ok(None)
     }
 
-    async fn try_job(&self, id: &JobId, stop: &CancellationToken) -> Result<Round, Interrupted> {
-        let store = Interrupted::Store;
-        let record = self.records.get(Kind::Job, id.as_str()).await.map_err(store)?;
-        let job = record.map(|record| job_of(id.as_str(), record.body)).transpose().map_err(store)?;
-        let Some(job) = job else {
-            if self.clock.now().duration_since(id.submitted()) < ORPHAN {
-                return Ok(Round::Idle);
+    /// Takes a job up, unless another replica has it.
+    async fn take_up(&self, id: &JobId) -> Result<Option<(Job, Grip)>, StoreError> {
+        let record = self.patiently(|| self.records.get(Kind::Job, id.as_str())).await?;
+        let Some(record) = record else {
+            // Its submission is still at it, or died.
+            if self.clock.now().duration_since(id.submitted()) >= ORPHAN {
+                self.put_away(id).await?;
             }
-            self.drop_texts(id).await.map_err(store)?;
-            return Ok(Round::Worked);
+            return Ok(None);
         };
-        let mut lease = self.take_lease(id).await.map_err(store)?;
+        let job = job_of(id.as_str(), record.body)?;
+        let mut lease = self.take_lease(id).await?;
         if lease.is_none() && self.records.exclusive() {
             // Its holder is an earlier process, which can only be dead.
-            self.drop_lease(id).await.map_err(store)?;
-            lease = self.take_lease(id).await.map_err(store)?;
+            self.drop_lease(id).await?;
+            lease = self.take_lease(id).await?;
         }
-        let Some(lease) = lease else { return Ok(Round::Idle) };
-        let mut working = Working::new(self, id.clone(), lease);
-        if !job.state.is_final() {
-            match working.run(stop).await {
-                Ok(true) => {}
-                Ok(false) => return working.let_go().await.map(|()| Round::Worked),
-                Err(Interrupted::Store(error @ (StoreError::Corrupt { .. } | StoreError::Refused { .. }))) => {
-                    tracing::error!(job = %id, %error, "the job cannot be worked on and fails");
-                    let now = self.clock.now();
-                    self.change_job(id, |job| job.fail(&error.to_string(), now)).await.map_err(store)?;
-                }
-                Err(Interrupted::Outdated) => {
-                    // Whoever writes to the other epoch need not wait until the claims end.
-                    working.writer.cancel().await?;
-                    return working.let_go().await.map(|()| Round::Idle);
-                }
-                Err(Interrupted::Embed(EmbedError::Stopping)) => {
-                    return working.let_go().await.map(|()| Round::Idle);
-                }
-                Err(interrupted) => return Err(interrupted),
-            }
-        }
-        // The lease goes first: whoever finds the texts of a finished job takes a new one and gets here, so that none is left behind.
-        self.drop_lease(id).await.map_err(store)?;
-        self.drop_texts(id).await.map_err(store)?;
-        Ok(Round::Worked)
+        Ok(lease.map(|lease| (job, Grip { lease, renewed: self.clock.now() })))
     }
 
-    async fn drop_texts(&self, id: &JobId) -> Result<(), StoreError> {
-        loop {
-            let page = self.records.list(Kind::Pending, &format!("{id}/"), None, PAGE).await?;
-            if page.records.is_empty() {
-                return Ok(());
+    /// Whether another job could be worked on.
+    pub(super) async fn others_wait(&self, id: &JobId) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        Ok(self.line().await?.iter().any(|queued| queued.id != *id && queued.place.is_due(now)))
+    }
+
+    /// One turn of a job, and what follows from how it ended.
+    async fn turn(
+        &self,
+        mut queued: Queued,
+        job: Job,
+        grip: Grip,
+        stop: &CancellationToken,
+    ) -> Result<(), Interrupted> {
+        let mut working = Working::new(self, job, grip);
+        let ended = working.run(stop).await;
+        if ended == Err(Interrupted::Outdated) {
+            // Whoever writes to the other epoch need not wait until the claims end.
+            working.writer.cancel().await?;
+        }
+        let (achieved, grip) = (working.achieved, working.into_grip());
+        queued.place.give_back(achieved.given_back);
+        match ended {
+            Ok(Turn::Finished) => self.put_away(&queued.id).await.map_err(Interrupted::Store),
+            Ok(Turn::Stopped) | Err(Interrupted::Outdated | Interrupted::Embed(EmbedError::Stopping)) => {
+                self.let_go(&grip).await.map_err(Interrupted::Store)
             }
-            for record in page.records {
-                self.patiently(|| self.records.remove(Kind::Pending, &record.id, record.version)).await?;
+            Ok(Turn::GaveWay) => self.stand_again(queued, grip, None).await.map_err(Interrupted::Store),
+            Ok(Turn::Waits(until)) => self.stand_again(queued, grip, Some(until)).await.map_err(Interrupted::Store),
+            Err(Interrupted::Store(error @ (StoreError::Corrupt { .. } | StoreError::Refused { .. }))) => {
+                tracing::error!(job = %queued.id, %error, "the job cannot be worked on and fails");
+                self.fail(&queued.id, &error.to_string()).await.map_err(Interrupted::Store)
+            }
+            Err(interrupted) => {
+                if achieved.outcomes {
+                    queued.place.held_up = None;
+                }
+                self.hold_up(queued, &interrupted).await.map_err(Interrupted::Store)?;
+                self.let_go(&grip).await.map_err(Interrupted::Store)?;
+                Err(interrupted)
             }
         }
+    }
+
+    /// Puts a job back into the line, behind those that have waited for longer.
+    async fn stand_again(&self, mut queued: Queued, grip: Grip, until: Option<Timestamp>) -> Result<(), StoreError> {
+        let place = &mut queued.place;
+        (place.since, place.until, place.held_up) = (self.clock.now(), until, None);
+        self.move_in_line(&queued).await?;
+        self.let_go(&grip).await
+    }
+
+    /// Lets a job wait whose turn was interrupted, and gives it up where that has gone on for too long.
+    async fn hold_up(&self, mut queued: Queued, why: &Interrupted) -> Result<(), StoreError> {
+        let (now, place) = (self.clock.now(), &mut queued.place);
+        let held_up = HeldUp::again(place.held_up, now);
+        if held_up.is_over(now) {
+            tracing::error!(job = %queued.id, error = %why, "the job was held up for a day and fails");
+            return self.fail(&queued.id, &format!("it was held up for a day: {why}")).await;
+        }
+        (place.since, place.until, place.held_up) = (now, Some(held_up.until(now)), Some(held_up));
+        self.move_in_line(&queued).await
+    }
+
+    async fn fail(&self, id: &JobId, why: &str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.change_job(id, |job| job.fail(why, now)).await?;
+        self.put_away(id).await
+    }
+
+    /// Removes what is left of a job that is finished, or whose submission died.
+    ///
+    /// The lease goes first and the place last: whoever finds the place takes a new lease and gets here, so that nothing is left behind.
+    async fn put_away(&self, id: &JobId) -> Result<(), StoreError> {
+        self.drop_lease(id).await?;
+        self.drop_kept(id).await?;
+        self.leave_line(id).await
     }
 
     async fn take_lease(&self, id: &JobId) -> Result<Option<Lease>, StoreError> {
@@ -179,28 +202,22 @@ impl Ingest {
         }
     }
 
-    /// Cleans up after dead writers, and forgets old jobs.
-    async fn tidy(&self) -> Result<(), StoreError> {
-        self.clean_up().await?;
-        let mut surplus = self.records.count(Kind::Job).await?.saturating_sub(KEEP_JOBS);
-        let mut after = None::<String>;
-        loop {
-            let page = self.records.list(Kind::Job, "", after.as_deref(), 1).await?;
-            let Some(Record { id, version, body }) = page.records.into_iter().next() else { return Ok(()) };
-            let job = job_of(&id, body)?;
-            let old = self.clock.now().duration_since(job.created_at) > KEEP;
-            if !old && surplus == 0 {
-                return Ok(());
-            }
-            if job.state.is_final() {
-                if let Some(key) = &job.idempotency {
-                    self.forget_key(key, &job.id).await?;
-                }
-                let removed = self.records.remove(Kind::Job, &id, version).await?;
-                surplus = surplus.saturating_sub(u64::from(matches!(removed, Swap::Done(_))));
-            }
-            after = Some(id);
+    /// Keeps a grip on a job; false when it was lost.
+    pub(super) async fn keep(&self, grip: &mut Grip) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        if now.duration_since(grip.renewed) < RENEW {
+            return Ok(true);
         }
+        let renewed = ports::renew(&*self.records, &grip.lease, &self.instance, now, LEASE).await?;
+        let kept = renewed.is_some();
+        if let Some(lease) = renewed {
+            *grip = Grip { lease, renewed: now };
+        }
+        Ok(kept)
+    }
+
+    async fn let_go(&self, grip: &Grip) -> Result<(), StoreError> {
+        ports::release(&*self.records, &grip.lease, self.clock.now()).await
     }
 }
 
@@ -208,176 +225,102 @@ fn lease_name(id: &JobId) -> String {
     format!("job/{id}")
 }
 
-/// A job in work.
-struct Working<'i> {
-    ingest: &'i Ingest,
-    writer: Writer<'i>,
-    id: JobId,
-    lease: Lease,
-    told: Instant,
-    /// Chunks that were given to the writer, or skipped because their document has its outcome.
-    passed: u64,
-    /// The document that the writer has open.
-    open: Option<usize>,
-    /// Whether a document waits for another round because another writer took it over.
-    put_off: bool,
+/// Gives turns to jobs, each a task of its own.
+struct Worker {
+    ingest: Arc<Ingest>,
+    stop: CancellationToken,
+    turns: Turns,
+    tasks: JoinSet<Result<(), Interrupted>>,
+    jobs: HashMap<Id, Queued>,
+    /// Pause after the next failure.
+    pause: Duration,
+    /// No turn begins before, since turns failed.
+    rests_until: Option<Instant>,
+    cleaned: Option<Instant>,
 }
 
-impl<'i> Working<'i> {
-    fn new(ingest: &'i Ingest, id: JobId, lease: Lease) -> Self {
-        let writer = Writer::new(ingest);
-        Self { ingest, writer, id, lease, told: Instant::now(), passed: 0, open: None, put_off: false }
+impl Worker {
+    fn new(ingest: Arc<Ingest>, stop: CancellationToken) -> Self {
+        let pause = ingest.patience.first;
+        Self {
+            ingest,
+            stop,
+            turns: Turns::default(),
+            tasks: JoinSet::new(),
+            jobs: HashMap::new(),
+            pause,
+            rests_until: None,
+            cleaned: None,
+        }
     }
 
-    /// Works until the job is finished (true), or has to be left for another round (false).
-    async fn run(&mut self, stop: &CancellationToken) -> Result<bool, Interrupted> {
-        let now = self.ingest.clock.now();
-        let started = |job: &mut Job| {
-            if !job.state.is_final() {
-                job.state = JobState::Running;
-                job.started_at = job.started_at.or(Some(now));
+    /// Begins turns while there is room and something is due; says how long until it is to be asked again.
+    async fn fill(&mut self) -> Duration {
+        let rest = self.rests_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        if !rest.is_zero() {
+            return rest;
+        }
+        let poll = self.ingest.patience.poll;
+        let looked = tokio::select! {
+            () = self.stop.cancelled() => return poll,
+            looked = self.ingest.up_to_date() => looked,
+        };
+        if looked == Err(Interrupted::Outdated) {
+            // Jobs, and what dead writers left, are for those who write to the epoch that is searched.
+            return poll;
+        }
+        if self.cleaned.is_none_or(|at| at.elapsed() >= CLEANING) {
+            self.cleaned = Some(Instant::now());
+            if let Err(error) = self.ingest.tidy().await {
+                tracing::warn!(%error, "cleaning up after ingestion failed; it is tried again in a minute");
+            }
+        }
+        while self.tasks.len() < PLACES {
+            match self.ingest.next_job(&self.turns).await {
+                Ok(Some((queued, job, grip))) => self.begin(queued, job, grip),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "the line of jobs cannot be read; tried again");
+                    return self.rest();
+                }
+            }
+        }
+        poll
+    }
+
+    fn begin(&mut self, queued: Queued, job: Job, grip: Grip) {
+        self.turns.begin(&queued);
+        let (ingest, stop, at) = (Arc::clone(&self.ingest), self.stop.clone(), queued.clone());
+        let task = self.tasks.spawn(async move { ingest.turn(at, job, grip, &stop).await });
+        self.jobs.insert(task.id(), queued);
+    }
+
+    async fn ended(&mut self, ended: Result<(Id, Result<(), Interrupted>), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(queued) = self.jobs.remove(&id) else { return };
+        let job = queued.id.clone();
+        self.turns.end(&job);
+        let interrupted = match ended {
+            Ok((_, Ok(()))) => {
+                (self.pause, self.rests_until) = (self.ingest.patience.first, None);
+                return;
+            }
+            Ok((_, Err(interrupted))) => interrupted,
+            Err(_) => {
+                let broke_down = Interrupted::Worker { cause: "the task of the job".to_owned() };
+                if let Err(error) = self.ingest.hold_up(queued, &broke_down).await {
+                    tracing::warn!(%job, %error, "that a job broke its task down was not written down");
+                }
+                broke_down
             }
         };
-        let Some(mut job) = self.change(started).await? else { return Ok(true) };
-        if job.state.is_final() {
-            return Ok(true);
-        }
-        let mut after = None::<String>;
-        loop {
-            let page = self
-                .ingest
-                .records
-                .list(Kind::Pending, &format!("{}/", self.id), after.as_deref(), PAGE)
-                .await
-                .map_err(Interrupted::Store)?;
-            for record in page.records {
-                if stop.is_cancelled() || !self.renew().await? {
-                    return Ok(false);
-                }
-                for part in batch_of(&record)?.parts {
-                    self.part(&job, part).await?;
-                }
-                match self.tell(false).await? {
-                    Some(told) => job = told,
-                    None => return Ok(true),
-                }
-                if job.state == JobState::Cancelled {
-                    self.writer.cancel().await?;
-                    return Ok(true);
-                }
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        self.writer.flush().await?;
-        let Some(job) = self.tell(true).await? else { return Ok(true) };
-        if job.state.is_final() {
-            return Ok(true);
-        }
-        if !self.put_off {
-            let what = format!("the waiting texts of job {}", self.id);
-            let cause = "some are missing".to_owned();
-            return Err(Interrupted::Store(StoreError::Corrupt { what, cause }));
-        }
-        Ok(false)
+        tracing::warn!(%job, error = %interrupted, "ingestion is interrupted; the job stays and is tried again");
+        self.rest();
     }
 
-    async fn part(&mut self, job: &Job, part: Part) -> Result<(), Interrupted> {
-        let chunks = part.chunks.len() as u64;
-        self.passed += chunks;
-        if !job.is_queued(part.document) {
-            return Ok(());
-        }
-        let mut title = None;
-        if let Some(header) = part.header {
-            title.clone_from(&header.title);
-            let Some(document) = job.documents.get(part.document) else { return Ok(()) };
-            let plan = Plan {
-                id: document.id.clone(),
-                version: header.version,
-                bytes: header.bytes,
-                title: header.given_title,
-                metadata: header.metadata,
-                force: false,
-            };
-            self.open = self.writer.begin(plan).await?.then_some(part.document);
-        }
-        if self.open != Some(part.document) {
-            return Ok(());
-        }
-        for draft in part.chunks {
-            self.writer.chunk(draft, title.as_deref()).await?;
-        }
-        if part.last {
-            self.open = None;
-            self.writer.end().await?;
-        }
-        Ok(())
+    fn rest(&mut self) -> Duration {
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.rests_until = Some(Instant::now() + self.pause);
+        self.pause
     }
-
-    /// Writes outcomes and progress to the job when there is something to say.
-    async fn tell(&mut self, ended: bool) -> Result<Option<Job>, Interrupted> {
-        let mut outcomes = BTreeMap::new();
-        for report in self.writer.reports() {
-            outcomes.insert(report.name.clone(), report);
-        }
-        let due = ended || !outcomes.is_empty() || self.told.elapsed() >= PROGRESS;
-        if due {
-            self.told = Instant::now();
-        }
-        let (now, passed) = (self.ingest.clock.now(), self.passed);
-        self.put_off |= outcomes.values().any(|report| state(report).is_none());
-        self.change(|job| {
-            for document in &mut job.documents {
-                if let Some(state) = outcomes.get(document.id.as_str()).and_then(state) {
-                    document.state = state;
-                }
-            }
-            if due {
-                job.chunks_done = job.chunks_done.max(passed.min(job.chunks_total));
-            }
-            job.finish_at(now);
-        })
-        .await
-    }
-
-    async fn change(&self, change: impl Fn(&mut Job)) -> Result<Option<Job>, Interrupted> {
-        self.ingest.change_job(&self.id, change).await.map_err(Interrupted::Store)
-    }
-
-    async fn renew(&mut self) -> Result<bool, Interrupted> {
-        let now = self.ingest.clock.now();
-        let renewed = ports::renew(&*self.ingest.records, &self.lease, &self.ingest.instance, now, LEASE).await;
-        match renewed.map_err(Interrupted::Store)? {
-            Some(lease) => {
-                self.lease = lease;
-                Ok(true)
-            }
-            None => Ok(false),
-        }
-    }
-
-    async fn let_go(self) -> Result<(), Interrupted> {
-        ports::release(&*self.ingest.records, &self.lease, self.ingest.clock.now()).await.map_err(Interrupted::Store)
-    }
-}
-
-/// The state that a report stands for; none where the document waits for another round.
-fn state(report: &DocumentReport) -> Option<DocumentState> {
-    match &report.result {
-        Ok(outcome) => Some(DocumentState::Done { outcome: outcome.clone() }),
-        Err(FailureReason::TakenOver | FailureReason::Cancelled) => None,
-        Err(error) => Some(DocumentState::Failed { error: error.clone() }),
-    }
-}
-
-fn batch_of(record: &Record) -> Result<Batch, Interrupted> {
-    serde_json::from_value(record.body.clone()).map_err(|e| {
-        Interrupted::Store(StoreError::Corrupt {
-            what: format!("the waiting texts {}", record.id),
-            cause: e.to_string(),
-        })
-    })
 }

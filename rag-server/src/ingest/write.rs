@@ -30,6 +30,8 @@ const WINDOW_CHUNKS: usize = 128;
 const WINDOW_BYTES: usize = 512 * 1024;
 /// Passages of one call to the embedder; sorted by length before, so that a call holds passages of like length.
 const BATCH: usize = 32;
+/// What an embedder is asked for that failed on a batch, to see whether it answers at all.
+const HARMLESS: &str = "A text that says nothing.";
 /// Documents that are committed at the same time.
 const COMMITS: usize = 8;
 /// Looks at a document that another writer works on, before it is given up for now.
@@ -109,11 +111,7 @@ impl<'i> Writer<'i> {
 
     /// What became of documents since the last call.
     pub(super) fn reports(&mut self) -> Vec<DocumentReport> {
-        let reports = std::mem::take(&mut self.reports);
-        for report in &reports {
-            self.ingest.count(report);
-        }
-        reports
+        std::mem::take(&mut self.reports)
     }
 
     /// Claims a document; false when nothing has to be written, and the report is there already.
@@ -278,7 +276,7 @@ impl<'i> Writer<'i> {
         Ok(())
     }
 
-    /// Vectors for the window: those that are stored already, and new ones. Where the model fails on a batch, each document is tried alone, and the culprits fail.
+    /// Vectors for the window: those that are stored already, and new ones.
     async fn embed(&mut self, window: Vec<Waiting>) -> Result<Vec<Point>, Interrupted> {
         let known: Vec<ChunkId> = window.iter().filter_map(|waiting| waiting.known).collect();
         let stored = self.ingest.stored_vectors(&known).await.map_err(Interrupted::Store)?;
@@ -295,23 +293,52 @@ impl<'i> Writer<'i> {
             self.ingest.embedded.fetch_add(texts.len() as u64, Ordering::Relaxed);
             match self.ingest.vectors(texts).await {
                 Ok(vectors) => points.extend(batch.into_iter().zip(vectors).map(point)),
-                Err(EmbedError::Model { .. }) => {
-                    for waiting in batch {
-                        match self.ingest.vectors(vec![waiting.passage.clone()]).await {
-                            Ok(vectors) => points.extend(std::iter::once(waiting).zip(vectors).map(point)),
-                            Err(error @ EmbedError::Model { .. }) => self.fail(&waiting.chunk.document, &error),
-                            Err(error) => return Err(Interrupted::Embed(error)),
-                        }
-                    }
+                Err(error) => {
+                    points.extend(self.apart(batch, error).await?);
+                    window.retain(|waiting| !self.is_given_up(&waiting.chunk.document));
                 }
+            }
+        }
+        Ok(points)
+    }
+
+    /// Tells a batch that cannot be embedded from an embedder that cannot be used: where it answers for another text, each passage is tried alone and the documents of those that fail are given up; where it
+    /// does not, nobody is to blame, and the run is interrupted.
+    async fn apart(&mut self, batch: Vec<Waiting>, error: EmbedError) -> Result<Vec<Point>, Interrupted> {
+        if !error.may_be_the_texts() {
+            return Err(Interrupted::Embed(error));
+        }
+        self.ingest.vectors(vec![HARMLESS.to_owned()]).await.map_err(Interrupted::Embed)?;
+        let (mut points, alone) = (Vec::new(), batch.len() == 1);
+        for waiting in batch {
+            if self.is_given_up(&waiting.chunk.document) {
+                continue;
+            }
+            let tried = match alone {
+                true => Err(error.clone()),
+                false => self.ingest.vectors(vec![waiting.passage.clone()]).await,
+            };
+            match tried {
+                Ok(vectors) => points.extend(std::iter::once(waiting).zip(vectors).map(point)),
+                Err(error) if error.may_be_the_texts() => self.give_up(&waiting.chunk.document, error),
                 Err(error) => return Err(Interrupted::Embed(error)),
             }
         }
         Ok(points)
     }
 
-    fn fail(&mut self, document: &DocumentId, error: &EmbedError) {
-        let reason = FailureReason::Embedding { cause: error.to_string() };
+    fn is_given_up(&self, document: &DocumentId) -> bool {
+        let mut open = self.ended.iter().chain(&self.open).filter(|open| open.plan.id == *document);
+        open.any(|open| open.failed.is_some())
+    }
+
+    fn give_up(&mut self, document: &DocumentId, error: EmbedError) {
+        let reason = match error {
+            EmbedError::Unavailable { failure, cause, .. } => {
+                FailureReason::Provider { cause: format!("{}: {cause}", failure.as_str()), tries: 1 }
+            }
+            error => FailureReason::Embedding { cause: error.to_string() },
+        };
         for open in self.ended.iter_mut().chain(&mut self.open).filter(|open| open.plan.id == *document) {
             open.failed = Some(reason.clone());
         }

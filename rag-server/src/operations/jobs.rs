@@ -1,18 +1,26 @@
-//! The worker of jobs, which can be told to pause.
+//! The worker of jobs, which can be told to pause, and which begins again when it breaks down.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ingest::Ingest, ports::Sight};
+use crate::{
+    ingest::Ingest,
+    ports::Sight,
+    resilience::{TaskState, supervise},
+};
 
 /// The worker of jobs over one set of flows.
 pub struct Jobs {
     ingest: Arc<Ingest>,
     stop: CancellationToken,
     sight: Arc<Sight>,
+    state: watch::Sender<TaskState>,
     running: Mutex<Option<(CancellationToken, JoinHandle<()>)>>,
 }
 
@@ -23,7 +31,7 @@ pub enum Work {
     Working,
     /// It was told to pause, or is just ending the window that it is at.
     Paused,
-    /// It ended and nobody told it to.
+    /// It broke down, and begins again in a while.
     Ended,
 }
 
@@ -41,7 +49,7 @@ impl Work {
 impl Jobs {
     /// A worker that has not begun, and ends with `stop`. That it ends by itself is seen by `sight`.
     pub fn new(ingest: Arc<Ingest>, stop: CancellationToken, sight: Arc<Sight>) -> Self {
-        Self { ingest, stop, sight, running: Mutex::default() }
+        Self { ingest, stop, sight, state: watch::Sender::default(), running: Mutex::default() }
     }
 
     /// What the worker does now.
@@ -50,7 +58,10 @@ impl Jobs {
             Ok(running) => match &*running {
                 Some((stop, _)) if stop.is_cancelled() => Work::Paused,
                 Some((_, worker)) if worker.is_finished() => Work::Ended,
-                Some(_) => Work::Working,
+                Some(_) => match *self.state.borrow() {
+                    TaskState::Down { .. } => Work::Ended,
+                    TaskState::Idle | TaskState::Up => Work::Working,
+                },
                 None => Work::Paused,
             },
             // Somebody is at it, which takes long only while a window is ended.
@@ -67,13 +78,16 @@ impl Jobs {
         }
         running.get_or_insert_with(|| {
             let stop = self.stop.child_token();
-            let alive = Alive::new(stop.clone(), Arc::clone(&self.sight));
-            let work = Arc::clone(&self.ingest).run_jobs(stop.clone());
-            let worker = async move {
-                let _alive = alive;
-                work.await;
+            let (ingest, sight, inner) = (Arc::clone(&self.ingest), Arc::clone(&self.sight), stop.clone());
+            let worker = move || {
+                let alive = Alive::new(inner.clone(), Arc::clone(&sight));
+                let work = Arc::clone(&ingest).run_jobs(inner.clone());
+                async move {
+                    let _alive = alive;
+                    work.await;
+                }
             };
-            (stop, tokio::spawn(worker))
+            (stop.clone(), tokio::spawn(supervise("jobs", stop, self.state.clone(), worker)))
         });
     }
 
@@ -116,19 +130,56 @@ async fn end(running: &mut Option<(CancellationToken, JoinHandle<()>)>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use futures::poll;
 
     use super::*;
     use crate::{
         doubles::{EmbedderDouble, RecordsDouble, StoreDouble, eventually},
-        ports::{Epoch, SystemClock},
+        ports::{Clock, Epoch, SystemClock},
     };
 
     fn jobs(sight: &Arc<Sight>) -> Jobs {
+        jobs_by(sight, Arc::new(SystemClock))
+    }
+
+    fn jobs_by(sight: &Arc<Sight>, clock: Arc<dyn Clock>) -> Jobs {
         let (store, records) = (Arc::new(StoreDouble::default()), Arc::new(RecordsDouble::default()));
         let embedder = Arc::new(EmbedderDouble::default());
-        let ingest = Arc::new(Ingest::new(store, records, embedder, Arc::new(SystemClock), Epoch(1)));
+        let ingest = Arc::new(Ingest::new(store, records, embedder, clock, Epoch(1)));
         Jobs::new(ingest, CancellationToken::new(), Arc::clone(sight))
+    }
+
+    /// Breaks whoever asks it down, until it was asked twice.
+    #[derive(Default)]
+    struct BreakingClock(AtomicU32);
+
+    impl Clock for BreakingClock {
+        fn now(&self) -> Timestamp {
+            assert!(self.0.fetch_add(1, Ordering::SeqCst) >= 2, "it breaks down");
+            Timestamp::now()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_breaks_down_is_seen_and_begins_again_by_itself() {
+        let sight = Sight::new("jobs");
+        let clock = Arc::<BreakingClock>::default();
+        let jobs = jobs_by(&sight, Arc::<BreakingClock>::clone(&clock));
+        let mut states = jobs.state.subscribe();
+        jobs.go_on().await;
+        for times in 1..=2 {
+            states.wait_for(|state| *state == TaskState::Down { times }).await.unwrap();
+            assert_eq!(jobs.work(), Work::Ended);
+            assert_eq!(sight.last_seen().unwrap().cause.as_deref(), Some("ended"));
+            states.wait_for(|state| state.is_up()).await.unwrap();
+        }
+        eventually("it works", async || clock.0.load(Ordering::SeqCst) > 2).await;
+        assert_eq!(jobs.work(), Work::Working);
+        assert!(sight.last_seen().unwrap().reachable);
+        jobs.pause().await;
+        assert_eq!(jobs.work(), Work::Paused);
     }
 
     #[tokio::test]

@@ -58,7 +58,7 @@ pub struct Moving {
 pub struct Counts {
     /// Documents that answers can come from.
     pub documents: u64,
-    /// Batches of chunk texts that wait to be embedded.
+    /// Jobs that are not finished.
     pub waiting: u64,
     /// Sessions that are remembered.
     pub sessions: u64,
@@ -169,7 +169,7 @@ impl Operations {
     pub async fn count(&self, records: &dyn Records, changes: &Changes) {
         let (documents, waiting, sessions, version) = futures::join!(
             records.count(Kind::Document),
-            records.count(Kind::Pending),
+            records.count(Kind::Waiting),
             records.count(Kind::Session),
             changes.count(),
         );

@@ -71,6 +71,19 @@ impl ProviderFailure {
 }
 
 impl EmbedError {
+    /// Whether the texts themselves may be the reason, so that it may go well with others meanwhile.
+    pub fn may_be_the_texts(&self) -> bool {
+        match self {
+            Self::Model { .. } => true,
+            Self::Unavailable { failure, .. } => match failure {
+                // A provider that breaks down on a text closes the connection, or says nothing in time.
+                ProviderFailure::Unreachable | ProviderFailure::Timeout | ProviderFailure::Failed => true,
+                ProviderFailure::AuthFailed | ProviderFailure::RateLimited => false,
+            },
+            Self::Overloaded | Self::Stopping => false,
+        }
+    }
+
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn may_pass(&self) -> bool {
         match self {

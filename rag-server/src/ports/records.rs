@@ -16,7 +16,9 @@ pub enum Kind {
     Document,
     /// An ingestion job.
     Job,
-    /// Chunk texts that a job has yet to embed.
+    /// A job that is not finished, and how much it keeps.
+    Waiting,
+    /// Parts of the documents that a job has yet to ingest.
     Pending,
     /// A document whose older chunks are still to be removed.
     Purge,
@@ -38,9 +40,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Document,
         Self::Job,
+        Self::Waiting,
         Self::Pending,
         Self::Purge,
         Self::Corpus,
@@ -57,6 +60,7 @@ impl Kind {
         match self {
             Self::Document => "document",
             Self::Job => "job",
+            Self::Waiting => "waiting",
             Self::Pending => "pending",
             Self::Purge => "purge",
             Self::Corpus => "corpus",

@@ -3,7 +3,9 @@
 mod admission;
 mod breaker;
 mod deadline;
+mod supervised;
 
 pub use admission::{Admission, Permit};
 pub use breaker::{Breaker, BreakerPolicy, BreakerState, Ticket, Verdict};
 pub use deadline::{Deadline, Expired};
+pub use supervised::{TaskState, supervise};

@@ -21,6 +21,7 @@ mod hostile;
 mod ingest;
 mod logs;
 mod moving;
+mod neighbours;
 mod operator;
 mod pages;
 mod probes;

@@ -166,3 +166,19 @@ async fn a_filter_by_metadata_finds_the_documents_that_have_it_and_follows_a_cha
     let wrong = json!({"query": QUESTION, "filter": {"lang": []}});
     problem(server.post("/query").json(&wrong).send().await.unwrap(), 422, "invalid-value").await;
 }
+
+#[tokio::test]
+async fn clients_that_choose_the_same_idempotency_key_never_meet() {
+    let home = Home::new();
+    let server = shared(&home).await;
+    let send = async |name: &str, text: &str| -> Value {
+        let body = json!({"documents": [{"id": "note.md", "text": text}]});
+        let request = server.post("/ingest").header("x-api-key", key(name)).header("idempotency-key", "k-1");
+        let response = request.json(&body).send().await.unwrap();
+        assert_eq!(response.status(), 202, "{name}");
+        response.json().await.unwrap()
+    };
+    let (acme, beta, plain) = (send("acme", "one").await, send("beta", "two").await, send("plain", "one").await);
+    assert!(acme["job"] != beta["job"] && acme["job"] != plain["job"] && beta["job"] != plain["job"]);
+    assert_eq!(send("acme", "one").await, acme, "its own request it gets again");
+}

@@ -144,7 +144,8 @@ impl Remote {
                 }
             }
             if let Some(eta) = job.eta_seconds {
-                show.bar().set_message(format!("{} of {} chunks, {eta} s left", job.chunks_done, job.chunks_total));
+                show.bar()
+                    .set_message(format!("{} of about {} chunks, {eta} s left", job.chunks_done, job.chunks_total));
             }
             if matches!(job.state.as_str(), "done" | "failed" | "cancelled") {
                 return Ok(());

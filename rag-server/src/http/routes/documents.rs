@@ -222,7 +222,7 @@ async fn replace(
     let flows = api.flows()?;
     let ingest = &flows.ingest;
     let key = idempotency_key(&client, &headers)?;
-    // The body's room is kept until the texts stand in the records.
+    // The body's room is kept until its documents stand in the records.
     let (source, _room) = content.named(id)?;
     accept(ingest, &client, key.as_ref(), vec![source]).await
 }

@@ -19,7 +19,7 @@ use super::super::{
     extract::{Client, Params},
     state::Api,
 };
-use crate::ports::Health as Seen;
+use crate::{operations::Work, ports::Health as Seen};
 
 /// How the server is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -31,6 +31,9 @@ pub(super) struct Health {
     /// What is waited for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waiting_for: Vec<String>,
+    /// What this server cannot do just now although it serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impaired: Option<&'static str>,
     /// How each part is; only when details are asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<PartHealth>,
@@ -71,7 +74,18 @@ fn summary(api: &Api) -> Health {
         (false, true) => "serving",
         (false, false) => "starting",
     };
-    Health { status, version: env!("CARGO_PKG_VERSION"), waiting_for: api.readiness.waiting_for(), parts: Vec::new() }
+    // Questions are answered all the same, so the server stays ready.
+    let ended = api.operations.jobs().is_some_and(|jobs| jobs.work() == Work::Ended);
+    let impaired = ended.then_some(
+        "jobs are accepted and this server does not work on them: its worker broke down, and begins again in a while",
+    );
+    Health {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        waiting_for: api.readiness.waiting_for(),
+        impaired,
+        parts: Vec::new(),
+    }
 }
 
 async fn live(State(api): State<Api>) -> Json<Health> {

@@ -146,7 +146,7 @@ async fn ingest(
     let flows = api.flows()?;
     let ingest = &flows.ingest;
     let key = idempotency_key(&client, &headers)?;
-    // The body's room is kept until the texts stand in the records.
+    // The body's room is kept until its documents stand in the records.
     let Sent { sources, dry_run, room: _room } = sent;
     if dry_run {
         let documents =

@@ -32,10 +32,14 @@ pub(super) struct JobView {
     state: JobState,
     /// What became of each document, in the order in which they were sent.
     documents: Vec<JobDocumentView>,
-    /// Chunks that had to be written.
+    /// Chunks that its documents have; an estimate from their bytes until the last one is cut.
     chunks_total: u64,
     /// Chunks that are written.
     chunks_done: u64,
+    /// Bytes of the documents that have to be read.
+    bytes_total: u64,
+    /// Bytes of them that are dealt with.
+    bytes_done: u64,
     /// When it was accepted.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -72,18 +76,27 @@ pub(super) struct JobDocumentView {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// How many chunks it has.
+    /// How many chunks it has; 0 before it was cut.
     chunks: u32,
+    /// How often the provider of the embedding model failed on it so far, while it answered for other texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tries: Option<u32>,
+    /// When it is tried again at the earliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    retry_at: Option<Timestamp>,
 }
 
 impl From<JobProgress> for JobView {
-    fn from(JobProgress { job, chunks_per_second, eta_seconds }: JobProgress) -> Self {
+    fn from(JobProgress { job, chunks_total, chunks_per_second, eta_seconds }: JobProgress) -> Self {
         Self {
             id: job.id.to_string(),
             state: job.state,
             documents: job.documents.into_iter().map(JobDocumentView::from).collect(),
-            chunks_total: job.chunks_total,
+            chunks_total,
             chunks_done: job.chunks_done,
+            bytes_total: job.bytes_total,
+            bytes_done: job.bytes_done,
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
@@ -95,8 +108,17 @@ impl From<JobProgress> for JobView {
 }
 
 impl From<JobDocument> for JobDocumentView {
-    fn from(JobDocument { id, state, chunks }: JobDocument) -> Self {
-        let view = Self { id: id.into(), state: "queued", outcome: None, duplicate_of: None, error: None, chunks };
+    fn from(JobDocument { id, state, chunks, tries, retry_at, bytes: _ }: JobDocument) -> Self {
+        let view = Self {
+            id: id.into(),
+            state: "queued",
+            outcome: None,
+            duplicate_of: None,
+            error: None,
+            chunks,
+            tries: (tries > 0).then_some(tries),
+            retry_at,
+        };
         match state {
             DocumentState::Queued => view,
             DocumentState::Cancelled => Self { state: "cancelled", ..view },

@@ -159,7 +159,7 @@ async fn a_kill_anywhere_in_the_work_on_a_job_is_made_good_by_another_replica() 
             let job = jobs.lock().unwrap().clone().unwrap();
             let progress = flow.job(&job).await.unwrap().unwrap();
             assert_eq!(progress.job.state, JobState::Done);
-            assert_eq!(progress.job.chunks_done, progress.job.chunks_total);
+            assert_eq!(progress.job.chunks_done, progress.chunks_total);
             let failed = progress.job.documents.iter().filter(|d| d.error().is_some()).count();
             assert_eq!(failed, 1, "the broken one");
         },

@@ -87,7 +87,9 @@ fn words(text: &str) -> usize {
 fn cut(source: &Source) -> Result<Vec<Draft>, &'static str> {
     let inspected = read::inspect(source).map_err(|reason| reason.class())?;
     let mut drafts = Vec::new();
-    let cutting = Cutting { limits: Limits { tokens: 40, bytes: 2000 }, count: &words, reader: &Reader::InProcess };
+    let given_up = std::sync::atomic::AtomicBool::new(false);
+    let limits = Limits { tokens: 40, bytes: 2000 };
+    let cutting = Cutting { limits, count: &words, reader: &Reader::InProcess, given_up: &given_up };
     read::chunks(source, &inspected, cutting, &mut |draft, _| {
         drafts.push(draft);
         true

@@ -9,10 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::world::{Kill, ingest, long, markdown, replica, world};
 use crate::{
     doubles::eventually,
-    ingest::{DocumentState, JobId, JobState, MAX_DOCUMENTS, SubmitError},
-    model::Outcome,
+    ingest::{DocumentState, Format, JobId, JobState, MAX_DOCUMENTS, Source, SubmitError},
+    model::{DocumentId, Outcome},
     ports::{Kind, Records},
 };
+
+fn id(text: &str) -> DocumentId {
+    text.parse().unwrap()
+}
 
 #[tokio::test]
 async fn a_job_ends_with_the_outcome_of_each_document() {
@@ -22,21 +26,24 @@ async fn a_job_ends_with_the_outcome_of_each_document() {
         markdown("old.md", &long("valve")),
         markdown("same.md", "same"),
         markdown("empty.md", ""),
-        markdown("big.md", &long("seal").repeat(30)),
+        markdown("big.md", &long("seal").repeat(600)),
     ];
     let id = flow.submit(sources).await.unwrap();
     let accepted = flow.job(&id).await.unwrap().unwrap();
     assert_eq!(accepted.job.state, JobState::Queued);
-    assert!(world.count(Kind::Pending).await.unwrap() > 1, "the texts wait in several records");
+    assert!(world.count(Kind::Pending).await.unwrap() > 1, "its bytes wait in several records");
     flow.work_once(&CancellationToken::new()).await.unwrap();
-    let job = flow.job(&id).await.unwrap().unwrap().job;
+    let progress = flow.job(&id).await.unwrap().unwrap();
+    let job = progress.job;
     let done = |outcome| DocumentState::Done { outcome };
     assert_eq!(job.state, JobState::Done);
     assert_eq!(job.documents[0].state, done(Outcome::Updated));
     assert_eq!(job.documents[1].state, done(Outcome::Unchanged));
     assert_eq!(job.documents[2].error().map(|e| e.class()), Some("empty"));
     assert_eq!(job.documents[3].state, done(Outcome::Created));
-    assert_eq!(job.chunks_done, job.chunks_total);
+    assert_eq!(job.chunks_done, progress.chunks_total);
+    assert_eq!(job.documents.iter().map(|d| u64::from(d.chunks)).sum::<u64>(), job.chunks_done);
+    assert_eq!(job.bytes_done, job.bytes_total);
     let left = world.state().await.left;
     assert!(left.values().all(|n| *n == 0), "{left:?}");
     assert_eq!(world.torn().await, Vec::<String>::new());
@@ -44,7 +51,14 @@ async fn a_job_ends_with_the_outcome_of_each_document() {
 
 #[tokio::test]
 async fn what_a_job_writes_is_what_a_direct_ingestion_writes() {
-    let sources = vec![markdown("a.md", &long("pump")), markdown("b.md", "no heading"), markdown("c.md", "# C\n\nc")];
+    let docx = include_bytes!("../../../tests/fixtures/pandoc.docx");
+    let sources = vec![
+        markdown("a.md", &long("pump")),
+        markdown("b.md", "no heading"),
+        markdown("big.md", &long("seal").repeat(600)),
+        Source::bytes("d.docx".parse().unwrap(), Format::Docx, docx.to_vec()),
+        markdown("c.md", "# C\n\nc"),
+    ];
     let (direct, _, flow) = world();
     ingest(&flow, sources.clone()).await.1.unwrap();
     let (by_job, _, flow) = world();
@@ -74,13 +88,84 @@ async fn a_request_that_makes_no_sense_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_full_queue_says_when_to_come_again() {
+async fn a_tenant_that_fills_its_share_is_told_when_to_come_again_and_another_one_finds_room() {
     let (world, _, flow) = world();
-    for number in 0..1024 {
-        world.put_if_absent(Kind::Pending, &format!("x/{number}"), json!({})).await.unwrap();
-    }
-    let refused = flow.submit(vec![markdown("a", "1")]).await;
+    let first = flow.submit(vec![markdown("a.md", "1")]).await.unwrap();
+    let record = world.get(Kind::Waiting, first.as_str()).await.unwrap().unwrap();
+    let mut body = record.body;
+    body["bytes"] = json!(256_u64 << 20);
+    world.compare_and_set(Kind::Waiting, first.as_str(), record.version, body).await.unwrap();
+    let refused = flow.submit(vec![markdown("b.md", "1")]).await;
     assert!(matches!(refused, Err(SubmitError::Busy { retry_after_seconds: 1.. })), "{refused:?}");
+    assert_eq!(world.count(Kind::Waiting).await, Ok(1), "nothing is reserved for what was refused");
+    assert_eq!(world.count(Kind::Pending).await, Ok(1));
+    let other = Source { id: id("b.md").of(&"acme".parse().unwrap()), ..markdown("b.md", "1") };
+    flow.submit(vec![other]).await.unwrap();
+    flow.work_once(&CancellationToken::new()).await.unwrap();
+    flow.submit(vec![markdown("b.md", "1")]).await.expect("there is room once something is done");
+}
+
+#[tokio::test]
+async fn what_is_unchanged_is_answered_also_when_nothing_more_may_wait() {
+    let (world, _, flow) = world();
+    ingest(&flow, vec![markdown("a.md", "1")]).await.1.unwrap();
+    let waits = flow.submit(vec![markdown("b.md", "1")]).await.unwrap();
+    let record = world.get(Kind::Waiting, waits.as_str()).await.unwrap().unwrap();
+    let mut body = record.body;
+    body["bytes"] = json!(512_u64 << 20);
+    world.compare_and_set(Kind::Waiting, waits.as_str(), record.version, body).await.unwrap();
+    let same = flow.submit(vec![markdown("a.md", "1")]).await.unwrap();
+    assert_eq!(flow.job(&same).await.unwrap().unwrap().job.state, JobState::Done);
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_job_gets_less_while_it_is_worked_on() {
+    let (world, _, flow) = world();
+    let stop = CancellationToken::new();
+    let sources = (0..40).map(|n| markdown(&format!("{n}.md"), &long(&format!("pump{n}")).repeat(30))).collect();
+    flow.submit(sources).await.unwrap();
+    flow.submit(vec![markdown("next.md", "1")]).await.unwrap();
+    let before = (world.count(Kind::Pending).await.unwrap(), flow.line().await.unwrap()[0].place.bytes);
+    // It gives way once to the other job, so that these are two of its turns.
+    flow.work_turns(3, &stop).await.unwrap();
+    let after = (world.count(Kind::Pending).await.unwrap(), flow.line().await.unwrap()[0].place.bytes);
+    assert!(after.0 < before.0 && after.1 < before.1, "{before:?} {after:?}");
+}
+
+#[tokio::test]
+async fn what_a_submission_has_written_is_left_alone_until_no_submission_can_be_that_old() {
+    let (world, clock, flow) = world();
+    let job = flow.submit(vec![markdown("a.md", &long("pump"))]).await.unwrap();
+    let record = world.get(Kind::Job, job.as_str()).await.unwrap().unwrap();
+    world.remove(Kind::Job, job.as_str(), record.version).await.unwrap();
+    let stop = CancellationToken::new();
+    clock.advance(SignedDuration::from_mins(14));
+    flow.work_once(&stop).await.unwrap();
+    assert_eq!(world.count(Kind::Pending).await, Ok(1), "its job may still come");
+    world.put_if_absent(Kind::Job, job.as_str(), record.body.clone()).await.unwrap();
+    flow.work_once(&stop).await.unwrap();
+    assert_eq!(flow.job(&job).await.unwrap().unwrap().job.state, JobState::Done);
+
+    let died = flow.submit(vec![markdown("b.md", &long("valve"))]).await.unwrap();
+    let record = world.get(Kind::Job, died.as_str()).await.unwrap().unwrap();
+    world.remove(Kind::Job, died.as_str(), record.version).await.unwrap();
+    clock.advance(SignedDuration::from_mins(16));
+    flow.work_once(&stop).await.unwrap();
+    let left = world.state().await.left;
+    assert!(left.values().all(|n| *n == 0), "{left:?}");
+}
+
+#[tokio::test]
+async fn what_is_missing_of_a_job_fails_its_documents_and_no_other_one() {
+    let (world, _, flow) = world();
+    let job = flow.submit(vec![markdown("big.md", &long("seal").repeat(600)), markdown("b.md", "b")]).await.unwrap();
+    let page = world.list(Kind::Pending, "", None, 1).await.unwrap();
+    world.remove(Kind::Pending, &page.records[0].id, page.records[0].version).await.unwrap();
+    flow.work_once(&CancellationToken::new()).await.unwrap();
+    let job = flow.job(&job).await.unwrap().unwrap().job;
+    assert_eq!(job.documents[0].error().map(|e| e.class()), Some("store"));
+    assert_eq!(job.documents[1].state, DocumentState::Done { outcome: Outcome::Created });
+    assert_eq!(world.torn().await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -170,11 +255,12 @@ async fn pace_and_time_left_follow_from_the_chunks_that_are_done() {
     let mut body = record.body;
     body["state"] = json!("running");
     body["started_at"] = body["created_at"].clone();
-    (body["chunks_total"], body["chunks_done"]) = (json!(100), json!(20));
+    (body["bytes_total"], body["bytes_done"], body["chunks_done"]) = (json!(1000), json!(200), json!(20));
     world.compare_and_set(Kind::Job, id.as_str(), record.version, body).await.unwrap();
     clock.advance(SignedDuration::from_secs(10));
     let progress = flow.job(&id).await.unwrap().unwrap();
     assert_eq!((progress.chunks_per_second, progress.eta_seconds), (Some(2.0), Some(40)));
+    assert_eq!(progress.chunks_total, 100, "as many to a byte as before");
 }
 
 #[test]

@@ -115,7 +115,7 @@ async fn ingest_a_folder_and_print_the_growth(folder: PathBuf) {
 }
 
 /// A line of a gigabyte, and never more of it than is read.
-fn gigabyte() -> Box<dyn std::io::Read> {
+fn gigabyte() -> Box<dyn std::io::Read + Send> {
     use std::io::Read as _;
     Box::new((&b"\""[..]).chain(std::io::repeat(b'x').take(GIGABYTE)))
 }

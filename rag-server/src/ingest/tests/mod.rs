@@ -9,6 +9,7 @@ mod hostile;
 mod jobs;
 mod made;
 mod memory;
+mod neighbours;
 mod outcomes;
 mod replicas;
 mod requests;

@@ -19,8 +19,8 @@ use crate::{
     doubles::{EmbedderDouble, RecordsDouble, page},
     model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Embedded, Legs, Outcome, Point},
     ports::{
-        Clock, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, Scan, Search, StoreError,
-        Swap, VectorStore,
+        Clock, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, ProviderFailure, Put, Record, Records, Scan,
+        Search, StoreError, Swap, VectorStore,
     },
 };
 
@@ -96,7 +96,7 @@ impl World {
     /// Everything that a reader could see or that takes room, without times.
     pub(super) async fn state(&self) -> State {
         let mut left = BTreeMap::new();
-        for kind in [Kind::Purge, Kind::Pending, Kind::Lease] {
+        for kind in [Kind::Purge, Kind::Waiting, Kind::Pending, Kind::Lease] {
             left.insert(kind, self.records.count(kind).await.unwrap());
         }
         let page = self.records.list(Kind::Document, "", None, usize::MAX).await.unwrap();
@@ -295,12 +295,19 @@ impl Clock for SetClock {
     }
 }
 
-/// Embeds once it is let; fails on passages that hold a word.
+/// Embeds once it is let; fails on passages that hold a word, and on everything while its provider is down.
 #[derive(Default)]
 pub(super) struct HeldEmbedder {
     pub(super) inner: EmbedderDouble,
     pub(super) hold: Option<(tokio::sync::Semaphore, tokio::sync::Notify)>,
     pub(super) chokes_on: Option<&'static str>,
+    /// Its provider breaks down on texts that hold it.
+    pub(super) breaks_on: Option<&'static str>,
+    /// The program breaks down on texts that hold it.
+    pub(super) panics_on: Option<&'static str>,
+    /// It is held only on texts that hold this.
+    pub(super) held_on: Option<&'static str>,
+    pub(super) is_down: AtomicBool,
     /// How often it was asked for passages.
     pub(super) calls: AtomicI64,
 }
@@ -312,6 +319,7 @@ impl Embedder for HeldEmbedder {
     }
 
     fn count_tokens(&self, text: &str) -> usize {
+        assert!(!self.panics_on.is_some_and(|word| text.contains(word)), "it breaks down");
         self.inner.count_tokens(text)
     }
 
@@ -325,11 +333,22 @@ impl Embedder for HeldEmbedder {
 
     async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        if let Some((permits, reached)) = &self.hold {
+        let holds = |word: &str| texts.iter().any(|text| text.contains(word));
+        if let Some((permits, reached)) = &self.hold
+            && self.held_on.is_none_or(holds)
+        {
             reached.notify_one();
             permits.acquire().await.unwrap().forget();
         }
-        if self.chokes_on.is_some_and(|word| texts.iter().any(|text| text.contains(word))) {
+        if self.is_down.load(Ordering::SeqCst) || self.breaks_on.is_some_and(holds) {
+            return Err(EmbedError::Unavailable {
+                model: "double".to_owned(),
+                failure: ProviderFailure::Failed,
+                cause: "status 500".to_owned(),
+                retry_after_seconds: None,
+            });
+        }
+        if self.chokes_on.is_some_and(holds) {
             return Err(EmbedError::Model { model: "double".to_owned(), cause: "it chokes".to_owned() });
         }
         self.inner.embed_passages(texts).await
