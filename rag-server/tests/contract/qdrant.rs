@@ -5,7 +5,15 @@
 #[allow(dead_code, unreachable_pub, reason = "only a part of the double is used here")]
 mod qdrant_double;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use qdrant_client::{
@@ -244,20 +252,21 @@ async fn a_collection_whose_scores_are_no_cosines_is_refused() {
     assert!(!refused.is_transient(), "{refused}");
 }
 
-/// Forwards to a server; while armed, it cuts the connection in front of the next answer.
+/// Forwards to a server, and cuts the connection in front of one answer.
 struct Cut {
     address: SocketAddr,
-    armed: Arc<std::sync::atomic::AtomicBool>,
+    /// Which answer that is, counted from the next one; 0: none.
+    answer: Arc<AtomicUsize>,
 }
 
 impl Cut {
     async fn before(server: SocketAddr) -> Self {
         let listener = TcpListener::bind(SocketAddr::from(LOOPBACK)).await.unwrap();
-        let cut = Self { address: listener.local_addr().unwrap(), armed: Arc::default() };
-        let armed = Arc::clone(&cut.armed);
+        let cut = Self { address: listener.local_addr().unwrap(), answer: Arc::default() };
+        let answer = Arc::clone(&cut.answer);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(Self::forward(client, server, Arc::clone(&armed)));
+                tokio::spawn(Self::forward(client, server, Arc::clone(&answer)));
             }
         });
         cut
@@ -266,9 +275,8 @@ impl Cut {
     async fn forward(
         mut client: tokio::net::TcpStream,
         server: SocketAddr,
-        armed: Arc<std::sync::atomic::AtomicBool>,
+        answer: Arc<AtomicUsize>,
     ) -> std::io::Result<()> {
-        use std::sync::atomic::Ordering::SeqCst;
         use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
         let mut server = tokio::net::TcpStream::connect(server).await?;
         let (mut from_server, mut to_server) = server.split();
@@ -277,7 +285,8 @@ impl Cut {
             let mut buffer = vec![0; 16 * 1024];
             loop {
                 let count = from_server.read(&mut buffer).await?;
-                if count == 0 || carries_data(&buffer[..count]) && armed.swap(false, SeqCst) {
+                let is_cut = || answer.fetch_update(SeqCst, SeqCst, |answer| answer.checked_sub(1)) == Ok(1);
+                if count == 0 || carries_data(&buffer[..count]) && is_cut() {
                     return std::io::Result::Ok(());
                 }
                 to_client.write_all(&buffer[..count]).await?;
@@ -309,10 +318,11 @@ async fn a_write_whose_answer_was_lost_is_known_as_ones_own() {
     let cut = Cut::before(storage.double.grpc).await;
     let records = QdrantRecords::new(connection(format!("http://{}", cut.address), None, DEADLINE), "corpus");
     assert_eq!(records.count(Kind::Job).await, Ok(0));
-    cut.armed.store(true, std::sync::atomic::Ordering::SeqCst);
+    // The look at the record, the floor, and then the write.
+    cut.answer.store(3, SeqCst);
     let put = records.put_if_absent(Kind::Job, "a", json!({ "n": 1 })).await;
     assert!(matches!(put, Ok(Put::Created(_))), "{put:?}");
-    assert!(!cut.armed.load(std::sync::atomic::Ordering::SeqCst), "no answer was cut");
+    assert_eq!(cut.answer.load(SeqCst), 0, "no answer was cut");
     let read = records.get(Kind::Job, "a").await.unwrap().unwrap();
     assert!(matches!(put, Ok(Put::Created(record)) if record == read));
     assert_eq!(read.body, json!({ "n": 1 }));
@@ -365,11 +375,11 @@ async fn a_put_beside_a_sweep_never_takes_an_old_version() {
     let storage = Arc::new(OnDouble::start().await);
     let client = Qdrant::from_url(&storage.double.url()).build().unwrap();
     QdrantRecords::new(storage.connect(), "corpus").count(Kind::Job).await.unwrap();
-    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let done = Arc::new(AtomicBool::new(false));
     let sweeping = tokio::spawn({
         let (storage, done) = (Arc::clone(&storage), Arc::clone(&done));
         async move {
-            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            while !done.load(SeqCst) {
                 age_marks(&client).await;
                 let sweeper = QdrantRecords::new(storage.connect(), "corpus");
                 let other = records::put(&sweeper, Kind::Lease, "b", json!({})).await;
@@ -384,6 +394,6 @@ async fn a_put_beside_a_sweep_never_takes_an_old_version() {
         last = standing.version;
         records.remove(Kind::Purge, "a", last).await.unwrap();
     }
-    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    done.store(true, SeqCst);
     sweeping.await.unwrap();
 }

@@ -588,7 +588,7 @@ pub(crate) async fn a_scan_beside_writers_misses_nothing_that_stays<S: Storage>(
             }
         }
     });
-    for limit in [3, 10, 50].into_iter().cycle().take(30) {
+    for limit in [7, 20, 50].into_iter().cycle().take(9) {
         let held = scanned(&*store, limit).await;
         let found: Vec<ChunkId> = held.iter().map(|held| held.id).filter(|id| ids.contains(id)).collect();
         assert_eq!((found.len(), found.into_iter().collect::<BTreeSet<_>>()), (60, ids.clone()), "pages of {limit}");

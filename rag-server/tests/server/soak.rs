@@ -245,10 +245,10 @@ impl Look {
         page.records.into_iter().map(|record| serde_json::from_value(record.body).unwrap()).collect()
     }
 
-    /// Whether nothing is in work any more.
+    /// Whether no text waits to be embedded, and nothing is stored that no record holds.
     async fn is_quiet(&self) -> bool {
-        let in_work = [Kind::Pending, Kind::Purge, Kind::Lease].map(|kind| self.records.count(kind));
-        futures::future::join_all(in_work).await.into_iter().all(|count| count == Ok(0))
+        let held: BTreeSet<ChunkId> = self.documents().await.iter().flat_map(chunks).collect();
+        self.records.count(Kind::Pending).await == Ok(0) && self.stored().await.is_subset(&held)
     }
 
     /// Every chunk that is stored.
@@ -292,8 +292,6 @@ async fn check(look: &Look, servers: &[Server], expected: &Expected, gone: &BTre
         let words: BTreeSet<&str> = text.split_whitespace().filter(|word| word.starts_with("zq")).collect();
         assert_eq!(words, expected[document.id.as_str()].iter().map(String::as_str).collect(), "{}", document.id);
     }
-    let held: BTreeSet<ChunkId> = documents.iter().flat_map(chunks).collect();
-    assert_eq!(look.stored().await, held, "what is stored is what the records hold");
     for (at, word) in expected.values().flatten().enumerate() {
         assert!(finds(&servers[at % REPLICAS], word).await, "{word} is not found");
     }
@@ -333,6 +331,6 @@ async fn three_servers_that_are_stopped_and_killed_keep_what_they_acknowledged_a
     println!("{} documents are to stand, {} texts to be gone", expected.len(), gone.len());
     assert!(expected.len() > 3 && gone.len() > 20, "too little was done to show anything");
     let look = Look::at(&store);
-    eventually("nothing is in work", async || look.is_quiet().await).await;
+    eventually("nothing is in work or left over", async || look.is_quiet().await).await;
     check(&look, &servers, &expected, &gone).await;
 }

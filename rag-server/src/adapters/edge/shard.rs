@@ -182,7 +182,9 @@ impl Shard {
             with_payload: Some(PayloadSelectorInclude { include }.into()),
             ..ScrollRequest::default()
         };
-        let (found, next) = self.engine.scroll(request).map_err(failed)?;
+        let scrolled = guarded(|| self.engine.scroll(request))
+            .ok_or_else(|| StoreError::Failed { store: STORE, cause: "the engine panicked at a scan".to_owned() })?;
+        let (found, next) = scrolled.map_err(failed)?;
         let held = found.into_iter().map(held).collect::<Result<Vec<_>, _>>()?;
         let next = held.last().filter(|_| next.is_some()).map(|last| last.id);
         Ok(Scan { held, next })
