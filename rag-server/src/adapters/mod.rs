@@ -13,4 +13,5 @@ pub mod openai_embedder;
 pub mod qdrant;
 pub mod rerank;
 pub mod sqlite;
+pub mod warm;
 pub mod watched;

@@ -1,18 +1,23 @@
 //! The stores that a configuration names, opened and reached.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{AppError, Observer};
 use crate::{
     adapters::{
         qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
         sqlite::SqliteRecords,
+        warm::{self, Warmed},
         watched::Watched,
     },
     config::{Config, Qdrant, RecordsChoice, VectorStoreChoice},
     http::readiness::Part,
     operations::Operations,
-    ports::{Kind, Records, StoreError, VectorStore},
+    ports::{Epoch, Kind, Records, StoreError, VectorStore},
 };
 
 /// How long one call to Qdrant may take; a search takes milliseconds, a large write seconds.
@@ -25,6 +30,17 @@ pub struct Stores {
     pub vectors: Arc<dyn VectorStore>,
     /// The records.
     pub records: Arc<dyn Records>,
+    /// What of them is on this machine.
+    pub here: Here,
+}
+
+/// What of the stores is on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Here {
+    /// The folder of the embedded vector store.
+    vectors: Option<PathBuf>,
+    /// The file of the records.
+    records: Option<PathBuf>,
 }
 
 impl Stores {
@@ -38,8 +54,13 @@ impl Stores {
             })
             .map_err(AppError::VectorStore)
         };
+        let mut here = Here::default();
         let (vectors, connection): (Arc<dyn VectorStore>, _) = match config.vector_store.choice() {
-            VectorStoreChoice::Embedded(path) => (embedded(&path).await?, None),
+            VectorStoreChoice::Embedded(path) => {
+                let store = embedded(&path).await?;
+                here.vectors = Some(path);
+                (store, None)
+            }
             VectorStoreChoice::Qdrant(settings) => {
                 let connection = qdrant(settings)?;
                 let store = QdrantVectorStore::new(connection.clone(), &settings.collection);
@@ -55,18 +76,32 @@ impl Stores {
                 Arc::new(QdrantRecords::new(connection, collection))
             }
             // Whoever may have the vectors may have the records: one process of the embedded store, any number beside a Qdrant.
-            (RecordsChoice::Sqlite(path), None) => {
-                Arc::new(SqliteRecords::open_alone(&path).await.map_err(AppError::Records)?)
-            }
-            (RecordsChoice::Sqlite(path), Some(_)) => {
-                Arc::new(SqliteRecords::open(&path).await.map_err(AppError::Records)?)
+            (RecordsChoice::Sqlite(path), connection) => {
+                let opened = match connection {
+                    None => SqliteRecords::open_alone(&path).await,
+                    Some(_) => SqliteRecords::open(&path).await,
+                };
+                here.records = Some(path);
+                Arc::new(opened.map_err(AppError::Records)?)
             }
             (RecordsChoice::VectorStore, None) => return Err(AppError::NoQdrant),
         };
         let records: Arc<dyn Records> = Arc::new(Watched::new(records, operations.sight("records")));
         records.count(Kind::Corpus).await.map_err(AppError::Records)?;
         observer.arrived(Part::Records);
-        Ok(Self { vectors, records })
+        Ok(Self { vectors, records, here })
+    }
+
+    /// Reads what searches of an epoch will read, where it is on this machine and there is room for it.
+    pub async fn warm(&self, epoch: Epoch) {
+        let began = Instant::now();
+        let Here { vectors, records } = self.here.clone();
+        let vectors = vectors.map(|folder| epoch_folder(&folder, epoch));
+        let Warmed { bytes, of } = warm::read(&vectors.into_iter().chain(records).collect::<Vec<_>>()).await;
+        if of > 0 {
+            let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(bytes, of, millis, "the index is in memory, as far as there was room and time");
+        }
     }
 
     /// Flushes and lets go of them. Nothing is lost without it.
@@ -77,12 +112,22 @@ impl Stores {
 }
 
 #[cfg(feature = "engine")]
-async fn embedded(path: &std::path::Path) -> Result<Arc<dyn VectorStore>, AppError> {
+fn epoch_folder(path: &Path, epoch: Epoch) -> PathBuf {
+    crate::adapters::edge::EdgeStore::folder_of(path, epoch)
+}
+
+#[cfg(not(feature = "engine"))]
+fn epoch_folder(path: &Path, _epoch: Epoch) -> PathBuf {
+    path.to_owned()
+}
+
+#[cfg(feature = "engine")]
+async fn embedded(path: &Path) -> Result<Arc<dyn VectorStore>, AppError> {
     let store = crate::adapters::edge::EdgeStore::open(path).await.map_err(AppError::VectorStore)?;
     Ok(Arc::new(store))
 }
 
 #[cfg(not(feature = "engine"))]
-async fn embedded(_path: &std::path::Path) -> Result<Arc<dyn VectorStore>, AppError> {
+async fn embedded(_path: &Path) -> Result<Arc<dyn VectorStore>, AppError> {
     Err(AppError::NoEngine)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{epoch::settings, *};
+use super::{epoch::settings, stores::Here, *};
 use crate::{
     config::Config,
     corpus,
@@ -32,7 +32,8 @@ impl World {
         let operations = unwatched(&config);
         let models = Arc::new(Models::new(&config, &operations));
         models.configured().lend(Arc::new(EmbedderDouble::default()));
-        let stores = Stores { vectors: Arc::clone(&store) as _, records: Arc::clone(&records) as _ };
+        let (vectors, held) = (Arc::clone(&store) as _, Arc::clone(&records) as _);
+        let stores = Stores { vectors, records: held, here: Here::default() };
         let process = Arc::new(Process::new(models, stores, operations, Arc::new(Nobody)).unwrap());
         let body = serde_json::json!({ "version": "v" });
         records.put_if_absent(Kind::Document, "backup.md", body).await.unwrap();

@@ -246,7 +246,10 @@ impl Source {
         let mut pause = FIRST_PAUSE;
         loop {
             let error = match self.open_once(&mut process).await {
-                Ok(app) => return Ok(app),
+                Ok(app) => {
+                    app.process.stores.warm(app.epoch).await;
+                    return Ok(app);
+                }
                 Err(error) => error,
             };
             let Some((part, cause)) = error.waits_for() else { return Err(error) };

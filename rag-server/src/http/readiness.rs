@@ -16,11 +16,13 @@ pub enum Part {
     Records,
     /// The corpus fits the configuration.
     Corpus,
+    /// What searches read is in memory, as far as there is room. The last one: requests are taken with it.
+    Index,
 }
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 4] = [Self::Model, Self::VectorStore, Self::Records, Self::Corpus];
+    pub const ALL: [Self; 5] = [Self::Model, Self::VectorStore, Self::Records, Self::Corpus, Self::Index];
 
     /// The part in words.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Part {
             Self::VectorStore => "the vector store",
             Self::Records => "the records",
             Self::Corpus => "the corpus",
+            Self::Index => "the index",
         }
     }
 }
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn what_holds_a_part_is_said() {
         let readiness = Readiness::default();
-        for part in [Part::Model, Part::Records, Part::Corpus] {
+        for part in [Part::Model, Part::Records, Part::Corpus, Part::Index] {
             readiness.arrived(part);
         }
         readiness.held_by(Part::VectorStore, "auth_failed");

@@ -12,7 +12,7 @@ use axum::{
 use serde_json::{Value, json};
 use tower::Service;
 
-use super::{Api, Flows, public_router};
+use super::{Api, Flows, public_router, readiness::Part};
 use crate::{
     adapters::{extractive::Extractive, watched::Watched},
     config::{Auth, Layers, LiveSettings, Origin, Setting},
@@ -217,7 +217,15 @@ async fn before_it_is_ready_every_route_says_what_is_waited_for() {
     {
         let (status, _, problem) = bench.ask(method, path, json!({"query": "anything"})).await;
         assert_eq!((status, kind(&problem)), (503, "not-ready"), "{method} {path}");
-        assert_eq!(problem["waiting_for"].as_array().unwrap().len(), 4);
+        assert_eq!(problem["waiting_for"].as_array().unwrap().len(), Part::ALL.len());
+    }
+    for part in [Part::Model, Part::VectorStore, Part::Records, Part::Corpus] {
+        bench.api.readiness.arrived(part);
+    }
+    // All is loaded, and no flow takes requests yet: who says ready now is asked, and refuses.
+    for (method, path) in [("GET", "/health/ready"), ("POST", "/query")] {
+        let (status, _, problem) = bench.ask(method, path, json!({"query": "anything"})).await;
+        assert_eq!((status, kind(&problem), &problem["waiting_for"]), (503, "not-ready", &json!(["the index"])));
     }
     let bench = bench.ready();
     bench.api.readiness.stop();

@@ -230,8 +230,7 @@ impl Retrieve {
         let min_score = self.threshold.get();
         let mut notes = Notes::new(min_score);
         let mut degraded = Vec::new();
-        let dense = self.embedder.embed_query(&query.text).await.map_err(RetrieveError::Embed)?;
-        notes.ended("embed");
+        let dense = notes.stage("embed", self.embedder.embed_query(&query.text)).await.map_err(RetrieveError::Embed)?;
         let mode = match query.mode {
             Mode::Hybrid if is_short(deadline, LEXICAL_NEEDS) => {
                 degraded.push(Degradation::LexicalSkipped);
@@ -241,13 +240,11 @@ impl Retrieve {
         };
         let terms = lexical::query(&query.text);
         let rare_terms = lexical::rare_terms(&query.text);
-        let (Found { candidates, ranking }, searched) =
-            futures::future::try_join(self.find(query, mode, dense, (&terms, &rare_terms)), async {
-                self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)
-            })
-            .await?;
+        let search = futures::future::try_join(self.find(query, mode, dense, (&terms, &rare_terms)), async {
+            self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)
+        });
+        let (Found { candidates, ranking }, searched) = notes.stage("search", search).await?;
         let evidence = threshold::evidence(&candidates, &terms, &rare_terms, min_score);
-        notes.ended("search");
         notes.searched(mode, &candidates, evidence);
         let ranking = ranking.into_iter().filter(|hit| threshold::is_citable(evidence, &hit.chunk, &rare_terms));
         let ranking = ranking.map(|hit| Candidate { hit, reranked: None }).collect();
@@ -280,11 +277,13 @@ impl Retrieve {
         let given = ranking.len().min(*candidates);
         let texts: Vec<&str> = ranking[..given].iter().map(|candidate| candidate.hit.chunk.text.as_str()).collect();
         let asked = reranker.rerank(question, &texts);
-        let answer = match deadline {
-            Some(deadline) => tokio::time::timeout(deadline.left().saturating_sub(AFTER_RERANK), asked).await.ok(),
-            None => Some(asked.await),
+        let in_time = async {
+            match deadline {
+                Some(deadline) => tokio::time::timeout(deadline.left().saturating_sub(AFTER_RERANK), asked).await.ok(),
+                None => Some(asked.await),
+            }
         };
-        notes.ended("rerank");
+        let answer = notes.stage("rerank", in_time).await;
         match answer {
             Some(Ok(scores)) if scores.len() == given => {
                 for (candidate, score) in ranking.iter_mut().zip(scores) {

@@ -55,7 +55,7 @@ impl Folder {
 
     /// Where an epoch lies, whether it exists or not.
     pub(super) fn epoch(&self, epoch: Epoch) -> PathBuf {
-        self.path.join(format!("e{}", epoch.0))
+        epoch_in(&self.path, epoch)
     }
 
     /// Where an epoch is made before it gets its name.
@@ -143,6 +143,11 @@ impl Folder {
         closed.sort_unstable();
         Ok(closed.into_iter().map(|(_, path)| path).collect())
     }
+}
+
+/// Where an epoch of the store at `path` lies.
+pub(super) fn epoch_in(path: &Path, epoch: Epoch) -> PathBuf {
+    path.join(format!("e{}", epoch.0))
 }
 
 /// Makes the names in a folder durable.

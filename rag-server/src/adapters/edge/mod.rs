@@ -10,7 +10,7 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     thread,
 };
@@ -60,6 +60,11 @@ impl EdgeStore {
             .spawn(move || Writer::run(&writer, receiver))
             .map_err(|e| failed(e.to_string()))?;
         Ok(Self { shared, commands })
+    }
+
+    /// Where the files of an epoch are, for whoever reads them ahead.
+    pub fn folder_of(path: &Path, epoch: Epoch) -> PathBuf {
+        folder::epoch_in(path, epoch)
     }
 
     async fn ask(&self, command: impl FnOnce(Done) -> Command) -> Result<(), StoreError> {
