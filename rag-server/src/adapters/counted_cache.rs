@@ -33,7 +33,7 @@ impl Cache for CountedCache {
         self.inner.put(key, value).await;
     }
 
-    fn held(&self) -> Held {
-        self.inner.held()
+    async fn held(&self) -> Held {
+        self.inner.held().await
     }
 }

@@ -19,12 +19,6 @@ impl MemoryCache {
         let weigh = |_: &CacheKey, value: &Arc<[u8]>| u32::try_from(value.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
         Self(Moka::builder().max_capacity(max_bytes).weigher(weigh).build())
     }
-
-    /// Bytes that are held, once everything that was put is accounted for.
-    pub async fn bytes(&self) -> u64 {
-        self.0.run_pending_tasks().await;
-        self.0.weighted_size()
-    }
 }
 
 #[async_trait]
@@ -37,7 +31,8 @@ impl Cache for MemoryCache {
         self.0.insert(key, value).await;
     }
 
-    fn held(&self) -> Held {
+    async fn held(&self) -> Held {
+        self.0.run_pending_tasks().await;
         Held { entries: self.0.entry_count(), bytes: self.0.weighted_size() }
     }
 }

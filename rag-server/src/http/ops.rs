@@ -12,7 +12,7 @@ use super::{
 };
 pub use crate::operations::Moving;
 use crate::{
-    operations::Work,
+    operations::{Operations, Work},
     ports::{Health, Held},
     resilience::BreakerState,
     security::Credential,
@@ -171,8 +171,13 @@ async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
         jobs: operations.jobs().map(|jobs| jobs.work().as_str().to_owned()),
         epoch: operations.epoch().map(|epoch| epoch.0),
         corpus_version: counts.corpus_version,
-        cache: operations.cache().map(|cache| cache.held()).map(|Held { entries, bytes }| CacheHeld { entries, bytes }),
+        cache: held(operations).await,
     })
+}
+
+async fn held(operations: &Operations) -> Option<CacheHeld> {
+    let Held { entries, bytes } = operations.cache()?.held().await;
+    Some(CacheHeld { entries, bytes })
 }
 
 fn credentials(api: &Api) -> Vec<AcceptedCredential> {

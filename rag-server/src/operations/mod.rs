@@ -189,3 +189,39 @@ impl Operations {
         read(&self.0.now.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::doubles::RecordsDouble;
+
+    #[tokio::test]
+    async fn what_cannot_be_counted_stays_as_it_was() {
+        let operations = Operations::new(LiveSettings::new(None));
+        assert_eq!(operations.counts(), Counts::default());
+        let (records, changes) = (Arc::<RecordsDouble>::default(), Changes::alone());
+        for (kind, id) in [(Kind::Document, "a"), (Kind::Document, "b"), (Kind::Waiting, "c"), (Kind::Session, "d")] {
+            records.put_if_absent(kind, id, json!({})).await.unwrap();
+        }
+        changes.note().await.unwrap();
+        operations.count(&*records, &changes).await;
+        let counted = Counts { documents: 2, waiting: 1, sessions: 1, corpus_version: Some(1) };
+        assert_eq!(operations.counts(), counted);
+        records.fail();
+        changes.note().await.unwrap();
+        operations.count(&*records, &changes).await;
+        assert_eq!(operations.counts(), Counts { corpus_version: Some(2), ..counted });
+    }
+
+    #[test]
+    fn a_part_that_is_made_anew_is_seen_in_its_old_place() {
+        let operations = Operations::new(LiveSettings::new(None));
+        operations.sight("records").failed("unreachable", Timestamp::now());
+        operations.sight("records").answered(Timestamp::now());
+        let parts = operations.parts();
+        let [(name, Some(seen))] = &parts[..] else { panic!("{parts:?}") };
+        assert!(name == "records" && seen.reachable);
+    }
+}

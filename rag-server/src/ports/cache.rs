@@ -78,8 +78,8 @@ pub trait Cache: Send + Sync {
     /// Keeps a value for as long as there is room. One that is too large for the cache is not kept.
     async fn put(&self, key: CacheKey, value: Arc<[u8]>);
 
-    /// How much it holds now, as far as it has been accounted for.
-    fn held(&self) -> Held;
+    /// How much it holds, once everything that was put is accounted for.
+    async fn held(&self) -> Held;
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ mod tests {
             self.0.lock().unwrap().insert(key, value);
         }
 
-        fn held(&self) -> Held {
+        async fn held(&self) -> Held {
             let entries = self.0.lock().unwrap();
             Held { entries: entries.len() as u64, bytes: entries.values().map(|value| value.len() as u64).sum() }
         }

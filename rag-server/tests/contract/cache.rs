@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rag_server::{
     adapters::{counted_cache::CountedCache, memory_cache::MemoryCache},
-    ports::{Cache, CacheKey, CacheKind},
+    ports::{Cache, CacheKey, CacheKind, Held},
 };
 
 /// A cache for one clause.
@@ -26,6 +26,7 @@ macro_rules! cache_suite {
             it_holds_no_more_than_it_may,
             a_value_that_is_larger_than_the_cache_is_not_kept,
             many_may_use_it_at_once,
+            it_says_how_much_it_holds,
         );
     };
     ($storage:ty: $($clause:ident),* $(,)?) => {
@@ -68,6 +69,16 @@ async fn a_later_value_replaces_the_earlier_one<S: Storage>() {
     cache.put(key("a"), value("1")).await;
     cache.put(key("a"), value("2")).await;
     assert_eq!(cache.get(&key("a")).await, Some(value("2")));
+}
+
+async fn it_says_how_much_it_holds<S: Storage>() {
+    let cache = S::fresh(ROOM).await;
+    assert_eq!(cache.held().await, Held { entries: 0, bytes: 0 });
+    for name in ["a", "b", "a"] {
+        cache.put(key(name), value("a text of some length")).await;
+    }
+    let Held { entries, bytes } = cache.held().await;
+    assert!(entries == 2 && bytes >= 42, "{entries} entries, {bytes} bytes");
 }
 
 async fn values_of_different_kinds_never_meet<S: Storage>() {
@@ -143,7 +154,8 @@ mod in_memory {
         for number in 0..10_000 {
             cache.put(key(&number.to_string()), value("")).await;
         }
-        let bytes = cache.bytes().await;
+        let Held { bytes, entries } = cache.held().await;
+        assert!(entries > 0 && entries < 10_000, "{entries}");
         assert!(bytes > 0 && bytes <= ROOM, "{bytes}");
     }
 
@@ -151,7 +163,7 @@ mod in_memory {
     async fn without_room_nothing_is_kept() {
         let cache = MemoryCache::new(0);
         cache.put(key("a"), value("1")).await;
-        assert_eq!(cache.bytes().await, 0);
+        assert_eq!(cache.held().await, Held { entries: 0, bytes: 0 });
         assert_eq!(cache.get(&key("a")).await, None);
     }
 }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     credentials::keyed,
     process::{Home, Server, eventually, problem},
+    shared_store::SharedStore,
 };
 
 const OPERATOR: &str = "operator-key-0123456789";
@@ -45,7 +46,8 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
     let mut status = status(&server).await;
     let accepted = |name: &str, key: &str, uses: Value| json!({"name": name, "generation": "current", "fingerprint": sha256(key)[..12], "uses": uses});
     let mut taken = |field: &str| status[field].take();
-    let (boot, started) = (taken("boot_id"), taken("started_at"));
+    let (boot, started, in_flight) = (taken("boot_id"), taken("started_at"), taken("in_flight"));
+    assert!(in_flight.as_u64().unwrap() <= 1, "nobody asks but this test: {in_flight}");
     assert!(boot.as_str().unwrap().parse::<uuid::Uuid>().is_ok(), "{boot}");
     assert!(started.as_str().unwrap().parse::<jiff::Timestamp>().unwrap() <= jiff::Timestamp::now(), "{started}");
     let uses = status["credentials"][2]["uses"].take();
@@ -81,7 +83,7 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
                 part("jobs"),
             ],
             "breakers": [],
-            "in_flight": 0,
+            "in_flight": null,
             "queue": 0,
             "jobs": "working",
             "epoch": 1,
@@ -89,6 +91,33 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
             "cache": {"entries": 0, "bytes": 0},
         })
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_goes_away_after_the_start_is_seen_and_so_is_its_return() {
+    let (home, mut store) = (Home::new(), SharedStore::start().await);
+    let config = home.write("config.toml", &[keyed(&home), store.config()].concat());
+    let server = Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store());
+    server.await_ready().await;
+    let seen = async |reachable: bool| {
+        let status = status(&server).await;
+        assert_eq!(status["ready"], true, "{status}");
+        let parts = status["parts"].as_array().unwrap().iter();
+        let stores = parts.filter(|part| part["name"] == "vector store" || part["name"] == "records");
+        stores.filter(|part| part["reachable"] == reachable && part["cause"].is_null() == reachable).count() == 2
+    };
+    eventually("both stores are there", async || seen(true).await).await;
+    store.leave().await;
+    eventually("both stores are away", async || seen(false).await).await;
+    let health = server.get("/health?detailed=true").header("x-api-key", "reader-key-0123456789");
+    let health = health.send().await.unwrap().text().await.unwrap();
+    assert!(!health.contains("127.0.0.1"), "an address is shown to a reader: {health}");
+    let health: Value = serde_json::from_str(&health).unwrap();
+    assert_eq!(health["status"], "serving");
+    let is_away = |part: &Value| part["name"] == "vector store" && part["status"] != "ok";
+    assert!(health["parts"].as_array().unwrap().iter().any(is_away), "{health}");
+    store.come_back().await;
+    eventually("both stores are there again", async || seen(true).await).await;
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use self::qdrant_double::{ApiKeys, Double, Settings};
 
 /// The double, listening on loopback for as long as the test runs.
 pub(crate) struct SharedStore {
-    double: Double,
+    /// None while it is away.
+    double: Option<Double>,
+    url: String,
+    settings: Settings,
     _folder: tempfile::TempDir,
 }
 
@@ -22,16 +25,28 @@ impl SharedStore {
         let api_keys = ApiKeys::new(std::iter::empty::<String>());
         let settings =
             Settings { storage_path: folder.path().to_owned(), grpc: loopback, http: loopback, api_keys, strict: true };
-        Self { double: Double::start(settings).await.unwrap(), _folder: folder }
+        let double = Double::start(settings.clone()).await.unwrap();
+        let settings = Settings { grpc: double.grpc, http: double.http, ..settings };
+        Self { url: double.url(), double: Some(double), settings, _folder: folder }
     }
 
     /// Its gRPC address.
     pub(crate) fn url(&self) -> String {
-        self.double.url()
+        self.url.clone()
     }
 
     /// The part of a configuration that names it.
     pub(crate) fn config(&self) -> String {
-        format!("[vector_store.qdrant]\nurl = {:?}\ncollection = \"handbook\"\n", self.double.url())
+        format!("[vector_store.qdrant]\nurl = {:?}\ncollection = \"handbook\"\n", self.url)
+    }
+
+    /// Goes away, and keeps its data.
+    pub(crate) async fn leave(&mut self) {
+        self.double.take().unwrap().stop().await.unwrap();
+    }
+
+    /// Is there again, where it was.
+    pub(crate) async fn come_back(&mut self) {
+        self.double = Some(Double::start(self.settings.clone()).await.unwrap());
     }
 }
