@@ -1,6 +1,7 @@
 //! Composition: a configuration becomes adapters, and adapters become the flows. The only place that chooses adapters.
 
 mod epoch;
+mod guards;
 mod models;
 mod process;
 mod stores;

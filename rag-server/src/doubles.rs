@@ -13,6 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::{
     model::{
@@ -307,6 +308,8 @@ pub(crate) struct RecordsDouble {
     lost: AtomicUsize,
     /// Records that were given away.
     given: AtomicUsize,
+    /// Whether the answers of writes are held back.
+    lingers: watch::Sender<bool>,
 }
 
 impl RecordsDouble {
@@ -323,6 +326,21 @@ impl RecordsDouble {
     /// The call so many from now is done, and its answer is lost.
     pub(crate) fn lose_answer_of(&self, call: usize) {
         self.lost.store(call, Ordering::SeqCst);
+    }
+
+    /// Whether a call failed since it was told to.
+    pub(crate) fn failed(&self) -> bool {
+        self.life.0.load(Ordering::SeqCst) < 0
+    }
+
+    /// Writes are done from now on, and not answered.
+    pub(crate) fn linger(&self) {
+        self.lingers.send_replace(true);
+    }
+
+    /// Answers what was held back.
+    pub(crate) fn answer(&self) {
+        self.lingers.send_replace(false);
     }
 
     /// How many records were given away so far.
@@ -373,13 +391,17 @@ impl Records for RecordsDouble {
     }
 
     async fn compare_and_set(&self, kind: Kind, id: &str, expected: u64, body: Value) -> Result<Swap, StoreError> {
-        self.with(kind, |records| match records.get_mut(id) {
+        let swapped = self.with(kind, |records| match records.get_mut(id) {
             Some(record) if record.version == expected => {
                 *record = Record { id: id.to_owned(), version: expected + 1, body };
                 Swap::Done(record.clone())
             }
             standing => Swap::Conflict(standing.cloned()),
-        })
+        });
+        let mut lingers = self.lingers.subscribe();
+        // The sender lives as long as this double.
+        let _answered = lingers.wait_for(|lingers| !lingers).await.is_ok();
+        swapped
     }
 
     async fn remove(&self, kind: Kind, id: &str, expected: u64) -> Result<Swap, StoreError> {

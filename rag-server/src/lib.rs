@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod generate;
 pub mod http;
 pub mod ingest;
+pub mod key_file;
 pub mod lexical;
 pub mod metrics;
 pub mod model;

@@ -5,6 +5,7 @@ pub mod counted_cache;
 #[cfg(feature = "engine")]
 pub mod edge;
 pub mod extractive;
+pub mod guarded;
 mod lock;
 pub mod memory_cache;
 pub mod minilm;

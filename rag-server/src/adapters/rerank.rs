@@ -2,15 +2,18 @@
 //!
 //! Guarantees: the key is read at each call and is in no message; a redirect is not followed, so the key goes nowhere else; what a service sends is bounded in memory.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use reqwest::{Client, header};
+use reqwest::Client;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    outside::{self, Unread},
+    outside::{self, NotAnswered, Refusal, Rest, Service, Unread},
     ports::{RerankError, Reranker},
 };
 
@@ -18,6 +21,8 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(2);
 /// A reranker that needs longer costs more than it gains.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest rest, whatever the service asks for: one question a minute finds out whether it was meant.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 /// Largest answer; a thousand scores without their texts are a tenth of it.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
@@ -33,12 +38,11 @@ pub struct RerankSettings {
 }
 
 /// A service.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct HttpReranker {
-    http: Client,
-    address: String,
+    service: Service,
     model: String,
-    api_key_file: Option<PathBuf>,
+    rest: Rest,
 }
 
 #[derive(Deserialize)]
@@ -57,33 +61,46 @@ impl HttpReranker {
     /// A client; nothing is called yet.
     pub fn new(settings: RerankSettings) -> Result<Self, RerankError> {
         let RerankSettings { base_url, model, api_key_file } = settings;
-        let address = format!("{}/rerank", base_url.trim_end_matches('/'));
-        let http = outside::client(&base_url, Client::builder().connect_timeout(CONNECT).timeout(TIMEOUT))
-            .map_err(|e| unreachable(&address, &e))?;
-        Ok(Self { http, address, model, api_key_file })
+        let client = Client::builder().connect_timeout(CONNECT).timeout(TIMEOUT);
+        let service = Service::new(&base_url, "rerank", api_key_file, client)
+            .map_err(|e| RerankError::Unreachable { address: base_url, cause: outside::innermost(&e) })?;
+        Ok(Self { service, model, rest: Rest::new(LONGEST_REST) })
+    }
+
+    fn address(&self) -> String {
+        self.service.url().to_owned()
     }
 
     fn garbled(&self, cause: impl Into<String>) -> RerankError {
-        RerankError::Garbled { address: self.address.clone(), cause: cause.into() }
+        RerankError::Garbled { address: self.address(), cause: cause.into() }
+    }
+
+    fn not_answered(&self, failure: NotAnswered) -> RerankError {
+        match failure {
+            NotAnswered::NoKey(cause) => RerankError::NoKey { cause: cause.to_string() },
+            NotAnswered::Unreachable(_) | NotAnswered::Timeout | NotAnswered::Broken(_) => {
+                RerankError::Unreachable { address: self.address(), cause: failure.to_string() }
+            }
+        }
     }
 }
 
 #[async_trait]
 impl Reranker for HttpReranker {
     async fn rerank(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, RerankError> {
-        let body = json!({ "model": self.model, "query": question, "documents": texts, "top_n": texts.len(), "return_documents": false });
-        let mut call = self.http.post(&self.address).json(&body);
-        if let Some(path) = &self.api_key_file {
-            let key = outside::bearer(path).await.map_err(|e| RerankError::NoKey { cause: e.to_string() })?;
-            call = call.header(header::AUTHORIZATION, key);
+        if let Some(rest) = self.rest.left(Instant::now()) {
+            return Err(RerankError::LeftAlone { address: self.address(), seconds: rest.as_secs() + 1 });
         }
-        let response = call.send().await.map_err(|e| unreachable(&self.address, &e))?;
+        let body = json!({ "model": self.model, "query": question, "documents": texts, "top_n": texts.len(), "return_documents": false });
+        let response = self.service.post(&body).await.map_err(|failure| self.not_answered(failure))?;
         if !response.status().is_success() {
-            return Err(RerankError::Refused { address: self.address.clone(), status: response.status().as_u16() });
+            let Refusal { status, retry_after, .. } = Refusal::read(response).await;
+            retry_after.into_iter().for_each(|wait| self.rest.ask(wait, Instant::now()));
+            return Err(RerankError::Refused { address: self.address(), status });
         }
         let body = outside::bounded(response, MAX_ANSWER_BYTES).await.map_err(|unread| match unread {
             Unread::TooLong(_) => self.garbled(unread.to_string()),
-            Unread::Broken(error) => unreachable(&self.address, &error),
+            Unread::Broken(error) => self.not_answered(NotAnswered::of(&error)),
         })?;
         let answer: Answer = serde_json::from_slice(&body).map_err(|e| self.garbled(e.to_string()))?;
         let mut scores = vec![None; texts.len()];
@@ -95,24 +112,27 @@ impl Reranker for HttpReranker {
     }
 }
 
-/// The address is named once.
-fn unreachable(address: &str, error: &reqwest::Error) -> RerankError {
-    RerankError::Unreachable { address: address.to_owned(), cause: outside::innermost(error) }
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::{Json, Router, http::HeaderMap, routing::post};
+    use axum::{Json, Router, http::HeaderMap, response::AppendHeaders, routing::post};
     use serde_json::Value;
 
     use super::*;
 
-    /// A service that answers `body` and gives back what it was asked in the error of the test.
-    async fn service(answer: Value, status: u16) -> (String, tokio::sync::mpsc::UnboundedReceiver<(HeaderMap, Value)>) {
+    type Asked = tokio::sync::mpsc::UnboundedReceiver<(HeaderMap, Value)>;
+
+    /// A service that gives this answer, and tells the test what it was asked.
+    async fn service(answer: Value, status: u16) -> (String, Asked) {
+        resting(answer, status, None).await
+    }
+
+    /// The same with this `Retry-After`.
+    async fn resting(answer: Value, status: u16, retry_after: Option<&'static str>) -> (String, Asked) {
         let (told, asked) = tokio::sync::mpsc::unbounded_channel();
         let handler = move |headers: HeaderMap, Json(body): Json<Value>| async move {
             told.send((headers, body)).unwrap();
-            (axum::http::StatusCode::from_u16(status).unwrap(), Json(answer))
+            let wait = retry_after.map(|wait| [("retry-after", wait)]);
+            (axum::http::StatusCode::from_u16(status).unwrap(), wait.map(AppendHeaders), Json(answer))
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/v1/", listener.local_addr().unwrap());
@@ -163,5 +183,33 @@ mod tests {
         std::fs::write(&key, "two words").unwrap();
         let error = reranker(&address, Some(key)).rerank("q", &["a"]).await.unwrap_err().to_string();
         assert!(error.contains("key") && !error.contains("two words"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_asks_for_a_rest_gets_one_of_a_minute_at_most() {
+        for (status, asked_for, most) in [
+            (429, "7", 8),
+            (503, "4000000000", 61),
+            (500, "18446744073709551615", 61),
+            (429, "Fri, 31 Dec 9999 23:59:59 GMT", 61),
+        ] {
+            let (address, mut asked) = resting(json!({}), status, Some(asked_for)).await;
+            let reranker = reranker(&address, None);
+            let refused = reranker.rerank("q", &["a"]).await.unwrap_err();
+            assert!(matches!(refused, RerankError::Refused { .. }), "{refused}");
+            let RerankError::LeftAlone { seconds, .. } = reranker.rerank("q", &["a"]).await.unwrap_err() else {
+                panic!("it was asked again")
+            };
+            assert!((most - 2..=most).contains(&seconds), "{asked_for}: {seconds}");
+            assert!(asked.recv().await.is_some() && asked.try_recv().is_err());
+        }
+        for nothing in ["0", "-1", "soon", "Sat, 21 Nov 2015 09:00:30 GMT"] {
+            let (address, _asked) = resting(json!({}), 429, Some(nothing)).await;
+            let reranker = reranker(&address, None);
+            for _ in 0..2 {
+                let refused = reranker.rerank("q", &["a"]).await.unwrap_err();
+                assert!(matches!(refused, RerankError::Refused { .. }), "{nothing}: {refused}");
+            }
+        }
     }
 }

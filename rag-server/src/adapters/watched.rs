@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{
-        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, Put, Record, Records, RerankError, Reranker, Scan,
-        Search, Sight, StoreError, Swap, VectorStore,
+        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, ProviderFailure, Put, Record, Records, RerankError,
+        Reranker, Scan, Search, Sight, StoreError, Swap, VectorStore,
     },
 };
 
@@ -57,6 +57,7 @@ impl Tells for StoreError {
         match self {
             Self::Unreachable { .. }
             | Self::AuthFailed { .. }
+            | Self::NoKey { .. }
             | Self::Timeout { .. }
             | Self::RateLimited { .. }
             | Self::InUse { .. }
@@ -69,8 +70,10 @@ impl Tells for StoreError {
 impl Tells for EmbedError {
     fn tells(&self) -> Told {
         match self {
+            Self::Unavailable { failure: ProviderFailure::LeftAlone, .. } => Told::Nothing,
             Self::Unavailable { failure, .. } => Told::Failed(failure.as_str()),
-            Self::Model { .. } => Told::Answered,
+            Self::Broken { .. } => Told::Failed("failed"),
+            Self::Model { .. } | Self::Refused { .. } => Told::Answered,
             Self::Overloaded | Self::Stopping => Told::Nothing,
         }
     }
@@ -83,6 +86,7 @@ impl Tells for RerankError {
             Self::Refused { .. } => Told::Failed("refused"),
             Self::Garbled { .. } => Told::Failed("garbage"),
             Self::NoKey { .. } => Told::Failed("auth_failed"),
+            Self::LeftAlone { .. } => Told::Nothing,
         }
     }
 }

@@ -66,9 +66,10 @@ impl App {
         let ingest = ingest.noting(process.changes.clone());
         let counting = Arc::clone(observer);
         let ingest = Arc::new(ingest.counted(move |outcome| counting.ingested(outcome)));
+        let guarded = process.questions(model, Arc::clone(&embedder));
         let asked = match &process.cache {
-            Some(cache) => Arc::new(CachedEmbedder::new(Arc::clone(&embedder), Arc::clone(cache))),
-            None => Arc::clone(&embedder),
+            Some(cache) => Arc::new(CachedEmbedder::new(guarded, Arc::clone(cache))),
+            None => guarded,
         };
         // An epoch, and not whichever is active: a question that is on its way when that changes is answered from vectors of its own model.
         let retrieve = retrieve(config, stores, &asked, process.reranker.clone()).of_epoch(epoch);

@@ -1,11 +1,11 @@
 //! The embedding models that a configuration names.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use super::{AppError, Observer, Stores};
+use super::{AppError, Observer, Stores, guards};
 use crate::{
     adapters::{
         minilm::{self, MiniLm},
@@ -17,6 +17,7 @@ use crate::{
     http::readiness::Part,
     operations::Operations,
     ports::{Embedder, ModelIdentity, Sight},
+    resilience::Guard,
 };
 
 /// The configured model and the one that the corpus was built with before, each loaded when it is first needed and once.
@@ -31,17 +32,23 @@ pub(super) struct Model {
     /// What calls of it saw.
     sight: Arc<Sight>,
     loaded: OnceCell<Arc<dyn Embedder>>,
+    /// What its breaker is called.
+    guard_name: &'static str,
+    guard: OnceLock<Arc<Guard>>,
 }
 
 impl Models {
     /// The models of this configuration; nothing is loaded yet.
     pub fn new(config: &Config, operations: &Operations) -> Self {
-        let model = |name, config| Model { config, sight: operations.sight(name), loaded: OnceCell::new() };
+        let model = |name, guard_name, config| {
+            let (sight, loaded, guard) = (operations.sight(name), OnceCell::new(), OnceLock::new());
+            Model { config, sight, loaded, guard_name, guard }
+        };
         let before = config.embedding.before();
         let before = before.map(|embedding| Config { embedding, ..config.clone() });
         Self {
-            configured: model("embedding model", config.clone()),
-            previous: before.map(|config| model("previous embedding model", config)),
+            configured: model("embedding model", guards::EMBEDDING, config.clone()),
+            previous: before.map(|config| model("previous embedding model", guards::PREVIOUS_EMBEDDING, config)),
         }
     }
 
@@ -87,6 +94,12 @@ impl Model {
             EmbeddingChoice::Local(_) => minilm::identity(),
             EmbeddingChoice::OpenAi(provider) => ModelIdentity { name: provider.model, dimension: provider.dimensions },
         }
+    }
+
+    /// The breaker before it where it is a service, made once.
+    pub(super) fn guard(&self, make: impl FnOnce(&str) -> Arc<Guard>) -> Option<Arc<Guard>> {
+        let is_outside = matches!(self.config.embedding.choice(), EmbeddingChoice::OpenAi(_));
+        is_outside.then(|| Arc::clone(self.guard.get_or_init(|| make(self.guard_name))))
     }
 
     /// Loads the model or reaches its provider, unless that was done before.

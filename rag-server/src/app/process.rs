@@ -2,20 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AppError, Models, Observer, Stores};
+use super::{AppError, Models, Observer, Stores, guards, models::Model};
 use crate::{
     adapters::{
         counted_cache::CountedCache,
+        guarded::{GuardedEmbedder, GuardedReranker},
         memory_cache::MemoryCache,
         openai::{OpenAi, OpenAiSettings},
         rerank::{HttpReranker, RerankSettings},
         watched::Watched,
     },
-    config::{Budget, CircuitBreaker, Config, OnLimit, RerankProvider, Retrieval},
+    config::{Budget, Config, OnLimit, RerankProvider, Retrieval},
     generate::{BudgetLimits, Ledger, Limits, Price, Provider, Providers, Sessions},
     operations::Operations,
-    ports::{Cache, Changes, Records, Reranker, SystemClock},
-    resilience::BreakerPolicy,
+    ports::{Cache, Changes, Embedder, Records, Reranker, SystemClock},
 };
 
 /// A reranker, and how many passages it is given.
@@ -56,12 +56,23 @@ impl Process {
             operations.keep_providers(Arc::clone(providers));
         }
         let reranker = reranker(&config.retrieval)?.map(|(reranker, candidates)| {
-            (Arc::new(Watched::new(reranker, operations.sight("reranker"))) as Arc<dyn Reranker>, candidates)
+            let watched = Arc::new(Watched::new(reranker, operations.sight("reranker")));
+            let address = config.retrieval.rerank.as_ref().map(|rerank| rerank.base_url.clone()).unwrap_or_default();
+            let guard = guards::guard(guards::RERANKING, config, &operations, observer.meter());
+            (Arc::new(GuardedReranker::new(watched, address, guard)) as Arc<dyn Reranker>, candidates)
         });
         let changes = Changes::of(Arc::clone(&stores.records));
         let ttl = Duration::from_secs(config.sessions.ttl_seconds);
         let sessions = Arc::new(Sessions::new(Arc::clone(&stores.records), Arc::new(SystemClock), ttl));
         Ok(Self { models, stores, changes, operations, observer, cache, reranker, providers, sessions })
+    }
+
+    /// The model as questions ask it: behind a breaker where it is a service.
+    pub(super) fn questions(&self, model: &Model, embedder: Arc<dyn Embedder>) -> Arc<dyn Embedder> {
+        match model.guard(|name| guards::guard(name, &model.config, &self.operations, self.observer.meter())) {
+            Some(guard) => Arc::new(GuardedEmbedder::new(embedder, guard)),
+            None => embedder,
+        }
     }
 }
 
@@ -97,10 +108,8 @@ fn providers(
     let live = operations.live().follow();
     let limits: Limits = Arc::new(move || limits(&live.borrow().live.budget));
     let ledger = Arc::new(Ledger::new(Arc::clone(records), Arc::new(SystemClock), limits, Arc::clone(&meter)));
-    let CircuitBreaker { failures, open_seconds, successes } = generation.circuit_breaker;
-    let policy = BreakerPolicy { failures, open: Duration::from_secs(open_seconds), successes };
     let providers = generation.providers.iter().map(provider).collect::<Result<_, _>>()?;
-    Ok(Some(Arc::new(Providers::new(providers, policy, ledger, meter))))
+    Ok(Some(Arc::new(Providers::new(providers, guards::policy(config), ledger, meter))))
 }
 
 fn provider(configured: &crate::config::Provider) -> Result<Provider, AppError> {

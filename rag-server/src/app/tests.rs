@@ -115,6 +115,18 @@ async fn a_breaker_that_opened_stays_open_when_another_epoch_is_searched() {
     assert_eq!(seen.unwrap().cause.as_deref(), Some("unreachable"));
 }
 
+#[tokio::test]
+async fn an_embedding_provider_has_one_breaker_whichever_epoch_is_searched_and_a_local_model_none() {
+    let outside = "[embedding.openai]\nbase_url = \"http://127.0.0.1:1/v1\"\nmodel = \"m\"\ndimensions = 512\n";
+    for (config, breakers) in [("", &[][..]), (outside, &[("embedding_provider".to_owned(), BreakerState::Closed)])] {
+        let world = World::new(config).await;
+        for epoch in [Epoch(1), Epoch(2)] {
+            world.searching(epoch, "snapshots are kept seven days").await;
+            assert_eq!(world.process.operations.breakers(), breakers);
+        }
+    }
+}
+
 #[test]
 fn the_legs_are_weighted_as_was_measured_for_the_local_model_and_carefully_for_others() {
     let other = "[embedding.openai]\nbase_url = \"http://127.0.0.1:1/v1\"\nmodel = \"m\"\ndimensions = 8\n";

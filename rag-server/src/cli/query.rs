@@ -17,12 +17,15 @@ use crate::{
     config::{Config, Retrieval},
     http::passage::CitationView,
     model::{Answer, AnswerStatus, Mode, Query},
+    outside,
 };
 
 /// Exit code of a refusal: not a failure, and not an answer either.
 const REFUSED: u8 = 3;
 /// How long a server may take; its own limit is shorter and says why.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Bytes of an answer: fifty passages and their text come to less than a million.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// Characters of a passage that are shown.
 const EXCERPT: usize = 240;
 
@@ -119,7 +122,7 @@ async fn ask(server: &str, args: &QueryArgs) -> Result<Answered, AskError> {
         body["mode"] = serde_json::json!(mode);
     }
     let response = server.post("/query", &body).await?;
-    let bytes = response.bytes().await.map_err(|e| server.unreachable(&e))?;
+    let bytes = outside::bounded(response, MAX_ANSWER_BYTES).await.map_err(|e| server.unreachable(&e))?;
     serde_json::from_slice(&bytes).map_err(|e| server.not_ours(&e))
 }
 

@@ -6,7 +6,13 @@ use reqwest::{Client, ClientBuilder, Response, header::HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::{key::key, printable};
-use crate::outside::{self, NoKey, innermost};
+use crate::{
+    key_file::NoKey,
+    outside::{self, innermost},
+};
+
+/// Bytes of a problem document; the server's own have a few hundred.
+pub(super) const MAX_PROBLEM_BYTES: usize = 64 * 1024;
 
 /// Why a server gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +69,7 @@ impl Server {
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.map_err(|e| self.unreachable(&e))?;
+        let body = outside::bounded(response, MAX_PROBLEM_BYTES).await.map_err(|e| self.unreachable(&e))?;
         Err(self.refused(status.as_u16(), &body))
     }
 

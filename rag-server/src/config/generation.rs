@@ -132,3 +132,14 @@ impl Default for Sessions {
         Self { ttl_seconds: 86_400 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_left_alone_after_five_failures_for_half_a_minute_until_three_successes() {
+        let CircuitBreaker { failures, open_seconds, successes } = Generation::default().circuit_breaker;
+        assert_eq!((failures, open_seconds, successes), (5, 30, 3));
+    }
+}

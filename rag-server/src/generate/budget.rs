@@ -151,6 +151,11 @@ impl Books {
         self.day_spent.0 = self.day_spent.0.saturating_add(cost.0);
     }
 
+    /// Whether this reservation stands.
+    pub(super) fn holds(&self, id: Uuid) -> bool {
+        self.holds.iter().any(|hold| hold.id == id)
+    }
+
     /// The percents that were passed since they were asked for last, each told once in its period.
     pub(super) fn alerts(&mut self, limits: &BudgetLimits) -> Vec<(Period, u8)> {
         let mut passed = Vec::new();

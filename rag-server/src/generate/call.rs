@@ -1,4 +1,6 @@
-//! One call of a provider: its pieces passed on as they come, its ticket judged and its reservation settled however it ends.
+//! One call of a provider: its pieces passed on as they come, and everything that was taken for it given back or paid however it ends.
+//!
+//! Guarantee: from the moment at which the request was sent its prompt is owed, whether or not anybody waits for the answer; only a call that the provider did not accept costs nothing.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +8,15 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::{
+    allowance::Share,
     fallback::{Guarded, Job, Price, Providers},
     ledger::Reservation,
     outlet::Outlet,
 };
 use crate::{
-    model::Usage,
+    model::{Cut, Usage},
     ports::{ChatError, ChatPiece, ChatRequest, Tokens},
-    resilience::{Ticket, Verdict},
+    resilience::{Pass, Verdict},
 };
 
 /// A call that ran into the request's deadline sooner than this, and sooner than its own timeout, says nothing about its provider.
@@ -29,16 +32,13 @@ pub(super) struct Progress {
     told: Option<Tokens>,
     /// After which time of waiting the first text came.
     pub(super) first_text: Option<Duration>,
+    /// Why the answer ended before it was whole.
+    pub(super) cut: Option<Cut>,
     /// Whether a piece is just being passed on: what takes long then is the reader.
     passing_on: bool,
 }
 
 impl Progress {
-    /// Nothing has come yet for a prompt of about so many tokens.
-    pub(super) fn of(prompt_tokens: u64) -> Self {
-        Self { prompt_tokens, ..Self::default() }
-    }
-
     /// What the call took: the provider's figures, or estimates.
     pub(super) fn usage(&self, price: Price) -> Usage {
         let estimate = Tokens { prompt: self.prompt_tokens, completion: self.written_tokens };
@@ -52,25 +52,38 @@ impl Progress {
     }
 }
 
-/// One call. Dropped without a verdict, it was given up by its caller, which says nothing about the provider.
+/// One call. Dropped, it was given up by its caller, which says nothing about the provider.
 pub(super) struct Call<'a> {
     providers: &'a Providers,
     guarded: &'a Guarded,
-    ticket: Option<Ticket>,
-    /// What it may cost.
-    pub(super) reservation: Option<Reservation>,
+    pass: Option<Pass<'a>>,
+    /// Of the vendor's limit, until the vendor has said something.
+    share: Option<Share>,
+    reservation: Option<Reservation>,
+    pub(super) progress: Progress,
     /// None before it was made.
     began: Option<Instant>,
 }
 
 impl<'a> Call<'a> {
     /// A call that may be made, and is not made yet.
-    pub(super) fn new(providers: &'a Providers, guarded: &'a Guarded, ticket: Ticket) -> Self {
-        Self { providers, guarded, ticket: Some(ticket), reservation: None, began: None }
+    pub(super) fn new(providers: &'a Providers, guarded: &'a Guarded, pass: Pass<'a>) -> Self {
+        let (share, reservation, progress) = (None, None, Progress::default());
+        Self { providers, guarded, pass: Some(pass), share, reservation, progress, began: None }
     }
 
-    /// It is made now.
-    pub(super) fn begin(&mut self) -> Instant {
+    /// What it may cost was put aside, so now it takes its share of the vendor's limit; or how long that does not allow it.
+    pub(super) fn afforded(&mut self, reservation: Reservation, tokens: u64) -> Result<(), Duration> {
+        self.reservation = Some(reservation);
+        let mut allowance = self.guarded.allowance();
+        self.share = Some(allowance.take(tokens, self.providers.began.elapsed())?);
+        self.guarded.tell_allowance(&allowance, &*self.providers.meter);
+        Ok(())
+    }
+
+    /// It is made now, with a prompt of about so many tokens.
+    pub(super) fn begin(&mut self, prompt_tokens: u64) -> Instant {
+        self.progress.prompt_tokens = prompt_tokens;
         *self.began.insert(Instant::now())
     }
 
@@ -79,17 +92,14 @@ impl<'a> Call<'a> {
         &mut self,
         request: &ChatRequest,
         (outlet, job): (&mut Outlet<'_>, &Job<'_>),
-        progress: &mut Progress,
     ) -> Result<(), ChatError> {
-        let provider = &self.guarded.provider;
-        let mut answer = provider.model.chat(request).await?;
-        {
-            let mut gate = self.guarded.gate();
-            gate.allowance.learn(&answer.rate_limit, self.providers.began.elapsed());
-            if let Some(left) = gate.allowance.requests_left() {
-                self.providers.meter.rate_limit_remaining(&provider.name, left);
-            }
+        let mut answer = self.guarded.provider.model.chat(request).await?;
+        if let Some(share) = self.share.take() {
+            let mut allowance = self.guarded.allowance();
+            allowance.answered(share, &answer.rate_limit, self.providers.began.elapsed());
+            self.guarded.tell_allowance(&allowance, &*self.providers.meter);
         }
+        let progress = &mut self.progress;
         let mut said_anything = false;
         while let Some(piece) = answer.pieces.next().await {
             let (text, is_said) = match piece? {
@@ -97,13 +107,15 @@ impl<'a> Call<'a> {
                     progress.told = Some(tokens);
                     continue;
                 }
+                ChatPiece::Cut(cut) => {
+                    progress.cut = Some(cut);
+                    continue;
+                }
                 ChatPiece::Thought(text) => (text, false),
                 ChatPiece::Text(text) => (text, true),
             };
             // No piece has less than a token.
             progress.written_tokens += job.embedder.count_tokens(&text).max(1) as u64;
-            let so_far = progress.usage(provider.price).cost_usd;
-            self.reservation.iter_mut().for_each(|reservation| reservation.costs(so_far));
             if is_said {
                 progress.first_text.get_or_insert_with(|| job.since.elapsed());
                 said_anything |= !text.trim().is_empty();
@@ -112,46 +124,63 @@ impl<'a> Call<'a> {
                 progress.passing_on = false;
             }
         }
-        match said_anything {
-            true => Ok(()),
-            false => Err(ChatError::Garbage { cause: "an empty answer".to_owned() }),
+        match progress.cut {
+            _ if said_anything => Ok(()),
+            None => Err(ChatError::Garbage { cause: "an empty answer".to_owned() }),
+            // Its filter or the limit of tokens left nothing, which is no illness.
+            Some(cut) => Err(ChatError::Refused { status: 200, code: format!(", {}", cut.as_str()) }),
         }
     }
 
     /// It was answered, and took this.
-    pub(super) async fn answered(mut self, usage: Usage) {
+    pub(super) async fn answered(mut self) -> Usage {
         self.judge(Verdict::Success, "answered");
-        let meter = &self.providers.meter;
-        meter.tokens(&self.guarded.provider.name, usage.prompt_tokens, usage.completion_tokens);
-        meter.cost(usage.cost_usd);
-        if let Some(mut reservation) = self.reservation.take() {
-            reservation.costs(usage.cost_usd);
+        let usage = self.progress.usage(self.guarded.provider.price);
+        if let Some(reservation) = self.pay() {
             reservation.settle().await;
         }
+        usage
     }
 
     /// It failed.
-    pub(super) async fn failed(mut self, error: &ChatError, progress: &Progress) {
+    pub(super) async fn failed(mut self, error: &ChatError) {
         let provider = &self.guarded.provider;
         tracing::warn!(provider = provider.name, cause = error.class(), "the provider {error}");
-        if let ChatError::RateLimited { rate_limit } = error {
-            self.guarded.gate().allowance.refused(rate_limit, self.providers.began.elapsed());
+        if let Some(share) = self.share.take() {
+            let mut allowance = self.guarded.allowance();
+            match error {
+                ChatError::RateLimited { rate_limit } => {
+                    allowance.refused(share, rate_limit, self.providers.began.elapsed());
+                }
+                error if error.was_sent() => allowance.ended(share),
+                _ => allowance.give_back(share),
+            }
+            self.guarded.tell_allowance(&allowance, &*self.providers.meter);
         }
-        let had_its_time = self.took() >= provider.timeout.min(FAIR) && !progress.passing_on;
+        let had_its_time = self.took() >= provider.timeout.min(FAIR) && !self.progress.passing_on;
         let was_fair = *error != ChatError::Timeout || had_its_time;
         let verdict = if error.is_provider_fault() && was_fair { Verdict::Failure } else { Verdict::Nothing };
         self.judge(verdict, error.class());
-        if let Some(reservation) = self.reservation.take() {
+        let reservation = if error.was_accepted() { self.pay() } else { self.reservation.take() };
+        if let Some(reservation) = reservation {
             reservation.settle().await;
         }
     }
 
+    /// Counts what is owed by now, and gives out the reservation, to be settled at that.
+    fn pay(&mut self) -> Option<Reservation> {
+        let Usage { prompt_tokens, completion_tokens, cost_usd, .. } = self.progress.usage(self.guarded.provider.price);
+        let meter = &self.providers.meter;
+        meter.tokens(&self.guarded.provider.name, prompt_tokens, completion_tokens);
+        meter.cost(cost_usd);
+        let mut reservation = self.reservation.take()?;
+        reservation.costs(cost_usd);
+        Some(reservation)
+    }
+
     fn judge(&mut self, verdict: Verdict, outcome: &'static str) {
-        let Some(ticket) = self.ticket.take() else { return };
-        let mut gate = self.guarded.gate();
-        let before = gate.breaker.state();
-        gate.breaker.judge(ticket, verdict, self.providers.began.elapsed());
-        self.providers.tell_breaker(self.guarded, &gate.breaker, before);
+        let Some(pass) = self.pass.take() else { return };
+        pass.judge(verdict);
         match verdict {
             Verdict::Success => self.guarded.sight.answered(Timestamp::now()),
             Verdict::Failure => self.guarded.sight.failed(outcome, Timestamp::now()),
@@ -169,6 +198,18 @@ impl<'a> Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
+        // What was answered or failed was judged.
+        if self.pass.is_some() && self.began.is_some() {
+            let _settles_by_itself = self.pay();
+        }
+        if let Some(share) = self.share.take() {
+            let mut allowance = self.guarded.allowance();
+            match self.began {
+                Some(_) => allowance.ended(share),
+                None => allowance.give_back(share),
+            }
+            self.guarded.tell_allowance(&allowance, &*self.providers.meter);
+        }
         self.judge(Verdict::Nothing, "abandoned");
     }
 }

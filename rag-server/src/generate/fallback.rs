@@ -1,10 +1,10 @@
 //! Providers in order: the first that may be called and answers, writes.
 //!
 //! ```text
-//! rate limit and breaker -> budget -> call -> text, as it comes -> tokens, settle
+//! breaker and rate limit -> budget -> call -> text, as it comes -> tokens, settle
 //! ```
 //!
-//! Guarantees: each provider has a breaker of its own; a vendor's limit is kept before it is hit; nothing is tried again once a reader has seen text; a provider that hangs ends at its timeout or in time for what follows it within the request's deadline; whatever ends a call, its ticket is judged and its reservation settled.
+//! Guarantees: each provider has a breaker of its own; a vendor's limit is kept before it is hit, and only calls that are made take from it; a budget that is spent is said whatever else keeps a provider from being called; nothing is tried again once a reader has seen text; a provider that hangs ends at its timeout or in time for what follows it within the request's deadline; whatever ends a call, its ticket is judged and its reservation settled.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,20 +14,22 @@ use std::{
 use super::{
     allowance::Allowance,
     budget::Spent,
-    call::{Call, Progress},
+    call::Call,
     ledger::{Ledger, NotReserved, Reservation},
     meter::Meter,
     outlet::Outlet,
     prompt::{self, Material, Prompt},
 };
 use crate::{
-    model::{Attempt, Generation, MicroUsd, Sampling},
+    model::{Attempt, Cut, Generation, MicroUsd, Sampling},
     ports::{ChatError, ChatModel, ChatRequest, Embedder, Sight},
-    resilience::{Breaker, BreakerPolicy, BreakerState, Deadline, Ticket, Verdict},
+    resilience::{BreakerPolicy, BreakerState, Deadline, Guard},
 };
 
 /// What is kept of the deadline for the answer after a provider that hangs: a tenth, at most this.
 const MOST_SPARE: Duration = Duration::from_millis(500);
+/// The outcome of a call that was not made because the vendor would refuse it.
+const RATE_LIMIT_KEPT: &str = "rate_limit_kept";
 /// Seconds until another try makes sense where nobody said how long.
 const USUAL_WAIT: Duration = Duration::from_secs(5);
 
@@ -67,12 +69,8 @@ pub(super) struct Guarded {
     pub(super) provider: Provider,
     /// What its calls saw of it.
     pub(super) sight: Arc<Sight>,
-    gate: Mutex<Gate>,
-}
-
-pub(super) struct Gate {
-    pub(super) breaker: Breaker,
-    pub(super) allowance: Allowance,
+    guard: Guard,
+    allowance: Mutex<Allowance>,
 }
 
 /// Providers in order.
@@ -80,7 +78,7 @@ pub struct Providers {
     list: Vec<Guarded>,
     ledger: Arc<Ledger>,
     pub(super) meter: Arc<dyn Meter>,
-    /// The moment from which breakers count.
+    /// The moment from which the vendors' windows count.
     pub(super) began: Instant,
 }
 
@@ -100,6 +98,8 @@ pub(super) struct Written {
     pub(super) text: String,
     /// How many of the passages it was given.
     pub(super) passages: usize,
+    /// Why it is not whole.
+    pub(super) cut: Option<Cut>,
 }
 
 /// Why no provider wrote anything.
@@ -107,6 +107,8 @@ pub(super) struct Written {
 pub(super) enum NotWritten {
     /// Every one that could be called costs more than is left.
     Spent(Spent),
+    /// Every one that was called refused the request, and another try will not change that.
+    Refused { provider: String, error: ChatError },
     /// Each failed or is left alone; another try may make sense after this.
     Nobody { retry_after: Duration },
     /// It broke off after a reader had seen text.
@@ -127,17 +129,18 @@ impl Providers {
     /// These providers, none of them called yet. `meter` is told where their breakers stand.
     pub fn new(providers: Vec<Provider>, policy: BreakerPolicy, ledger: Arc<Ledger>, meter: Arc<dyn Meter>) -> Self {
         let guarded = |provider: Provider| {
-            let breaker = Breaker::new(policy);
-            meter.breaker(&provider.name, breaker.state(), false);
+            let meter = Arc::clone(&meter);
+            let told = move |name: &str, state, changed| meter.breaker(name, state, changed);
+            let guard = Guard::new(provider.name.clone(), policy, Box::new(told));
             let sight = Sight::new(format!("provider {}", provider.name));
-            Guarded { provider, sight, gate: Mutex::new(Gate { breaker, allowance: Allowance::default() }) }
+            Guarded { provider, sight, guard, allowance: Mutex::default() }
         };
         Self { list: providers.into_iter().map(guarded).collect(), ledger, meter, began: Instant::now() }
     }
 
     /// Each of them, and where its breaker stands; open until somebody asks after its time is up.
     pub fn breakers(&self) -> Vec<(String, BreakerState)> {
-        self.list.iter().map(|guarded| (guarded.provider.name.clone(), guarded.gate().breaker.state())).collect()
+        self.list.iter().map(|guarded| (guarded.provider.name.clone(), guarded.guard.state())).collect()
     }
 
     /// Each of them, as its calls saw it.
@@ -157,7 +160,7 @@ impl Providers {
         outlet: &mut Outlet<'_>,
         generation: &mut Generation,
     ) -> Result<Written, NotWritten> {
-        let (mut spent, mut others) = (None, 0);
+        let (mut spent, mut refused, mut others) = (None, None, 0);
         for guarded in &self.list {
             let name = &guarded.provider.name;
             let (outcome, began) = match self.attempt(guarded, job, outlet, generation).await {
@@ -174,15 +177,20 @@ impl Providers {
                     if outlet.is_committed() {
                         return Err(NotWritten::Broken { provider: name.clone(), error });
                     }
-                    others += 1;
-                    (error.class(), Some(began))
+                    let class = error.class();
+                    match error {
+                        ChatError::Refused { .. } => refused = Some((name.clone(), error)),
+                        _ => others += 1,
+                    }
+                    (class, Some(began))
                 }
             };
             let took = began.map_or(Duration::ZERO, |began| began.elapsed());
             note(generation, name, outcome, took);
         }
-        match spent {
-            Some(spent) if others == 0 => Err(NotWritten::Spent(spent)),
+        match (refused, spent) {
+            (Some((provider, error)), _) if others == 0 => Err(NotWritten::Refused { provider, error }),
+            (None, Some(spent)) if others == 0 => Err(NotWritten::Spent(spent)),
             _ => Err(NotWritten::Nobody { retry_after: self.retry_after() }),
         }
     }
@@ -191,8 +199,7 @@ impl Providers {
     fn retry_after(&self) -> Duration {
         let now = self.began.elapsed();
         let wait = |guarded: &Guarded| {
-            let gate = guarded.gate();
-            let wait = gate.breaker.wait(now).max(gate.allowance.wait(now));
+            let wait = guarded.guard.wait().max(guarded.allowance().wait(now));
             if wait.is_zero() { USUAL_WAIT } else { wait }
         };
         self.list.iter().map(wait).min().unwrap_or(USUAL_WAIT)
@@ -210,56 +217,46 @@ impl Providers {
         let prompt = prompt::prompt(&job.material, provider.context_tokens, &count);
         let max_tokens = job.sampling.max_tokens.map_or(provider.max_tokens, |wanted| wanted.min(provider.max_tokens));
         let most = prompt.tokens as u64 + u64::from(max_tokens);
-        let ticket = self.admit(guarded, most)?;
-        let mut call = Call::new(self, guarded, ticket);
         // No tokenizer counts more tokens than bytes, so this is a bound whatever the model.
         let bound = provider.price.of(prompt.bytes as u64, u64::from(max_tokens));
-        call.reservation = Some(self.reserve(bound, provider).await?);
+        let mut call = match self.admit(guarded, most) {
+            Ok(call) => call,
+            Err(outcome) => return Err(self.skipped(outcome, bound).await),
+        };
+        let reservation = self.reserve(bound, provider).await?;
+        call.afforded(reservation, most).map_err(|_| Miss::Skipped(RATE_LIMIT_KEPT))?;
         outlet.announce().await;
         outlet.begin(prompt.passages);
-        let began = call.begin();
         let Prompt { system, turns, passages, tokens: prompt_tokens, .. } = prompt;
         let request = ChatRequest { system, turns, max_tokens, sampling: job.sampling.clone() };
         let left = job.deadline.left();
         let limit = Deadline::after(provider.timeout.min(left.saturating_sub((left / 10).min(MOST_SPARE))));
-        let mut progress = Progress::of(prompt_tokens as u64);
-        let ended = limit.run(call.converse(&request, (&mut *outlet, job), &mut progress)).await;
+        let began = call.begin(prompt_tokens as u64);
+        let ended = limit.run(call.converse(&request, (&mut *outlet, job))).await;
         if let Err(error) = ended.unwrap_or(Err(ChatError::Timeout)) {
-            call.failed(&error, &progress).await;
+            call.failed(&error).await;
             return Err(Miss::Failed { error, began });
         }
         let text = outlet.finish().await;
-        let (usage, took) = (progress.usage(provider.price), began.elapsed());
-        call.answered(usage).await;
+        let (cut, first_text, took) = (call.progress.cut, call.progress.first_text, began.elapsed());
+        generation.usage = call.answered().await;
         note(generation, &provider.name, "answered", took);
         generation.by = Some(provider.name.clone());
-        generation.usage = usage;
-        generation.first_text_millis = progress.first_text.map(millis);
-        Ok(Written { text, passages })
+        generation.cut = cut;
+        generation.first_text_millis = first_text.map(millis);
+        Ok(Written { text, passages, cut })
     }
 
-    /// Leave to call a provider, or why there is none.
-    fn admit(&self, guarded: &Guarded, tokens: u64) -> Result<Ticket, Miss> {
-        let now = self.began.elapsed();
-        let mut gate = guarded.gate();
-        // The breaker first: it takes nothing while it refuses, and a refused ticket is handed back below.
-        let before = gate.breaker.state();
-        let ticket = gate.breaker.admit(now).map_err(|_| Miss::Skipped("open"))?;
-        let taken = gate.allowance.take(tokens, now);
-        if let Some(left) = gate.allowance.requests_left() {
-            self.meter.rate_limit_remaining(&guarded.provider.name, left);
-        }
-        match taken {
-            Ok(()) => {
-                self.tell_breaker(guarded, &gate.breaker, before);
-                Ok(ticket)
-            }
-            Err(_) => {
-                gate.breaker.judge(ticket, Verdict::Nothing, now);
-                self.tell_breaker(guarded, &gate.breaker, before);
-                Err(Miss::Skipped("rate_limit_kept"))
-            }
-        }
+    /// A call that the breaker admits and the vendor's limit seems to allow, or why there is none. Nothing of the limit is taken yet.
+    fn admit<'a>(&'a self, guarded: &'a Guarded, tokens: u64) -> Result<Call<'a>, &'static str> {
+        let pass = guarded.guard.admit().map_err(|_| "open")?;
+        let checked = guarded.allowance().check(tokens, self.began.elapsed());
+        checked.map(|()| Call::new(self, guarded, pass)).map_err(|_| RATE_LIMIT_KEPT)
+    }
+
+    /// A provider that is left alone, and would be too expensive besides, is too expensive: that does not pass with its rest.
+    async fn skipped(&self, outcome: &'static str, bound: MicroUsd) -> Miss {
+        self.ledger.spent(bound).await.map_or(Miss::Skipped(outcome), Miss::Spent)
     }
 
     async fn reserve(&self, bound: MicroUsd, provider: &Provider) -> Result<Reservation, Miss> {
@@ -271,20 +268,18 @@ impl Providers {
             }
         })
     }
-
-    pub(super) fn tell_breaker(&self, guarded: &Guarded, breaker: &Breaker, before: BreakerState) {
-        let state = breaker.state();
-        let name = &guarded.provider.name;
-        if state != before {
-            tracing::warn!(provider = name, from = before.as_str(), to = state.as_str(), "a circuit breaker changed");
-        }
-        self.meter.breaker(name, state, state != before);
-    }
 }
 
 impl Guarded {
-    pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn allowance(&self) -> MutexGuard<'_, Allowance> {
+        self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what is left of the vendor's limit, as far as it is known.
+    pub(super) fn tell_allowance(&self, allowance: &Allowance, meter: &dyn Meter) {
+        if let Some(left) = allowance.requests_left() {
+            meter.rate_limit_remaining(&self.provider.name, left);
+        }
     }
 }
 

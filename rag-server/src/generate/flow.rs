@@ -135,7 +135,9 @@ impl Flow {
             match writers.providers.write(&job, outlet, generation).await {
                 Ok(written) => {
                     let checked = writers.checked(written, passages).await;
-                    if let (Some(place), Some(by)) = (&place, &generation.by) {
+                    // What is not whole is tried again, and what another provider than the first wrote is given up once the first answers.
+                    let is_kept = generation.cut.is_none() && generation.path.len() == 1;
+                    if let (Some(place), Some(by), true) = (&place, &generation.by, is_kept) {
                         place.keep(by, &checked).await;
                     }
                     return Ok(checked);
@@ -181,15 +183,16 @@ async fn recalled(place: Option<&Place<'_>>, outlet: &mut Outlet<'_>, generation
 impl Writers {
     /// What a provider wrote, with each sentence checked.
     async fn checked(&self, written: Written, passages: &[Passage]) -> Checked {
-        let Written { text, passages: given } = written;
+        let Written { text, passages: given, cut } = written;
         if says_refusal(&text) {
             return Checked { text, ..refusal() };
         }
         let given = &passages[..given.min(passages.len())];
         let claims = marks::claims(&text, given.len());
         let sentences = support::check(claims, given, &*self.embedder, self.supported_from).await;
-        // A text without any sentence claims nothing that could be supported.
-        let status = if sentences.is_empty() { AnswerStatus::Partial } else { support::status(&sentences) };
+        // A text without any sentence claims nothing that could be supported, and one that is not whole may lack what its sentences need.
+        let is_open = sentences.is_empty() || cut.is_some();
+        let status = if is_open { AnswerStatus::Partial } else { support::status(&sentences) };
         Checked { status, text, sentences }
     }
 
@@ -198,13 +201,17 @@ impl Writers {
         match missed {
             NotWritten::Spent(spent) => {
                 let (period, limit) = (spent.period, spent.limit);
-                if self.providers.ledger().limits().refuse {
+                if self.providers.ledger().current().refuse {
                     let resets_in_seconds = u64::try_from(spent.resets_in.as_secs()).unwrap_or_default().max(1);
                     return Err(AnswerError::BudgetSpent { period, limit, resets_in_seconds });
                 }
                 let period = period.as_str();
                 Ok(format!("written without a language model, because the budget of this {period} ({limit}) is spent"))
             }
+            NotWritten::Refused { provider, error } if self.extractive_fallback => {
+                Ok(format!("written without a language model, because {provider} {error}"))
+            }
+            NotWritten::Refused { provider, error } => Err(AnswerError::Refused { provider, cause: error.to_string() }),
             NotWritten::Nobody { .. } if self.extractive_fallback => {
                 Ok("written without a language model, because no provider answered".to_owned())
             }

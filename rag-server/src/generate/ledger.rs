@@ -1,12 +1,17 @@
 //! The budget of all replicas: the books of a month in one record, changed by compare-and-set.
 //!
-//! Guarantees: a call is made only after its upper bound was written down, whichever replica makes it; what is reserved is settled or released however the call ends, also when its caller goes away. A process that dies leaves reservations that end by their time.
-//! The bound of an overshoot: nothing while every provider keeps to the tokens that it was allowed; after a crash at most what the calls under way in that process cost, because nobody was left to write it down.
+//! Guarantees: a call is made only after its upper bound was written down, whichever replica makes it; what is reserved is settled or released however the call ends, also when its caller goes away, and also while it is being reserved. A process that dies leaves reservations that end by their time.
+//! The bound of an overshoot: nothing while every provider keeps to the tokens that it was allowed and bills no more for a call that was given up than the prompt, as it was estimated, and what had come of the answer; after a crash, or where the books cannot be written for as long as a settlement is tried, at most what the calls under way cost.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use jiff::SignedDuration;
+use backon::{ExponentialBuilder, Retryable};
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
@@ -15,13 +20,15 @@ use super::{
 };
 use crate::{
     model::MicroUsd,
-    ports::{Clock, Kind, Put, Records, StoreError, Swap},
+    ports::{self, Change, Clock, Kind, Record, Records, StoreError},
 };
 
-/// Tries against other replicas that change the same record; each of them loses only to one that wins.
-const ATTEMPTS: usize = 100;
 /// What a reservation outlives the time of its call by: a slow settlement is no death.
 const GRACE: SignedDuration = SignedDuration::from_secs(60);
+/// Tries after the first to write down what a call cost, while the failure may pass: about two seconds.
+const MORE_SETTLEMENTS: usize = 4;
+/// Pause before the second of them.
+const SETTLE_AGAIN: Duration = Duration::from_millis(100);
 
 /// Where the limits come from; they may change while the server runs.
 pub type Limits = Arc<dyn Fn() -> BudgetLimits + Send + Sync>;
@@ -51,8 +58,8 @@ impl Ledger {
         Self { records, clock, limits, meter, turn: Mutex::default() }
     }
 
-    /// What holds now.
-    pub(super) fn limits(&self) -> BudgetLimits {
+    /// The limits that hold now.
+    pub(super) fn current(&self) -> BudgetLimits {
         (self.limits)()
     }
 
@@ -60,31 +67,72 @@ impl Ledger {
     pub(super) async fn reserve(
         self: &Arc<Self>,
         amount: MicroUsd,
-        lasts: std::time::Duration,
+        lasts: Duration,
     ) -> Result<Reservation, NotReserved> {
-        let limits = self.limits();
-        // What costs nothing needs no budget; without a limit nothing has to be written down.
-        if amount.0 == 0 || !limits.is_limited() {
+        if !self.is_limited(amount) {
             return Ok(Reservation { kept: None, cost: MicroUsd(0) });
         }
         let now = self.clock.now();
-        let lasts = SignedDuration::try_from(lasts).unwrap_or(SignedDuration::ZERO) + GRACE;
+        let lasts = SignedDuration::try_from(lasts).unwrap_or(SignedDuration::ZERO).saturating_add(GRACE);
         let until = now.checked_add(lasts).unwrap_or(now);
         let hold = Hold { id: Uuid::new_v4(), amount: MicroAmount(amount.0), until };
+        // A task of its own: when the caller goes away meanwhile the write comes to its end all the same, and the reservation that nobody waits for is dropped, which gives it back.
+        let reserving = tokio::spawn(Arc::clone(self).put_aside(hold, now).in_current_span());
+        reserving.await.unwrap_or_else(|error| {
+            Err(NotReserved::Unknown(StoreError::Failed { store: "the budget", cause: error.to_string() }))
+        })
+    }
+
+    async fn put_aside(self: Arc<Self>, hold: Hold, now: Timestamp) -> Result<Reservation, NotReserved> {
+        let (row, limits) = (budget::row(now), self.current());
+        // Held before it is written: a write whose answer is lost may have been done, and is given back.
+        let kept = Kept { ledger: Arc::clone(&self), row: row.clone(), id: hold.id };
+        let mut reservation = Reservation { kept: Some(kept), cost: MicroUsd(0) };
+        let reserve = |books: &mut Books| match books.holds(hold.id) {
+            // Written by a try whose answer was lost.
+            true => Ok(()),
+            false => books.reserve(hold, &limits, now).map_err(NotReserved::Spent),
+        };
+        let reserved = self.change(&row, reserve).await;
+        if matches!(reserved, Err(NotReserved::Spent(_))) {
+            reservation.kept = None;
+        }
+        reserved.map(|()| reservation)
+    }
+
+    /// Whether a call that can cost this is more than what is left. Nothing is put aside; where the books cannot be read, nothing is said.
+    pub(super) async fn spent(&self, amount: MicroUsd) -> Option<Spent> {
+        if !self.is_limited(amount) {
+            return None;
+        }
+        let now = self.clock.now();
         let row = budget::row(now);
-        let reserve = |books: &mut Books| books.reserve(hold, &limits, now);
-        self.change(&row, reserve).await.map_err(NotReserved::Unknown)?.map_err(NotReserved::Spent)?;
-        Ok(Reservation { kept: Some(Kept { ledger: Arc::clone(self), row, id: hold.id }), cost: MicroUsd(0) })
+        let standing = self.records.get(Kind::Budget, &row).await.ok()?;
+        let mut books = books(&row, standing.as_ref(), now).ok()?;
+        let hold = Hold { id: Uuid::nil(), amount: MicroAmount(amount.0), until: now };
+        books.reserve(hold, &self.current(), now).err()
+    }
+
+    /// What costs nothing needs no budget; without a limit nothing has to be written down.
+    fn is_limited(&self, amount: MicroUsd) -> bool {
+        amount.0 > 0 && self.current().is_limited()
     }
 
     async fn settle(&self, row: &str, id: Uuid, cost: MicroUsd) {
-        let (limits, now) = (self.limits(), self.clock.now());
+        let (limits, now, held) = (self.current(), self.clock.now(), OnceLock::new());
         let settle = |books: &mut Books| {
-            books.settle(id, cost, now);
-            Ok::<_, Spent>(books.alerts(&limits))
+            let is_held = books.holds(id);
+            let was_held = *held.get_or_init(|| is_held);
+            // What was reserved and is not any more was settled by a try whose answer was lost; what had ended by its time is owed all the same.
+            if is_held || !was_held {
+                books.settle(id, cost, now);
+            }
+            Ok::<_, StoreError>(books.alerts(&limits))
         };
-        match self.change(row, settle).await {
-            Ok(alerts) => self.tell(&alerts.unwrap_or_default(), &limits),
+        let pauses =
+            ExponentialBuilder::new().with_jitter().with_min_delay(SETTLE_AGAIN).with_max_times(MORE_SETTLEMENTS);
+        match (|| self.change(row, &settle)).retry(pauses).when(StoreError::is_transient).await {
+            Ok(alerts) => self.tell(&alerts, &limits),
             Err(error) => tracing::warn!(%error, %cost, "the cost of a call was not written to the budget"),
         }
     }
@@ -101,42 +149,40 @@ impl Ledger {
         }
     }
 
-    /// Changes the books, or leaves them as they are when the change is refused.
-    async fn change<T, E>(
+    /// Changes the books; a change that is refused, or changes nothing, writes nothing.
+    async fn change<T, E: From<StoreError>>(
         &self,
         row: &str,
-        mut change: impl FnMut(&mut Books) -> Result<T, E>,
-    ) -> Result<Result<T, E>, StoreError> {
+        change: impl Fn(&mut Books) -> Result<T, E>,
+    ) -> Result<T, E> {
         let _turn = self.turn.lock().await;
-        let mut standing = match self.records.get(Kind::Budget, row).await? {
-            Some(record) => record,
-            None => {
-                let new = serde_json::json!(Books::new(self.clock.now()));
-                match self.records.put_if_absent(Kind::Budget, row, new).await? {
-                    Put::Created(record) | Put::Existing(record) => record,
-                }
-            }
-        };
-        for _ in 0..ATTEMPTS {
-            let mut books: Books = serde_json::from_value(standing.body)
-                .map_err(|e| StoreError::Corrupt { what: format!("the budget {row}"), cause: e.to_string() })?;
-            let changed = match change(&mut books) {
-                Ok(changed) => changed,
-                Err(refused) => return Ok(Err(refused)),
-            };
-            let body = serde_json::json!(books);
-            match self.records.compare_and_set(Kind::Budget, row, standing.version, body).await? {
-                Swap::Done(_) => {
-                    let shares = books.shares(&self.limits());
-                    shares.iter().for_each(|(period, share)| self.meter.budget_used(period.as_str(), *share));
-                    return Ok(Ok(changed));
-                }
-                Swap::Conflict(Some(record)) => standing = record,
-                Swap::Conflict(None) => break,
-            }
-        }
-        let cause = format!("the budget {row} changes too often to be written");
-        Err(StoreError::Failed { store: "the records", cause })
+        let (limits, now) = (self.current(), self.clock.now());
+        let (changed, shares) = ports::update(&*self.records, Kind::Budget, row, |standing| {
+            let before = books(row, standing, now)?;
+            let mut books = before.clone();
+            let told = (change(&mut books)?, books.shares(&limits));
+            Ok::<_, E>(if books == before {
+                Change::Leave(told)
+            } else {
+                Change::Write(serde_json::json!(books), told)
+            })
+        })
+        .await?;
+        shares.iter().for_each(|(period, share)| self.meter.budget_used(period.as_str(), *share));
+        Ok(changed)
+    }
+}
+
+/// The books of a record, or new ones.
+fn books(row: &str, standing: Option<&Record>, now: Timestamp) -> Result<Books, StoreError> {
+    let Some(record) = standing else { return Ok(Books::new(now)) };
+    serde_json::from_value(record.body.clone())
+        .map_err(|e| StoreError::Corrupt { what: format!("the budget {row}"), cause: e.to_string() })
+}
+
+impl From<StoreError> for NotReserved {
+    fn from(error: StoreError) -> Self {
+        Self::Unknown(error)
     }
 }
 
@@ -146,7 +192,7 @@ struct Kept {
     id: Uuid,
 }
 
-/// What was put aside for one call. Dropped, it is settled at what the call is known to have cost by then: nothing before the first text.
+/// What was put aside for one call. Dropped, it is settled at what the call is known to cost by then: nothing before it was made.
 #[must_use = "a reservation that is dropped at once reserves nothing"]
 pub(super) struct Reservation {
     kept: Option<Kept>,
@@ -182,7 +228,7 @@ impl Drop for Reservation {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Mutex as StdMutex, time::Duration};
+    use std::sync::Mutex as StdMutex;
 
     use jiff::Timestamp;
 
@@ -305,6 +351,86 @@ mod tests {
         assert_eq!(serde_json::json!(settled(&world).await)["day_spent"], 30);
         assert!(matches!(ledger.reserve(MicroUsd(71), LASTS).await, Err(NotReserved::Spent(_))));
         assert!(ledger.reserve(MicroUsd(70), LASTS).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_while_it_reserves_leaves_nothing_reserved() {
+        let world = World::new();
+        let ledger = world.replica(100);
+        drop(ledger.reserve(MicroUsd(1), LASTS).await);
+        settled(&world).await;
+        // What is reserved is written down, and the answer to that is still on its way.
+        world.records.linger();
+        {
+            let mut reserving = std::pin::pin!(ledger.reserve(MicroUsd(100), LASTS));
+            let mut is_held = false;
+            while !is_held {
+                assert!(futures::poll!(&mut reserving).is_pending(), "it has its answer already");
+                tokio::task::yield_now().await;
+                let record = world.records.get(Kind::Budget, "2026-11").await.unwrap();
+                is_held = record.is_some_and(|record| !record.body["holds"].as_array().unwrap().is_empty());
+            }
+        }
+        world.records.answer();
+        assert_eq!(serde_json::json!(settled(&world).await)["day_spent"], 0);
+        assert!(ledger.reserve(MicroUsd(100), LASTS).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_a_call_cost_is_written_down_once_the_books_can_be_written_again() {
+        let world = World::new();
+        let ledger = world.replica(100);
+        let mut reservation = ledger.reserve(MicroUsd(100), LASTS).await.unwrap_or_else(|_| panic!("reserved"));
+        reservation.costs(MicroUsd(40));
+        world.records.fail();
+        let settling = tokio::spawn(reservation.settle());
+        eventually("a first try failed", async || world.records.failed()).await;
+        world.records.die_after(i64::MAX);
+        settling.await.unwrap();
+        assert_eq!(serde_json::json!(settled(&world).await)["day_spent"], 40);
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_answer_is_lost_is_counted_once() {
+        let world = World::new();
+        let ledger = world.replica(100);
+        drop(ledger.reserve(MicroUsd(1), LASTS).await);
+        settled(&world).await;
+        // Of each change the second call writes.
+        world.records.lose_answer_of(2);
+        let mut reservation = ledger.reserve(MicroUsd(60), LASTS).await.unwrap_or_else(|_| panic!("reserved"));
+        assert_eq!(ledger.spent(MicroUsd(41)).await.map(|spent| spent.limit), Some(MicroUsd(100)), "60 are reserved");
+        assert_eq!(ledger.spent(MicroUsd(40)).await, None, "and no more");
+        reservation.costs(MicroUsd(40));
+        world.records.lose_answer_of(2);
+        reservation.settle().await;
+        assert_eq!(serde_json::json!(settled(&world).await)["day_spent"], 40);
+    }
+
+    #[tokio::test]
+    async fn what_is_settled_after_it_ended_by_its_time_is_money_all_the_same() {
+        let world = World::new();
+        let ledger = world.replica(100);
+        let mut late = ledger.reserve(MicroUsd(50), LASTS).await.unwrap_or_else(|_| panic!("reserved"));
+        late.costs(MicroUsd(50));
+        *world.clock.0.lock().unwrap() += SignedDuration::from_secs(90);
+        drop(ledger.reserve(MicroUsd(100), LASTS).await);
+        late.settle().await;
+        assert_eq!(serde_json::json!(settled(&world).await)["day_spent"], 50);
+    }
+
+    #[tokio::test]
+    async fn whether_too_much_is_spent_is_told_without_reserving_anything() {
+        let world = World::new();
+        let ledger = world.replica(100);
+        assert_eq!(ledger.spent(MicroUsd(100)).await, None);
+        assert!(ledger.spent(MicroUsd(101)).await.is_some());
+        let held = ledger.reserve(MicroUsd(60), LASTS).await.unwrap_or_else(|_| panic!("reserved"));
+        assert_eq!((ledger.spent(MicroUsd(40)).await, ledger.spent(MicroUsd(0)).await), (None, None));
+        assert!(ledger.spent(MicroUsd(41)).await.is_some());
+        drop(held);
+        settled(&world).await;
+        assert_eq!(ledger.spent(MicroUsd(100)).await, None);
     }
 
     #[tokio::test]

@@ -73,6 +73,14 @@ pub enum AnswerError {
         /// Until the next one begins.
         resets_in_seconds: u64,
     },
+    /// Every provider that was called refused the request, which another try will not change.
+    #[error("the provider {provider} {cause}")]
+    Refused {
+        /// The last of them.
+        provider: String,
+        /// What it said.
+        cause: String,
+    },
     /// Every provider failed or is left alone, and no answer without one is wanted.
     #[error("no provider can answer now; try again in {retry_after_seconds} s")]
     NoProvider {

@@ -31,6 +31,10 @@ impl From<StoreError> for Problem {
                 let detail = format!("{store} refused the server's credential; {NOT_EMPTY}");
                 Self::new(Code::StoreAuthFailed, detail).retry_after(30)
             }
+            StoreError::NoKey { store, .. } => {
+                let detail = format!("the server has no credential for {store}; {NOT_EMPTY}");
+                Self::new(Code::StoreAuthFailed, detail).retry_after(30)
+            }
             StoreError::Failed { store, .. } => {
                 Self::new(Code::StoreFailed, format!("{store} failed; {NOT_EMPTY}")).retry_after(5)
             }
@@ -59,6 +63,16 @@ impl From<EmbedError> for Problem {
                 Self::new(Code::EmbedderUnavailable, detail).retry_after(retry_after_seconds.unwrap_or(5))
             }
             EmbedError::Stopping => Self::new(Code::Stopping, "the server is stopping; ask another one").retry_after(1),
+            EmbedError::Refused { .. } => {
+                tracing::info!(%error, "a text was refused");
+                let detail = "the provider of the embedding model refused the text, such as one that is too long or that its filter does not let pass; send another";
+                Self::new(Code::InvalidValue, detail)
+            }
+            EmbedError::Broken { .. } => {
+                tracing::warn!(%error, "an embedding failed");
+                let detail = "the provider of the embedding model does not answer as it should; the log has more under the request's id";
+                Self::new(Code::EmbedderFailed, detail)
+            }
             EmbedError::Model { .. } => {
                 tracing::warn!(%error, "an embedding failed");
                 Self::new(Code::Internal, "the embedding model failed; the log has more under the request's id")
@@ -99,6 +113,12 @@ impl From<AnswerError> for Problem {
                 );
                 Self::new(Code::BudgetSpent, detail).retry_after(resets_in_seconds)
             }
+            AnswerError::Refused { .. } => {
+                tracing::info!(%error, "a request was refused");
+                let detail =
+                    format!("the passages were found, but {error}; change the question or how it is to be answered");
+                Self::new(Code::InvalidValue, detail)
+            }
             AnswerError::NoProvider { retry_after_seconds } => {
                 let detail = "the passages were found, but no language model can answer now; try again";
                 Self::new(Code::NoProvider, detail).retry_after(retry_after_seconds)
@@ -136,5 +156,97 @@ impl From<SubmitError> for Problem {
                 Self::new(Code::Internal, "the documents were not taken; the log has more under the request's id")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        generate::Period,
+        key_file::NoKey,
+        model::MicroUsd,
+        ports::{GenerateError, ProviderFailure},
+    };
+
+    const STORE: &str = "the vector store";
+
+    fn text(text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn embedder_failed(failure: ProviderFailure) -> EmbedError {
+        EmbedError::Unavailable { model: text("m"), failure, cause: text("at /secret"), retry_after_seconds: Some(7) }
+    }
+
+    #[test]
+    fn every_failure_of_a_store_has_its_status() {
+        let (address, cause) = (text("http://secret:1"), text("at /secret"));
+        let no_key = NoKey::Unreadable { path: text("/secret"), cause: cause.clone() };
+        for (error, status, slug, waits) in [
+            (
+                StoreError::Unreachable { store: STORE, address: address.clone(), cause: cause.clone() },
+                503,
+                "store-unreachable",
+                true,
+            ),
+            (StoreError::AuthFailed { store: STORE, address }, 503, "store-auth-failed", true),
+            (StoreError::NoKey { store: STORE, cause: no_key }, 503, "store-auth-failed", true),
+            (StoreError::Timeout { store: STORE, seconds: 3 }, 503, "store-unreachable", true),
+            (StoreError::RateLimited { store: STORE, retry_after_seconds: 9 }, 503, "overloaded", true),
+            (StoreError::InUse { path: text("/secret") }, 503, "store-failed", true),
+            (StoreError::Corrupt { what: text("/secret"), cause: cause.clone() }, 500, "store-corrupt", false),
+            (StoreError::Refused { store: STORE, cause: cause.clone() }, 500, "internal", false),
+            (StoreError::Failed { store: STORE, cause }, 503, "store-failed", true),
+        ] {
+            told(error, status, slug, waits);
+        }
+    }
+
+    #[test]
+    fn every_failure_of_an_embedder_has_its_status_and_what_is_the_caller_s_fault_stays_the_caller_s() {
+        let (model, cause) = (text("m"), text("at /secret"));
+        for (error, status, slug, waits) in [
+            (EmbedError::Model { model: model.clone(), cause: cause.clone() }, 500, "internal", false),
+            (EmbedError::Refused { model: model.clone(), cause: cause.clone() }, 422, "invalid-value", false),
+            (EmbedError::Broken { model, cause }, 502, "embedder-failed", false),
+            (EmbedError::Overloaded, 503, "overloaded", true),
+            (EmbedError::Stopping, 503, "stopping", true),
+            (embedder_failed(ProviderFailure::Unreachable), 503, "embedder-unavailable", true),
+            (embedder_failed(ProviderFailure::AuthFailed), 503, "embedder-unavailable", true),
+            (embedder_failed(ProviderFailure::RateLimited), 503, "embedder-unavailable", true),
+            (embedder_failed(ProviderFailure::Timeout), 503, "embedder-unavailable", true),
+            (embedder_failed(ProviderFailure::Failed), 503, "embedder-unavailable", true),
+            (embedder_failed(ProviderFailure::LeftAlone), 503, "embedder-unavailable", true),
+        ] {
+            told(RetrieveError::Embed(error.clone()), status, slug, waits);
+            told(error, status, slug, waits);
+        }
+    }
+
+    #[test]
+    fn every_failure_of_an_answer_has_its_status() {
+        let (period, limit) = (Period::Day, MicroUsd(1));
+        let refused = AnswerError::Refused { provider: text("p"), cause: text("refused the request (status 400)") };
+        let failed = GenerateError::Failed { name: text("p"), cause: text("at /secret") };
+        for (error, status, slug, waits) in [
+            (AnswerError::BudgetSpent { period, limit, resets_in_seconds: 5 }, 402, "budget-spent", true),
+            (refused, 422, "invalid-value", false),
+            (AnswerError::NoProvider { retry_after_seconds: 5 }, 503, "no-provider", true),
+            (AnswerError::Expired, 504, "deadline-exceeded", true),
+            (AnswerError::Interrupted, 500, "internal", false),
+            (AnswerError::Generate(failed), 502, "generator-failed", true),
+        ] {
+            told(error, status, slug, waits);
+        }
+    }
+
+    /// The problem has this status and kind, says when to come back where that helps, and names nothing of the inside.
+    fn told(error: impl Into<Problem> + std::fmt::Debug, status: u16, slug: &str, waits: bool) {
+        let shown = format!("{error:?}");
+        let problem: Problem = error.into();
+        assert_eq!((problem.code.status().as_u16(), problem.code.slug()), (status, slug), "{shown}");
+        assert_eq!(problem.retry_after.is_some(), waits, "{shown}");
+        assert!(!problem.detail.contains("secret"), "{shown}: {}", problem.detail);
     }
 }

@@ -75,6 +75,8 @@ pub enum Code {
     StoreFailed,
     /// The provider of the embedding model is not available.
     EmbedderUnavailable,
+    /// The provider of the embedding model cannot be used as it is.
+    EmbedderFailed,
     /// The answer could not be written.
     GeneratorFailed,
     /// What may be spent on answers is spent.
@@ -124,6 +126,7 @@ impl Code {
             Self::EmbedderUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "embedder-unavailable", "The embedding model is not available")
             }
+            Self::EmbedderFailed => (StatusCode::BAD_GATEWAY, "embedder-failed", "The embedding model cannot be used"),
             Self::GeneratorFailed => (StatusCode::BAD_GATEWAY, "generator-failed", "The answer was not written"),
             Self::BudgetSpent => (StatusCode::PAYMENT_REQUIRED, "budget-spent", "The budget is spent"),
             Self::NoProvider => (StatusCode::SERVICE_UNAVAILABLE, "no-provider", "No language model can answer"),

@@ -11,7 +11,7 @@ use super::{ChunkId, Degradation, DocumentId, Explanation, MicroUsd};
 pub enum AnswerStatus {
     /// Every sentence is supported by the chunk that it cites.
     Grounded,
-    /// At least one sentence is not.
+    /// At least one sentence is not, or the text is not whole.
     Partial,
     /// Nothing relevant is stored; no provider was called.
     Refused,
@@ -84,6 +84,26 @@ pub struct Attempt {
     pub millis: u64,
 }
 
+/// What ended a text before it was whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cut {
+    /// The limit of tokens.
+    Length,
+    /// The provider's filter of contents.
+    ContentFilter,
+}
+
+impl Cut {
+    /// The name, as OpenAI's API has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::ContentFilter => "content_filter",
+        }
+    }
+}
+
 /// How an answer was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Generation {
@@ -93,6 +113,8 @@ pub struct Generation {
     pub path: Vec<Attempt>,
     /// What it took.
     pub usage: Usage,
+    /// What ended it before it was whole; nothing nearly always.
+    pub cut: Option<Cut>,
     /// Why it was not written by a provider although one is configured, in words.
     pub notice: Option<String>,
     /// Milliseconds that the providers took, which is no time of this server.

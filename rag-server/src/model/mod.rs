@@ -11,7 +11,7 @@ mod money;
 mod query;
 mod tenant;
 
-pub use answer::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Generation, Usage};
+pub use answer::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Cut, Generation, Usage};
 pub use chunk::{Chunk, ChunkId, ChunkPlace, Embedded, Point};
 pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, Outcome, key_prefix};
 pub use explanation::{Candidates, Degradation, Explanation, HitExplained, Place, Stage};

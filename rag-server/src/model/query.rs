@@ -99,13 +99,17 @@ pub enum Scope {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Sampling {
     /// 0 for the likeliest text.
-    pub temperature: Option<f32>,
+    pub temperature: Option<f64>,
     /// Share of the likeliest words that are considered.
-    pub top_p: Option<f32>,
+    pub top_p: Option<f64>,
     /// Longest answer; the configured limit holds, too.
     pub max_tokens: Option<u32>,
     /// The same seed gives the same text, as far as the provider keeps that.
-    pub seed: Option<u64>,
+    pub seed: Option<i64>,
+    /// Above 0 for words that were not said yet, below for those that were.
+    pub presence_penalty: Option<f64>,
+    /// The same, by how often they were said.
+    pub frequency_penalty: Option<f64>,
     /// Texts that end the answer.
     pub stop: Vec<String>,
 }

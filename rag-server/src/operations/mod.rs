@@ -16,7 +16,7 @@ use crate::{
     config::LiveSettings,
     generate::Providers,
     ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight},
-    resilience::BreakerState,
+    resilience::{BreakerState, Guard},
 };
 
 /// The handle. Cheap to clone.
@@ -30,6 +30,7 @@ struct Handles {
     live: LiveSettings,
     parts: Mutex<Vec<Arc<Sight>>>,
     providers: OnceLock<Arc<Providers>>,
+    guards: Mutex<Vec<Arc<Guard>>>,
     cache: OnceLock<Arc<dyn Cache>>,
     now: Mutex<Now>,
 }
@@ -76,6 +77,7 @@ impl Operations {
             live,
             parts: Mutex::new(parts),
             providers: OnceLock::new(),
+            guards: Mutex::default(),
             cache: OnceLock::new(),
             now: Mutex::default(),
         }))
@@ -120,9 +122,17 @@ impl Operations {
         }
     }
 
-    /// Each provider, and where its breaker stands.
+    /// This service is called behind its breaker, until the process ends.
+    pub fn keep_guard(&self, guard: Arc<Guard>) {
+        self.0.guards.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
+    }
+
+    /// Each outside service, and where its breaker stands.
     pub fn breakers(&self) -> Vec<(String, BreakerState)> {
-        self.0.providers.get().map_or_else(Vec::new, |providers| providers.breakers())
+        let mut breakers = self.0.providers.get().map_or_else(Vec::new, |providers| providers.breakers());
+        let guards = self.0.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.extend(guards.iter().map(|guard| (guard.name().to_owned(), guard.state())));
+        breakers
     }
 
     /// This cache is used, until the process ends.

@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::model::{Sampling, Turn};
+use crate::model::{Cut, Sampling, Turn};
 
 /// What a language model is asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,8 @@ pub enum ChatPiece {
     Text(String),
     /// A piece of what the model thinks aloud: no part of the answer, and paid for like one.
     Thought(String),
+    /// The answer ends before it is whole; at most once.
+    Cut(Cut),
     /// What the call took; at most once.
     Tokens(Tokens),
 }
@@ -128,8 +130,8 @@ pub enum ChatError {
         /// What is wrong with it.
         cause: String,
     },
-    /// The answer broke off.
-    #[error("broke off in the middle of the answer")]
+    /// The connection broke before the end of the answer, or before its beginning.
+    #[error("broke off before the end of the answer")]
     CutOff,
 }
 
@@ -145,6 +147,29 @@ impl ChatError {
             Self::Failed { .. } => "failed",
             Self::Garbage { .. } => "garbage",
             Self::CutOff => "cut_off",
+        }
+    }
+
+    /// Whether the request may have reached the provider.
+    pub fn was_sent(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NoKey { .. } => false,
+            Self::Timeout
+            | Self::AuthFailed { .. }
+            | Self::RateLimited { .. }
+            | Self::Refused { .. }
+            | Self::Failed { .. }
+            | Self::Garbage { .. }
+            | Self::CutOff => true,
+        }
+    }
+
+    /// Whether the provider may have begun to work on the request, and so bills it: what it said with an error's status it did not.
+    pub fn was_accepted(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NoKey { .. } | Self::AuthFailed { .. } | Self::RateLimited { .. } => false,
+            Self::Refused { status, .. } | Self::Failed { status, .. } => (200..300).contains(status),
+            Self::Timeout | Self::Garbage { .. } | Self::CutOff => true,
         }
     }
 

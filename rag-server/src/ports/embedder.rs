@@ -22,6 +22,22 @@ pub enum EmbedError {
         /// What it said.
         cause: String,
     },
+    /// The provider refused the text itself, such as one that is too long or that its filter does not let pass; another text may be taken.
+    #[error("the provider of the embedding model {model} refused the text: {cause}")]
+    Refused {
+        /// The model's name.
+        model: String,
+        /// What it said.
+        cause: String,
+    },
+    /// The provider of the model does something that neither another try nor another text changes.
+    #[error("the provider of the embedding model {model} cannot be used: {cause}")]
+    Broken {
+        /// The model's name.
+        model: String,
+        /// What it did.
+        cause: String,
+    },
     /// The provider of the model is not available; another try may succeed, now or once somebody has done something.
     #[error("the provider of the embedding model {model} is not available ({}): {cause}", .failure.as_str())]
     Unavailable {
@@ -55,6 +71,8 @@ pub enum ProviderFailure {
     Timeout,
     /// It failed by itself.
     Failed,
+    /// It was not asked, because it failed too often.
+    LeftAlone,
 }
 
 impl ProviderFailure {
@@ -66,6 +84,7 @@ impl ProviderFailure {
             Self::RateLimited => "rate_limited",
             Self::Timeout => "timeout",
             Self::Failed => "failed",
+            Self::LeftAlone => "left_alone",
         }
     }
 }
@@ -74,11 +93,11 @@ impl EmbedError {
     /// Whether the texts themselves may be the reason, so that it may go well with others meanwhile.
     pub fn may_be_the_texts(&self) -> bool {
         match self {
-            Self::Model { .. } => true,
+            Self::Model { .. } | Self::Refused { .. } | Self::Broken { .. } => true,
             Self::Unavailable { failure, .. } => match failure {
                 // A provider that breaks down on a text closes the connection, or says nothing in time.
                 ProviderFailure::Unreachable | ProviderFailure::Timeout | ProviderFailure::Failed => true,
-                ProviderFailure::AuthFailed | ProviderFailure::RateLimited => false,
+                ProviderFailure::AuthFailed | ProviderFailure::RateLimited | ProviderFailure::LeftAlone => false,
             },
             Self::Overloaded | Self::Stopping => false,
         }
@@ -91,11 +110,20 @@ impl EmbedError {
                 ProviderFailure::Unreachable
                 | ProviderFailure::RateLimited
                 | ProviderFailure::Timeout
-                | ProviderFailure::Failed => true,
+                | ProviderFailure::Failed
+                | ProviderFailure::LeftAlone => true,
                 ProviderFailure::AuthFailed => false,
             },
             Self::Overloaded => true,
-            Self::Model { .. } | Self::Stopping => false,
+            Self::Model { .. } | Self::Refused { .. } | Self::Broken { .. } | Self::Stopping => false,
+        }
+    }
+
+    /// Whether it is the answer to these texts, which would be given again.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Model { .. } | Self::Refused { .. } | Self::Broken { .. } => true,
+            Self::Unavailable { .. } | Self::Overloaded | Self::Stopping => false,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Why a store did not do what it was asked, by the class of the cause.
 
+use crate::key_file::NoKey;
+
 /// A failure of a store, classed by what a person would do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -20,6 +22,14 @@ pub enum StoreError {
         store: &'static str,
         /// Where.
         address: String,
+    },
+    /// There is no credential to show; another try needs another file.
+    #[error("{store} cannot be asked, because its api_key_file {cause}")]
+    NoKey {
+        /// What was to be asked.
+        store: &'static str,
+        /// What is wrong with the file.
+        cause: NoKey,
     },
     /// No answer within the deadline; worth another try.
     #[error("{store} did not answer within {seconds} s")]
@@ -74,7 +84,11 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::RateLimited { .. } | Self::Failed { .. } => true,
-            Self::AuthFailed { .. } | Self::InUse { .. } | Self::Corrupt { .. } | Self::Refused { .. } => false,
+            Self::AuthFailed { .. }
+            | Self::NoKey { .. }
+            | Self::InUse { .. }
+            | Self::Corrupt { .. }
+            | Self::Refused { .. } => false,
         }
     }
 
@@ -82,7 +96,7 @@ impl StoreError {
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
-            Self::AuthFailed { .. } => "auth_failed",
+            Self::AuthFailed { .. } | Self::NoKey { .. } => "auth_failed",
             Self::Timeout { .. } => "timeout",
             Self::RateLimited { .. } => "rate_limited",
             Self::InUse { .. } => "in_use",

@@ -21,6 +21,14 @@ pub enum RerankError {
         /// The status of its answer.
         status: u16,
     },
+    /// It was not asked, because it failed too often or wants to be left alone.
+    #[error("the reranker at {address} is left alone for another {seconds} s")]
+    LeftAlone {
+        /// Where.
+        address: String,
+        /// For how long.
+        seconds: u64,
+    },
     /// The answer makes no sense.
     #[error("the answer of the reranker at {address} cannot be used: {cause}")]
     Garbled {

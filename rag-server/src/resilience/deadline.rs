@@ -4,6 +4,9 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::Instant;
 
+/// What counts as never: a moment that the clock can still name.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
 /// When a request is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(Instant);
@@ -16,12 +19,13 @@ pub struct Expired;
 impl Deadline {
     /// A deadline that far from now.
     pub fn after(limit: Duration) -> Self {
-        Self(Instant::now() + limit)
+        let now = Instant::now();
+        Self(now.checked_add(limit.min(NEVER)).unwrap_or(now))
     }
 
     /// The earlier of this deadline and one that far from now.
     pub fn or_after(self, limit: Duration) -> Self {
-        Self(self.0.min(Instant::now() + limit))
+        Self(self.0.min(Self::after(limit).0))
     }
 
     /// How long there is left; nothing once it passed.
@@ -43,6 +47,8 @@ mod tests {
     async fn work_that_never_ends_is_dropped_at_the_earlier_deadline() {
         let deadline = Deadline::after(Duration::from_secs(3600)).or_after(Duration::ZERO);
         assert_eq!(deadline.run(std::future::pending::<()>()).await, Err(Expired));
-        assert_eq!(Deadline::after(Duration::from_secs(3600)).run(async { 1 }).await, Ok(1));
+        for far in [Duration::from_secs(3600), Duration::MAX] {
+            assert_eq!(Deadline::after(far).or_after(far).run(async { 1 }).await, Ok(1));
+        }
     }
 }

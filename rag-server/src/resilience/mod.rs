@@ -3,9 +3,11 @@
 mod admission;
 mod breaker;
 mod deadline;
+mod guard;
 mod supervised;
 
 pub use admission::{Admission, Permit};
 pub use breaker::{Breaker, BreakerPolicy, BreakerState, Ticket, Verdict};
 pub use deadline::{Deadline, Expired};
+pub use guard::{Guard, Pass, Told};
 pub use supervised::{TaskState, supervise};

@@ -13,14 +13,12 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::{
     config::{ApiKey, Role},
+    key_file::{self, MAX_KEY_BYTES},
     model::Tenant,
 };
 
 /// Fewest bytes of a key: 128 bits, if they are random.
 pub const MIN_KEY_BYTES: usize = 16;
-
-/// Most bytes of a key: it has to fit into a header.
-const MAX_KEY_BYTES: usize = 1024;
 
 /// Which of the two valid values of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -184,7 +182,7 @@ fn generations(
     let mut found: Vec<Credential> = Vec::new();
     for generation in Generation::ALL {
         let path = dir.join(format!("{name}.{}", generation.as_str()));
-        let material = match std::fs::read(&path) {
+        let material = match key_file::material(&path) {
             Ok(material) => material,
             Err(e) if e.kind() == io::ErrorKind::NotFound && !(required && generation == Generation::Current) => {
                 continue;
@@ -199,14 +197,12 @@ fn generations(
     Ok(found)
 }
 
-/// The digest of a file's key. One line end is not part of it: editors and `echo` add one.
+/// The digest of a file's key.
 fn digest(path: &Path, material: &[u8]) -> Result<[u8; 32], CredentialError> {
-    let material = material.strip_suffix(b"\n").unwrap_or(material);
-    let material = material.strip_suffix(b"\r").unwrap_or(material);
     if !(MIN_KEY_BYTES..=MAX_KEY_BYTES).contains(&material.len()) {
         return Err(CredentialError::Length { path: path.to_owned(), bytes: material.len() });
     }
-    if !material.iter().all(u8::is_ascii_graphic) {
+    if !key_file::is_printable(material) {
         return Err(CredentialError::Unprintable { path: path.to_owned() });
     }
     Ok(Sha256::digest(material).into())

@@ -25,7 +25,8 @@ use serde_json::{Value, json};
 enum Next {
     Vectors,
     Status(u16),
-    RateLimited,
+    /// This status with this `Retry-After`.
+    Rest(u16, &'static str),
     Garbage,
     TooFew,
 }
@@ -57,7 +58,8 @@ impl Provider {
     }
 
     fn settings(&self, dimensions: usize) -> OpenAiSettings {
-        let pauses = Pauses { first: Duration::from_millis(1), longest: Duration::from_millis(5) };
+        let (first, longest) = (Duration::from_millis(1), Duration::from_millis(5));
+        let pauses = Pauses { first, longest, rest: Duration::from_secs(60) };
         let (base_url, model) = (self.url.clone(), "small".to_owned());
         OpenAiSettings { base_url, model, dimensions, api_key_file: None, pauses }
     }
@@ -106,7 +108,7 @@ async fn answer(State(provider): State<Provider>, headers: HeaderMap, Json(body)
         Next::Vectors => vectors(texts.len()),
         Next::TooFew => vectors(texts.len() - 1),
         Next::Status(status) => error(status, "not now: you sent \"a\""),
-        Next::RateLimited => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response(),
+        Next::Rest(status, wait) => (StatusCode::from_u16(status).unwrap(), [("retry-after", wait)]).into_response(),
         Next::Garbage => "<html>".into_response(),
     }
 }
@@ -154,10 +156,51 @@ async fn what_may_pass_is_tried_again() {
 async fn a_rate_limit_is_waited_for_as_long_as_the_provider_asks() {
     let provider = Provider::start(4, false).await;
     let embedder = provider.embedder().await;
-    provider.then(&[Next::RateLimited]);
-    let began = Instant::now();
-    embedder.embed_query("a").await.unwrap();
-    assert!(began.elapsed() >= Duration::from_millis(900), "it was asked again after {:?}", began.elapsed());
+    for asked_for in ["2", "soon", "-3"] {
+        // What cannot be read is a second.
+        let least = if asked_for == "2" { 1_900 } else { 900 };
+        provider.then(&[Next::Rest(429, asked_for)]);
+        let began = Instant::now();
+        embedder.embed_query("a").await.unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(least), "it was asked again after {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_rest_that_is_longer_than_a_question_may_take_is_told_and_no_call_is_made_in_it() {
+    for (status, asked_for) in [
+        (429, "4000000000"),
+        (429, "18446744073709551615"),
+        (503, "4000000000"),
+        (500, "18446744073709551615"),
+        (429, "Fri, 31 Dec 9999 23:59:59 GMT"),
+    ] {
+        let provider = Provider::start(4, false).await;
+        let embedder = provider.embedder().await;
+        provider.asked();
+        provider.then(&[Next::Rest(status, asked_for)]);
+        for _ in 0..2 {
+            let error = embedder.embed_query("a").await.unwrap_err();
+            let EmbedError::Unavailable { retry_after_seconds, .. } = &error else { panic!("{error}") };
+            assert!(retry_after_seconds.is_some_and(|seconds| (50..=61).contains(&seconds)), "{asked_for}: {error:?}");
+            assert!(error.may_pass(), "{error}");
+        }
+        assert_eq!(provider.asked().len(), 1, "{asked_for}");
+    }
+}
+
+#[tokio::test]
+async fn a_rest_ends_by_itself_however_long_it_was_asked_for() {
+    for asked_for in ["0", "4000000000", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+        let provider = Provider::start(4, false).await;
+        let mut settings = provider.settings(4);
+        settings.pauses.rest = Duration::from_millis(50);
+        let embedder = OpenAiEmbedder::open(settings).await.unwrap();
+        provider.asked();
+        provider.then(&[Next::Rest(429, asked_for), Next::Rest(503, asked_for)]);
+        assert!(embedder.embed_query("a").await.is_ok(), "{asked_for}");
+        assert_eq!(provider.asked().len(), 3, "{asked_for}");
+    }
 }
 
 #[tokio::test]

@@ -225,6 +225,8 @@ async fn the_command_line_sends_files_of_every_format_to_a_server_and_prunes_the
     for name in ["pandoc.docx", "libreoffice.pdf"] {
         fs::write(home.path(&format!("docs/{name}")), fixture(name)).unwrap();
     }
+    let odd = "a \"quoted\" name; filename=x.docx";
+    fs::write(home.path(&format!("docs/{odd}")), fixture("libreoffice.docx")).unwrap();
     home.write("docs/a.md", "# A\n\nOne.");
     home.write("docs/copy/a.md", "# A\n\nOne.");
     let send = |more: &[&str]| {
@@ -236,6 +238,7 @@ async fn the_command_line_sends_files_of_every_format_to_a_server_and_prunes_the
         "created    d/pandoc.docx",
         "created    d/libreoffice.pdf",
         "created    d/a.md",
+        &format!("created    d/{odd}"),
         "duplicate  d/copy/a.md  of d/a.md",
     ] {
         assert!(dry.contains(line), "{line:?} in {dry}");
@@ -246,7 +249,8 @@ async fn the_command_line_sends_files_of_every_format_to_a_server_and_prunes_the
     fs::remove_file(home.path("docs/a.md")).unwrap();
     let pruned = send(&["--prune"]);
     assert!(pruned.contains("removed    d/a.md") && pruned.contains("unchanged  d/pandoc.docx"), "{pruned}");
-    assert_eq!(documents(&server, "").await, ["d/copy/a.md", "d/libreoffice.pdf", "d/pandoc.docx"]);
+    let odd = format!("d/{odd}");
+    assert_eq!(documents(&server, "").await, [&odd, "d/copy/a.md", "d/libreoffice.pdf", "d/pandoc.docx"]);
     let bad = server.post("/prune").json(&json!({"prefix": "d", "keep": ["d/x"]})).send().await.unwrap();
     problem(bad, 422, "invalid-value").await;
     let bad = server.post("/prune").json(&json!({"prefix": "d/", "keep": []})).send().await.unwrap();

@@ -26,7 +26,9 @@ use tokio::sync::Barrier;
 pub(crate) enum Act {
     /// Says this, word by word, and how many tokens that took.
     Say(&'static str),
-    /// The same, with these headers.
+    /// Says this, and that it ends for this reason.
+    SayAndEnd(&'static str, &'static str),
+    /// Says this, with these headers.
     SayWith(&'static str, Vec<(&'static str, &'static str)>),
     /// Waits until as many calls as the barrier is for are under way, and repeats the `seed`, `temperature` and `max_tokens` that each was asked with.
     Echo(Arc<Barrier>),
@@ -132,12 +134,13 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
     let act = act.unwrap_or_else(|| shared.otherwise.lock().unwrap().clone());
     let watch = Watch(shared, false);
     match act {
-        Act::Say(text) => answer(&[], said(text, watch)),
-        Act::SayWith(text, headers) => answer(&headers, said(text, watch)),
+        Act::Say(text) => answer(&[], said(text, "stop", watch)),
+        Act::SayAndEnd(text, reason) => answer(&[], said(text, reason, watch)),
+        Act::SayWith(text, headers) => answer(&headers, said(text, "stop", watch)),
         Act::Echo(all) => {
             all.wait().await;
             let text = format!("{} {} {}", asked["seed"], asked["temperature"], asked["max_tokens"]);
-            answer(&[], said(&text, watch))
+            answer(&[], said(&text, "stop", watch))
         }
         Act::Fail(status, headers) => {
             let mut watch = watch;
@@ -184,9 +187,9 @@ pub(crate) fn cut_off(pieces: Vec<Bytes>) -> impl Stream<Item = std::io::Result<
 }
 
 /// The events of an answer, its tokens and its end.
-fn said(text: &str, mut watch: Watch) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+fn said(text: &str, reason: &str, mut watch: Watch) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10}});
-    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
     let end = [event(&end.to_string()), event(&usage.to_string()), event("[DONE]")];
     let mut left = words(text).len() + end.len();
     stream::iter(words(text).into_iter().chain(end)).map(move |event| {

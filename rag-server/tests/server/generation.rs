@@ -401,19 +401,6 @@ async fn parallel_questions_do_not_overrun_the_budget_and_a_spent_one_is_told() 
 }
 
 #[tokio::test]
-async fn a_call_that_fails_or_is_given_up_costs_no_budget() {
-    let (home, provider) = (Home::new(), FakeProvider::start(Act::Say(SAID)).await);
-    let server = budgeted(&home, &provider, "monthly_usd = 0.15").await;
-    provider.script([Act::Fail(400, vec![]), Act::Stall]);
-    assert_eq!(asked(&server).await["written_by"], "extractive");
-    let given_up = tokio::spawn(server.post("/query").json(&json!({"query": QUESTION})).send());
-    eventually("the call is under way", async || provider.calls() == 2).await;
-    assert_eq!(path(&asked(&server).await), way(&[("double", "over_budget")]), "its bound is reserved");
-    given_up.abort();
-    eventually("what it reserved is given back", async || asked(&server).await["written_by"] == "double").await;
-}
-
-#[tokio::test]
 async fn what_a_model_thinks_aloud_is_no_part_of_the_answer_and_is_paid_for_even_when_it_is_cut_off() {
     let (home, provider) = (Home::new(), FakeProvider::start(Act::Say(SAID)).await);
     let server = budgeted(&home, &provider, "monthly_usd = 0.25").await;

@@ -7,6 +7,7 @@
     reason = "what starts the program and asks it is test, too"
 )]
 
+mod billing;
 mod bodies;
 mod caches;
 mod clients;
@@ -14,6 +15,7 @@ mod configuration;
 mod credentials;
 mod documents;
 mod drain;
+mod endings;
 mod evaluate;
 mod fake_provider;
 mod generation;

@@ -1,8 +1,14 @@
 //! Vectors from a provider: one rag-server embeds for another.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, AtomicUsize, Ordering},
+    },
+};
 
-use axum::{Json, Router, routing::post};
+use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::post};
 use rag_server::{
     adapters::openai_embedder::{OpenAiEmbedder, OpenAiSettings, Pauses},
     ports::Embedder,
@@ -10,7 +16,7 @@ use rag_server::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::process::{FREE_PORTS, Home, Server};
+use crate::process::{FREE_PORTS, Home, Server, eventually, problem};
 
 const MODEL: &str = "all-MiniLM-L6-v2";
 const KEY: &str = "provider-key-0123456789";
@@ -154,4 +160,130 @@ async fn a_corpus_moves_to_another_model_with_one_command_and_back_with_the_same
     server.await_ready().await;
     assert!(answered(&server, "Which bell do visitors ring?").await.contains("blue bell"));
     assert!(answered(&server, "How long are daily snapshots kept?").await.contains("7 days"));
+}
+
+/// A provider that embeds every text alike, or refuses with the status that it is told.
+struct Refusing {
+    url: String,
+    status: Arc<AtomicU16>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Refusing {
+    async fn start() -> Self {
+        let (status, asked) = (Arc::new(AtomicU16::new(200)), Arc::<AtomicUsize>::default());
+        let (now, count) = (Arc::clone(&status), Arc::clone(&asked));
+        let embed = async move |Json(body): Json<Value>| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let status = StatusCode::from_u16(now.load(Ordering::SeqCst)).unwrap();
+            if !status.is_success() {
+                return (status, Json(json!({"error": {"message": "you sent: secret", "code": "too_long"}})))
+                    .into_response();
+            }
+            let texts = body["input"].as_array().unwrap().len();
+            let vector = |index| json!({"index": index, "embedding": [0.6, 0.8]});
+            Json(json!({"data": (0..texts).map(vector).collect::<Vec<_>>()})).into_response()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let router = Router::new().route("/v1/embeddings", post(embed));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, status, asked }
+    }
+
+    fn answers(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// A server with this provider, whose breaker opens after two failures for so long.
+    async fn serve(&self, home: &Home, open_seconds: u32) -> Server {
+        let url = &self.url;
+        let breaker =
+            format!("[generation.circuit_breaker]\nfailures = 2\nopen_seconds = {open_seconds}\nsuccesses = 1\n");
+        let embedding = format!("[embedding.openai]\nbase_url = \"{url}\"\nmodel = \"flat\"\ndimensions = 2\n");
+        let server = home.serve(&[FREE_PORTS, &breaker, &embedding].concat());
+        server.await_ready().await;
+        server
+    }
+}
+
+/// A question that nobody asked before, so that its vector is not remembered.
+async fn question(server: &Server, number: usize) -> reqwest::Response {
+    server.post("/query").json(&json!({"query": format!("question {number}")})).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_text_that_the_embedding_provider_refuses_is_its_sender_s_fault_and_any_other_refusal_the_provider_s() {
+    let (home, provider) = (Home::new(), Refusing::start().await);
+    let server = provider.serve(&home, 30).await;
+    for (number, (answers, status, kind)) in [
+        (400, 422, "invalid-value"),
+        (413, 422, "invalid-value"),
+        (422, 422, "invalid-value"),
+        (404, 502, "embedder-failed"),
+        (401, 503, "embedder-unavailable"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        provider.answers(answers);
+        let told = problem(question(&server, number).await, status, kind).await;
+        assert!(!told.to_string().contains("secret"), "{told}");
+        // What is ill is well again before the next one: two failures in a row would open the breaker.
+        provider.answers(200);
+        assert_eq!(question(&server, 100 + number).await.status(), 200);
+    }
+    provider.answers(400);
+    let body = json!({"model": "flat", "input": "a text"});
+    let refused = server.post("/v1/embeddings").json(&body).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    let told: Value = refused.json().await.unwrap();
+    assert_eq!(told["error"]["type"], "invalid_request_error", "{told}");
+}
+
+/// Where the embedding provider's breaker stands.
+async fn breaker(server: &Server) -> String {
+    let said = server.manage("/metrics").send().await.unwrap().text().await.unwrap();
+    let name = "rag_circuit_breaker_state{provider=\"embedding_provider\"} ";
+    said.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{said}")).to_owned()
+}
+
+#[tokio::test]
+async fn an_embedding_provider_that_fails_is_left_alone_and_questions_are_told_when_to_come_back() {
+    let (home, provider) = (Home::new(), Refusing::start().await);
+    let server = provider.serve(&home, 600).await;
+    assert_eq!(breaker(&server).await, "0");
+    provider.answers(404);
+    for number in 0..2 {
+        problem(question(&server, number).await, 502, "embedder-failed").await;
+    }
+    assert_eq!(breaker(&server).await, "1");
+    let asked = provider.asked();
+    let left_alone = question(&server, 2).await;
+    let retry_after: u64 = left_alone.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((300..=601).contains(&retry_after), "{retry_after}");
+    problem(left_alone, 503, "embedder-unavailable").await;
+    assert_eq!(provider.asked(), asked, "it was not asked");
+}
+
+#[tokio::test]
+async fn an_embedding_provider_that_is_well_again_is_trusted_again() {
+    let (home, provider) = (Home::new(), Refusing::start().await);
+    let server = provider.serve(&home, 1).await;
+    provider.answers(404);
+    for number in 0..2 {
+        problem(question(&server, number).await, 502, "embedder-failed").await;
+    }
+    provider.answers(200);
+    let mut number = 2;
+    eventually("questions are embedded again", async || {
+        number += 1;
+        question(&server, number).await.status() == 200
+    })
+    .await;
+    assert_eq!(breaker(&server).await, "0");
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sse_stream::{Sse, SseStream};
 
 use crate::{
+    model::Cut,
     outside::{ErrorView, bounded_pieces},
     ports::{ChatError, ChatPiece, Tokens},
 };
@@ -73,6 +74,15 @@ fn tokens(usage: UsageView) -> ChatPiece {
     ChatPiece::Tokens(Tokens { prompt: usage.prompt_tokens, completion: usage.completion_tokens })
 }
 
+/// What a reason to end says of the text. Vendors have more names for a whole one than for the others.
+fn cut(finish_reason: Option<&str>) -> Option<ChatPiece> {
+    match finish_reason? {
+        "length" | "max_tokens" | "model_length" => Some(ChatPiece::Cut(Cut::Length)),
+        "content_filter" => Some(ChatPiece::Cut(Cut::ContentFilter)),
+        _ => None,
+    }
+}
+
 fn too_much(most: usize) -> ChatError {
     ChatError::Garbage { cause: format!("more than {most} bytes") }
 }
@@ -95,12 +105,12 @@ pub(super) fn whole<E: std::error::Error + Send + Sync + 'static>(
             Ok(document) => document,
             Err(error) => return vec![Err(error)],
         };
-        let said = document.choices.into_iter().next().and_then(|choice| choice.message);
-        let Some(said) = said else {
+        let Some(Choice { message: Some(said), finish_reason, .. }) = document.choices.into_iter().next() else {
             return vec![Err(ChatError::Garbage { cause: "a completion without a message".to_owned() })];
         };
         let text = said.content.filter(|text| !text.is_empty()).map(ChatPiece::Text);
-        text.into_iter().chain(document.usage.map(tokens)).map(Ok).collect()
+        let pieces = text.into_iter().chain(cut(finish_reason.as_deref())).chain(document.usage.map(tokens));
+        pieces.map(Ok).collect()
     };
     stream::once(read_all).flat_map(stream::iter).boxed()
 }
@@ -165,7 +175,8 @@ impl<S> State<S> {
         if let Some(choice) = document.choices.into_iter().next() {
             self.finished |= choice.finish_reason.is_some();
             let text = choice.delta.and_then(|said| said.content).filter(|text| !text.is_empty());
-            self.waiting.extend(text.map(|text| Ok(ChatPiece::Text(text))));
+            self.waiting
+                .extend(text.map(ChatPiece::Text).into_iter().chain(cut(choice.finish_reason.as_deref())).map(Ok));
         }
         self.waiting.extend(document.usage.map(|usage| Ok(tokens(usage))));
         Ok(())
@@ -236,8 +247,25 @@ mod tests {
     fn an_end_without_the_model_s_word_is_a_break() {
         assert_eq!(events(&says("Kept ")), [text("Kept "), Err(ChatError::CutOff)]);
         assert_eq!(events(""), [Err(ChatError::CutOff)]);
-        let done = event(&json!({"choices": [{"delta": {"content": "x"}, "finish_reason": "length"}]}));
+        let done = event(&json!({"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}));
         assert_eq!(events(&done), [text("x")]);
+    }
+
+    #[test]
+    fn a_text_that_is_not_whole_says_so_streamed_or_not() {
+        for (reason, expected) in [
+            ("length", Some(Cut::Length)),
+            ("max_tokens", Some(Cut::Length)),
+            ("content_filter", Some(Cut::ContentFilter)),
+            ("stop", None),
+            ("eos", None),
+        ] {
+            let expected: Vec<_> = [text("x")].into_iter().chain(expected.map(|cut| Ok(ChatPiece::Cut(cut)))).collect();
+            let choice = |said: &str| json!({"choices": [{said: {"content": "x"}, "finish_reason": reason}]});
+            assert_eq!(events(&event(&choice("delta"))), expected, "{reason}");
+            let whole = pieces(whole, vec![choice("message").to_string().into_bytes()], 1 << 20);
+            assert_eq!(whole, expected, "{reason}");
+        }
     }
 
     #[test]

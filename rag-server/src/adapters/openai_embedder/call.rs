@@ -1,27 +1,26 @@
 //! One request to the provider: its tries, its pauses, and what its failures mean.
 
-use std::{
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::{Duration, Instant};
 
-use rand::Rng;
-use reqwest::{Client, Response, StatusCode, header};
+use backon::{ExponentialBuilder, Retryable};
+use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::OpenAiSettings;
 use crate::{
-    outside::{self, Unread},
+    outside::{self, NotAnswered, Refusal, Rest, Service, Unread},
     ports::{EmbedError, ProviderFailure},
 };
 
 /// Bytes of an answer: 64 vectors of 4,096 numbers with all their digits are 6 MB.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
-/// Most tries of a request.
-const MAX_TRIES: u32 = 6;
+/// Tries after the first of a request.
+const MORE_TRIES: usize = 5;
+
+/// The rest after a refusal for being over the limit that says nothing about it.
+const USUAL_REST: Duration = Duration::from_secs(1);
 
 /// Pauses between tries: the first, doubling up to the longest. The provider's own wish wins where it is longer.
 #[derive(Debug, Clone, Copy)]
@@ -30,25 +29,25 @@ pub struct Pauses {
     pub first: Duration,
     /// Before any try.
     pub longest: Duration,
+    /// Longest one that the provider may ask for: there is no other provider, so after this time a call finds out whether it was meant.
+    pub rest: Duration,
 }
 
 impl Default for Pauses {
     fn default() -> Self {
-        Self { first: Duration::from_millis(250), longest: Duration::from_secs(8) }
+        Self { first: Duration::from_millis(250), longest: Duration::from_secs(8), rest: Duration::from_secs(60) }
     }
 }
 
 /// Where requests go.
 pub(super) struct Endpoint {
-    client: Client,
-    url: String,
+    service: Service,
     model: String,
     /// Sent only where the provider's vectors are longer without it.
     dimensions: Option<usize>,
-    api_key_file: Option<PathBuf>,
     pauses: Pauses,
-    /// Until when the provider asked to be left alone; every request waits for it.
-    rest: Mutex<Option<Instant>>,
+    /// Every request waits for it.
+    rest: Rest,
 }
 
 #[derive(Serialize)]
@@ -74,131 +73,124 @@ struct Item {
 impl Endpoint {
     pub(super) fn new(settings: OpenAiSettings) -> Result<Self, EmbedError> {
         let OpenAiSettings { base_url, model, api_key_file, pauses, .. } = settings;
-        let client = outside::client(&base_url, Client::builder())
-            .map_err(|error| EmbedError::Model { model: model.clone(), cause: outside::innermost(&error) })?;
-        let url = format!("{}/embeddings", base_url.trim_end_matches('/'));
-        Ok(Self { client, url, model, dimensions: None, api_key_file, pauses, rest: Mutex::default() })
+        let service = Service::new(&base_url, "embeddings", api_key_file, Client::builder())
+            .map_err(|error| EmbedError::Broken { model: model.clone(), cause: outside::innermost(&error) })?;
+        Ok(Self { service, model, dimensions: None, pauses, rest: Rest::new(pauses.rest) })
     }
 
     pub(super) fn shorten_to(&mut self, dimensions: usize) {
         self.dimensions = Some(dimensions);
     }
 
-    /// The vectors of texts, in their order.
+    /// The vectors of texts, in their order, within the limit for all tries.
     pub(super) async fn embed(&self, texts: &[String], limit: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
         let until = Instant::now() + limit;
-        let mut pause = self.pauses.first;
-        for tries in 1.. {
-            let rest = self.rest();
-            if rest.is_some_and(|rest| rest >= until) {
-                return Err(self.unavailable(
-                    ProviderFailure::RateLimited,
-                    "it asked for a longer rest".to_owned(),
-                    rest,
-                ));
+        // With jitter: those that failed together would fail together again.
+        let pauses = ExponentialBuilder::new()
+            .with_jitter()
+            .with_min_delay(self.pauses.first)
+            .with_max_delay(self.pauses.longest)
+            .with_max_times(MORE_TRIES);
+        (|| self.rested(texts, until, limit))
+            .retry(pauses)
+            .when(EmbedError::may_pass)
+            .adjust(|_, pause| pause.filter(|pause| self.next_try_in(*pause) < left(until)))
+            .notify(|error, _| tracing::warn!(%error, "the embedding provider failed; trying again"))
+            .await
+    }
+
+    /// When another try would be made: after this pause, and after the rest that the provider asked for.
+    fn next_try_in(&self, pause: Duration) -> Duration {
+        self.rest.left(Instant::now()).unwrap_or_default().max(pause)
+    }
+
+    /// One try, after the rest that the provider asked for.
+    async fn rested(&self, texts: &[String], until: Instant, limit: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
+        if let Some(rest) = self.rest.left(Instant::now()) {
+            if rest >= left(until) {
+                let cause = "it asked for a longer rest".to_owned();
+                return Err(self.unavailable(ProviderFailure::RateLimited, cause));
             }
-            if let Some(rest) = rest {
-                tokio::time::sleep_until(rest).await;
-            }
-            let error = match timeout_at(until, self.once(texts)).await {
-                Ok(Ok(vectors)) => return Ok(vectors),
-                Ok(Err(error)) => error,
-                Err(_) => {
-                    let cause = format!("no answer within {} s", limit.as_secs());
-                    return Err(self.unavailable(ProviderFailure::Timeout, cause, None));
-                }
-            };
-            // Not all at once: those that failed together would fail together again.
-            let next = Instant::now() + pause.mul_f64(rand::rng().random_range(0.5..1.0));
-            if !error.may_pass() || tries == MAX_TRIES || next >= until {
-                return Err(error);
-            }
-            tracing::warn!(%error, tries, "the embedding provider failed; trying again");
-            tokio::time::sleep_until(next).await;
-            pause = (pause * 2).min(self.pauses.longest);
+            sleep(rest).await;
         }
-        Err(self.failed("no try was made".to_owned()))
+        let late = |_| self.unavailable(ProviderFailure::Timeout, format!("no answer within {} s", limit.as_secs()));
+        timeout(left(until), self.once(texts)).await.map_err(late)?
     }
 
     async fn once(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let body = Request { model: &self.model, input: texts, encoding_format: "float", dimensions: self.dimensions };
-        let mut request = self.client.post(&self.url).json(&body);
-        if let Some(file) = &self.api_key_file {
-            let key = outside::bearer(file).await.map_err(|error| {
-                self.unavailable(ProviderFailure::AuthFailed, format!("its key file {error}"), None)
-            })?;
-            request = request.header(header::AUTHORIZATION, key);
-        }
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.service.post(&body).await.map_err(|failure| self.not_answered(failure))?;
         match response.status() {
             StatusCode::OK => self.vectors(response, texts.len()).await,
-            status => Err(self.refused(status, response).await),
+            status => Err(self.refused(status, Refusal::read(response).await)),
         }
     }
 
     async fn vectors(&self, response: Response, expected: usize) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let bytes = self.body(response).await?;
-        let Answer { data } = serde_json::from_slice(&bytes)
-            .map_err(|error| self.broken(format!("its answer cannot be read: {error}")))?;
+        let bytes = outside::bounded(response, MAX_ANSWER).await.map_err(|unread| match unread {
+            Unread::TooLong(_) => self.broken(format!("its answer cannot be used: {unread}")),
+            Unread::Broken(error) => self.not_answered(NotAnswered::of(&error)),
+        })?;
+        let garbled = |cause: String| self.unavailable(ProviderFailure::Failed, cause);
+        let Answer { data } =
+            serde_json::from_slice(&bytes).map_err(|error| garbled(format!("its answer cannot be read: {error}")))?;
         let mut vectors = vec![None; expected];
         for Item { index, embedding } in data {
             if let Some(place) = vectors.get_mut(index) {
                 *place = Some(embedding);
             }
         }
-        let missing = || self.broken(format!("its answer does not hold a vector for each of {expected} texts"));
+        let missing = || garbled(format!("its answer does not hold a vector for each of {expected} texts"));
         vectors.into_iter().collect::<Option<Vec<_>>>().ok_or_else(missing)
     }
 
-    async fn body(&self, response: Response) -> Result<Vec<u8>, EmbedError> {
-        outside::bounded(response, MAX_ANSWER).await.map_err(|unread| match unread {
-            Unread::TooLong(_) => self.failed(format!("its answer cannot be used: {unread}")),
-            Unread::Broken(error) => self.unreachable(&error),
-        })
+    /// What a refusal means, by its status.
+    fn refused(&self, status: StatusCode, refusal: Refusal) -> EmbedError {
+        let Refusal { code, retry_after, .. } = refusal;
+        let cause = format!("status {status}{code}");
+        let failure = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let cause = format!("status {status}; check its key");
+                return self.unavailable(ProviderFailure::AuthFailed, cause);
+            }
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+                return EmbedError::Refused { model: self.model.clone(), cause };
+            }
+            StatusCode::TOO_MANY_REQUESTS => ProviderFailure::RateLimited,
+            StatusCode::REQUEST_TIMEOUT => ProviderFailure::Timeout,
+            status if status.is_server_error() => ProviderFailure::Failed,
+            _ => return self.broken(cause),
+        };
+        let usual = (failure == ProviderFailure::RateLimited).then_some(USUAL_REST);
+        if let Some(wait) = retry_after.or(usual) {
+            self.rest.ask(wait, Instant::now());
+        }
+        self.unavailable(failure, cause)
     }
 
-    async fn refused(&self, status: StatusCode, response: Response) -> EmbedError {
-        let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let code = outside::error_code(response).await.map_or_else(String::new, |code| format!(", {code}"));
-        let cause = format!("status {status}{code}");
-        match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                self.unavailable(ProviderFailure::AuthFailed, format!("status {status}; check its key"), None)
+    fn not_answered(&self, failure: NotAnswered) -> EmbedError {
+        let cause = failure.to_string();
+        match failure {
+            NotAnswered::NoKey(_) => self.unavailable(ProviderFailure::AuthFailed, format!("its key file {cause}")),
+            NotAnswered::Timeout => self.unavailable(ProviderFailure::Timeout, cause),
+            NotAnswered::Unreachable(_) | NotAnswered::Broken(_) => {
+                self.unavailable(ProviderFailure::Unreachable, cause)
             }
-            StatusCode::TOO_MANY_REQUESTS => {
-                let rest = Instant::now() + Duration::from_secs(seconds.unwrap_or(1));
-                *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
-                self.unavailable(ProviderFailure::RateLimited, cause, Some(rest))
-            }
-            StatusCode::REQUEST_TIMEOUT => self.unavailable(ProviderFailure::Timeout, cause, None),
-            status if status.is_server_error() => {
-                let rest = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-                self.unavailable(ProviderFailure::Failed, cause, rest)
-            }
-            _ => self.failed(cause),
         }
     }
 
-    fn rest(&self) -> Option<Instant> {
-        let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        rest.filter(|rest| *rest > Instant::now())
+    /// The provider does something that neither another try nor another text will change.
+    pub(super) fn broken(&self, cause: String) -> EmbedError {
+        EmbedError::Broken { model: self.model.clone(), cause }
     }
 
-    /// The provider said something that another try will not change.
-    pub(super) fn failed(&self, cause: String) -> EmbedError {
-        EmbedError::Model { model: self.model.clone(), cause }
+    /// Another try may succeed: when the rest is over, where there is one.
+    fn unavailable(&self, failure: ProviderFailure, cause: String) -> EmbedError {
+        let retry_after_seconds = self.rest.left(Instant::now()).map(|rest| rest.as_secs() + 1);
+        EmbedError::Unavailable { model: self.model.clone(), failure, cause, retry_after_seconds }
     }
+}
 
-    fn broken(&self, cause: String) -> EmbedError {
-        self.unavailable(ProviderFailure::Failed, cause, None)
-    }
-
-    fn unreachable(&self, error: &reqwest::Error) -> EmbedError {
-        self.unavailable(ProviderFailure::Unreachable, outside::innermost(error), None)
-    }
-
-    fn unavailable(&self, failure: ProviderFailure, cause: String, rest: Option<Instant>) -> EmbedError {
-        let seconds = rest.map(|rest| rest.saturating_duration_since(Instant::now()).as_secs() + 1);
-        EmbedError::Unavailable { model: self.model.clone(), failure, cause, retry_after_seconds: seconds }
-    }
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
 }

@@ -89,10 +89,8 @@ impl OpenAiEmbedder {
             match length(&endpoint).await {
                 Ok(shortened) if shortened == configured => {}
                 // A model that cannot be shortened refuses the wish, or ignores it.
-                Ok(_) | Err(EmbedError::Model { .. }) => {
-                    return Err(ProviderError::Dimensions { model, configured, found });
-                }
-                Err(error) => return Err(ProviderError::Call(error)),
+                Err(error) if !error.is_final() => return Err(ProviderError::Call(error)),
+                Ok(_) | Err(_) => return Err(ProviderError::Dimensions { model, configured, found }),
             }
         }
         Ok(Self { identity, endpoint })
@@ -103,7 +101,7 @@ impl OpenAiEmbedder {
         match vectors.iter().find(|vector| vector.len() != self.identity.dimension) {
             Some(vector) => {
                 let (found, expected) = (vector.len(), self.identity.dimension);
-                Err(self.endpoint.failed(format!("a vector has {found} numbers instead of {expected}")))
+                Err(self.endpoint.broken(format!("a vector has {found} numbers instead of {expected}")))
             }
             None => vectors.into_iter().map(|vector| self.unit(vector)).collect(),
         }
@@ -113,7 +111,7 @@ impl OpenAiEmbedder {
     fn unit(&self, mut vector: Vec<f32>) -> Result<Vec<f32>, EmbedError> {
         let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
         if !length.is_finite() || length == 0.0 {
-            return Err(self.endpoint.failed("a vector has no direction".to_owned()));
+            return Err(self.endpoint.broken("a vector has no direction".to_owned()));
         }
         vector.iter_mut().for_each(|value| *value /= length);
         Ok(vector)
@@ -141,7 +139,7 @@ impl Embedder for OpenAiEmbedder {
 
     async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
         let mut vectors = self.vectors(&[readable(text)], QUESTION).await?;
-        vectors.pop().ok_or_else(|| self.endpoint.failed("no vector came".to_owned()))
+        vectors.pop().ok_or_else(|| self.endpoint.broken("no vector came".to_owned()))
     }
 
     async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {

@@ -14,11 +14,8 @@ use qdrant_client::{
 };
 use tokio::{sync::OnceCell, time::timeout};
 
-use super::{
-    failure::Failure,
-    key::{ApiKey, KeyFile},
-};
-use crate::ports::StoreError;
+use super::{STORE, failure::Failure};
+use crate::{key_file::Key, ports::StoreError};
 
 /// Oldest and newest minor of Qdrant 1 that is served: the client's own and one either side.
 const MINORS: std::ops::RangeInclusive<u64> = 19..=21;
@@ -48,7 +45,6 @@ pub struct QdrantConnection {
 
 struct Shared {
     settings: QdrantSettings,
-    file: KeyFile,
     current: RwLock<Option<Current>>,
     version: OnceCell<()>,
 }
@@ -57,7 +53,7 @@ struct Shared {
 #[derive(Clone)]
 struct Current {
     client: Qdrant,
-    key: Option<ApiKey>,
+    key: Option<Key>,
     looked: Instant,
 }
 
@@ -69,8 +65,7 @@ impl QdrantConnection {
             let cause = format!("the address {:?} is not of the form http://HOST:PORT", settings.url);
             return Err(Failure::refused(cause).into());
         }
-        let file = KeyFile(settings.api_key_file.clone());
-        let shared = Shared { settings, file, current: RwLock::new(None), version: OnceCell::new() };
+        let shared = Shared { settings, current: RwLock::new(None), version: OnceCell::new() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -121,7 +116,7 @@ impl QdrantConnection {
         if let Some(current) = known.as_ref().filter(|current| current.looked.elapsed() < age) {
             return Ok(current.clone());
         }
-        let key = match (self.shared.file.read(), &known) {
+        let key = match (self.key(), &known) {
             (Ok(key), _) => key,
             // A file that is away for a moment, as while a Secret is swapped, does not take the working key away.
             (Err(error), Some(current)) => {
@@ -139,11 +134,16 @@ impl QdrantConnection {
         Ok(current)
     }
 
-    fn build(&self, key: Option<&ApiKey>) -> Result<Qdrant, Failure> {
+    fn key(&self) -> Result<Option<Key>, StoreError> {
+        let no_key = |cause| StoreError::NoKey { store: STORE, cause };
+        self.shared.settings.api_key_file.as_deref().map(Key::read).transpose().map_err(no_key)
+    }
+
+    fn build(&self, key: Option<&Key>) -> Result<Qdrant, Failure> {
         let QdrantSettings { url, deadline, .. } = &self.shared.settings;
         // The client's own check blocks a thread and prints; ours is made with the first call.
         let config = QdrantConfig::from_url(url)
-            .api_key(key.map(ApiKey::expose))
+            .api_key(key.map(Key::expose))
             .timeout(*deadline)
             .connect_timeout(CONNECT_TIMEOUT.min(*deadline))
             .skip_compatibility_check();

@@ -6,7 +6,7 @@ use qdrant_client::QdrantError;
 use tonic::{Code, Status};
 
 use super::STORE;
-use crate::ports::StoreError;
+use crate::{outside, ports::StoreError};
 
 /// Seconds to wait when the server asks for patience and names no time.
 const DEFAULT_RETRY_SECONDS: u64 = 1;
@@ -25,6 +25,7 @@ impl Failure {
         match error {
             QdrantError::ResponseError { status } => Self::from_status(&status, address, deadline),
             QdrantError::ResourceExhaustedError { status, retry_after_seconds } => {
+                let retry_after_seconds = retry_after_seconds.min(outside::LONGEST.as_secs());
                 Self { code: Some(status.code()), error: StoreError::RateLimited { store: STORE, retry_after_seconds } }
             }
             QdrantError::InvalidUri(cause) => Self::refused(format!("the address {address} is not valid: {cause}")),
@@ -136,6 +137,14 @@ mod tests {
         for (status, expected) in cases {
             assert_eq!(cause(status.clone()), expected, "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_rest_that_the_server_asks_for_is_an_hour_at_most() {
+        let status = Status::resource_exhausted("slowly");
+        let error = QdrantError::ResourceExhaustedError { status, retry_after_seconds: u64::MAX };
+        let found = Failure::new(error, "http://q:6334", Duration::from_secs(3)).error;
+        assert_eq!(found, StoreError::RateLimited { store: STORE, retry_after_seconds: 3600 });
     }
 
     #[test]

@@ -8,7 +8,6 @@ mod condition;
 mod connection;
 mod failure;
 mod indexes;
-mod key;
 mod records;
 mod vectors;
 

@@ -6,12 +6,15 @@ use std::{
     collections::VecDeque,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use backon::{ConstantBuilder, Retryable};
+use hyper::body::Bytes;
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode, Url,
-    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::HeaderValue,
+    multipart::{Form, Part},
 };
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -19,10 +22,14 @@ use tokio_util::sync::CancellationToken;
 use self::wire::{Accepted, Job, NewDocument, Preview, PruneAnswer, PruneRequest, Request, json_bytes, outcome};
 use super::show::Show;
 use crate::{
-    cli::{key::key, server::problem},
+    cli::{
+        key::key,
+        server::{MAX_PROBLEM_BYTES, problem},
+    },
     ingest::{FailureReason, MAX_DOCUMENTS, Prune, Pruned, Source, read_bytes, read_text},
+    key_file::NoKey,
     model::DocumentId,
-    outside::{self, NoKey},
+    outside::{self, Unread},
 };
 
 /// Bytes of JSON of one request; servers take 32 MiB by default.
@@ -33,10 +40,14 @@ const DOCUMENT_BYTES: u64 = 24 << 20;
 const JOBS_AHEAD: usize = 4;
 /// Pause between two looks at a job.
 const LOOK: Duration = Duration::from_millis(400);
-/// Attempts of a request that failed in a way that may pass, about five minutes.
-const ATTEMPTS: u32 = 40;
-/// Longest pause between two attempts.
-const LONGEST_PAUSE: u64 = 10;
+/// Attempts after the first of a request that failed in a way that may pass, about five minutes.
+const MORE_ATTEMPTS: usize = 39;
+/// Pause between two attempts where the server does not ask for another.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause between two attempts, whatever the server asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Bytes of an answer: a job with as many documents as a request may hold has a few million.
+const MAX_ANSWER: usize = 64 << 20;
 /// How long the server may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -56,6 +67,16 @@ pub enum RemoteError {
         server: Url,
         /// What the network said.
         cause: reqwest::Error,
+        /// Whether it was reached before: a server that was never there is said at once, one that went away may come back.
+        may_come_back: bool,
+    },
+    /// The answer is too long.
+    #[error("{server} answered something else than rag-server does: it has more than {most} bytes")]
+    Endless {
+        /// The server.
+        server: Url,
+        /// What is read.
+        most: usize,
     },
     /// The answer is none of a rag-server.
     #[error("{server} answered something else than rag-server does: {cause}")]
@@ -73,11 +94,38 @@ pub enum RemoteError {
         /// The HTTP status.
         status: StatusCode,
         /// What the server said about it.
-        detail: String,
+        detail: Box<str>,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
     },
     /// A thread ended unexpectedly.
     #[error("reading a file ended unexpectedly: {0}")]
     Worker(#[source] tokio::task::JoinError),
+}
+
+impl RemoteError {
+    /// Whether the same request may succeed later.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { may_come_back, .. } => *may_come_back,
+            Self::Refused { status, .. } => matches!(
+                *status,
+                StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+            ),
+            Self::Key(_) | Self::Client(_) | Self::Endless { .. } | Self::Strange { .. } | Self::Worker(_) => false,
+        }
+    }
+
+    /// The pause before the next attempt.
+    fn pause(&self, usual: Duration) -> Duration {
+        match self {
+            Self::Refused { retry_after: Some(asked), .. } => (*asked).clamp(PAUSE, LONGEST_PAUSE),
+            _ => usual,
+        }
+    }
 }
 
 /// A running server.
@@ -85,7 +133,7 @@ pub(super) struct Remote {
     server: Url,
     key: Option<HeaderValue>,
     client: Client,
-    /// Whether it answered once: a server that was never there is said at once, one that went away may come back.
+    /// Whether it answered once.
     reached: AtomicBool,
 }
 
@@ -158,47 +206,46 @@ impl Remote {
     ///
     /// The answer is read at once: one that waits for something else runs into the time that the server has for it.
     async fn ask<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, RemoteError> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let request = match &self.key {
-                Some(key) => request().header("X-API-Key", key.clone()),
-                None => request(),
-            };
-            let answer = request.send().await;
-            let reached = self.reached.fetch_or(answer.is_ok(), Ordering::Relaxed);
-            let wait = match answer {
-                Ok(answer) if answer.status().is_success() => match answer.bytes().await {
-                    Ok(answer) => return self.read(&answer),
-                    Err(cause) if attempt >= ATTEMPTS => return Err(self.unreachable(cause)),
-                    Err(_) => 1,
-                },
-                Ok(answer) if attempt >= ATTEMPTS || !may_pass(answer.status()) => {
-                    return Err(self.refused(answer).await);
-                }
-                Ok(answer) => {
-                    let seconds = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
-                    seconds.unwrap_or(1).clamp(1, LONGEST_PAUSE)
-                }
-                Err(cause) if attempt >= ATTEMPTS || !reached => return Err(self.unreachable(cause)),
-                Err(_) => 1,
-            };
-            tokio::time::sleep(Duration::from_secs(wait)).await;
+        let pauses = ConstantBuilder::new().with_delay(PAUSE).with_max_times(MORE_ATTEMPTS);
+        let answer = (|| self.ask_once(&request))
+            .retry(pauses)
+            .when(RemoteError::may_pass)
+            .adjust(|error, pause| pause.map(|usual| error.pause(usual)))
+            .await?;
+        serde_json::from_slice(&answer).map_err(|cause| RemoteError::Strange { server: self.server.clone(), cause })
+    }
+
+    async fn ask_once(&self, request: impl Fn() -> RequestBuilder) -> Result<Vec<u8>, RemoteError> {
+        let request = match &self.key {
+            Some(key) => request().header("X-API-Key", key.clone()),
+            None => request(),
+        };
+        let answer = request.send().await.map_err(|cause| self.unreachable(cause))?;
+        self.reached.store(true, Ordering::Relaxed);
+        if !answer.status().is_success() {
+            return Err(self.refused(answer).await);
         }
+        self.read(answer, MAX_ANSWER).await
     }
 
     async fn refused(&self, answer: Response) -> RemoteError {
         let status = answer.status();
-        let (_, detail) = problem(status.as_u16(), &answer.bytes().await.unwrap_or_default());
-        RemoteError::Refused { server: self.server.clone(), status, detail }
+        let retry_after = outside::retry_after(answer.headers(), SystemTime::now());
+        let body = self.read(answer, MAX_PROBLEM_BYTES).await.unwrap_or_default();
+        let (_, detail) = problem(status.as_u16(), &body);
+        RemoteError::Refused { server: self.server.clone(), status, detail: detail.into(), retry_after }
     }
 
-    fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, RemoteError> {
-        serde_json::from_slice(answer).map_err(|cause| RemoteError::Strange { server: self.server.clone(), cause })
+    async fn read(&self, answer: Response, most: usize) -> Result<Vec<u8>, RemoteError> {
+        outside::bounded(answer, most).await.map_err(|unread| match unread {
+            Unread::TooLong(most) => RemoteError::Endless { server: self.server.clone(), most },
+            Unread::Broken(cause) => self.unreachable(cause),
+        })
     }
 
     fn unreachable(&self, cause: reqwest::Error) -> RemoteError {
-        RemoteError::Unreachable { server: self.server.clone(), cause }
+        let may_come_back = self.reached.load(Ordering::Relaxed);
+        RemoteError::Unreachable { server: self.server.clone(), cause, may_come_back }
     }
 
     fn at(&self, path: &str) -> String {
@@ -221,7 +268,7 @@ impl Run<'_> {
         if format.is_binary() {
             let read = tokio::task::spawn_blocking(move || read_bytes(&source, DOCUMENT_BYTES));
             return match read.await.map_err(RemoteError::Worker)? {
-                Ok(bytes) => self.send_file(&id, &bytes, show).await,
+                Ok(bytes) => self.send_file(&id, bytes, show).await,
                 Err(reason) => {
                     show.report(id.as_str(), Err(reason.to_string()));
                     Ok(())
@@ -264,26 +311,21 @@ impl Run<'_> {
     }
 
     /// Sends a file that is no text, as a form.
-    async fn send_file(&mut self, id: &DocumentId, bytes: &[u8], show: &mut Show) -> Result<(), RemoteError> {
-        let boundary = uuid::Uuid::new_v4().simple().to_string();
-        let name: String =
-            id.as_str().chars().map(|c| if c == '"' { "%22".to_owned() } else { c.to_string() }).collect();
-        if name != id.as_str() {
-            let cause = "a name with quotation marks cannot be sent as a file".to_owned();
+    async fn send_file(&mut self, id: &DocumentId, bytes: Vec<u8>, show: &mut Show) -> Result<(), RemoteError> {
+        if id.as_str().contains('\\') {
+            // Whoever reads a form takes it for a folder's mark, or for an escape.
+            let cause = "a name with a backslash cannot be sent as a file".to_owned();
             show.report(id.as_str(), Err(FailureReason::BadName { cause }.to_string()));
             return Ok(());
         }
-        let mut body = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"dry_run\"\r\n\r\n{}\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n",
-            self.dry_run
-        )
-        .into_bytes();
-        body.extend_from_slice(bytes);
-        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-        let kind = format!("multipart/form-data; boundary={boundary}");
-        let remote = self.remote;
-        let form = || remote.client.post(remote.at("ingest")).header(CONTENT_TYPE, &kind).body(body.clone());
-        self.submit(form, 1, show).await
+        let (remote, dry_run) = (self.remote, self.dry_run.to_string());
+        let (name, bytes) = (id.as_str().to_owned(), Bytes::from(bytes));
+        let request = || {
+            let file = Part::stream(bytes.clone()).file_name(name.clone());
+            let form = Form::new().text("dry_run", dry_run.clone()).part("file", file);
+            remote.client.post(remote.at("ingest")).multipart(form)
+        };
+        self.submit(request, 1, show).await
     }
 
     async fn submit(
@@ -311,12 +353,25 @@ impl Run<'_> {
     }
 }
 
-fn may_pass(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, retry_after: Option<Duration>) -> RemoteError {
+        let (server, status) = ("http://far".parse().unwrap(), StatusCode::from_u16(status).unwrap());
+        RemoteError::Refused { server, status, detail: Box::default(), retry_after }
+    }
+
+    #[test]
+    fn a_server_that_is_busy_is_asked_again_when_it_says_within_reason() {
+        for (asked_for, pause) in [(None, 1), (Some(0), 1), (Some(4), 4), (Some(3600), 10)] {
+            let error = refused(503, asked_for.map(Duration::from_secs));
+            assert_eq!(error.pause(PAUSE), Duration::from_secs(pause), "{asked_for:?}");
+        }
+        for (status, may_pass) in
+            [(429, true), (502, true), (503, true), (504, true), (400, false), (401, false), (422, false), (500, false)]
+        {
+            assert_eq!(refused(status, None).may_pass(), may_pass, "{status}");
+        }
+    }
 }

@@ -87,12 +87,12 @@ pub(super) struct AskRequest {
     session: Option<String>,
     /// How freely a language model writes, 0 to 2; its own default without it.
     #[schema(minimum = 0.0, maximum = 2.0)]
-    temperature: Option<f32>,
+    temperature: Option<f64>,
     /// Longest answer of a language model in tokens; the configured limit holds, too.
     #[schema(minimum = 1)]
     max_tokens: Option<u32>,
     /// The same seed gives the same text, as far as the language model keeps that.
-    seed: Option<u64>,
+    seed: Option<i64>,
 }
 
 /// Where an answer may come from.

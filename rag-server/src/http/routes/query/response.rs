@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{super::super::passage::CitationView, About};
-use crate::model::{self, Answer, AnswerStatus, Attempt, CheckedSentence, Degradation, Generation, Usage};
+use crate::model::{self, Answer, AnswerStatus, Attempt, CheckedSentence, Cut, Degradation, Generation, Usage};
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -26,6 +26,9 @@ pub(super) struct QueryResponse {
     /// Who wrote the answer: a provider's name or `extractive`; absent when refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     written_by: Option<String>,
+    /// What ended the answer before it was whole: `length`, the limit of tokens, or `content_filter`, the provider's filter; absent when it is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut_by: Option<Cut>,
     /// Why it was not written by a provider although one is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
@@ -66,7 +69,7 @@ pub(super) struct GenerationView {
 impl QueryResponse {
     pub(super) fn new(answer: Answer, about: &About) -> Self {
         let Answer { id, status, text, citations, sentences, searched, degraded, explanation, generation } = answer;
-        let Generation { by, path, usage, notice, provider_millis, first_text_millis, cached } = generation;
+        let Generation { by, path, usage, cut, notice, provider_millis, first_text_millis, cached } = generation;
         let generation = GenerationView { path, usage, first_text_millis, provider_millis, cached };
         let explain = about.explain.then_some(Explanation { search: explanation, generation });
         Self {
@@ -77,6 +80,7 @@ impl QueryResponse {
             citations: citations.into_iter().map(CitationView::from).collect(),
             sentences,
             written_by: by,
+            cut_by: cut,
             notice,
             degraded,
             explain,

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use axum::{Json, extract::State, routing::post};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor},
@@ -16,7 +17,7 @@ use super::{
         extract::{Client, FromBody, JsonBody},
         state::{Api, Flows},
     },
-    base64, expect_model, invalid,
+    expect_model, invalid,
 };
 use crate::ports::Embedder;
 
@@ -205,7 +206,7 @@ async fn embeddings(
     };
     let written = |vector: Vec<f32>| match encoding_format {
         Encoding::Float => Written::Float(vector),
-        Encoding::Base64 => Written::Base64(base64::vector(&vector)),
+        Encoding::Base64 => Written::Base64(encoded(&vector)),
     };
     let embedding = |(index, vector)| Embedding { object: "embedding", index, embedding: written(vector) };
     Ok(Json(EmbeddingsResponse {
@@ -214,6 +215,12 @@ async fn embeddings(
         model: identity.name.clone(),
         usage: EmbeddingUsage { prompt_tokens: tokens, total_tokens: tokens },
     }))
+}
+
+/// A vector as the official Python client asks for it: little-endian 32-bit floats.
+fn encoded(vector: &[f32]) -> String {
+    let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+    BASE64_STANDARD.encode(bytes)
 }
 
 /// The texts and how many tokens they have, or what is wrong with them.
@@ -255,4 +262,14 @@ fn tokens(embedder: &dyn Embedder, text: &str, truncate: bool, field: impl Fn() 
 
 fn remedy(most: usize) -> String {
     format!("the model reads {most} tokens, so split the text, or send \"truncate\": true to have it cut")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_is_encoded_with_its_low_bytes_first_and_padded() {
+        assert_eq!(encoded(&[1.0, -2.0]), "AACAPwAAAMA=");
+    }
 }

@@ -2,7 +2,6 @@
 //!
 //! Members of a request that change nothing here are ignored, as compatible servers do; those that would change the meaning of the answer are refused by name.
 
-mod base64;
 mod chat;
 mod embeddings;
 mod models;

@@ -41,15 +41,21 @@ pub(in super::super) struct ChatRequest {
     n: Option<Value>,
     /// 0 for the likeliest text, at most 2; for a provider.
     #[schema(minimum = 0, maximum = 2)]
-    temperature: Option<f32>,
+    temperature: Option<f64>,
     /// Share of the likeliest words that are considered, above 0 and at most 1; for a provider.
-    top_p: Option<f32>,
+    top_p: Option<f64>,
     /// Longest answer in tokens; for a provider. The configured limit holds, too.
     max_completion_tokens: Option<u32>,
     /// The same, by its older name.
     max_tokens: Option<u32>,
     /// The same seed gives the same text, as far as the provider keeps that.
-    seed: Option<u64>,
+    seed: Option<i64>,
+    /// Above 0 for words that were not said yet, below for those that were; -2 to 2, for a provider.
+    #[schema(minimum = -2, maximum = 2)]
+    presence_penalty: Option<f64>,
+    /// The same, by how often they were said.
+    #[schema(minimum = -2, maximum = 2)]
+    frequency_penalty: Option<f64>,
     /// A text, or up to four, that end the answer; for a provider.
     #[schema(value_type = Option<Vec<String>>)]
     stop: Option<Stop>,
@@ -68,6 +74,18 @@ pub(in super::super) struct ChatRequest {
     top_logprobs: Option<Value>,
     #[schema(ignore)]
     audio: Option<Value>,
+    #[schema(ignore)]
+    modalities: Option<Value>,
+    #[schema(ignore)]
+    logit_bias: Option<Value>,
+    #[schema(ignore)]
+    prediction: Option<Value>,
+    #[schema(ignore)]
+    reasoning_effort: Option<Value>,
+    #[schema(ignore)]
+    verbosity: Option<Value>,
+    #[schema(ignore)]
+    web_search_options: Option<Value>,
     /// How the answer is written; only `{"type": "text"}`.
     #[schema(ignore)]
     response_format: Option<Value>,
@@ -218,12 +236,28 @@ impl ChatRequest {
         if max_tokens == Some(0) {
             return Err(invalid("max_tokens", "0; an answer has at least one token"));
         }
-        Ok(Sampling { temperature: self.temperature, top_p: self.top_p, max_tokens, seed: self.seed, stop })
+        for (field, given) in
+            [("presence_penalty", self.presence_penalty), ("frequency_penalty", self.frequency_penalty)]
+        {
+            if let Some(given) = given.filter(|given| !(-2.0..=2.0).contains(given)) {
+                return Err(invalid(field, format_args!("{given}; it must be from -2 to 2")));
+            }
+        }
+        Ok(Sampling {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            max_tokens,
+            seed: self.seed,
+            presence_penalty: self.presence_penalty,
+            frequency_penalty: self.frequency_penalty,
+            stop,
+        })
     }
 
     /// An answer that silently lacks what was asked for would be worse than none.
     fn refuse_what_is_not_done(&self) -> Result<(), Problem> {
         let no_tools = "tools are not called here; leave it out";
+        let not_passed_on = "it is not passed on to a provider; leave it out";
         for (field, value, why) in [
             ("tools", &self.tools, no_tools),
             ("tool_choice", &self.tool_choice, no_tools),
@@ -232,6 +266,11 @@ impl ChatRequest {
             ("logprobs", &self.logprobs, "no probabilities are known; leave it out"),
             ("top_logprobs", &self.top_logprobs, "no probabilities are known; leave it out"),
             ("audio", &self.audio, "answers are text; leave it out"),
+            ("logit_bias", &self.logit_bias, "it names tokens of a model that clients do not know here; leave it out"),
+            ("prediction", &self.prediction, not_passed_on),
+            ("reasoning_effort", &self.reasoning_effort, not_passed_on),
+            ("verbosity", &self.verbosity, not_passed_on),
+            ("web_search_options", &self.web_search_options, "only the documents are searched; leave it out"),
         ] {
             if value.as_ref().is_some_and(asks_for_something) {
                 return Err(invalid(field, why));
@@ -239,6 +278,10 @@ impl ChatRequest {
         }
         if let Some(n) = self.n.as_ref().filter(|n| !n.is_null() && **n != 1) {
             return Err(invalid("n", format_args!("{n}; one answer is given, so send 1 or leave it out")));
+        }
+        let modalities = self.modalities.as_ref().filter(|modalities| !modalities.is_null());
+        if modalities.is_some_and(|modalities| *modalities != serde_json::json!(["text"])) {
+            return Err(invalid("modalities", "answers are text; leave it out"));
         }
         let format = self.response_format.as_ref().filter(|format| !format.is_null());
         if format.is_some_and(|format| format["type"] != "text") {
@@ -262,7 +305,8 @@ impl Conversation {
 fn asks_for_something(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
-        Value::Bool(true) | Value::Object(_) => true,
+        Value::Bool(true) => true,
+        Value::Object(members) => !members.is_empty(),
         Value::Number(number) => number.as_f64() != Some(0.0),
         Value::String(text) => text != "none",
         Value::Array(members) => !members.is_empty(),
@@ -326,9 +370,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_not_done_is_refused_by_its_name() {
-        for (field, value) in [
+    /// What is refused, each asking for something.
+    fn not_done() -> Vec<(&'static str, Value)> {
+        vec![
             ("tools", json!([{"type": "function"}])),
             ("tool_choice", json!("auto")),
             ("functions", json!([{}])),
@@ -336,13 +380,28 @@ mod tests {
             ("n", json!(2)),
             ("logprobs", json!(true)),
             ("top_logprobs", json!(3)),
-            ("audio", json!({})),
+            ("logit_bias", json!({"50256": -100})),
+            ("audio", json!({"voice": "alloy"})),
+            ("prediction", json!({"type": "content"})),
+            ("reasoning_effort", json!("low")),
+            ("verbosity", json!("low")),
+            ("web_search_options", json!({"search_context_size": "low"})),
+            ("modalities", json!(["text", "audio"])),
+            ("response_format", json!({"type": "json_object"})),
+        ]
+    }
+
+    #[test]
+    fn what_is_not_done_is_refused_by_its_name() {
+        let not_allowed = [
             ("temperature", json!(3)),
             ("top_p", json!(0)),
+            ("presence_penalty", json!(2.1)),
+            ("frequency_penalty", json!(-2.1)),
             ("max_tokens", json!(0)),
             ("stop", json!(["a", "b", "c", "d", "e"])),
-            ("response_format", json!({"type": "json_object"})),
-        ] {
+        ];
+        for (field, value) in not_done().into_iter().chain(not_allowed) {
             let problem = checked(json!({field: value})).unwrap_err();
             assert_eq!(problem.param.as_deref(), Some(field));
         }
@@ -352,11 +411,33 @@ mod tests {
         assert_eq!(checked(json!({"messages": tool})).unwrap_err().param.as_deref(), Some("messages[0].role"));
     }
 
+    /// The names in an item of the manual.
+    fn documented(item: &str) -> Vec<String> {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/clients.md")).unwrap();
+        let line = page.lines().find(|line| line.starts_with(item)).unwrap();
+        line.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_is_refused_and_what_is_ignored_is_what_the_manual_says() {
+        let mut refused: Vec<_> = not_done().into_iter().map(|(field, _)| field.to_owned()).collect();
+        let mut told = documented("- Refused with 400");
+        refused.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(refused, told);
+        let ignored = documented("- Ignored");
+        assert!(ignored.contains(&"user".to_owned()));
+        for field in ignored.iter().map(String::as_str).chain(["num_ctx"]) {
+            assert_eq!(checked(json!({field: {"a": 1}})), checked(json!({})), "{field}");
+        }
+    }
+
     #[test]
     fn what_asks_for_nothing_is_no_obstacle() {
         let harmless = json!({
             "tools": [], "tool_choice": "none", "n": 1, "logprobs": false, "functions": null, "temperature": 0.1,
-            "response_format": {"type": "text"}, "stream": true, "stream_options": {"include_usage": true},
+            "response_format": {"type": "text"}, "modalities": ["text"], "logit_bias": {}, "reasoning_effort": null,
+            "presence_penalty": 0, "stream": true, "stream_options": {"include_usage": true},
         });
         let conversation = checked(harmless).unwrap();
         assert!(conversation.stream && conversation.include_usage);

@@ -7,7 +7,7 @@ use super::{
     super::{super::super::passage::CitationView, models::CHAT},
     Head,
 };
-use crate::model::{Answer, AnswerStatus};
+use crate::model::{Answer, AnswerStatus, Cut};
 
 /// A completion.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,7 +36,7 @@ pub(in super::super) struct Choice {
     /// Always null.
     #[schema(value_type = Option<Object>)]
     logprobs: Option<()>,
-    /// `stop`.
+    /// `stop`; `length` or `content_filter` when the provider's text is not whole.
     finish_reason: &'static str,
 }
 
@@ -82,6 +82,11 @@ impl Usage {
     }
 }
 
+/// Why an answer ended, in OpenAI's words.
+pub(super) fn finish_reason(answer: &Answer) -> &'static str {
+    answer.generation.cut.map_or("stop", Cut::as_str)
+}
+
 impl Extension {
     /// The text of an answer, and everything else of it.
     pub(super) fn apart(answer: Answer) -> (String, Self) {
@@ -92,9 +97,10 @@ impl Extension {
 
 impl ChatCompletion {
     pub(super) fn new(head: Head, answer: Answer, usage: Usage) -> Self {
+        let finish_reason = finish_reason(&answer);
         let (content, ragops) = Extension::apart(answer);
         let message = AssistantMessage { role: "assistant", content, refusal: None, ragops };
-        let choice = Choice { index: 0, message, logprobs: None, finish_reason: "stop" };
+        let choice = Choice { index: 0, message, logprobs: None, finish_reason };
         let Head { id, created } = head;
         Self { id, object: "chat.completion", created, model: CHAT, choices: vec![choice], usage }
     }

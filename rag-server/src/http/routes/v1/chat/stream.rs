@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{
     super::models::CHAT,
     About, Head,
-    response::{Extension, Usage},
+    response::{Extension, Usage, finish_reason},
 };
 use crate::{
     generate::{AnswerError, AnswerEvent},
@@ -47,7 +47,7 @@ pub(in super::super) struct Piece {
     /// Always null.
     #[schema(value_type = Option<Object>)]
     logprobs: Option<()>,
-    /// `stop` in the last piece, null before.
+    /// `stop` in the last piece, or `length` or `content_filter` when the provider's text is not whole; null before.
     finish_reason: Option<&'static str>,
 }
 
@@ -90,8 +90,9 @@ impl Told for About {
 
     fn end(&mut self, answer: Answer) -> Vec<Result<Event, axum::Error>> {
         let usage = self.include_usage.then(|| self.usage(&answer));
+        let finish_reason = finish_reason(&answer);
         let (_, extension) = Extension::apart(answer);
-        let end = self.head.piece(Delta { ragops: Some(extension), ..Delta::default() }, Some("stop"));
+        let end = self.head.piece(Delta { ragops: Some(extension), ..Delta::default() }, Some(finish_reason));
         let usage = usage.map(|usage| self.head.chunk(Vec::new(), Some(usage)));
         let chunks = std::iter::once(end).chain(usage).map(json);
         chunks.chain([Ok(Event::default().data(DONE))]).collect()
