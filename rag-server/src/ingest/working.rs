@@ -211,12 +211,12 @@ impl<'i> Working<'i> {
         self.ingest.others_wait(&self.job.id).await.map_err(Interrupted::Store)
     }
 
-    /// Looks whether the work is to go on, and tells the job what there is to say, from time to time or `now`.
+    /// Looks whether the work is to go on, and tells the job of documents that ended and, from time to time or `now`, how far it is.
     async fn look(&mut self, now: bool, stop: &CancellationToken) -> Result<Option<Turn>, Interrupted> {
         if stop.is_cancelled() || !self.ingest.keep(&mut self.grip).await.map_err(Interrupted::Store)? {
             return Ok(Some(Turn::Stopped));
         }
-        if !now && self.told.elapsed() < PROGRESS {
+        if !now && !self.writer.has_reports() && self.told.elapsed() < PROGRESS {
             return Ok(None);
         }
         if self.tell().await? {

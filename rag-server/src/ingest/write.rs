@@ -109,6 +109,11 @@ impl<'i> Writer<'i> {
         Self { ingest, open: None, ended: Vec::new(), window: Vec::new(), window_bytes: 0, reports: Vec::new() }
     }
 
+    /// Whether there is something to say of documents.
+    pub(super) fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
     /// What became of documents since the last call.
     pub(super) fn reports(&mut self) -> Vec<DocumentReport> {
         std::mem::take(&mut self.reports)

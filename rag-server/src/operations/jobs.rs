@@ -190,7 +190,7 @@ mod tests {
         assert!(sight.last_seen().unwrap().reachable);
         jobs.running.lock().await.as_ref().unwrap().1.abort();
         eventually("the worker is dead", async || jobs.work() == Work::Ended).await;
-        assert_eq!(sight.last_seen().unwrap().cause.as_deref(), Some("ended"));
+        eventually("and seen to be", async || sight.last_seen().unwrap().cause.as_deref() == Some("ended")).await;
         jobs.go_on().await;
         assert_eq!(jobs.work(), Work::Working);
         assert!(sight.last_seen().unwrap().reachable);

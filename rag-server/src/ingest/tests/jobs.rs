@@ -120,15 +120,23 @@ async fn what_is_unchanged_is_answered_also_when_nothing_more_may_wait() {
 
 #[tokio::test]
 async fn what_is_kept_of_a_job_gets_less_while_it_is_worked_on() {
-    let (world, _, flow) = world();
-    let stop = CancellationToken::new();
-    let sources = (0..40).map(|n| markdown(&format!("{n}.md"), &long(&format!("pump{n}")).repeat(30))).collect();
-    flow.submit(sources).await.unwrap();
-    flow.submit(vec![markdown("next.md", "1")]).await.unwrap();
-    let before = (world.count(Kind::Pending).await.unwrap(), flow.line().await.unwrap()[0].place.bytes);
-    // It gives way once to the other job, so that these are two of its turns.
-    flow.work_turns(3, &stop).await.unwrap();
-    let after = (world.count(Kind::Pending).await.unwrap(), flow.line().await.unwrap()[0].place.bytes);
+    let (world, clock, flow) = world();
+    let large = |name: &str| {
+        (0..40).map(|n| markdown(&format!("{name}{n}.md"), &long(&format!("{name}{n}")).repeat(30))).collect::<Vec<_>>()
+    };
+    let first = flow.submit(large("pump")).await.unwrap();
+    clock.advance(SignedDuration::from_secs(1));
+    flow.submit(large("valve")).await.unwrap();
+    clock.advance(SignedDuration::from_secs(1));
+    let kept = async || {
+        let line = flow.line().await.unwrap();
+        let records = world.list(Kind::Pending, first.as_str(), None, 100).await.unwrap().records.len();
+        (records, line.iter().find(|queued| queued.id == first).unwrap().place.bytes)
+    };
+    let before = kept().await;
+    // They take turns, so that two of these are turns of the first one.
+    flow.work_turns(3, &CancellationToken::new()).await.unwrap();
+    let after = kept().await;
     assert!(after.0 < before.0 && after.1 < before.1, "{before:?} {after:?}");
 }
 
