@@ -6,10 +6,13 @@
 
 use std::collections::VecDeque;
 
-use super::split::{Level, Unit, explode};
+use super::{
+    growth::Growth,
+    split::{Level, Unit, explode},
+};
 
 /// Changes when the same document would be cut differently; part of every content hash, so that a new version chunks everything again.
-pub const VERSION: &str = "structure-2";
+pub const VERSION: &str = "structure-3";
 
 /// Tokens that a chunk may have, where the model allows it: small enough for a precise citation, large enough for a paragraph, and it leaves room for the headings above it.
 const CHUNK_TOKENS: usize = 200;
@@ -83,6 +86,14 @@ pub enum Block<'t> {
     },
 }
 
+impl<'t> Block<'t> {
+    fn text(&self) -> &'t str {
+        match self {
+            Self::Heading { text, .. } | Self::Body { text, .. } | Self::Blank { text } => text,
+        }
+    }
+}
+
 /// A chunk before it belongs to a version of a document.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Draft {
@@ -107,6 +118,7 @@ pub struct Chunker<'c> {
     /// Whether the first heading names the document.
     headings_name: bool,
     emitted: bool,
+    growth: Growth,
     ready: VecDeque<Draft>,
 }
 
@@ -125,6 +137,7 @@ impl<'c> Chunker<'c> {
             title: None,
             headings_name: true,
             emitted: false,
+            growth: Growth::default(),
             ready: VecDeque::new(),
         }
     }
@@ -155,13 +168,24 @@ impl<'c> Chunker<'c> {
         }
     }
 
+    /// Bytes that a format may still add to the document's own text, such as the names of columns.
+    pub(super) fn room(&self) -> u64 {
+        self.growth.room()
+    }
+
+    /// Counts what a format adds to the text that it is about to push.
+    pub(super) fn add(&mut self, added: usize) {
+        self.growth.add_inside(added);
+    }
+
     /// Takes the next block.
     pub fn push(&mut self, block: Block<'_>) {
+        self.growth.push(block.text().len());
         match block {
             Block::Heading { level, title, text } => self.heading(level, title, text),
             Block::Body { shape, text, continues } => {
                 self.body = true;
-                self.add(shape, text, if continues { Level::Line } else { Level::Block });
+                self.take(shape, text, if continues { Level::Line } else { Level::Block });
             }
             Block::Blank { text } => self.blank(text),
         }
@@ -190,7 +214,7 @@ impl<'c> Chunker<'c> {
             self.path.pop();
         }
         self.path.push((level, brief(title)));
-        self.add(Shape::Prose, text, Level::Never);
+        self.take(Shape::Prose, text, Level::Never);
     }
 
     fn blank(&mut self, text: &str) {
@@ -210,7 +234,7 @@ impl<'c> Chunker<'c> {
         }
     }
 
-    fn add(&mut self, shape: Shape, text: &str, level: Level) {
+    fn take(&mut self, shape: Shape, text: &str, level: Level) {
         self.blank_tail = 0;
         for unit in explode(text, shape, level, self.limits, self.count) {
             self.tokens += unit.tokens;
@@ -244,15 +268,26 @@ impl<'c> Chunker<'c> {
                 continue;
             }
             if !chunk.is_empty() {
-                let headings = self.path.iter().map(|(_, title)| title.clone()).collect();
+                let text = chunk.to_owned();
+                let headings = self.headings();
                 self.emitted = true;
-                self.ready.push_back(Draft { headings, text: chunk.to_owned() });
+                self.ready.push_back(Draft { headings, text });
             }
             self.units.drain(..units);
             self.text.drain(..bytes);
             self.tokens = self.tokens.saturating_sub(tokens);
             return;
         }
+    }
+
+    /// The headings above a chunk; none where long ones above many small chunks would make the document grow without bound.
+    fn headings(&mut self) -> Vec<String> {
+        let bytes: usize = self.path.iter().map(|(_, title)| title.len()).sum();
+        if self.growth.room() < bytes as u64 {
+            return Vec::new();
+        }
+        self.growth.add_beside(bytes);
+        self.path.iter().map(|(_, title)| title.clone()).collect()
     }
 
     /// How many units the next chunk takes: all that is left if it fits; else up to the strongest boundary in the second half of what fits, or, for the last two chunks, near the middle.
@@ -312,9 +347,10 @@ fn trimmed(text: &str) -> &str {
     &text[line..]
 }
 
+/// The words of a title, up to what is kept of it; no more of a long one is looked at.
 fn brief(title: &str) -> String {
-    let words: Vec<&str> = title.split_whitespace().collect();
-    words.join(" ").chars().take(HEADING_CHARS).collect()
+    let spaced = title.split_whitespace().flat_map(|word| std::iter::once(' ').chain(word.chars()));
+    spaced.skip(1).take(HEADING_CHARS).collect()
 }
 
 #[cfg(test)]

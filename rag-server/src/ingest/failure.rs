@@ -72,6 +72,16 @@ pub enum FailureReason {
         /// What is allowed.
         limit: u64,
     },
+    /// It has more text than its size explains.
+    #[error(
+        "its {bytes} bytes hold more than {limit} bytes of text; it may be built to exhaust the reader, otherwise split it"
+    )]
+    Expands {
+        /// Its size.
+        bytes: u64,
+        /// Text that so many bytes may hold.
+        limit: u64,
+    },
     /// It changed between two looks.
     #[error("it changed while it was read; ingest it again")]
     Changed,
@@ -147,6 +157,7 @@ impl FailureReason {
             Self::InvalidUtf8 { .. } => "invalid_utf8",
             Self::Binary { .. } => "binary",
             Self::TooLarge { .. } => "too_large",
+            Self::Expands { .. } => "expands",
             Self::Changed => "changed",
             Self::BadName { .. } => "bad_name",
             Self::NameTaken { .. } => "name_taken",

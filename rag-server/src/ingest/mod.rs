@@ -10,6 +10,7 @@ mod commit;
 mod content;
 mod direct;
 mod failure;
+mod growth;
 mod idempotency;
 mod jobs;
 mod kept;

@@ -10,6 +10,7 @@ use std::{
 use super::{
     chunk::{self, Chunker, Draft, Limits},
     failure::FailureReason,
+    growth,
     parse::{Format, Parser},
     reader::{self, Reader},
     source::{Content, Source},
@@ -96,7 +97,12 @@ pub(super) fn chunks(
         Ok(())
     };
     let again = if source.format.is_binary() {
+        let (mut text, limit) = (0, growth::bound(inspected.bytes));
         reader::pieces(source, cutting.reader, cutting.given_up, &mut |piece| {
+            text += piece.bytes() as u64;
+            if text > limit {
+                return Err(FailureReason::Expands { bytes: inspected.bytes, limit });
+            }
             piece.push(&mut chunker);
             hand_over(&mut chunker)
         })?

@@ -1,12 +1,13 @@
 //! CSV: each row as one line of `column: value` pairs, so that a row reads well alone.
 //!
 //! Rows are found by a scanner that knows quotes, one at a time, and taken apart by the crate `csv`; memory is bounded by the longest row that is allowed.
-//! The first row names the columns. Comma, semicolon and tab are told apart by the first row.
+//! The first row names the columns. Where their names would make too much of a table they are cut short from that row on. Comma, semicolon and tab are told apart by the first row.
 
 use ::csv::{ReaderBuilder, StringRecord};
 
+use super::lines;
 use crate::ingest::{
-    chunk::{Block, Chunker, Shape},
+    chunk::{Chunker, Shape},
     failure::FailureReason,
 };
 
@@ -14,6 +15,10 @@ use crate::ingest::{
 const MAX_ROW: usize = 1 << 20;
 /// Characters of a column's name that are repeated with each value.
 const MAX_NAME: usize = 100;
+/// Bytes of a column's name that are repeated where the names are much longer than what stands below them.
+const SHORT_NAME: usize = 16;
+/// Bytes between names and values: a colon, a semicolon, and a space behind each.
+const MARKS: usize = 4;
 /// Columns that a row may have.
 const MAX_COLUMNS: usize = 10_000;
 
@@ -111,17 +116,23 @@ impl Csv {
         match &self.columns {
             None => self.columns = Some(cells.iter().map(name).collect()),
             Some(columns) => {
-                let line = line(columns, &cells);
-                if !line.is_empty() {
-                    out.push(Block::Body { shape: Shape::Lines, text: &line, continues: false });
-                }
+                let fits = added(columns, &cells, usize::MAX) as u64 <= out.room();
+                let longest = if fits { usize::MAX } else { SHORT_NAME };
+                out.add(added(columns, &cells, longest));
+                lines::push(&line(columns, &cells, longest), Shape::Lines, out);
             }
         }
         Ok(())
     }
 }
 
-fn line(columns: &[String], cells: &StringRecord) -> String {
+/// Bytes that a row's names and the marks around them have.
+fn added(columns: &[String], cells: &StringRecord, longest_name: usize) -> usize {
+    let named = columns.iter().zip(cells).filter(|(_, value)| !value.trim().is_empty());
+    named.map(|(column, _)| beginning(column, longest_name).len() + MARKS).sum()
+}
+
+fn line(columns: &[String], cells: &StringRecord, longest_name: usize) -> String {
     let mut line = String::new();
     for (index, value) in cells.iter().enumerate() {
         let value = value.trim();
@@ -132,7 +143,7 @@ fn line(columns: &[String], cells: &StringRecord) -> String {
             line.push_str("; ");
         }
         if let Some(column) = columns.get(index).filter(|column| !column.is_empty()) {
-            line.push_str(column);
+            line.push_str(beginning(column, longest_name));
             line.push_str(": ");
         }
         line.push_str(value);
@@ -146,6 +157,11 @@ fn line(columns: &[String], cells: &StringRecord) -> String {
 fn name(cell: &str) -> String {
     let words: Vec<&str> = cell.split_whitespace().collect();
     words.join(" ").chars().take(MAX_NAME).collect()
+}
+
+/// What is repeated of a name that may have so many bytes.
+fn beginning(name: &str, longest: usize) -> &str {
+    &name[..name.floor_char_boundary(longest)]
 }
 
 /// The delimiter that the first row has most of outside quotes.
@@ -222,6 +238,15 @@ mod tests {
     fn a_quote_inside_a_plain_cell_is_a_character() {
         let table = "size,what\n5\" pipe,steel\n6\" pipe,brass\n";
         assert_eq!(lines(table, 3).unwrap(), ["size: 5\" pipe; what: steel", "size: 6\" pipe; what: brass"]);
+    }
+
+    #[test]
+    fn names_that_would_make_too_much_of_a_table_are_cut_short_from_there_on() {
+        let table = format!("{}\n{}", "n".repeat(100), "1\n".repeat(100_000));
+        let lines = lines(&table, 4096).unwrap();
+        assert_eq!(lines.len(), 100_000);
+        assert_eq!(lines[0], format!("{}: 1", "n".repeat(100)));
+        assert_eq!(lines[99_999], format!("{}: 1", "n".repeat(16)));
     }
 
     #[test]

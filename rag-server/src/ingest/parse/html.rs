@@ -3,24 +3,27 @@
 //! No tree is built, so that deep nesting costs neither stack nor more than linear time. Scripts, styles, navigation and the page's frame (header, footer, aside) are dropped;
 //! headings, lists, preformatted code and the rows of tables are kept apart. It may not fetch or run anything.
 
-use std::cell::RefCell;
+mod tag;
+
+use std::cell::{Cell, RefCell};
 
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
+use self::tag::OpenTag;
 use super::lines::MAX_BLOCK;
 use crate::ingest::chunk::{Block, Chunker, Shape};
 use crate::ingest::failure::FailureReason;
 
-/// Names, slashes and equal signs that a tag may have. The tokenizer compares each attribute with all before it.
-const MAX_TAG_PARTS: usize = 40_000;
+/// Attributes that a tag may have; the richest of ordinary pages have some dozens. The tokenizer compares each with all before it.
+const MAX_ATTRIBUTES: usize = 1000;
 /// Open elements that are remembered.
 const MAX_DEPTH: usize = 4096;
 /// Open elements that an end tag may close at once.
 const MAX_CLOSED: usize = 256;
-/// Bytes that go to the tokenizer at once; blocks of so many bytes wait at most.
-const STEP: usize = 16 * 1024;
+/// Bytes that go to the tokenizer at once: few enough that the attributes in them cost little even in a tag that has too many.
+const STEP: usize = 2 * 1024;
 
 /// What the tokens amounted to since the last look.
 enum Found {
@@ -43,26 +46,23 @@ enum Reading {
 pub(in crate::ingest) struct Html {
     tokenizer: Tokenizer<Page>,
     input: BufferQueue,
-    in_tag: bool,
-    parts: usize,
-    blank_before: bool,
+    /// The tag, or whatever else a `<` began, of which no token came yet.
+    open: Option<OpenTag>,
+    lines: u64,
 }
 
 impl Html {
     pub(super) fn new() -> Self {
         let tokenizer = Tokenizer::new(Page::default(), TokenizerOpts::default());
-        Self { tokenizer, input: BufferQueue::default(), in_tag: false, parts: 0, blank_before: false }
+        Self { tokenizer, input: BufferQueue::default(), open: None, lines: 1 }
     }
 
     pub(super) fn feed(&mut self, piece: &str, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
         let mut rest = piece;
         while !rest.is_empty() {
-            let (step, after) = rest.split_at(rest.floor_char_boundary(STEP));
+            let (step, after) = rest.split_at(next_step(rest));
             rest = after;
-            self.guard(step)?;
-            self.input.push_back(StrTendril::from_slice(step));
-            // It would stop only for a script that is to be run, and the sink never asks for that.
-            let _ = self.tokenizer.feed(&self.input);
+            self.step(step)?;
             self.tokenizer.sink.hand_over(out);
         }
         Ok(())
@@ -70,41 +70,60 @@ impl Html {
 
     pub(super) fn finish(self, out: &mut Chunker<'_>) {
         self.tokenizer.end();
-        self.tokenizer.sink.0.borrow_mut().end_block();
+        self.tokenizer.sink.reader.borrow_mut().end_block();
         self.tokenizer.sink.hand_over(out);
     }
 
-    /// Refuses a tag with so many parts that tokenizing it would take quadratic time.
-    fn guard(&mut self, text: &str) -> Result<(), FailureReason> {
-        for byte in text.bytes() {
-            let blank = byte.is_ascii_whitespace();
-            match byte {
-                b'<' if !self.in_tag => (self.in_tag, self.parts) = (true, 0),
-                b'>' => self.in_tag = false,
-                b'/' | b'=' => self.parts += 1,
-                _ if self.blank_before && !blank => self.parts += 1,
-                _ => {}
-            }
-            self.blank_before = blank;
-            if self.in_tag && self.parts > MAX_TAG_PARTS {
-                return Err(FailureReason::Malformed {
-                    cause: format!(
-                        "a tag has more than {MAX_TAG_PARTS} attributes; it may be broken or not HTML at all"
-                    ),
-                });
-            }
+    /// Feeds a `<` alone, or what has none. The tokenizer gives no token from the `<` of a tag to its end, and only a `<` begins one, so whatever it gives says that none is open:
+    /// in scripts, comments and quoted values alike, without a second opinion of what those are.
+    fn step(&mut self, text: &str) -> Result<(), FailureReason> {
+        self.input.push_back(StrTendril::from_slice(text));
+        // It would stop only for a script that is to be run, and the sink never asks for that.
+        let _ = self.tokenizer.feed(&self.input);
+        if self.tokenizer.sink.told.take() {
+            self.open = None;
         }
-        Ok(())
+        if text == "<" && self.open.is_none() {
+            self.open = Some(OpenTag::new(self.lines));
+        } else if let Some(open) = &mut self.open {
+            open.read(text);
+        }
+        self.open.take_if(|open| open.is_nothing());
+        self.lines += text.bytes().filter(|byte| *byte == b'\n').count() as u64;
+        let line = match &self.open {
+            Some(open) if open.attributes > MAX_ATTRIBUTES => open.line,
+            _ if self.tokenizer.sink.crowded.get() => self.lines,
+            _ => return Ok(()),
+        };
+        let cause = format!(
+            "line {line}: a tag has more than {MAX_ATTRIBUTES} attributes; it may be broken or not HTML at all"
+        );
+        Err(FailureReason::Malformed { cause })
     }
+}
+
+/// How much of a text goes to the tokenizer next: a `<` alone, or what comes before the next one.
+fn next_step(text: &str) -> usize {
+    if text.starts_with('<') {
+        return 1;
+    }
+    let window = &text[..text.floor_char_boundary(STEP)];
+    window.find('<').unwrap_or(window.len())
 }
 
 /// Where the tokens go.
 #[derive(Default)]
-struct Page(RefCell<Reader>);
+struct Page {
+    reader: RefCell<Reader>,
+    /// Whether a token came since the last look.
+    told: Cell<bool>,
+    /// Whether one was a tag with too many attributes.
+    crowded: Cell<bool>,
+}
 
 impl Page {
     fn hand_over(&self, out: &mut Chunker<'_>) {
-        for found in self.0.borrow_mut().found.drain(..) {
+        for found in self.reader.borrow_mut().found.drain(..) {
             match found {
                 Found::Title(title) => out.set_title(&title),
                 Found::Heading { level, text } => {
@@ -120,9 +139,12 @@ impl TokenSink for Page {
     type Handle = ();
 
     fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        let mut reader = self.0.borrow_mut();
+        let mut reader = self.reader.borrow_mut();
+        // An error is told in the middle of a tag as well.
+        self.told.set(self.told.get() || !matches!(token, Token::ParseError(_)));
         match token {
             Token::CharacterTokens(text) => reader.text(&text),
+            Token::TagToken(tag) if tag.attrs.len() > MAX_ATTRIBUTES => self.crowded.set(true),
             Token::TagToken(tag) if tag.kind == TagKind::StartTag => {
                 reader.start(&tag);
                 match &*tag.name {
@@ -446,5 +468,56 @@ mod tests {
         assert!(drafts.len() > 300 && drafts.iter().all(|d| words(&d.text) <= 50));
         let words: usize = drafts.iter().map(|d| words(&d.text)).sum();
         assert_eq!(words, 10 * 2000);
+    }
+
+    /// Why a page is refused, if it is, and the text if it is not.
+    fn attempt(page: &str) -> Result<String, String> {
+        let mut chunker = Chunker::new(Limits { tokens: 50, bytes: 4000 }, &words);
+        let mut html = Html::new();
+        html.feed(page, &mut chunker).map_err(|reason| reason.to_string())?;
+        html.finish(&mut chunker);
+        chunker.finish();
+        Ok(std::iter::from_fn(|| chunker.pop()).map(|draft| draft.text).collect())
+    }
+
+    #[test]
+    fn what_is_long_and_no_attribute_is_read_as_any_page() {
+        let base64 = "QUJD/+==".repeat(300_000);
+        let path = "M 10 20 L 30 = 40 / 5 ".repeat(5_000);
+        let words = "a=b c/d e ".repeat(5_000);
+        for inside in [
+            format!("<img alt='a > b' src=\"data:image/png;base64,{base64}\">"),
+            format!("<img src=data:{base64}>"),
+            format!("<svg viewBox='0 0 9 9'><path d='{path}'/></svg>"),
+            format!("<p style=\"{words}\" srcset='{words}'>"),
+            format!("<!-- <a {words} -->"),
+            format!("<script>if (a <b {words}) '</scr' </script >"),
+            format!("<script><!-- <script> </script> <a {words} --></script>"),
+            format!("<style>a <b {words}</style>"),
+            format!("<textarea><a {words}</textarea>"),
+            "<i a b='c' d>".repeat(2_000),
+        ] {
+            let page = format!("<p>Before.</p>{inside}<p>After.</p>");
+            let read = attempt(&page).unwrap_or_else(|reason| panic!("{}: {reason}", &page[..60]));
+            assert!(read.starts_with("Before.") && read.ends_with("After."), "{}: {read:.100}", &page[..60]);
+        }
+    }
+
+    #[test]
+    fn a_tag_with_attributes_without_end_is_refused_by_its_line() {
+        let names: String = (0..60_000).map(|n| format!(" a{n}")).collect();
+        let valued: String = (0..60_000).map(|n| format!(" a{n}='<>'")).collect();
+        let slashed: String = (0..60_000).map(|n| format!("/a{n}")).collect();
+        let same = " a".repeat(60_000);
+        for attributes in [&names, &valued, &slashed, &same] {
+            for before in ["", "<script>'</scr</script>", "<!-- > -->", "1 <", "</>", "<a b=\"'\">", "<p\n"] {
+                for open in ["<x", "</x"] {
+                    let refused = attempt(&format!("line\n{before}{open}{attributes}")).unwrap_err();
+                    assert!(refused.contains("a tag has more than 1000 attributes"), "{before}{open}: {refused}");
+                    assert!(refused.starts_with("line 2"), "{refused}");
+                }
+            }
+        }
+        assert!(attempt(&format!("<x{}>fine", &names[..4_000])).is_ok());
     }
 }

@@ -55,6 +55,25 @@ impl<P: LineParser> Lines<P> {
     }
 }
 
+/// The text in parts that can be held, cut where a line that is too long would be.
+pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = if rest.len() > MAX_BLOCK { cut(&rest[..floor(rest, MAX_BLOCK + LOOKAHEAD)]) } else { rest.len() };
+        let part;
+        (part, rest) = rest.split_at(end);
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// Gives a text to the chunker, a long one in parts; the last one ends its block.
+pub(super) fn push(text: &str, shape: Shape, out: &mut Chunker<'_>) {
+    let mut parts = parts(text).peekable();
+    while let Some(text) = parts.next() {
+        out.push(Block::Body { shape, text, continues: parts.peek().is_some() });
+    }
+}
+
 /// Where to cut a line that is too long: after the last space of its second half, else between graphemes, else between characters.
 fn cut(window: &str) -> usize {
     let most = floor(window, MAX_BLOCK);

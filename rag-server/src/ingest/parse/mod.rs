@@ -87,7 +87,7 @@ impl Format {
         }
     }
 
-    /// Bytes that a document may have. HTML is bounded more tightly: a comment is held whole, and a hostile tag costs more than linear time.
+    /// Bytes that a document may have. HTML is bounded more tightly: a tag with all its values, or a comment, is held whole.
     pub fn max_bytes(self) -> u64 {
         match self {
             Self::Text | Self::Markdown | Self::Csv | Self::Jsonl => 4 << 30,

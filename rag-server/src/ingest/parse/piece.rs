@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lines::MAX_BLOCK;
+use super::lines::{MAX_BLOCK, push};
 use crate::ingest::{
     chunk::{Block, Chunker, Shape},
     failure::FailureReason,
@@ -30,6 +30,14 @@ pub(in crate::ingest) enum Piece {
 pub(in crate::ingest) type Take<'t> = dyn FnMut(Piece) -> Result<(), FailureReason> + 't;
 
 impl Piece {
+    /// Bytes of its text.
+    pub(in crate::ingest) fn bytes(&self) -> usize {
+        match self {
+            Self::Title(text) | Self::Heading(_, text) | Self::Prose(text) | Self::Lines(text) => text.len(),
+            Self::Page(_) | Self::Apart => 0,
+        }
+    }
+
     /// Gives the piece to the chunker, long ones in parts.
     pub(in crate::ingest) fn push(&self, out: &mut Chunker<'_>) {
         match self {
@@ -42,18 +50,8 @@ impl Piece {
             Self::Heading(level, text) if text.len() <= MAX_BLOCK => {
                 out.push(Block::Heading { level: *level, title: text.trim(), text });
             }
-            Self::Heading(_, text) | Self::Prose(text) => parts(text, Shape::Prose, out),
-            Self::Lines(text) => parts(text, Shape::Lines, out),
+            Self::Heading(_, text) | Self::Prose(text) => push(text, Shape::Prose, out),
+            Self::Lines(text) => push(text, Shape::Lines, out),
         }
     }
-}
-
-fn parts(text: &str, shape: Shape, out: &mut Chunker<'_>) {
-    let mut rest = text;
-    while rest.len() > MAX_BLOCK {
-        let (part, after) = rest.split_at(rest.floor_char_boundary(MAX_BLOCK));
-        out.push(Block::Body { shape, text: part, continues: true });
-        rest = after;
-    }
-    out.push(Block::Body { shape, text: rest, continues: false });
 }

@@ -27,19 +27,28 @@ async fn failure(format: Format, bytes: Vec<u8>) -> String {
     flow.ingest(source(format, bytes)).await.result.unwrap_err().to_string()
 }
 
-#[tokio::test]
-async fn a_docx_that_is_a_zip_bomb_is_refused_at_a_bound() {
+/// A DOCX document whose body is this, and then a megabyte of this letter so many times.
+fn bomb(beginning: &str, letter: u8, mebibytes: usize) -> Vec<u8> {
     let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
     zip.start_file("word/document.xml", SimpleFileOptions::default()).unwrap();
-    zip.write_all(b"<w:document><w:body><w:p><w:r><w:t>").unwrap();
-    let blank = vec![b'a'; 1 << 20];
-    for _ in 0..80 {
+    zip.write_all(format!("<w:document><w:body>{beginning}").as_bytes()).unwrap();
+    let blank = vec![letter; 1 << 20];
+    for _ in 0..mebibytes {
         zip.write_all(&blank).unwrap();
     }
     let bomb = zip.finish().unwrap().into_inner();
     assert!(bomb.len() < 200_000, "{} bytes", bomb.len());
-    let said = failure(Format::Docx, bomb).await;
+    bomb
+}
+
+#[tokio::test]
+async fn a_docx_that_is_a_zip_bomb_is_refused_at_a_bound() {
+    let said = failure(Format::Docx, bomb("", b' ', 80)).await;
     assert_eq!(said, "word/document.xml inflates to more than 67108864 bytes; it may be built to exhaust the reader");
+    let document = bomb("<w:p><w:r><w:t>", b'a', 20);
+    let (size, most) = (document.len(), 16 * document.len() + (8 << 20));
+    let said = failure(Format::Docx, document).await;
+    assert!(said.starts_with(&format!("its {size} bytes hold more than {most} bytes of text")), "{said}");
 }
 
 #[tokio::test]
@@ -198,7 +207,7 @@ proptest! {
         prop_assert_eq!(&first, &cut(&source));
         if let Ok(drafts) = first {
             prop_assert!(drafts.iter().all(|draft| draft.text.len() <= 2000 && !draft.text.trim().is_empty()));
-            // A row repeats the names of its columns, so a table grows.
+            // A row repeats the names of its columns, so a small table grows; `amplification` tries large ones.
             let written: usize = drafts.iter().map(|draft| draft.text.len()).sum();
             prop_assert!(written <= 102 * size + 100, "{written} of {size}");
         }

@@ -1,5 +1,6 @@
 //! The flow over doubles of its ports.
 
+mod amplification;
 mod changes;
 mod crashes;
 mod failures;

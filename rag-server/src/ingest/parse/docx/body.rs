@@ -3,7 +3,10 @@
 use quick_xml::events::{BytesStart, Event};
 
 use super::{
-    super::piece::{Piece, Take},
+    super::{
+        lines::parts,
+        piece::{Piece, Take},
+    },
     Xml, attribute, character, events, malformed,
     styles::{Role, Styles, outline},
 };
@@ -144,13 +147,15 @@ impl<'b, 't> Body<'b, 't> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), FailureReason> {
-        let Some(Open::Paragraph(paragraph)) = self.open.last_mut() else { return Ok(()) };
-        paragraph.text.push_str(text);
-        if paragraph.text.len() <= MAX_TEXT {
-            return Ok(());
+        for part in parts(text) {
+            let Some(Open::Paragraph(paragraph)) = self.open.last_mut() else { return Ok(()) };
+            paragraph.text.push_str(part);
+            if paragraph.text.len() > MAX_TEXT {
+                let long = std::mem::take(&mut paragraph.text);
+                (self.take)(Piece::Prose(long))?;
+            }
         }
-        let long = std::mem::take(&mut paragraph.text);
-        (self.take)(Piece::Prose(long))
+        Ok(())
     }
 
     fn end_row(&mut self) -> Result<(), FailureReason> {

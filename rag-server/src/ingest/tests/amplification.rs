@@ -1,0 +1,158 @@
+//! Small documents that are built to become large ones: what they cost is bounded by their size, in memory, in text and in steps.
+
+use std::sync::atomic::AtomicBool;
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+
+use super::{
+    made,
+    memory::{self, is_measured},
+};
+use crate::ingest::{
+    Format, Reader, Source,
+    chunk::Limits,
+    read::{self, Cutting},
+};
+
+const MIB: u64 = 1 << 20;
+
+/// Makes a document of about so many bytes, out of parts of about this length.
+type Make = fn(bytes: usize, part: usize) -> Vec<u8>;
+
+/// Ways to make much of little, by format.
+const BOMBS: [(&str, Format, Make); 25] = [
+    ("a word without end", Format::Text, |bytes, _| vec![b'x'; bytes]),
+    ("marks without words", Format::Text, |bytes, _| b".,".repeat(bytes / 2)),
+    ("one grapheme", Format::Text, |bytes, part| fill(bytes, &format!("e{}\n", "\u{301}".repeat(part)))),
+    ("blank lines", Format::Markdown, |bytes, _| b" \n".repeat(bytes / 2)),
+    ("long headings above small sections", Format::Markdown, |bytes, part| {
+        let mut text: String = (1..6).map(|level| format!("{} {}\n", "#".repeat(level), "🦀".repeat(part))).collect();
+        text.push_str(&"###### x\n\ny\n\n".repeat(bytes / 13));
+        text.into_bytes()
+    }),
+    ("a paragraph that may be a table", Format::Markdown, |bytes, _| fill(bytes, "a\n-|-\n")),
+    ("many attributes", Format::Html, |bytes, part| {
+        let attributes: String = (0..part.min(999)).map(|n| format!(" a{n}")).collect();
+        fill(bytes, &format!("<p{attributes}>x"))
+    }),
+    ("a long attribute", Format::Html, |bytes, _| {
+        format!("<p>a<img alt=\"{}\">", "=/ ".repeat(bytes / 3)).into_bytes()
+    }),
+    ("elements inside each other", Format::Html, |bytes, _| fill(bytes, "<div><ul><li>")),
+    ("end tags of nothing", Format::Html, |bytes, _| {
+        [b"<div>".repeat(4096), fill(bytes, "</ul>"), b"x".to_vec()].concat()
+    }),
+    ("cells of a table", Format::Html, |bytes, _| [b"<table>".to_vec(), fill(bytes, "<td>a<td>")].concat()),
+    ("entities", Format::Html, |bytes, _| fill(bytes, "&ngE; ")),
+    ("a comment", Format::Html, |bytes, _| format!("<p>a<!--{}", "<a b=".repeat(bytes / 5)).into_bytes()),
+    ("long names of many columns", Format::Csv, |bytes, part| {
+        let columns = vec!["🦀".repeat(100); part.clamp(1, 9_999)].join(",");
+        let row = vec!["1"; part.clamp(1, 9_999)].join(",");
+        [columns.clone().into_bytes(), b"\n".to_vec(), fill(bytes.max(columns.len()), &format!("{row}\n"))].concat()
+    }),
+    ("a row of marks", Format::Csv, |bytes, _| fill(bytes, &format!("a\n{}\n", ".;".repeat(500_000)))),
+    ("rows of a letter", Format::Csv, |bytes, part| {
+        [format!("{}\n", "n".repeat(part)).into_bytes(), fill(bytes, "1\n")].concat()
+    }),
+    ("a long name above many values", Format::Jsonl, |bytes, part| {
+        fill(bytes, &format!("{{\"{}\":[{}[]]}}\n", "k".repeat(part), "[1],".repeat(9_000)))
+    }),
+    ("names inside each other", Format::Jsonl, |bytes, part| {
+        let name = "k".repeat(part.min(1000));
+        let fields: String = (0..5_000).map(|n| format!("\"{n}\":1,")).collect();
+        let record = format!("{}{{{fields}\"z\":1}}{}\n", format!("{{\"{name}\":").repeat(100), "}".repeat(100));
+        fill(bytes, &record)
+    }),
+    ("small objects", Format::Jsonl, |bytes, part| {
+        fill(bytes, &format!("[{}{{}}]\n", "{\"a\":0},".repeat((part * 10).min(500_000))))
+    }),
+    ("a list of digits", Format::Jsonl, |bytes, part| {
+        fill(bytes, &format!("{{\"a\":[{}0]}}\n", "0,".repeat((part * 100).min(2_000_000))))
+    }),
+    ("a title of marks", Format::Jsonl, |bytes, _| {
+        fill(bytes, &format!("{{\"title\":\"{}\"}}\n", ". ".repeat(bytes.min(4_000_000) / 2)))
+    }),
+    ("a text that inflates", Format::Docx, |bytes, _| made::docx(&made::paragraph(&"a ".repeat(bytes * 12)))),
+    ("paragraphs that inflate", Format::Docx, |bytes, _| made::docx(&made::paragraph("a").repeat(bytes / 8))),
+    ("rows that inflate", Format::Docx, |bytes, part| {
+        let row = format!("<w:tr>{}</w:tr>", "<w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc>".repeat(part.min(1_000)));
+        made::docx(&format!("<w:tbl>{}</w:tbl>", row.repeat((bytes * 8 / row.len()).max(1))))
+    }),
+    ("pages of letters", Format::Pdf, |bytes, part| {
+        let page: Vec<String> = vec!["x".repeat(part.min(200)); 50];
+        made::pdf(&vec![page; (bytes / 20_000).clamp(1, 40)])
+    }),
+];
+
+fn fill(bytes: usize, part: &str) -> Vec<u8> {
+    part.repeat((bytes / part.len()).max(1)).into_bytes()
+}
+
+/// What a document cost.
+#[derive(Debug)]
+struct Cost {
+    /// Bytes of its chunks, with their headings.
+    written: u64,
+    /// Bytes of which tokens were counted, which is most of the work.
+    counted: u64,
+    /// Bytes of memory at its highest beyond what was taken before.
+    memory: u64,
+}
+
+fn cost(source: &Source) -> Cost {
+    let counted = std::cell::Cell::new(0);
+    let count = |text: &str| {
+        counted.set(counted.get() + text.len() as u64);
+        text.split_whitespace().count().max(text.len() / 4)
+    };
+    let mut written = 0;
+    let before = memory::reset_peak();
+    if let Ok(inspected) = read::inspect(source) {
+        let limits = Limits::for_model(254);
+        let given_up = AtomicBool::new(false);
+        let cutting = Cutting { limits, count: &count, reader: &Reader::InProcess, given_up: &given_up };
+        // What is refused on the way has cost what it has cost.
+        drop(read::chunks(source, &inspected, cutting, &mut |draft, _| {
+            written += (draft.text.len() + draft.headings.iter().map(String::len).sum::<usize>()) as u64;
+            true
+        }));
+    }
+    Cost { written, counted: counted.get(), memory: (memory::peak().saturating_sub(before)) << 10 }
+}
+
+#[test]
+fn a_document_costs_no_more_memory_text_and_steps_than_its_size_allows() {
+    const TEST: &str = "amplification::a_document_costs_no_more_memory_text_and_steps_than_its_size_allows";
+    if is_measured(|_| async { tried() }) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [most, ..] = memory::growth(TEST, folder.path());
+    assert!(most > 0, "nothing was measured");
+}
+
+/// Tries all of them, and says what the most expensive one took.
+fn tried() {
+    let mut runner = TestRunner::new(Config { cases: 2, failure_persistence: None, ..Config::default() });
+    let mut most = 0;
+    for (name, format, make) in BOMBS {
+        let sizes = (10_000_usize..400_000, prop_oneof![1_usize..30, 30_usize..20_000]);
+        let largest = std::cell::Cell::new(0);
+        let checked = runner.run(&sizes, |(bytes, part)| {
+            let document = make(bytes, part);
+            let size = document.len() as u64;
+            let cost = cost(&Source::bytes("x".parse().unwrap(), format, document));
+            largest.set(largest.get().max(cost.memory));
+            prop_assert!(cost.memory <= 16 * size + 64 * MIB, "{name}, {size} bytes: {cost:?}");
+            prop_assert!(cost.written <= 20 * size + 10 * MIB, "{name}, {size} bytes: {cost:?}");
+            prop_assert!(cost.counted <= 8 * cost.written + 16 * size + MIB, "{name}, {size} bytes: {cost:?}");
+            Ok(())
+        });
+        checked.unwrap_or_else(|failed| panic!("{name}: {failed}"));
+        most = most.max(largest.get());
+    }
+    println!("\ngrowth {} documents 0 chunks 0", most >> 10);
+}
