@@ -2,6 +2,10 @@
 //!
 //! Pure. Every piece is a slice of the passage, so it is verbatim by construction. Headings, list items, table rows and lines of code stand for themselves; lines of a paragraph run together.
 
+mod ends;
+
+pub(crate) use ends::sentences;
+
 /// Longest piece, in bytes; a table row or a run of text without full stops is cut there.
 const MAX_BYTES: usize = 600;
 
@@ -80,49 +84,6 @@ fn begins_block(line: &str) -> bool {
         || ["- ", "* ", "+ ", "> "].iter().any(|bullet| line.starts_with(bullet))
         || (numbered.len() < line.len() && (numbered.starts_with(". ") || numbered.starts_with(") ")))
 }
-
-/// Sentences of a block: a full stop, question or exclamation mark ends one where white space and no small letter follows, unless it only ended an abbreviation.
-///
-/// The rules of Unicode say nearly the same and need tables, which cost more than everything else that an answer takes.
-fn sentences(block: &str) -> Vec<&str> {
-    let mut sentences = Vec::new();
-    let mut start = 0;
-    let mut ended: Option<char> = None;
-    for (at, c) in block.char_indices() {
-        if let Some(mark) = ended {
-            let wide = matches!(mark, '。' | '！' | '？');
-            if matches!(c, '"' | '\'' | '”' | '’' | ')' | ']' | '»' | '.' | '!' | '?' | '。' | '！' | '？') {
-                continue;
-            }
-            if (c.is_whitespace() || wide) && !goes_on(block, start, at, mark) {
-                sentences.push(&block[start..at]);
-                start = at;
-            }
-        }
-        ended = matches!(c, '.' | '!' | '?' | '。' | '！' | '？').then_some(c);
-    }
-    sentences.push(&block[start..]);
-    sentences
-}
-
-/// Whether the text behind a mark still belongs to the sentence.
-fn goes_on(block: &str, start: usize, at: usize, mark: char) -> bool {
-    let next = block[at..].chars().find(|c| !c.is_whitespace());
-    next.is_none_or(char::is_lowercase) || (mark == '.' && ends_with_abbreviation(&block[start..at]))
-}
-
-fn ends_with_abbreviation(text: &str) -> bool {
-    let Some(text) = text.trim_end().strip_suffix('.') else { return false };
-    let word = text.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or(text);
-    let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
-    initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
-}
-
-/// What a full stop ends without ending the sentence.
-const ABBREVIATIONS: [&str; 24] = [
-    "al", "approx", "ca", "cf", "dr", "e.g", "eq", "eqs", "et", "fig", "figs", "i.e", "jr", "mr", "mrs", "ms", "no",
-    "pp", "prof", "ref", "refs", "resp", "st", "vs",
-];
 
 /// The beginning of a text up to the longest piece allowed, ended between words.
 fn cut(text: &str) -> &str {

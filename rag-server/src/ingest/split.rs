@@ -5,6 +5,7 @@
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::chunk::{Limits, Shape};
+use crate::sentences::sentences;
 
 /// Bytes of a piece of a word that is too long: short enough to be within any sensible token limit.
 const PIECE_BYTES: usize = 64;
@@ -34,6 +35,9 @@ pub(super) struct Unit {
     pub(super) level: Level,
 }
 
+/// What ends a line, by the rules of Unicode.
+const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
 type Count<'c> = &'c (dyn Fn(&str) -> usize + 'c);
 
 /// The block as units within `limits`; the last one ends at `level`.
@@ -45,8 +49,12 @@ pub(super) fn explode(text: &str, shape: Shape, level: Level, limits: Limits, co
     }
     match shape {
         Shape::Prose => {
-            for sentence in at_graphemes(text, text.split_sentence_bounds()) {
-                add(sentence, sentence_level(sentence), limits, count, &mut units);
+            for sentence in at_graphemes(text, sentences(text).into_iter()) {
+                let lines = at_graphemes(sentence, sentence.split_inclusive(LINE_ENDS));
+                for (left, line) in (0..lines.len()).rev().zip(lines) {
+                    let level = if left == 0 { Level::Sentence } else { line_level(line) };
+                    add(line, level, limits, count, &mut units);
+                }
             }
         }
         Shape::Lines => {
@@ -134,14 +142,7 @@ fn at_graphemes<'t>(text: &'t str, parts: impl Iterator<Item = &'t str>) -> Vec<
     merged
 }
 
-/// Hard-wrapped prose ends a "sentence" at every line; only a terminator makes it a real one.
-fn sentence_level(text: &str) -> Level {
-    let end = text.trim_end().trim_end_matches(['"', '\'', ')', ']', '”', '’', '»', '*', '_', '`']);
-    if end.ends_with(['.', '!', '?', '…', ':', '。', '！', '？', '।', '؟']) {
-        Level::Sentence
-    } else if text.ends_with(['\n', '\r', '\u{2028}', '\u{2029}']) {
-        Level::Line
-    } else {
-        Level::Word
-    }
+/// Hard-wrapped prose goes on at the end of a line, unless something is announced there.
+fn line_level(line: &str) -> Level {
+    if line.trim_end().ends_with(':') { Level::Sentence } else { Level::Line }
 }
