@@ -54,6 +54,10 @@ impl Embedder for CachedEmbedder {
     async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.inner.embed_passages(texts).await
     }
+
+    async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.inner.embed_texts(texts).await
+    }
 }
 
 /// A vector of its bytes; none when they are not one, which only a foreign cache could hold.

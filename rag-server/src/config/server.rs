@@ -18,7 +18,7 @@ pub struct Server {
     /// A request that takes longer is given up.
     #[schemars(range(min = 1, max = 600))]
     pub request_timeout_seconds: u64,
-    /// Largest request body in bytes, and at the same time what all bodies together may take in memory.
+    /// Largest request body in bytes, and at the same time what all bodies with documents may take in memory together. Bodies of `/v1/embeddings` and `/v1/rerank` have half as much of their own.
     #[schemars(range(min = 1024, max = 1_073_741_824))]
     pub max_body_bytes: usize,
     /// How long requests in flight may take to finish once the server is told to stop.

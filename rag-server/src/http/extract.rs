@@ -7,17 +7,17 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
-use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::{
     error::{Code, Problem},
+    room::{Room, read, too_large},
     state::Api,
 };
 use crate::{
     config::Role,
     model::Tenant,
-    resilience::Permit,
+    resilience::Bodies,
     security::{Credential, Generation},
 };
 
@@ -149,19 +149,22 @@ fn unknown(api: &Api) -> Problem {
 
 /// A type that is read from a body.
 pub(super) trait FromBody: DeserializeOwned {
-    /// Most bytes that such a body has; none for the configured limit, for which room is reserved.
+    /// Most bytes that such a body has; none where that is configured, and room is taken as they come.
     const MAX_BYTES: Option<usize>;
+
+    /// Whose room it is that they take.
+    const KIND: Bodies = Bodies::Documents;
 }
 
 /// A JSON body. Its room is given back when this is dropped.
 pub(super) struct JsonBody<T> {
     value: T,
-    room: Option<Permit>,
+    room: Option<Room>,
 }
 
 impl<T> JsonBody<T> {
     /// The value, and the room that its bytes take.
-    pub(super) fn into_parts(self) -> (T, Option<Permit>) {
+    pub(super) fn into_parts(self) -> (T, Option<Room>) {
         (self.value, self.room)
     }
 }
@@ -172,16 +175,17 @@ impl<T: FromBody> FromRequest<Api> for JsonBody<T> {
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         json_content_type(&parts.headers)?;
-        let limit = T::MAX_BYTES.unwrap_or(api.server.max_body_bytes).min(api.server.max_body_bytes);
         let declared = declared_length(&parts.headers);
-        if declared.is_some_and(|length| length > limit) {
-            return Err(too_large(limit));
-        }
-        let room = match T::MAX_BYTES {
-            None if parts.extensions.get::<RoomTaken>().is_none() => Some(reserve(api, declared.unwrap_or(limit))?),
-            _ => None,
+        let (bytes, room) = match T::MAX_BYTES {
+            None if parts.extensions.get::<RoomTaken>().is_none() => {
+                let mut room = Room::open(api, T::KIND, &parts.headers)?;
+                (room.read(body, declared).await?, Some(room))
+            }
+            most => {
+                let limit = most.unwrap_or(api.server.max_body_bytes).min(api.server.max_body_bytes);
+                (read_small(body, declared, limit).await?, None)
+            }
         };
-        let bytes = read(body, limit, declared).await?;
         if bytes.trim_ascii().is_empty() {
             return Err(Problem::new(Code::BadRequest, "the body is empty; send a JSON object"));
         }
@@ -200,7 +204,7 @@ pub(super) struct RawBody {
     /// The bytes.
     pub(super) bytes: Vec<u8>,
     /// The room that they take.
-    pub(super) room: Permit,
+    pub(super) room: Room,
 }
 
 impl FromRequest<Api> for RawBody {
@@ -208,12 +212,9 @@ impl FromRequest<Api> for RawBody {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let (limit, declared) = (api.server.max_body_bytes, declared_length(&parts.headers));
-        if declared.is_some_and(|length| length > limit) {
-            return Err(too_large(limit));
-        }
-        let room = reserve(api, declared.unwrap_or(limit))?;
-        Ok(Self { bytes: read(body, limit, declared).await?, room })
+        let mut room = Room::open(api, Bodies::Documents, &parts.headers)?;
+        let bytes = room.read(body, declared_length(&parts.headers)).await?;
+        Ok(Self { bytes, room })
     }
 }
 
@@ -229,37 +230,17 @@ pub(super) fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Room for a body that something else reads.
-pub(super) fn room(api: &Api, headers: &HeaderMap, limit: usize) -> Result<Permit, Problem> {
-    match declared_length(headers) {
-        Some(length) if length > limit => Err(too_large(limit)),
-        declared => reserve(api, declared.unwrap_or(limit)),
+/// Reads a body that is small, or of which the bytes were counted where it came in.
+async fn read_small(body: Body, declared: Option<usize>, limit: usize) -> Result<Vec<u8>, Problem> {
+    if declared.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
     }
-}
-
-pub(super) fn reserve(api: &Api, bytes: usize) -> Result<Permit, Problem> {
-    let full = || {
-        Problem::new(Code::Overloaded, "other uploads fill the memory that bodies may take; try again").retry_after(2)
-    };
-    api.admission.body(bytes).ok_or_else(full)
-}
-
-pub(super) fn too_large(limit: usize) -> Problem {
-    Problem::new(Code::BodyTooLarge, format!("the body may have {limit} bytes here; send less at once"))
-}
-
-/// Reads a body into one buffer of the right size from the start: a second copy of a large body would not fit into a small pod.
-async fn read(body: Body, limit: usize, declared: Option<usize>) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::with_capacity(declared.unwrap_or(0).min(limit));
-    let mut stream = body.into_data_stream();
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| Problem::new(Code::BadRequest, "the body broke off; send it again"))?;
-        if bytes.len() + piece.len() > limit {
-            return Err(too_large(limit));
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
+    let mut left = limit;
+    read(body, declared.unwrap_or(0), |bytes| {
+        left = left.checked_sub(bytes).ok_or_else(|| too_large(limit))?;
+        Ok(())
+    })
+    .await
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

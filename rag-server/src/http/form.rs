@@ -1,6 +1,6 @@
 //! `multipart/form-data`: files by name, and a few text fields beside them. What a client such as `curl -F` sends.
 //!
-//! Memory: the room of the whole body is reserved before it is read, as for JSON; nothing is written to a disk.
+//! Memory: room for its bytes is taken as they come, as for JSON; nothing is written to a disk.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use axum::{
 
 use super::{
     error::{Code, Problem},
-    extract::{declared_length, reserve, too_large},
+    room::Room,
     state::Api,
 };
-use crate::resilience::Permit;
+use crate::resilience::Bodies;
 
 /// Parts of a form; more are refused before they are read.
 const MAX_PARTS: usize = 1100;
@@ -28,7 +28,7 @@ pub(super) struct Form {
     /// Text fields by name.
     pub(super) fields: BTreeMap<String, String>,
     /// The room that the files take.
-    pub(super) room: Permit,
+    pub(super) room: Room,
 }
 
 /// A file of a form.
@@ -51,37 +51,31 @@ impl FromRequest<Api> for Form {
     type Rejection = Problem;
 
     async fn from_request(mut request: Request, api: &Api) -> Result<Self, Problem> {
-        let limit = api.server.max_body_bytes;
-        let declared = declared_length(request.headers());
-        if declared.is_some_and(|length| length > limit) {
-            return Err(too_large(limit));
-        }
-        let room = reserve(api, declared.unwrap_or(limit))?;
+        let room = Room::open(api, Bodies::Documents, request.headers())?;
         // Our own limit is counted below.
         DefaultBodyLimit::disable().apply(&mut request);
         let mut parts = Multipart::from_request(request, api)
             .await
             .map_err(|error| Problem::new(Code::BadRequest, format!("the form: {}", error.body_text())))?;
         let mut form = Self { files: Vec::new(), fields: BTreeMap::new(), room };
-        let mut left = limit;
         while let Some(field) = parts.next_field().await.map_err(|_| broken())? {
             if form.files.len() + form.fields.len() >= MAX_PARTS {
                 return Err(Problem::new(Code::InvalidValue, format!("a form may have {MAX_PARTS} parts")));
             }
-            form.add(field, &mut left, limit).await?;
+            form.add(field).await?;
         }
         Ok(form)
     }
 }
 
 impl Form {
-    async fn add(&mut self, mut field: Field<'_>, left: &mut usize, limit: usize) -> Result<(), Problem> {
+    async fn add(&mut self, mut field: Field<'_>) -> Result<(), Problem> {
         let name = field.name().unwrap_or_default().to_owned();
         let file = field.file_name().map(str::to_owned);
         let kind = field.content_type().map(str::to_owned);
         let mut bytes = Vec::new();
         while let Some(piece) = field.chunk().await.map_err(|_| broken())? {
-            *left = left.checked_sub(piece.len()).ok_or_else(|| too_large(limit))?;
+            self.room.take(piece.len())?;
             bytes.extend_from_slice(&piece);
             if file.is_none() && bytes.len() > MAX_FIELD_BYTES {
                 return Err(Problem::new(

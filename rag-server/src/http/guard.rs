@@ -13,7 +13,7 @@ use futures::FutureExt;
 use super::{
     error::{Code, Problem},
     state::Api,
-    upload::Upload,
+    upload::{LEAST, SPAN, Upload},
 };
 use crate::resilience::Deadline;
 
@@ -28,6 +28,7 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let response = match admit(&api, &request) {
         Err(problem) => problem.into_response(),
         Ok(_permit) => match deadline.run(AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+            Ok(Ok(_)) if upload.stalled() => stalled().into_response(),
             Ok(Ok(response)) => response,
             // The panic's place is in the log already; its message is for nobody.
             Ok(Err(_)) => internal().into_response(),
@@ -48,6 +49,11 @@ pub(super) async fn alone(request: Request, next: Next) -> Response {
 
 fn internal() -> Problem {
     Problem::new(Code::Internal, "an internal error; the log has more under the request's id")
+}
+
+fn stalled() -> Problem {
+    let detail = format!("less than {LEAST} bytes of the body came within {} s; send it again", SPAN.as_secs());
+    Problem::new(Code::RequestTimeout, detail)
 }
 
 fn admit(api: &Api, request: &Request) -> Result<crate::resilience::Permit, Problem> {

@@ -22,6 +22,7 @@ pub mod ops;
 pub mod passage;
 mod question;
 pub mod readiness;
+mod room;
 mod routes;
 mod sent;
 mod state;

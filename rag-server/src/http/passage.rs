@@ -17,7 +17,7 @@ pub struct PassageView {
     pub title: String,
     /// The headings above the passage, outermost first, with ` > ` between them.
     pub heading: String,
-    /// The passage exactly as it was ingested.
+    /// The text of its chunk exactly as it was cut; where neighbours were joined to it (`explain` names them), their texts in order with a blank line between them.
     pub text: String,
     /// Fused score, 0 to 1.
     pub score: f32,

@@ -15,12 +15,12 @@ use super::{
     error::{Code, Problem},
     extract::{Client, FromBody, JsonBody, RawBody, content_type},
     form::{File, Form, is_form},
+    room::Room,
     state::Api,
 };
 use crate::{
     ingest::{Format, IdempotencyKey, MAX_DOCUMENTS, Source},
     model::DocumentId,
-    resilience::Permit,
 };
 
 type Metadata = BTreeMap<String, String>;
@@ -99,7 +99,7 @@ impl NewDocument {
 pub(super) struct Sent {
     pub(super) sources: Vec<Source>,
     pub(super) dry_run: bool,
-    pub(super) room: Option<Permit>,
+    pub(super) room: Option<Room>,
 }
 
 impl FromRequest<Api> for Sent {
@@ -162,9 +162,9 @@ fn format_of(id: &DocumentId, kind: Option<&str>) -> Format {
 /// The new content of the document that a path names, and the room that it takes.
 pub(super) enum Content {
     /// As JSON, with what is said about it.
-    Described(NewContent, Option<Permit>),
+    Described(NewContent, Option<Room>),
     /// Its bytes alone.
-    Bytes(Vec<u8>, Option<String>, Permit),
+    Bytes(Vec<u8>, Option<String>, Room),
 }
 
 impl FromRequest<Api> for Content {
@@ -187,7 +187,7 @@ impl FromRequest<Api> for Content {
 
 impl Content {
     /// The content under its name.
-    pub(super) fn named(self, id: String) -> Result<(Source, Option<Permit>), Problem> {
+    pub(super) fn named(self, id: String) -> Result<(Source, Option<Room>), Problem> {
         match self {
             Self::Described(NewContent { text, format, title, metadata }, room) => {
                 Ok((NewDocument { id, text, format, title, metadata }.source("")?, room))

@@ -9,6 +9,7 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
+use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tower::Service;
 
@@ -22,6 +23,7 @@ use crate::{
     metrics::Metrics,
     operations::Operations,
     ports::{EmbedError, Embedder, Epoch, ModelIdentity, Records, SystemClock, VectorStore},
+    resilience::Bodies,
     retrieve::{Retrieve, Settings},
     security::Keys,
 };
@@ -204,10 +206,56 @@ async fn whoever_finds_no_room_is_told_to_come_back() {
     assert_eq!(bench.ask("GET", "/health/ready", json!(null)).await.0, 200, "probes are never shed");
     drop(taken);
     assert_eq!(bench.query("anything").await.0, 200);
-    let _room = bench.api.admission.body(bench.api.server.max_body_bytes);
+    let _room = bench.api.admission.body(Bodies::Documents, bench.api.server.max_body_bytes);
     let (status, _, problem) = bench.ask("POST", "/ingest", json!({"documents": [{"id": "a.txt", "text": "a"}]})).await;
     assert_eq!((status, kind(&problem)), (503, "overloaded"));
     assert_eq!(bench.query("anything").await.0, 200, "uploads must not crowd questions out");
+}
+
+/// An upload of unknown length whose client sends the beginning and then nothing.
+fn stuck(path: &str) -> Request<Body> {
+    let beginning = stream::once(async { Ok::<_, std::io::Error>("{\"documents\": ") });
+    Request::builder()
+        .method("POST")
+        .uri(path)
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from_stream(beginning.chain(stream::pending())))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_upload_takes_no_more_room_than_what_came_of_it() {
+    let bench = bench().ready();
+    let most = bench.api.server.max_body_bytes;
+    for path in ["/ingest", "/mcp"] {
+        let mut router = public_router(bench.api.clone());
+        let mut waiting = Box::pin(router.call(stuck(path)));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        let free = bench.api.admission.free(Bodies::Documents);
+        assert!((most - 100..most).contains(&free), "{path}: {free} of {most}");
+        drop(waiting);
+        assert_eq!(bench.api.admission.free(Bodies::Documents), most, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn texts_to_embed_and_documents_do_not_take_each_others_room() {
+    let bench = bench().ready();
+    let most = bench.api.server.max_body_bytes;
+    let (texts, documents) =
+        (json!({"model": "double", "input": ["a"]}), json!({"documents": [{"id": "a.txt", "text": "a"}]}));
+    let taken = bench.api.admission.body(Bodies::Texts, most / 2).unwrap();
+    assert_eq!(bench.ask("POST", "/v1/embeddings", texts.clone()).await.0, 503);
+    assert_eq!(
+        bench.ask("POST", "/v1/rerank", json!({"model": "double", "query": "a", "documents": ["a"]})).await.0,
+        503
+    );
+    assert_eq!(bench.ask("POST", "/ingest", documents.clone()).await.0, 202);
+    drop(taken);
+    let _taken = bench.api.admission.body(Bodies::Documents, most).unwrap();
+    assert_eq!(bench.ask("POST", "/v1/embeddings", texts).await.0, 200);
+    assert_eq!(bench.ask("POST", "/ingest", documents).await.0, 503);
 }
 
 #[tokio::test]

@@ -145,4 +145,9 @@ pub trait Embedder: Send + Sync {
 
     /// Embeds passages, in their order. Gives way to questions.
     async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError>;
+
+    /// Embeds texts that somebody sent for their vectors alone, as passages are. Where texts wait for each other, these and the passages of documents take turns.
+    async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.embed_passages(texts).await
+    }
 }

@@ -44,6 +44,20 @@ async fn a_bad_body_is_told_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_next_to_nothing_is_given_up_long_before_the_time_of_a_request() {
+    let home = Home::new();
+    let server = home.serve(&format!("{FREE_PORTS}request_timeout_seconds = 600\n"));
+    server.await_ready().await;
+    let silent = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let response = post(&server, "/ingest", Some("application/json"), reqwest::Body::wrap_stream(silent)).await;
+    let told = problem(response, 408, "request-timeout").await;
+    assert!(
+        told["detail"].as_str().unwrap().starts_with("less than 8192 bytes of the body came within 10 s"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn a_value_of_the_wrong_type_or_range_is_named() {
     let home = Home::new();
     let server = server(&home).await;

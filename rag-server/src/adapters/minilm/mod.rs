@@ -1,6 +1,6 @@
 //! The built-in embedder: all-MiniLM-L6-v2 with int8 weights, on the CPU.
 //!
-//! Concurrent questions share batches; passages are spread over the cores one by one, longest first, and give way to questions.
+//! Concurrent questions share batches; passages are spread over the cores one by one, longest first, and give way to questions. Those of documents and those of callers take turns.
 //! Assumption: the model's files are the pinned ones, checked when they are loaded.
 //! Caveat: the weights are quantised for each batch, so a vector depends a little (cosine above 0.999) on what it was computed with.
 
@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 pub use self::files::{ModelError, folder};
 use self::{
-    queue::{Job, Queue},
+    queue::{Job, Queue, Whose},
     session::{DIMENSION, Session, single_thread},
     tokens::{MAX_IDS, Tokens},
 };
@@ -77,7 +77,7 @@ impl MiniLm {
         blocking(move || tokens.ids(&text)).await
     }
 
-    async fn embed_window(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed_window(&self, texts: Vec<String>, whose: Whose) -> Result<Vec<Vec<f32>>, EmbedError> {
         let tokens = Arc::clone(&self.tokens);
         let ids = blocking(move || texts.iter().map(|text| tokens.ids(text)).collect::<Result<Vec<_>, _>>()).await?;
         let (mut jobs, answers): (Vec<Job>, Vec<_>) = ids
@@ -89,7 +89,7 @@ impl MiniLm {
             .unzip();
         // Longest first: the cores finish together.
         jobs.sort_by_key(|job| std::cmp::Reverse(job.ids.len()));
-        self.queue.add(jobs)?;
+        self.queue.add(jobs, whose)?;
         let mut vectors = Vec::with_capacity(answers.len());
         for answer in answers {
             vectors.push(answer.await.unwrap_or(Err(EmbedError::Stopping))?);
@@ -127,6 +127,16 @@ impl Embedder for MiniLm {
     }
 
     async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.embed_all(texts, Whose::Documents).await
+    }
+
+    async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.embed_all(texts, Whose::Callers).await
+    }
+}
+
+impl MiniLm {
+    async fn embed_all(&self, texts: Vec<String>, whose: Whose) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut vectors = Vec::with_capacity(texts.len());
         let mut texts = texts.into_iter();
         loop {
@@ -134,7 +144,7 @@ impl Embedder for MiniLm {
             if window.is_empty() {
                 return Ok(vectors);
             }
-            vectors.extend(self.embed_window(window).await?);
+            vectors.extend(self.embed_window(window, whose).await?);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who is computed next: questions before passages, short questions together.
 //!
-//! Both lanes are bounded. A passage waits for questions, but not for ever: an ingestion goes on under a steady load of questions, only slower.
+//! All lanes are bounded. A passage waits for questions, but not for ever: an ingestion goes on under a steady load of questions, only slower.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use crate::ports::EmbedError;
 /// Questions that may wait: at about 2 ms each this is half a second of work for one core, after which nobody wants the answer.
 const MAX_QUESTIONS: usize = 256;
 
-/// Passages that may wait; each is at most a kilobyte of token ids.
+/// Passages of each kind that may wait; each is at most a kilobyte of token ids.
 const MAX_PASSAGES: usize = 8192;
 
 /// Questions in one batch: beyond this the gain is small and the first one waits for the last.
@@ -35,7 +35,49 @@ pub(super) struct Job {
     pub(super) reply: oneshot::Sender<Result<Vec<f32>, EmbedError>>,
 }
 
-/// The two lanes.
+/// Whose passages they are. While both kinds wait they take turns, so that neither keeps the other out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Of documents that are ingested.
+    Documents,
+    /// Of callers who want their vectors alone.
+    Callers,
+}
+
+/// Passages that wait.
+#[derive(Default)]
+struct Passages {
+    documents: VecDeque<Job>,
+    callers: VecDeque<Job>,
+    /// Whether a caller's was taken last.
+    callers_had_their_turn: bool,
+}
+
+impl Passages {
+    fn of(&mut self, whose: Whose) -> &mut VecDeque<Job> {
+        match whose {
+            Whose::Documents => &mut self.documents,
+            Whose::Callers => &mut self.callers,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.documents.is_empty() && self.callers.is_empty()
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        let callers = !self.callers.is_empty() && (self.documents.is_empty() || !self.callers_had_their_turn);
+        self.callers_had_their_turn = callers;
+        self.of(if callers { Whose::Callers } else { Whose::Documents }).pop_front()
+    }
+
+    fn clear(&mut self) {
+        self.documents.clear();
+        self.callers.clear();
+    }
+}
+
+/// The lanes.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -46,7 +88,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     questions: VecDeque<Job>,
-    passages: VecDeque<Job>,
+    passages: Passages,
     /// Threads that wait for a question: they share what is there.
     idle: usize,
     /// Batches of questions that are being computed.
@@ -73,18 +115,19 @@ impl Queue {
     }
 
     /// Queues passages, all or none.
-    pub(super) fn add(&self, jobs: Vec<Job>) -> Result<(), EmbedError> {
+    pub(super) fn add(&self, jobs: Vec<Job>, whose: Whose) -> Result<(), EmbedError> {
         let mut state = self.lock();
         if state.stopping {
             return Err(EmbedError::Stopping);
         }
-        if state.passages.len() + jobs.len() > MAX_PASSAGES {
-            state.passages.retain(|job| !job.reply.is_closed());
+        let waiting = state.passages.of(whose);
+        if waiting.len() + jobs.len() > MAX_PASSAGES {
+            waiting.retain(|job| !job.reply.is_closed());
         }
-        if state.passages.len() + jobs.len() > MAX_PASSAGES {
+        if waiting.len() + jobs.len() > MAX_PASSAGES {
             return Err(EmbedError::Overloaded);
         }
-        state.passages.extend(jobs);
+        waiting.extend(jobs);
         self.passage.notify_all();
         Ok(())
     }
@@ -131,7 +174,7 @@ impl Queue {
             let quiet = state.questions.is_empty() && state.running == 0;
             let waited = since.get_or_insert_with(Instant::now).elapsed();
             if quiet || waited >= GIVE_WAY {
-                return state.passages.pop_front();
+                return state.passages.next();
             }
             let rest = GIVE_WAY.saturating_sub(waited);
             (state, _) = self.passage.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner);
@@ -222,10 +265,22 @@ mod tests {
     fn passages_are_queued_all_or_none() {
         let queue = Queue::default();
         let (many, _replies): (Vec<Job>, Vec<Reply>) = (0..=MAX_PASSAGES).map(|_| job(4)).unzip();
-        assert_eq!(queue.add(many), Err(EmbedError::Overloaded));
+        assert_eq!(queue.add(many, Whose::Documents), Err(EmbedError::Overloaded));
         let (one, _reply) = job(9);
-        queue.add(vec![one]).unwrap();
+        queue.add(vec![one], Whose::Documents).unwrap();
         assert_eq!(queue.next_passage().unwrap().ids.len(), 9);
+    }
+
+    #[test]
+    fn callers_and_documents_have_lanes_of_their_own_and_take_turns() {
+        let queue = Queue::default();
+        let (callers, _replies): (Vec<Job>, Vec<Reply>) = (0..MAX_PASSAGES).map(|_| job(1)).unzip();
+        queue.add(callers, Whose::Callers).unwrap();
+        assert_eq!(queue.add(vec![job(1).0], Whose::Callers), Err(EmbedError::Overloaded));
+        let (documents, _replies): (Vec<Job>, Vec<Reply>) = (0..3).map(|_| job(2)).unzip();
+        queue.add(documents, Whose::Documents).unwrap();
+        let taken: Vec<usize> = (0..8).map(|_| queue.next_passage().unwrap().ids.len()).collect();
+        assert_eq!(taken, [1, 2, 1, 2, 1, 2, 1, 1]);
     }
 
     #[test]
@@ -235,7 +290,7 @@ mod tests {
         queue.ask(question).unwrap();
         let _never_answered = queue.next_questions().unwrap();
         let (passage, _vector) = job(9);
-        queue.add(vec![passage]).unwrap();
+        queue.add(vec![passage], Whose::Documents).unwrap();
         assert_eq!(queue.next_passage().unwrap().ids.len(), 9);
     }
 

@@ -25,8 +25,10 @@ use super::{
     endpoint::Endpoint,
     error::{Code, Problem},
     extract::{self, Client},
+    room::Room,
     state::Api,
 };
+use crate::{config::Role, resilience::Bodies};
 
 /// Where it is.
 pub(super) const PATH: &str = "/mcp";
@@ -48,10 +50,14 @@ pub(super) fn endpoints(routes: Router<Api>) -> Vec<Endpoint> {
     ]
 }
 
-async fn serve(caller: Client, api: Api, routes: Router<Api>, mut request: Request) -> Result<Response, Problem> {
+async fn serve(caller: Client, api: Api, routes: Router<Api>, request: Request) -> Result<Response, Problem> {
     same_origin(request.headers())?;
     let limit = api.server.max_body_bytes;
-    let _room = extract::room(&api, request.headers(), limit)?;
+    let kind = if caller.role() >= Some(Role::Writer) { Bodies::Documents } else { Bodies::Texts };
+    let mut room = Room::open(&api, kind, request.headers())?;
+    let (parts, body) = request.into_parts();
+    let bytes = room.read(body, extract::declared_length(&parts.headers)).await?;
+    let mut request = Request::from_parts(parts, Body::from(bytes));
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(extract::RoomTaken);
     let config = StreamableHttpServerConfig::default()

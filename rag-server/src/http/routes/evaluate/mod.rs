@@ -24,6 +24,7 @@ use super::super::{
     error::{Code, Problem},
     extract::{JsonBody, WriterRole},
     observe::RequestId,
+    room::Room,
     state::Api,
 };
 use crate::{
@@ -56,7 +57,7 @@ struct Running {
     api: Api,
     evaluation: Evaluation,
     deadline: Deadline,
-    _permits: (Permit, Option<Permit>),
+    _permits: (Permit, Option<Room>),
 }
 
 async fn evaluate(

@@ -19,7 +19,7 @@ use super::{
     },
     expect_model, invalid,
 };
-use crate::ports::Embedder;
+use crate::{ports::Embedder, resilience::Bodies};
 
 /// Texts of one request; as many as OpenAI takes.
 const MAX_INPUTS: usize = 2048;
@@ -47,6 +47,7 @@ pub(super) struct EmbeddingsRequest {
 
 impl FromBody for EmbeddingsRequest {
     const MAX_BYTES: Option<usize> = None;
+    const KIND: Bodies = Bodies::Texts;
 }
 
 /// How vectors are written.
@@ -201,8 +202,8 @@ async fn embeddings(
     let vectors = match <[String; 1]>::try_from(texts) {
         // Most likely a question: it goes before passages.
         Ok([text]) if is_one => vec![flows.embedder.embed_query(&text).await?],
-        Ok(one) => flows.embedder.embed_passages(one.into()).await?,
-        Err(texts) => flows.embedder.embed_passages(texts).await?,
+        Ok(one) => flows.embedder.embed_texts(one.into()).await?,
+        Err(texts) => flows.embedder.embed_texts(texts).await?,
     };
     let written = |vector: Vec<f32>| match encoding_format {
         Encoding::Float => Written::Float(vector),

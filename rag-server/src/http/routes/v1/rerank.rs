@@ -17,7 +17,7 @@ use super::{
     },
     expect_model, invalid,
 };
-use crate::{model::Similarity, ports::Embedder};
+use crate::{model::Similarity, ports::Embedder, resilience::Bodies};
 
 /// Documents of one request; as many as Cohere takes.
 const MAX_DOCUMENTS: usize = 1000;
@@ -43,6 +43,7 @@ pub(super) struct RerankRequest {
 
 impl FromBody for RerankRequest {
     const MAX_BYTES: Option<usize> = None;
+    const KIND: Bodies = Bodies::Texts;
 }
 
 /// A document: its text, or an object that holds it.
@@ -142,7 +143,7 @@ fn check(request: &RerankRequest) -> Result<(), Problem> {
 /// Every document with its score, the best first; of equal ones in the order in which they came.
 async fn ranked(embedder: &dyn Embedder, query: &str, texts: Vec<String>) -> Result<Vec<Ranked>, Problem> {
     let question = embedder.embed_query(query).await?;
-    let vectors = embedder.embed_passages(texts).await?;
+    let vectors = embedder.embed_texts(texts).await?;
     let cosine = |vector: &[f32]| question.iter().zip(vector).map(|(a, b)| a * b).sum::<f32>().clamp(0.0, 1.0);
     let mut results: Vec<Ranked> = vectors
         .iter()
