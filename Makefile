@@ -1,6 +1,6 @@
 # Every target is one job; `.ci/run` calls lint and test. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help packages model cluster-parts build fmt lint generate test test-build test-unit test-contract test-server test-cluster test-node sweep images cluster demo demo-local eval bench deny clean
+.PHONY: help packages model cluster-parts build fmt lint generate test test-build test-unit test-contract test-server test-cluster test-node sweep mutants images cluster demo demo-local eval bench deny clean
 
 CARGO ?= cargo
 # The same selection everywhere, so that features are the same and nothing is built twice.
@@ -57,6 +57,9 @@ test-node: images ## a real node (root on Linux)
 
 sweep: ## kill the operator between any two of its writes: creation, update and deletion, every position
 	RAGOPS_SWEEP=all $(CARGO) test $(WORKSPACE) --test cluster -- --nocapture sweep
+
+mutants: ## break the code in one place after the other; unit tests must notice (BASE=main: what changed since, FILES='glob': these files)
+	@bash tests/mutants.sh
 
 images: build model packages ## image archives in target/images: operator, rag-server with its model, the Qdrant double
 	@bash tests/images.sh $(TARGET)

@@ -4,7 +4,7 @@
 //! retrieve -> (no evidence: refuse) -> generate -> check every sentence -> cite
 //! ```
 //!
-//! Guarantees: a refusal calls no generator; a citation's text is its chunk byte for byte; the status is what the check found, whatever the generator claims.
+//! Guarantees: a refusal calls no generator; a citation's text is that of its chunks byte for byte; the status is what the check found, whatever the generator claims.
 
 mod allowance;
 mod ask;

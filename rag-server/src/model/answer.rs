@@ -39,7 +39,7 @@ pub struct Citation {
     pub title: String,
     /// Headings above the passage, outermost first.
     pub headings: Vec<String>,
-    /// The chunk's text, byte for byte as ingested.
+    /// The text of its chunk, byte for byte as it was cut; where neighbours were joined to it, their texts in order with a blank line between them.
     pub text: String,
     /// Fused score, 0 to 1.
     pub score: f32,

@@ -493,6 +493,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_small_tenant_finds_its_own_behind_more_of_others_than_are_ever_looked_at() {
+        let mut corpus = Corpus::empty().await;
+        corpus.retrieve = corpus.retrieve.with_tenants(true);
+        for n in 0..=MAX_DEPTH {
+            corpus.ingested("large", &format!("plan-{n}"), &[], "when do backups run").await;
+        }
+        corpus.ingested("small", "plan", &[], "backups run nightly").await;
+        let tenant = "small".to_owned().try_into().unwrap();
+        let query =
+            Query { text: "when do backups run".to_owned(), mode: Mode::Dense, top_k: 4, tenant, ..Query::default() };
+        assert_eq!(found(&corpus.retrieve.retrieve(&query, None).await.unwrap()), ["plan"]);
+    }
+
+    #[tokio::test]
     async fn a_filter_finds_what_stands_behind_more_candidates_than_a_leg_has() {
         let corpus = Corpus::empty().await;
         for n in 0..DEPTH * 2 {
