@@ -210,6 +210,10 @@ impl Embedder for Watched<dyn Embedder> {
     async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.see(self.inner.embed_passages(texts)).await
     }
+
+    async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.see(self.inner.embed_texts(texts)).await
+    }
 }
 
 #[async_trait]
