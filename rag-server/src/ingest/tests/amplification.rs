@@ -131,15 +131,16 @@ fn a_document_costs_no_more_memory_text_and_steps_than_its_size_allows() {
     }
     let folder = tempfile::tempdir().unwrap();
     let [most, ..] = memory::growth(TEST, folder.path());
-    assert!(most > 0, "nothing was measured");
+    assert!(most > 4 * 1024, "only {most} KiB: none of them was tried");
 }
 
 /// Tries all of them, and says what the most expensive one took.
 fn tried() {
-    let mut runner = TestRunner::new(Config { cases: 2, failure_persistence: None, ..Config::default() });
     let mut most = 0;
     for (name, format, make) in BOMBS {
-        let sizes = (10_000_usize..400_000, prop_oneof![1_usize..30, 30_usize..20_000]);
+        // Of its own: a runner counts the cases of all that it runs.
+        let mut runner = TestRunner::new(Config { cases: 2, failure_persistence: None, ..Config::default() });
+        let sizes = (10_000_usize..400_000, prop_oneof![1_usize..30, 30_usize..400, 400_usize..20_000]);
         let largest = std::cell::Cell::new(0);
         let checked = runner.run(&sizes, |(bytes, part)| {
             let document = make(bytes, part);
