@@ -9,7 +9,7 @@ use crate::{
     doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
     lexical,
     model::{Chunk, ChunkId, ContentHash, DocumentId, Point, Query},
-    ports::{Embedder, Epoch, Kind, Records, VectorStore},
+    ports::{Changes, Embedder, Epoch, Kind, Records, VectorStore},
     resilience::BreakerState,
     retrieve::fuse::Fusion,
 };
@@ -34,7 +34,10 @@ impl World {
         models.configured().lend(Arc::new(EmbedderDouble::default()));
         let (vectors, held) = (Arc::clone(&store) as _, Arc::clone(&records) as _);
         let stores = Stores { vectors, records: held, here: Here::default() };
-        let process = Arc::new(Process::new(models, stores, operations, Arc::new(Nobody)).unwrap());
+        let mut process = Process::new(models, stores, operations, Arc::new(Nobody)).unwrap();
+        // As where no other process can write: the count is in this one alone.
+        process.changes = Changes::alone();
+        let process = Arc::new(process);
         let body = serde_json::json!({ "version": "v" });
         records.put_if_absent(Kind::Document, "backup.md", body).await.unwrap();
         Self { store, records, process }

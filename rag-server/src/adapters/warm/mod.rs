@@ -79,7 +79,12 @@ fn files(path: &Path) -> Vec<Sized> {
         metadata.is_file().then(|| (entry.into_path(), bytes))
     };
     let mut files: Vec<_> = entries.filter_map(sized).collect();
-    files.sort_by_key(|(path, _)| (path.to_str().is_none_or(|path| !path.contains("vector")), path.clone()));
+    // By its name inside the store: where the store is says nothing.
+    let is_compared = |file: &Path| {
+        let inside = file.strip_prefix(path).unwrap_or(file);
+        inside.to_str().is_some_and(|name| name.contains("vector"))
+    };
+    files.sort_by_key(|(file, _)| (!is_compared(file), file.clone()));
     files
 }
 
@@ -96,7 +101,7 @@ mod tests {
 
     /// A store with an index of 3,000 bytes, a payload of 2,000, and a log.
     fn store() -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
+        let root = tempfile::Builder::new().prefix("vectors").tempdir().unwrap();
         for (name, bytes) in [("s/vector_index/graph", 3_000), ("s/payload/page", 2_000), ("wal/open-1", 50_000)] {
             let path = root.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
