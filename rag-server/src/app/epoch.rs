@@ -11,11 +11,8 @@ use crate::{
     http::readiness::Part,
     ingest::Ingest,
     ports::{Embedder, Epoch, Memory, StoreError, SystemClock},
-    retrieve::{MinScore, Retrieve, Settings, fuse::Fusion},
+    retrieve::{MinScore, Retrieve, Settings, Unrelated, fuse::Fusion},
 };
-
-/// Cosine from which on a passage supports a sentence, where `retrieval.min_score` is not set.
-const SUPPORTED_FROM: f32 = 0.40;
 
 /// The flows over one epoch, and what they stand on.
 pub struct App {
@@ -139,8 +136,10 @@ pub(super) fn settings(config: &Config) -> Settings {
         FusionChoice::Convex => Fusion::default(),
         FusionChoice::ReciprocalRank => Fusion::RECIPROCAL,
     };
-    let calibrated = if local { MinScore::LOCAL } else { MinScore::UNKNOWN };
-    Settings { min_score: config.retrieval.min_score.map_or(calibrated, MinScore::Fixed), fusion }
+    let (calibrated, unrelated) =
+        if local { (MinScore::LOCAL, Unrelated::LOCAL) } else { (MinScore::UNKNOWN, Unrelated::UNKNOWN) };
+    let min_score = config.retrieval.min_score.map_or(calibrated, MinScore::Fixed);
+    Settings { min_score, unrelated, fusion }
 }
 
 /// The flow that writes answers: with providers where there are any.
@@ -157,6 +156,5 @@ fn answers(
         providers,
         embedder,
         extractive_fallback: config.generation.fallback == Fallback::Extractive,
-        supported_from: config.retrieval.min_score.unwrap_or(SUPPORTED_FROM),
     })
 }

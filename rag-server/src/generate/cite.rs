@@ -5,7 +5,13 @@
 use crate::{
     model::{AnswerStatus, CheckedSentence},
     ports::{Draft, Passage},
+    sentences,
 };
+
+/// Room for the mark of a list before a sentence.
+const MAX_MARK_BYTES: usize = 16;
+/// Why a sentence that was said to be quoted is not supported.
+const NOT_QUOTED: &str = "it is no sentence of the passage";
 
 /// A checked answer: its text with references, and how far the passages carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +41,8 @@ pub fn cite(draft: &Draft, passages: &[Passage]) -> Cited {
         let passage = passages.get(sentence.passage);
         let supported = passage.is_some_and(|passage| holds(&passage.chunk.text, &sentence.text));
         let refs = passage.map(|_| sentence.passage + 1).into_iter().collect();
-        checked.push(CheckedSentence { text: collapsed(&sentence.text), refs, supported });
+        let reason = (!supported).then(|| NOT_QUOTED.to_owned());
+        checked.push(CheckedSentence { text: collapsed(&sentence.text), refs, supported, reason });
         if supported {
             // Sentences in a row from the same passage share the reference behind the last of them.
             let shared = sentences.get(at + 1).is_some_and(|next| {
@@ -52,10 +59,41 @@ pub fn cite(draft: &Draft, passages: &[Passage]) -> Cited {
     Cited { text, status, sentences: checked }
 }
 
-/// Whether a passage holds a sentence word for word; line breaks and runs of spaces are equal.
+/// Whether a sentence, or several in a row, is one of a passage's, word for word; line breaks, runs of spaces, marks of lists and the punctuation at the end do not count.
+///
+/// Whole sentences: a piece of one may say the opposite ("not …", "it is false that …") or another figure ("5 GB" of "25 GB").
 pub(super) fn holds(passage: &str, sentence: &str) -> bool {
-    let sentence = collapsed(sentence);
-    !sentence.is_empty() && collapsed(passage).contains(&sentence)
+    let wanted = bare(sentence);
+    if wanted.is_empty() {
+        return false;
+    }
+    let pieces = sentences::pieces(passage);
+    (0..pieces.len()).any(|from| {
+        let mut run = String::new();
+        for piece in pieces[from..].iter().take_while(|piece| !piece.heading) {
+            if !run.is_empty() {
+                run.push(' ');
+            }
+            run.push_str(&collapsed(piece.text));
+            if bare(&run) == wanted {
+                return true;
+            }
+            if run.len() > 2 * wanted.len() + MAX_MARK_BYTES {
+                break;
+            }
+        }
+        false
+    })
+}
+
+/// A text without the mark of a list before it and the punctuation behind it.
+fn bare(text: &str) -> String {
+    let text = collapsed(text);
+    let number = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let item = number.strip_prefix(". ").or_else(|| number.strip_prefix(") ")).filter(|_| number.len() < text.len());
+    let bullet = ["- ", "* ", "+ ", "> "].iter().find_map(|mark| text.strip_prefix(mark));
+    let body = item.or(bullet).unwrap_or(&text);
+    body.trim_end_matches(['.', '!', ';', ':', ',', ' ']).to_owned()
 }
 
 fn collapsed(text: &str) -> String {
@@ -97,8 +135,12 @@ mod tests {
         let cited = cite(&draft, &passages);
         assert_eq!(cited.text, "Daily ones are kept 7 days. [1] All are encrypted. [2]");
         assert_eq!(cited.status, AnswerStatus::Grounded);
-        let sentence =
-            |text: &str, reference| CheckedSentence { text: text.into(), refs: vec![reference], supported: true };
+        let sentence = |text: &str, reference| CheckedSentence {
+            text: text.into(),
+            refs: vec![reference],
+            supported: true,
+            reason: None,
+        };
         assert_eq!(cited.sentences, [sentence("Daily ones are kept 7 days.", 1), sentence("All are encrypted.", 2)]);
     }
 
@@ -117,6 +159,29 @@ mod tests {
             assert_eq!(cited.status, AnswerStatus::Partial, "{invented:?}");
             assert_eq!(cited.sentences.iter().map(|s| s.supported).collect::<Vec<_>>(), [true, false], "{invented:?}");
             assert!(cited.text.ends_with(invented.0), "no reference behind an unsupported sentence: {}", cited.text);
+        }
+    }
+
+    #[test]
+    fn a_piece_of_a_sentence_is_no_quotation() {
+        let passage = "It is false that snapshots are kept for ever. 25 GB are allowed per user and day. Nobody may smoke.\n- Logs are not kept";
+        for piece in [
+            "Snapshots are kept for ever.",
+            "snapshots are kept for ever.",
+            "5 GB are allowed per user and day.",
+            "25 GB are allowed per user.",
+            "may smoke.",
+            "kept",
+        ] {
+            assert!(!holds(passage, piece), "{piece}");
+        }
+        for whole in [
+            "25 GB are allowed  per user\nand day.",
+            "Nobody may smoke",
+            "- Logs are not kept.",
+            "Nobody may smoke. - Logs are not kept",
+        ] {
+            assert!(holds(passage, whole), "{whole}");
         }
     }
 

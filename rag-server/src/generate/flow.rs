@@ -9,7 +9,6 @@ use super::{
     AnswerError, Ask, EXTRACTIVE, REFUSAL, SessionKey, Sessions, Writers,
     cite::{self, Cited},
     fallback::{Job, NotWritten, Written},
-    marks,
     outlet::{Delivery, Outlet},
     prompt::Material,
     remembered::Place,
@@ -126,7 +125,10 @@ impl Flow {
                 instructions: ask.instructions.as_deref(),
                 refusal: REFUSAL,
             };
-            let place = self.memory.as_ref().and_then(|memory| Place::written(memory, &material, &ask.sampling));
+            let place = self
+                .memory
+                .as_ref()
+                .and_then(|memory| Place::written(memory, &material, &ask.sampling, self.retrieve.unrelated()));
             if let Some(checked) = recalled(place.as_ref(), outlet, generation).await {
                 return Ok(checked);
             }
@@ -134,7 +136,7 @@ impl Flow {
             let job = Job { material, sampling: &ask.sampling, deadline: ask.deadline, embedder, since };
             match writers.providers.write(&job, outlet, generation).await {
                 Ok(written) => {
-                    let checked = writers.checked(written, passages).await;
+                    let checked = writers.checked(written, passages, self.retrieve.unrelated()).await;
                     // What is not whole is tried again, and what another provider than the first wrote is given up once the first answers.
                     let is_kept = generation.cut.is_none() && generation.path.len() == 1;
                     if let (Some(place), Some(by), true) = (&place, &generation.by, is_kept) {
@@ -182,14 +184,13 @@ async fn recalled(place: Option<&Place<'_>>, outlet: &mut Outlet<'_>, generation
 
 impl Writers {
     /// What a provider wrote, with each sentence checked.
-    async fn checked(&self, written: Written, passages: &[Passage]) -> Checked {
+    async fn checked(&self, written: Written, passages: &[Passage], unrelated: f32) -> Checked {
         let Written { text, passages: given, cut } = written;
         if says_refusal(&text) {
             return Checked { text, ..refusal() };
         }
         let given = &passages[..given.min(passages.len())];
-        let claims = marks::claims(&text, given.len());
-        let sentences = support::check(claims, given, &*self.embedder, self.supported_from).await;
+        let sentences = support::judge(&text, given, &*self.embedder, unrelated).await;
         // A text without any sentence claims nothing that could be supported, and one that is not whole may lack what its sentences need.
         let is_open = sentences.is_empty() || cut.is_some();
         let status = if is_open { AnswerStatus::Partial } else { support::status(&sentences) };

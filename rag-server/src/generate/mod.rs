@@ -17,12 +17,14 @@ mod ledger;
 mod marks;
 mod meter;
 mod outlet;
+mod parts;
 mod prompt;
 mod remembered;
 mod selection;
 mod sessions;
 mod stream;
 mod support;
+mod wording;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ pub use self::{
     meter::{Meter, NoMeter},
     sessions::{Session, SessionKey, SessionTurn, Sessions},
     stream::{AnswerEvent, AnswerStream},
+    support::judge,
 };
 use self::{flow::Flow, outlet::Delivery};
 use crate::{
@@ -103,8 +106,6 @@ pub struct Writers {
     pub embedder: Arc<dyn Embedder>,
     /// Whether an answer is made of sentences of the documents when no provider answers.
     pub extractive_fallback: bool,
-    /// Cosine from which a sentence and a passage speak of the same.
-    pub supported_from: f32,
 }
 
 /// Answers questions. Cheap to clone.

@@ -29,11 +29,17 @@ pub(super) struct Place<'m> {
 }
 
 impl<'m> Place<'m> {
-    /// Where a provider's answer to this question would be.
-    pub(super) fn written(memory: &'m Memory, material: &Material<'_>, sampling: &Sampling) -> Option<Self> {
+    /// Where a provider's answer to this question would be, judged beside what unrelated texts reach.
+    pub(super) fn written(
+        memory: &'m Memory,
+        material: &Material<'_>,
+        sampling: &Sampling,
+        unrelated: f32,
+    ) -> Option<Self> {
         // A score moves with every document, and no prompt holds it.
         let chunks: Vec<_> = material.passages.iter().map(|passage| &passage.chunk).collect();
-        let depends_on = (material.question, chunks, material.history, material.instructions, sampling);
+        let depends_on =
+            (material.question, chunks, material.history, material.instructions, sampling, unrelated.to_bits());
         Self::at(memory, b"written", &depends_on)
     }
 
@@ -91,7 +97,7 @@ mod tests {
         let (other, foreign) = (of(&default, "other", 0.5), of(&acme, "text", 0.5));
         let material = |passages| Material { question: "q", passages, history: &[], instructions: None, refusal: "no" };
         let key = |material: &Material<'_>, sampling: &Sampling| {
-            Place::written(&memory, material, sampling).map(|place| place.key)
+            Place::written(&memory, material, sampling, 0.3).map(|place| place.key)
         };
         let base = key(&material(&plain), &Sampling::default());
         assert_eq!(key(&material(&scored), &Sampling::default()), base);
@@ -105,6 +111,8 @@ mod tests {
         ] {
             assert_ne!(key(&material, sampling), base);
         }
+        let judged = Place::written(&memory, &material(&plain), &Sampling::default(), 0.4).map(|place| place.key);
+        assert_ne!(judged, base);
         let extracted =
             |question: &str, passages: &[Passage]| Place::extracted(&memory, question, passages).map(|place| place.key);
         let base = extracted("q", &plain);

@@ -1,31 +1,90 @@
 //! Identifiers: runs of characters that are a name as a whole, such as error codes, versions and names in code.
 
-use super::{MAX_QUERY_BYTES, MAX_QUERY_TERMS, MAX_WORD_BYTES};
+use std::collections::BTreeSet;
+
+use super::{MAX_QUERY_BYTES, MAX_QUERY_TERMS, MAX_WORD_BYTES, terms::terms};
 use crate::model::Chunk;
 
-/// Identifiers and error codes of a question, lower-cased: what a passage can hold or not hold, whatever else it is about.
+/// The identifiers and error codes of a question, and what else it asks for.
 ///
-/// Quantities (`30-day`, `10ms`), plain numbers and names of products (`YouTube`) are none.
-pub fn rare_terms(text: &str) -> Vec<String> {
-    let mut terms = Vec::new();
-    for candidate in identifiers(&text[..text.floor_char_boundary(MAX_QUERY_BYTES)]) {
-        let term = normalised(candidate);
-        if terms.len() < MAX_QUERY_TERMS && is_rare(candidate) && !terms.contains(&term) {
-            terms.push(term);
-        }
-    }
-    terms
+/// Quantities (`30-day`, `10ms`), plain numbers and names of products (`YouTube`) are none. How rare one is in the corpus cannot be seen from it.
+#[derive(Debug, Clone, Default)]
+pub struct Identifiers {
+    /// Lower-cased.
+    names: Vec<String>,
+    /// The terms of the question beside them, without those that only ask what something is.
+    beside: BTreeSet<u32>,
 }
 
-/// Whether a chunk holds one of the [`rare_terms`] of a question, as a whole identifier.
-pub fn holds_any(chunk: &Chunk, rare_terms: &[String]) -> bool {
-    if rare_terms.is_empty() {
-        return false;
+impl Identifiers {
+    /// Those of a question; of an overlong one only the beginning counts.
+    pub fn of(question: &str) -> Self {
+        let question = &question[..question.floor_char_boundary(MAX_QUERY_BYTES)];
+        let (mut names, mut beside, mut from) = (Vec::new(), String::new(), 0);
+        for candidate in identifiers(question).filter(|candidate| is_identifier(candidate)) {
+            let at = candidate.as_ptr() as usize - question.as_ptr() as usize;
+            beside.push_str(&question[from..at]);
+            from = at + candidate.len();
+            let name = normalised(candidate);
+            if names.len() < MAX_QUERY_TERMS && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        beside.push_str(&question[from..]);
+        let asking = terms(ASKING);
+        Self { names, beside: terms(&beside).difference(&asking).copied().collect() }
     }
-    let texts =
-        [chunk.title.as_str(), chunk.text.as_str()].into_iter().chain(chunk.headings.iter().map(String::as_str));
-    texts.flat_map(identifiers).any(|candidate| rare_terms.contains(&normalised(candidate)))
+
+    /// Whether the question has none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Without those that so many of the chunks hold that they tell none from the others.
+    #[must_use]
+    pub fn held_by_at_most<'c>(mut self, most: usize, chunks: impl Iterator<Item = &'c Chunk>) -> Self {
+        let mut holding = vec![0_usize; self.names.len()];
+        for chunk in chunks {
+            let held: BTreeSet<String> = identifiers_of(chunk).map(normalised).collect();
+            for (count, name) in holding.iter_mut().zip(&self.names) {
+                *count += usize::from(held.contains(name));
+            }
+        }
+        let mut counts = holding.into_iter();
+        self.names.retain(|_| counts.next().is_some_and(|count| count <= most));
+        self
+    }
+
+    /// Whether a chunk holds one of them, as a whole.
+    pub fn are_held_by(&self, chunk: &Chunk) -> bool {
+        !self.names.is_empty() && identifiers_of(chunk).any(|candidate| self.names.contains(&normalised(candidate)))
+    }
+
+    /// The share of what else the question asks for that a chunk holds in its title, headings or text; 1 where it asks for nothing else.
+    pub fn rest_held_by(&self, chunk: &Chunk) -> f32 {
+        if self.beside.is_empty() {
+            return 1.0;
+        }
+        let mut held = terms(&chunk.text);
+        for above in std::iter::once(&chunk.title).chain(&chunk.headings) {
+            held.extend(terms(above));
+        }
+        self.beside.intersection(&held).count() as f32 / self.beside.len() as f32
+    }
 }
+
+fn identifiers_of(chunk: &Chunk) -> impl Iterator<Item = &str> {
+    let texts = [chunk.title.as_str(), chunk.text.as_str()].into_iter();
+    texts.chain(chunk.headings.iter().map(String::as_str)).flat_map(identifiers)
+}
+
+/// What is said around an identifier by somebody who asks what it is, or what to do about it. English and German.
+const ASKING: &str = "mean means meaning explain explanation describe description define definition tell show give find help please \
+    error errors code codes message messages warning exception fault failure fail fails failed problem issue happen happens \
+    cause causes caused reason fix fixed solve resolve handle avoid get gets got getting see seeing say says know stand stands \
+    refer refers information details number version name identifier setting parameter option value use used work works \
+    was ist heißt bedeutet bedeutung der die das den dem ein eine einen bei beim mit für zu tun wie kann man ich erklären erkläre \
+    fehler fehlercode fehlermeldung meldung warnung ursache grund beheben behebe bekomme steht wofür warum tritt auf kommt";
 
 /// Where the first capital stands that follows a small letter.
 pub(super) fn hump(word: &str) -> Option<usize> {
@@ -66,8 +125,8 @@ pub(super) fn is_compound(identifier: &str) -> bool {
     (joined && telling) || hump(identifier).is_some()
 }
 
-/// Whether an identifier is so special that a passage which holds it is evidence by itself.
-fn is_rare(identifier: &str) -> bool {
+/// Whether a run of characters names something as a whole: a code, a version, a name in code.
+fn is_identifier(identifier: &str) -> bool {
     if identifier.contains("://") {
         return false;
     }
@@ -103,10 +162,20 @@ mod tests {
 
     use super::*;
 
+    fn names(text: &str) -> Vec<String> {
+        Identifiers::of(text).names
+    }
+
+    fn chunk(text: &str) -> Chunk {
+        let (document, version) = ("d".parse().unwrap(), crate::model::ContentHash("v".into()));
+        let id = crate::model::ChunkId::new(&document, &version, 0);
+        Chunk { id, document, version, ordinal: 0, title: String::new(), headings: vec![], text: text.to_owned() }
+    }
+
     #[test]
-    fn only_identifiers_and_error_codes_are_rare() {
+    fn only_codes_versions_and_names_in_code_are_identifiers() {
         let text = "Why does Mach-2 fail with ERR_4711, err_4711 or 0x80070005 (see RFC-9457 and foo::bar, maxReplicas, 10.0.0.1)?";
-        assert_eq!(rare_terms(text), ["err_4711", "0x80070005", "rfc-9457", "foo::bar", "maxreplicas", "10.0.0.1"]);
+        assert_eq!(names(text), ["err_4711", "0x80070005", "rfc-9457", "foo::bar", "maxreplicas", "10.0.0.1"]);
         for text in [
             "in 1954",
             "30-day",
@@ -120,36 +189,62 @@ mod tests {
             "e.g. this",
             "https://a.b/c12",
         ] {
-            assert!(rare_terms(text).is_empty(), "{text}: {:?}", rare_terms(text));
+            assert!(names(text).is_empty(), "{text}: {:?}", names(text));
         }
     }
 
     #[test]
-    fn a_rare_term_is_held_as_a_whole_or_not_at_all() {
-        let chunk = |text: &str| {
-            let (document, version) = ("d".parse().unwrap(), crate::model::ContentHash("v".into()));
-            let id = crate::model::ChunkId::new(&document, &version, 0);
-            Chunk { id, document, version, ordinal: 0, title: String::new(), headings: vec![], text: text.to_owned() }
-        };
-        let rare = rare_terms("what is ERR_4711");
-        assert!(holds_any(&chunk("On `err_4711`, restart."), &rare));
-        assert!(!holds_any(&chunk("On ERR_47110 and 4711, restart."), &rare));
-        assert!(!holds_any(&chunk("anything"), &[]));
+    fn an_identifier_is_held_as_a_whole_or_not_at_all() {
+        let asked = Identifiers::of("what is ERR_4711");
+        assert!(asked.are_held_by(&chunk("On `err_4711`, restart.")));
+        assert!(!asked.are_held_by(&chunk("On ERR_47110 and 4711, restart.")));
+        assert!(!Identifiers::of("what is this").are_held_by(&chunk("anything")));
+    }
+
+    #[test]
+    fn what_only_asks_about_an_identifier_is_nothing_else_that_is_asked_for() {
+        let nothing = chunk("nothing");
+        for text in [
+            "What is error E1042?",
+            "What does ERR_TIMEOUT_7 mean?",
+            "How do I fix E1042, please?",
+            "E1042",
+            "Was bedeutet der Fehler E1042?",
+            "Was kann man bei der Fehlermeldung ERR_TIMEOUT_7 tun?",
+        ] {
+            assert_eq!(Identifiers::of(text).rest_held_by(&nothing), 1.0, "{text}");
+        }
+        let policy = chunk("Travel during COVID-19 needs the approval of the head of department.");
+        for text in [
+            "Which football club won the league during COVID-19?",
+            "What is the recipe of pancakes in the COVID-19 cookbook?",
+            "Welcher Verein gewann die Meisterschaft während COVID-19?",
+        ] {
+            let asked = Identifiers::of(text);
+            assert!(asked.are_held_by(&policy) && asked.rest_held_by(&policy) < 0.5, "{text}");
+        }
+        assert_eq!(Identifiers::of("Who approves travel during COVID-19?").rest_held_by(&policy), 1.0);
+    }
+
+    #[test]
+    fn what_many_chunks_hold_tells_none_from_the_others() {
+        let chunks = [chunk("ERR_1 and ERR_2"), chunk("ERR_1 again"), chunk("err_1, err_1")];
+        let rare = |most| Identifiers::of("ERR_1 ERR_2").held_by_at_most(most, chunks.iter()).names;
+        assert_eq!((rare(2), rare(3)), (vec!["err_2".to_owned()], vec!["err_1".to_owned(), "err_2".to_owned()]));
     }
 
     #[test]
     fn an_overlong_question_has_a_bounded_number_of_them() {
-        assert!(rare_terms(&"ERR_1 ".repeat(100_000)).len() == 1);
+        assert!(names(&"ERR_1 ".repeat(100_000)).len() == 1);
     }
 
     proptest! {
         #[test]
-        fn every_rare_term_of_a_text_is_held_by_the_text(text in "[a-zA-Z0-9_:. -]{0,80}") {
-            let (document, version): (crate::model::DocumentId, _) = ("d".parse().unwrap(), crate::model::ContentHash("v".into()));
-            let id = crate::model::ChunkId::new(&document, &version, 0);
-            let rare = rare_terms(&text);
-            let chunk = Chunk { id, document, version, ordinal: 0, title: String::new(), headings: vec![], text };
-            prop_assert!(rare.is_empty() || holds_any(&chunk, &rare));
+        fn every_identifier_of_a_text_is_held_by_the_text(text in "[a-zA-Z0-9_:. -]{0,80}") {
+            let asked = Identifiers::of(&text);
+            let chunk = chunk(&text);
+            prop_assert!(asked.is_empty() || asked.are_held_by(&chunk));
+            prop_assert_eq!(asked.rest_held_by(&chunk), 1.0);
         }
     }
 }

@@ -9,7 +9,7 @@ mod identifiers;
 mod terms;
 mod weights;
 
-pub use identifiers::{holds_any, rare_terms};
+pub use identifiers::Identifiers;
 pub use terms::terms;
 pub use weights::{coverage, passage, query};
 

@@ -56,6 +56,9 @@ pub struct CheckedSentence {
     pub refs: Vec<usize>,
     /// Whether a citation supports it.
     pub supported: bool,
+    /// Why it is not supported, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What an answer took.

@@ -62,7 +62,7 @@ pub struct Explanation {
     pub mode: String,
     /// Candidates of each leg.
     pub candidates: Candidates,
-    /// Why the question may be answered: `near`, `worded` (with the question's own words), `rare_term` or `none`.
+    /// Why the question may be answered: `near`, `worded` (with the question's own words), `identifier` or `none`.
     pub evidence: String,
     /// Best cosine.
     pub best_cosine: Option<f32>,

@@ -1,6 +1,6 @@
-//! Finds the relevance from which questions are answered, from the collection itself.
+//! Finds from the collection itself the relevance from which questions are answered, and the cosine that unrelated texts reach.
 //!
-//! A cohort of questions about everyday things is asked of the collection. What they reach is what unrelated questions reach here; the threshold is where 98 % of them stay below it,
+//! A cohort of questions about everyday things is asked of the collection. What they reach is what unrelated questions reach here; each threshold is where 98 % of them stay below it,
 //! by the median and the median absolute deviation, so that a collection which answers some of them is not misled. This is the zero normalisation of speaker verification (Auckenthaler,
 //! Carey and Lloyd-Thomas, "Score Normalization for Text-Independent Speaker Verification Systems", Digital Signal Processing 10, 2000); the factor that makes the deviation comparable
 //! with a standard deviation is from Rousseeuw and Croux, "Alternatives to the Median Absolute Deviation", JASA 88, 1993.
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Retrieve, RetrieveError, candidates::Candidates, size::searched, threshold};
+use super::{Retrieve, RetrieveError, Settings, candidates::Candidates, size::searched, threshold};
 use crate::{
     lexical,
     ports::{Change, Epoch, Kind, Only, Search, StoreError, update},
@@ -20,8 +20,8 @@ use crate::{
 /// Questions about things that a collection hardly holds, one a line.
 const COHORT: &str = include_str!("cohort.txt");
 /// Names the cohort and the formula; a threshold of another version is found anew.
-const METHOD: &str = "cohort-1";
-/// Chunks below which a collection tells too little: the start value holds.
+const METHOD: &str = "cohort-2";
+/// Chunks below which a collection tells too little of its relevance: the start value holds. What unrelated texts reach is measured in the smallest.
 const MIN_CHUNKS: u64 = 100;
 /// A collection that grew or shrank by more than this part, in percent, is measured again.
 const CHANGED_PERCENT: u64 = 20;
@@ -31,6 +31,24 @@ const DEPTH: usize = 10;
 const QUANTILE_98: f32 = 2.054;
 /// Standard deviation of a normal distribution in median absolute deviations.
 const DEVIATIONS: f32 = 1.4826;
+
+/// The cosine that unrelated texts reach, from which is counted how near two texts are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Unrelated {
+    /// Holds until it was measured.
+    start: f32,
+    /// The lowest that is believed.
+    least: f32,
+    /// Chunks from which on a collection is measured.
+    from_chunks: u64,
+}
+
+impl Unrelated {
+    /// For the local model: what its judged sets reach (`docs/quality.md`).
+    pub const LOCAL: Self = Self { start: 0.30, least: 0.25, from_chunks: MIN_CHUNKS };
+    /// For a model whose cosines nobody has measured. Until they are hardly anything is near: of the models that are known none lets unrelated texts reach more.
+    pub const UNKNOWN: Self = Self { start: 0.85, least: 0.0, from_chunks: 1 };
+}
 
 /// The relevance from which a question is answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,32 +77,65 @@ impl MinScore {
             Self::Fixed(score) | Self::Calibrated { start: score, .. } => score,
         }
     }
+
+    /// What is used of what was measured.
+    fn of(self, measured: Option<f32>) -> f32 {
+        match self {
+            Self::Fixed(score) => score,
+            Self::Calibrated { start, least, most } => measured.map_or(start, |score| score.clamp(least, most)),
+        }
+    }
 }
 
-/// The threshold that holds now.
-pub(super) struct Threshold(AtomicU32);
+/// A number that holds now, shared by whoever searches the collection.
+pub(super) struct Level(AtomicU32);
 
-impl Threshold {
-    pub(super) fn new(rule: MinScore) -> Self {
-        Self(AtomicU32::new(rule.start().to_bits()))
+impl Level {
+    fn new(value: f32) -> Self {
+        Self(AtomicU32::new(value.to_bits()))
     }
 
-    pub(super) fn get(&self) -> f32 {
+    fn get(&self) -> f32 {
         f32::from_bits(self.0.load(Ordering::Relaxed))
     }
 
-    fn set(&self, score: f32) {
-        self.0.store(score.to_bits(), Ordering::Relaxed);
+    fn set(&self, value: f32) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
     }
 }
 
-/// What is kept beside the corpus.
+/// What was found of the collection, and holds now.
+pub(super) struct Threshold {
+    min_score: Level,
+    unrelated: Level,
+}
+
+impl Threshold {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let Settings { min_score, unrelated, .. } = settings;
+        Self { min_score: Level::new(min_score.start()), unrelated: Level::new(unrelated.start) }
+    }
+
+    /// The relevance from which a question is answered.
+    pub(super) fn get(&self) -> f32 {
+        self.min_score.get()
+    }
+
+    fn set(&self, settings: &Settings, found: &Calibration) {
+        self.min_score.set(settings.min_score.of(found.min_score));
+        self.unrelated.set(found.unrelated.max(settings.unrelated.least));
+    }
+}
+
+/// What is kept beside the corpus, as it was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Calibration {
     method: String,
     model: String,
     chunks: u64,
-    min_score: f32,
+    /// None where the collection was too small.
+    min_score: Option<f32>,
+    unrelated: f32,
 }
 
 /// What is kept for an epoch.
@@ -102,9 +153,12 @@ impl Calibration {
         self.method == METHOD && self.model == model
     }
 
-    /// Whether the collection has about the size that it had.
+    /// Whether the collection has about the size that it had; a small one may grow until it tells enough.
     fn fits(&self, chunks: u64) -> bool {
-        chunks.abs_diff(self.chunks).saturating_mul(100) <= self.chunks.saturating_mul(CHANGED_PERCENT)
+        match self.min_score {
+            None => chunks < MIN_CHUNKS,
+            Some(_) => chunks.abs_diff(self.chunks).saturating_mul(100) <= self.chunks.saturating_mul(CHANGED_PERCENT),
+        }
     }
 }
 
@@ -114,39 +168,53 @@ impl Retrieve {
         self.threshold.get()
     }
 
-    /// Takes over the threshold that was found for this collection before, if one was.
+    /// The cosine that unrelated texts reach in this collection, with its model.
+    pub fn unrelated(&self) -> f32 {
+        self.threshold.unrelated.get()
+    }
+
+    /// Takes over what was found for this collection before, if it was.
     pub async fn recall_threshold(&self) -> Result<(), RetrieveError> {
-        let MinScore::Calibrated { .. } = self.settings.min_score else { return Ok(()) };
         let Some(standing) = self.calibration().await? else { return Ok(()) };
         if let Some(found) = standing.found.filter(|found| found.is_of(&self.embedder.model().name)) {
-            self.threshold.set(found.min_score);
+            self.threshold.set(&self.settings, &found);
         }
         Ok(())
     }
 
-    /// Finds the threshold anew where the collection changed much since it was found; asks a hundred questions then. To be called now and then.
+    /// Measures anew where the collection changed much since it was measured; asks a hundred questions then. To be called now and then.
     pub async fn calibrate(&self) -> Result<(), RetrieveError> {
-        let MinScore::Calibrated { start, least, most } = self.settings.min_score else { return Ok(()) };
         let Some(standing) = self.calibration().await? else { return Ok(()) };
         let chunks = self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)?;
         let model = self.embedder.model().name.clone();
         if let Some(found) = standing.found.as_ref().filter(|found| found.is_of(&model) && found.fits(chunks)) {
-            self.threshold.set(found.min_score);
+            self.threshold.set(&self.settings, found);
             return Ok(());
         }
-        if chunks < MIN_CHUNKS {
-            self.threshold.set(start);
+        let is_large = chunks >= MIN_CHUNKS;
+        if !is_large {
+            self.threshold.min_score.set(self.settings.min_score.start());
+        }
+        if chunks < self.settings.unrelated.from_chunks {
+            self.threshold.unrelated.set(self.settings.unrelated.start);
             return Ok(());
         }
+        let unrelated = above(self.reached_by_texts().await?);
         let mut reached = Vec::new();
-        for question in COHORT.lines() {
+        for question in COHORT.lines().filter(|_| is_large) {
             reached.push(self.reached(question).await?);
         }
-        let min_score = above(reached).clamp(least, most);
-        let found = Calibration { method: METHOD.to_owned(), model, chunks, min_score };
+        let min_score = is_large.then(|| above(reached));
+        let found = Calibration { method: METHOD.to_owned(), model, chunks, min_score, unrelated };
         self.keep_calibration(&standing, &found).await.map_err(RetrieveError::Records)?;
-        self.threshold.set(min_score);
-        tracing::info!(min_score, chunks, "calibrated from the collection: questions below this relevance are refused");
+        self.threshold.set(&self.settings, &found);
+        let (min_score, unrelated) = (self.min_score(), self.unrelated());
+        tracing::info!(
+            min_score,
+            unrelated,
+            chunks,
+            "calibrated from the collection: questions below this relevance are refused"
+        );
         Ok(())
     }
 
@@ -158,6 +226,18 @@ impl Retrieve {
         let version = record.as_ref().map(|record| record.version);
         let found = record.and_then(|record| serde_json::from_value(record.body).ok());
         Ok(Some(Standing { epoch, version, found }))
+    }
+
+    /// The best cosine of each text of the cohort, embedded as the sentences of an answer are.
+    async fn reached_by_texts(&self) -> Result<Vec<f32>, RetrieveError> {
+        let texts = COHORT.lines().map(str::to_owned).collect();
+        let mut reached = Vec::new();
+        for vector in self.embedder.embed_passages(texts).await.map_err(RetrieveError::Embed)? {
+            let search = Search { epoch: self.epoch, dense: Some(vector), limit: 1, ..Search::default() };
+            let legs = self.store.search(&search).await.map_err(RetrieveError::Search)?;
+            reached.extend(legs.dense.first().map(|hit| hit.score.0));
+        }
+        Ok(reached)
     }
 
     async fn reached(&self, question: &str) -> Result<f32, RetrieveError> {
@@ -214,7 +294,6 @@ mod tests {
         doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
         model::{Chunk, ChunkId, ContentHash, Point},
         ports::{Embedder as _, Records as _, VectorStore as _},
-        retrieve::{Settings, fuse::Fusion},
     };
 
     async fn corpus(texts: impl IntoIterator<Item = String>) -> (Arc<StoreDouble>, Arc<RecordsDouble>) {
@@ -241,13 +320,16 @@ mod tests {
     }
 
     fn retrieve(store: &Arc<StoreDouble>, records: &Arc<RecordsDouble>, min_score: MinScore) -> Retrieve {
-        let settings = Settings { min_score, fusion: Fusion::CONFIDENT };
+        over(store, records, Settings { min_score, ..Settings::default() })
+    }
+
+    fn over(store: &Arc<StoreDouble>, records: &Arc<RecordsDouble>, settings: Settings) -> Retrieve {
         let (store, records) = (Arc::clone(store), Arc::clone(records));
         Retrieve::new(store, records, Arc::<EmbedderDouble>::default(), settings)
     }
 
     /// Texts that share no word with the cohort.
-    fn unrelated(count: usize) -> impl Iterator<Item = String> {
+    fn unrelated(count: usize) -> impl Iterator<Item = String> + Clone {
         (0..count).map(|n| format!("zq{n} xq{n} wq{n}"))
     }
 
@@ -319,6 +401,49 @@ mod tests {
         let fixed = retrieve(&store, &records, MinScore::Fixed(0.7));
         fixed.recall_threshold().await.unwrap();
         fixed.calibrate().await.unwrap();
-        assert_eq!((fixed.min_score(), records.count(Kind::Corpus).await), (0.7, Ok(0)));
+        assert_eq!(fixed.min_score(), 0.7);
+        // Another one that finds the record is configured otherwise, and uses what was measured.
+        let other = retrieve(&store, &records, MinScore::LOCAL);
+        other.recall_threshold().await.unwrap();
+        assert_eq!(other.min_score(), 0.30);
+    }
+
+    #[tokio::test]
+    async fn what_unrelated_texts_reach_is_measured_whatever_the_threshold_is_and_in_the_smallest_collection_of_an_unknown_model()
+     {
+        let settings = |min_score, unrelated| Settings { min_score, unrelated, ..Settings::default() };
+        for (texts, min_score, rule, expected) in [
+            // Nothing is nearer than nothing.
+            (unrelated(1).collect::<Vec<_>>(), MinScore::UNKNOWN, Unrelated::UNKNOWN, 0.0),
+            (unrelated(3).collect(), MinScore::LOCAL, Unrelated::LOCAL, 0.30),
+            (unrelated(1).cycle().take(200).collect(), MinScore::Fixed(0.7), Unrelated::LOCAL, 0.25),
+            (COHORT.lines().map(str::to_owned).collect(), MinScore::Fixed(0.7), Unrelated::LOCAL, 1.0),
+            (Vec::new(), MinScore::UNKNOWN, Unrelated::UNKNOWN, 0.85),
+        ] {
+            let (store, records) = corpus(texts).await;
+            let found = over(&store, &records, settings(min_score, rule));
+            assert_eq!(found.unrelated(), rule.start);
+            found.calibrate().await.unwrap();
+            assert!((found.unrelated() - expected).abs() < 1e-5, "{} of {rule:?}", found.unrelated());
+            let replica = over(&store, &records, settings(min_score, rule));
+            replica.recall_threshold().await.unwrap();
+            assert_eq!(replica.unrelated(), found.unrelated());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_collection_is_measured_again_once_it_tells_enough() {
+        let (store, records) = corpus(unrelated(3)).await;
+        let settings = Settings { min_score: MinScore::UNKNOWN, unrelated: Unrelated::UNKNOWN, ..Settings::default() };
+        over(&store, &records, settings).calibrate().await.unwrap();
+        let recorded = async || records.get(Kind::Corpus, "calibration-e1").await.unwrap().unwrap();
+        let first = recorded().await;
+        assert_eq!(first.body["min_score"], serde_json::Value::Null);
+        add(&store, unrelated(90)).await;
+        over(&store, &records, settings).calibrate().await.unwrap();
+        assert_eq!(recorded().await, first);
+        add(&store, unrelated(90)).await;
+        over(&store, &records, settings).calibrate().await.unwrap();
+        assert_eq!(recorded().await.body["chunks"], 183);
     }
 }

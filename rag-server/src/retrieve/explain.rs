@@ -39,7 +39,7 @@ impl Notes {
         let evidence = match evidence {
             Evidence::Near(_) => "near",
             Evidence::Worded(_) => "worded",
-            Evidence::RareTerm => "rare_term",
+            Evidence::Identifier => "identifier",
             Evidence::None => "none",
         };
         told.evidence = evidence.to_owned();

@@ -20,8 +20,8 @@ mod visible;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-pub use calibrate::MinScore;
 use calibrate::Threshold;
+pub use calibrate::{MinScore, Unrelated};
 use candidates::{Candidates, Reader};
 use explain::Notes;
 use fuse::Fusion;
@@ -30,7 +30,7 @@ use size::CorpusSize;
 use threshold::Evidence;
 
 use crate::{
-    lexical,
+    lexical::{self, Identifiers},
     model::{ChunkId, Degradation, Explanation, Hit, Legs, Mode, Query, Similarity, SparseVector},
     ports::{
         CacheKind, EmbedError, Embedder, Epoch, Kept, Memory, Only, Passage, Records, Reranker, Search, StoreError,
@@ -61,6 +61,8 @@ const CONTEXT_NEEDS: Duration = Duration::from_millis(50);
 pub struct Settings {
     /// Relevance below which nothing relevant is stored.
     pub min_score: MinScore,
+    /// From what is counted how near two texts are.
+    pub unrelated: Unrelated,
     /// How the legs become one ranking.
     pub fusion: Fusion,
 }
@@ -68,7 +70,7 @@ pub struct Settings {
 impl Default for Settings {
     /// What fits the local model.
     fn default() -> Self {
-        Self { min_score: MinScore::LOCAL, fusion: Fusion::CONFIDENT }
+        Self { min_score: MinScore::LOCAL, unrelated: Unrelated::LOCAL, fusion: Fusion::CONFIDENT }
     }
 }
 
@@ -146,7 +148,7 @@ impl Retrieve {
         embedder: Arc<dyn Embedder>,
         settings: Settings,
     ) -> Self {
-        let threshold = Arc::new(Threshold::new(settings.min_score));
+        let threshold = Arc::new(Threshold::new(&settings));
         Self {
             store,
             epoch: None,
@@ -239,14 +241,16 @@ impl Retrieve {
             asked => asked,
         };
         let terms = lexical::query(&query.text);
-        let rare_terms = lexical::rare_terms(&query.text);
-        let search = futures::future::try_join(self.find(query, mode, dense, (&terms, &rare_terms)), async {
-            self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)
-        });
+        let identifiers = Identifiers::of(&query.text);
+        let search =
+            futures::future::try_join(self.find(query, mode, dense, (&terms, !identifiers.is_empty())), async {
+                self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)
+            });
         let (Found { candidates, ranking }, searched) = notes.stage("search", search).await?;
-        let evidence = threshold::evidence(&candidates, &terms, &rare_terms, min_score);
+        let identifiers = threshold::rare(&candidates, identifiers);
+        let evidence = threshold::evidence(&candidates, &terms, &identifiers, min_score);
         notes.searched(mode, &candidates, evidence);
-        let ranking = ranking.into_iter().filter(|hit| threshold::is_citable(evidence, &hit.chunk, &rare_terms));
+        let ranking = ranking.into_iter().filter(|hit| threshold::is_citable(evidence, &hit.chunk, &identifiers));
         let ranking = ranking.map(|hit| Candidate { hit, reranked: None }).collect();
         let ranking = self.reranked(&query.text, ranking, deadline, (&mut degraded, &mut notes)).await;
         let mut wanted = query.top_k;
@@ -307,7 +311,7 @@ impl Retrieve {
         query: &Query,
         mode: Mode,
         dense: Vec<f32>,
-        (terms, rare_terms): (&SparseVector, &[String]),
+        (terms, reads_all): (&SparseVector, bool),
     ) -> Result<Found, RetrieveError> {
         let lexical = match mode {
             Mode::Hybrid | Mode::Lexical => Some(terms.clone()).filter(|terms| !terms.indices.is_empty()),
@@ -320,7 +324,7 @@ impl Retrieve {
         loop {
             let legs = self.store.search(&search).await.map_err(RetrieveError::Search)?;
             let exhausted = (legs.dense.len() < search.limit, legs.lexical.len() < search.limit || !asks_lexical);
-            let found = self.read(query, mode, legs, !rare_terms.is_empty()).await?;
+            let found = self.read(query, mode, legs, reads_all).await?;
             let legs = found.candidates.legs();
             let enough = (exhausted.0 || legs.dense.len() >= wanted) && (exhausted.1 || legs.lexical.len() >= wanted);
             if enough || search.limit == MAX_DEPTH {
@@ -553,10 +557,11 @@ mod tests {
             corpus.store(document, "v", &text).await;
             corpus.commit(document, "v").await;
         }
-        let retrieved = corpus.ask("please explain error ERR_4711 to our customer", Mode::Hybrid, 5).await;
-        assert_eq!((found(&retrieved), retrieved.evidence), (vec!["codes"], Evidence::RareTerm));
-        let retrieved = corpus.ask("please explain error ERR_4712 to our customer", Mode::Hybrid, 5).await;
-        assert_eq!(retrieved.evidence, Evidence::None);
+        let retrieved = corpus.ask("please explain error ERR_4711", Mode::Hybrid, 5).await;
+        assert_eq!((found(&retrieved), retrieved.evidence), (vec!["codes"], Evidence::Identifier));
+        for unknown in ["please explain error ERR_4712", "which football club did ERR_4711 defeat in the league?"] {
+            assert_eq!(corpus.ask(unknown, Mode::Hybrid, 5).await.evidence, Evidence::None, "{unknown}");
+        }
     }
 
     #[tokio::test]

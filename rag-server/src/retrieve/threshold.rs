@@ -5,15 +5,23 @@
 //! Relevance is the best cosine and a fifth of the best coverage: the share of the question's terms, and pairs of neighbouring terms, that one passage holds. The cosine alone refuses a
 //! sixth of the questions of a judged set that its documents answer, those that ask for one rare word or lean on their article; together they refuse a fiftieth, at the same 2 % of
 //! unrelated questions that are let through (`docs/quality.md`).
+//!
+//! An identifier of the question, such as an error code, is evidence as well: where few of the chunks that were found hold it, so that it tells them from the others, and only for what it
+//! names: a chunk that holds it must hold what else the question asks for.
 
 use super::candidates::Candidates;
 use crate::{
-    lexical,
+    lexical::{self, Identifiers},
     model::{Chunk, Similarity, SparseVector},
 };
 
 /// What holding all of a question's terms adds to the cosine. Of 0.1 to 0.5 the value that told two judged sets' questions apart best.
 const COVERAGE_WEIGHT: f32 = 0.2;
+
+/// Of the chunks that were found, which are a hundred at most, so many may hold an identifier that is rare. What a corpus is about stands in most of them.
+const RARE: usize = 10;
+/// The share of what else the question asks for that a chunk with its identifier must hold.
+const REST: f32 = 0.5;
 
 /// Why a question may be answered, or that it may not.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -22,16 +30,21 @@ pub enum Evidence {
     Near(Similarity),
     /// No passage is near enough by itself, but with the question's own words it is. Holds the relevance.
     Worded(Similarity),
-    /// No passage is near, but one holds an identifier or error code of the question. Only such passages may be cited.
-    RareTerm,
+    /// No passage is near, but one holds a rare identifier of the question, and what it asks of it. Only such passages may be cited.
+    Identifier,
     /// Nothing: the answer is a refusal.
     None,
 }
 
 /// What speaks for an answer. BM25 scores have no common scale, so the lexical leg counts only by the terms that its hits hold.
 ///
-/// `terms` are those of [`lexical::query`], none where the words are not to count; `min_score` is the relevance from which a question is answered.
-pub(super) fn evidence(found: &Candidates, terms: &SparseVector, rare_terms: &[String], min_score: f32) -> Evidence {
+/// `terms` are those of [`lexical::query`], none where the words are not to count; `identifiers` those that are [`rare`]; `min_score` is the relevance from which a question is answered.
+pub(super) fn evidence(
+    found: &Candidates,
+    terms: &SparseVector,
+    identifiers: &Identifiers,
+    min_score: f32,
+) -> Evidence {
     let cosine = found.best_cosine().unwrap_or(f32::NEG_INFINITY);
     if cosine >= min_score {
         return Evidence::Near(Similarity(cosine));
@@ -43,8 +56,8 @@ pub(super) fn evidence(found: &Candidates, terms: &SparseVector, rare_terms: &[S
             return Evidence::Worded(Similarity(relevance));
         }
     }
-    if found.read().any(|chunk| lexical::holds_any(chunk, rare_terms)) {
-        return Evidence::RareTerm;
+    if found.read().any(|chunk| is_named(chunk, identifiers)) {
+        return Evidence::Identifier;
     }
     Evidence::None
 }
@@ -56,11 +69,20 @@ pub(super) fn relevance(found: &Candidates, terms: &SparseVector) -> f32 {
     cosine + COVERAGE_WEIGHT * coverage
 }
 
+/// Those identifiers of a question that few of the found chunks hold.
+pub(super) fn rare(found: &Candidates, identifiers: Identifiers) -> Identifiers {
+    if identifiers.is_empty() { identifiers } else { identifiers.held_by_at_most(RARE, found.read()) }
+}
+
+fn is_named(chunk: &Chunk, identifiers: &Identifiers) -> bool {
+    identifiers.are_held_by(chunk) && identifiers.rest_held_by(chunk) >= REST
+}
+
 /// Whether a chunk may be cited under this evidence.
-pub fn is_citable(evidence: Evidence, chunk: &Chunk, rare_terms: &[String]) -> bool {
+pub(super) fn is_citable(evidence: Evidence, chunk: &Chunk, identifiers: &Identifiers) -> bool {
     match evidence {
         Evidence::Near(_) | Evidence::Worded(_) => true,
-        Evidence::RareTerm => lexical::holds_any(chunk, rare_terms),
+        Evidence::Identifier => is_named(chunk, identifiers),
         Evidence::None => false,
     }
 }
@@ -100,29 +122,57 @@ mod tests {
             (vec![hit("a", f32::NAN)], vec![], Evidence::None),
             (vec![], vec![], Evidence::None),
         ] {
-            assert_eq!(evidence(&found(dense, lexical), &SparseVector::default(), &[], 0.40), expected);
+            assert_eq!(
+                evidence(&found(dense, lexical), &SparseVector::default(), &Identifiers::default(), 0.40),
+                expected
+            );
         }
+    }
+
+    fn evidence_of(question: &str, found: &Candidates) -> Evidence {
+        evidence(found, &SparseVector::default(), &rare(found, Identifiers::of(question)), 0.40)
     }
 
     #[test]
     fn a_passage_that_holds_the_error_code_is_evidence_however_far_it_is() {
-        let rare = lexical::rare_terms("what is ERR_4711?");
         for held in
             [found(vec![hit("ERR_4711: disk full", 0.1)], vec![]), found(vec![], vec![hit("see err_4711", 7.0)])]
         {
-            assert_eq!(evidence(&held, &SparseVector::default(), &rare, 0.40), Evidence::RareTerm);
+            assert_eq!(evidence_of("what is ERR_4711?", &held), Evidence::Identifier);
         }
-        let other = found(vec![hit("ERR_4712: disk full", 0.1)], vec![]);
-        assert_eq!(evidence(&other, &SparseVector::default(), &rare, 0.40), Evidence::None);
+        assert_eq!(
+            evidence_of("what is ERR_4711?", &found(vec![hit("ERR_4712: disk full", 0.1)], vec![])),
+            Evidence::None
+        );
     }
 
     #[test]
-    fn only_passages_with_the_rare_term_are_citable_when_nothing_else_is_evidence() {
-        let rare = lexical::rare_terms("what is ERR_4711?");
+    fn an_identifier_is_no_evidence_for_what_else_the_question_asks() {
+        let policy = || found(vec![hit("Travel during COVID-19 needs an approval.", 0.1)], vec![]);
+        for question in ["Which football club won the league during COVID-19?", "Is there a cookbook for COVID-19?"] {
+            assert_eq!(evidence_of(question, &policy()), Evidence::None, "{question}");
+        }
+        for question in ["What is COVID-19?", "Which approval does travel during COVID-19 need?"] {
+            assert_eq!(evidence_of(question, &policy()), Evidence::Identifier, "{question}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_that_many_passages_hold_is_no_evidence() {
+        let of = |count: usize| {
+            let hits = (0..count).map(|number| hit(&format!("trial {number} of COVID-19"), 0.1)).collect();
+            evidence_of("what is COVID-19?", &found(hits, vec![]))
+        };
+        assert_eq!((of(RARE), of(RARE + 1)), (Evidence::Identifier, Evidence::None));
+    }
+
+    #[test]
+    fn only_passages_with_the_identifier_are_citable_when_nothing_else_is_evidence() {
+        let asked = Identifiers::of("what is ERR_4711?");
         let (with, without) = (hit("ERR_4711", 0.1).chunk, hit("weather", 0.1).chunk);
-        assert!(is_citable(Evidence::RareTerm, &with, &rare) && !is_citable(Evidence::RareTerm, &without, &rare));
-        assert!(is_citable(Evidence::Near(Similarity(0.5)), &without, &rare));
-        assert!(!is_citable(Evidence::None, &with, &rare));
+        assert!(is_citable(Evidence::Identifier, &with, &asked) && !is_citable(Evidence::Identifier, &without, &asked));
+        assert!(is_citable(Evidence::Near(Similarity(0.5)), &without, &asked));
+        assert!(!is_citable(Evidence::None, &with, &asked));
     }
 
     #[test]
@@ -130,10 +180,15 @@ mod tests {
         let terms = lexical::query("What is superspreading of measles?");
         let legs = |text: &str, cosine: f32| found(vec![hit("other", cosine)], vec![hit(text, 3.0)]);
         let holding = legs("Superspreading of measles means that few infect many.", 0.25);
-        assert!(matches!(evidence(&holding, &terms, &[], 0.40), Evidence::Worded(relevance) if relevance.0 >= 0.40));
-        assert_eq!(evidence(&legs("Measles are red.", 0.25), &terms, &[], 0.40), Evidence::None);
+        assert!(
+            matches!(evidence(&holding, &terms, &Identifiers::default(), 0.40), Evidence::Worded(relevance) if relevance.0 >= 0.40)
+        );
+        assert_eq!(evidence(&legs("Measles are red.", 0.25), &terms, &Identifiers::default(), 0.40), Evidence::None);
         // However many words it holds, a passage about something else stays one.
-        assert_eq!(evidence(&legs("Superspreading of measles", 0.15), &terms, &[], 0.40), Evidence::None);
+        assert_eq!(
+            evidence(&legs("Superspreading of measles", 0.15), &terms, &Identifiers::default(), 0.40),
+            Evidence::None
+        );
     }
 
     #[test]

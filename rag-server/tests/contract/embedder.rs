@@ -17,7 +17,7 @@ fn model_folder() -> PathBuf {
 }
 
 /// One for all tests: it is meant to be shared.
-fn embedder() -> Arc<MiniLm> {
+pub(crate) fn embedder() -> Arc<MiniLm> {
     static EMBEDDER: OnceLock<Arc<MiniLm>> = OnceLock::new();
     let load = || Arc::new(MiniLm::load(&model_folder()).unwrap_or_else(|e| panic!("{e}")));
     Arc::clone(EMBEDDER.get_or_init(load))

@@ -10,6 +10,7 @@
 )]
 
 mod cache;
+mod claims;
 mod embedded;
 mod embedder;
 mod openai_embedder;

@@ -117,6 +117,54 @@ async fn a_provider_writes_from_the_passages_and_its_citations_are_checked() {
 }
 
 #[tokio::test]
+async fn a_sentence_is_supported_by_the_passages_that_its_writer_saw_and_by_no_others() {
+    const BOTH: &str = "Daily snapshots are kept for 7 days. [1] A pump is greased every month by the person on duty.";
+    let more_of_it: String = (1..=8)
+        .map(|step| {
+            format!("In step {step} the snapshots are copied to another region and compared with their originals.\n")
+        })
+        .collect();
+    // Room for both passages, and for one alone.
+    for (more, status, supported) in
+        [("", "grounded", [true, true]), ("context_tokens = 100", "partial", [true, false])]
+    {
+        let (home, provider) = (Home::new(), FakeProvider::start(Act::Say(BOTH)).await);
+        let server = serve(&home, &provider.configured("double", more)).await;
+        server.ingest("ops/backup.md", &format!("{BACKUP}{more_of_it}"), "").await;
+        let answer = ask(&server, json!({"query": QUESTION, "explain": true})).await;
+        assert_eq!(answer["citations"].as_array().unwrap().len(), 2, "both are found: {answer}");
+        assert_eq!(answer["status"], status, "{more}: {answer}");
+        let sentences = answer["sentences"].as_array().unwrap();
+        assert_eq!(
+            sentences.iter().map(|s| s["supported"].as_bool().unwrap()).collect::<Vec<_>>(),
+            supported,
+            "{answer}"
+        );
+        assert_eq!(sentences[1]["reason"].is_string(), !supported[1], "a reason where it is not supported: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn figures_and_opposites_of_a_provider_are_not_called_grounded() {
+    let (home, provider) = (Home::new(), FakeProvider::start(Act::Say(SAID)).await);
+    let server = serve(&home, &provider.configured("double", "")).await;
+    server.ingest("ops/quota.md", "25 GB are allowed per user and day.\n", "").await;
+    for (question, said, status) in [
+        (QUESTION, "Daily snapshots are kept for seven days. [1]", "grounded"),
+        (QUESTION, "Daily snapshots are never kept and are erased at once. [1]", "partial"),
+        (QUESTION, "Daily snapshots are kept forever. [1]", "partial"),
+        (QUESTION, "Nobody keeps daily snapshots. [1]", "partial"),
+        (QUESTION, "Daily snapshots are kept for nine days. [1]", "partial"),
+        ("How many GB are allowed per user and day?", "5 GB are allowed per user and day. [1]", "partial"),
+        ("How many GB are allowed per user and day?", "25 GB are allowed per user and day. [1]", "grounded"),
+    ] {
+        provider.script([Act::Say(said)]);
+        let answer = ask(&server, json!({"query": question})).await;
+        assert_eq!(answer["status"], status, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_bare_question_is_never_sent_to_a_provider_when_nothing_relevant_is_stored() {
     let (home, provider) = (Home::new(), FakeProvider::start(Act::Say("Germany won.")).await);
     let server = serve(&home, &provider.configured("double", "")).await;

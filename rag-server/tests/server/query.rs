@@ -62,10 +62,30 @@ async fn a_question_is_answered_in_every_mode_from_the_document_that_knows_and_r
 async fn an_error_code_is_found_as_a_whole_and_an_unknown_one_is_not_guessed() {
     let home = Home::new();
     let server = with_documents(&home).await;
-    let answer = ask(&server, json!({"query": "zzyzx qwrty ERR_4711 blorb"})).await;
+    let answer = ask(&server, json!({"query": "ERR_4711"})).await;
     assert_eq!((&answer["status"], referred(&answer)), (&json!("grounded"), vec!["ops/errors.md"]), "{answer}");
-    let unknown = ask(&server, json!({"query": "zzyzx qwrty ERR_9999 blorb"})).await;
-    assert_eq!(unknown["status"], "refused", "{unknown}");
+    for unknown in ["zzyzx qwrty ERR_9999 blorb", "zzyzx qwrty ERR_4711 blorb"] {
+        let unknown = ask(&server, json!({"query": unknown})).await;
+        assert_eq!(unknown["status"], "refused", "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn an_identifier_in_a_question_lifts_no_refusal_of_what_else_it_asks() {
+    let home = Home::new();
+    let server = with_documents(&home).await;
+    let policy = "# Travel\n\nDuring COVID-19 every business trip needs the approval of the head of department.\n";
+    server.ingest("travel.md", policy, "").await;
+    for question in [
+        "Which club won the football league during COVID-19?",
+        "What is the recipe of pancakes in the COVID-19 cookbook?",
+        "Welcher Verein gewann die Meisterschaft während COVID-19?",
+    ] {
+        let refused = ask(&server, json!({"query": question})).await;
+        assert_eq!(refused["status"], "refused", "{refused}");
+    }
+    let answer = ask(&server, json!({"query": "Who approves a business trip during COVID-19?"})).await;
+    assert_eq!((&answer["status"], referred(&answer)), (&json!("grounded"), vec!["travel.md"]), "{answer}");
 }
 
 #[tokio::test]
