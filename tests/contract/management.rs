@@ -1,6 +1,7 @@
 //! The paths that the operator and the probes call, looked up in the server's real routers, and the answers that it reads.
 
-use rag_server::http::{management_openapi, ops, public_openapi};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use rag_server::http::{management_openapi, ops};
 use ragops_operator::server_client::{PATHS, ServerStatus};
 
 use crate::rendered::{children, examples};
@@ -14,18 +15,19 @@ fn every_path_that_the_operator_calls_exists_in_the_servers_router() {
 }
 
 #[test]
-fn every_path_that_a_probe_asks_exists_in_the_servers_router() {
-    let api = public_openapi();
+fn every_probe_asks_the_management_port_for_a_path_that_the_server_routes_there() {
+    let api = management_openapi();
     let children = children(examples().remove(0).1);
     let pod = children.deployment.spec.template.spec.unwrap();
     let container = &pod.containers[0];
+    let ports = container.ports.as_ref().unwrap();
+    let management = ports.iter().find(|port| port.container_port == 9090).unwrap().name.as_ref().unwrap();
     let probes = [&container.liveness_probe, &container.readiness_probe, &container.startup_probe];
-    let paths: Vec<_> = probes
-        .into_iter()
-        .map(|probe| probe.as_ref().unwrap().http_get.as_ref().unwrap().path.clone().unwrap())
-        .collect();
-    for path in paths {
-        assert!(api.paths.paths.contains_key(&path), "a probe asks {path}, which the server does not route");
+    for probe in probes.map(|probe| probe.as_ref().unwrap().http_get.as_ref().unwrap()) {
+        // Whoever fills the public port must not have the pod restarted.
+        assert_eq!(probe.port, IntOrString::String(management.clone()), "{probe:?}");
+        let path = probe.path.as_ref().unwrap();
+        assert!(api.paths.paths.contains_key(path), "a probe asks {path}, which the server does not route there");
     }
 }
 

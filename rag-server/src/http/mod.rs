@@ -51,7 +51,7 @@ pub fn public_router(api: Api) -> Router {
 
 /// The router of the management port.
 pub fn management_router(api: Api) -> Router {
-    router(api, ops::endpoints())
+    router(api, management_endpoints())
 }
 
 /// What the public API has, as an OpenAPI document.
@@ -61,7 +61,12 @@ pub fn public_openapi() -> OpenApi {
 
 /// What the management port has, as an OpenAPI document.
 pub fn management_openapi() -> OpenApi {
-    endpoint::openapi("rag-server management", ops::endpoints())
+    endpoint::openapi("rag-server management", management_endpoints())
+}
+
+/// Probes are asked here as well: whoever fills the public port must not make a server that works look dead.
+fn management_endpoints() -> Vec<Endpoint> {
+    ops::endpoints().into_iter().chain(routes::probes()).collect()
 }
 
 fn public_endpoints() -> Vec<Endpoint> {

@@ -22,6 +22,9 @@ async fn a_server_without_its_store_lives_and_says_what_it_waits_for() {
     let waiting = waits["waiting_for"].as_array().unwrap();
     assert!(waiting.contains(&"the vector store (unreachable)".into()), "{waits}");
     assert!(!waiting.iter().any(|part| part == "the embedding model"), "{waits}");
+    assert_eq!(server.manage("/health/live").send().await.unwrap().status(), StatusCode::OK);
+    let management = problem(server.manage("/health/ready").send().await.unwrap(), 503, "not-ready").await;
+    assert_eq!(management["waiting_for"], waits["waiting_for"]);
     let asked = server.post("/query").json(&serde_json::json!({"query": "a"})).send().await.unwrap();
     assert_eq!(asked.headers()["retry-after"], "1");
     problem(asked, 503, "not-ready").await;

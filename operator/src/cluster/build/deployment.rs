@@ -31,6 +31,9 @@ const STOP_RESERVE_SECONDS: i32 = 10;
 /// After this long without progress a roll-out counts as stuck.
 const PROGRESS_DEADLINE_SECONDS: i32 = 600;
 
+/// The name of the port that the operator, the scrapers and the kubelet's probes ask.
+const MANAGEMENT: &str = "management";
+
 /// Files of mounted Secrets: readable for the server's group, nobody else.
 const CREDENTIAL_MODE: i32 = 0o440;
 
@@ -95,12 +98,13 @@ fn server(cluster: &ValidatedCluster, image: &str) -> Container {
     let sleep = SleepAction { seconds: i64::from(PRE_STOP_SECONDS) };
     Container {
         args: Some(vec!["serve".to_owned(), "--config".to_owned(), format!("{CONFIG_DIR}/{CONFIG_FILE}")]),
-        ports: Some(vec![port("http", HTTP_PORT), port("management", MANAGEMENT_PORT)]),
+        ports: Some(vec![port("http", HTTP_PORT), port(MANAGEMENT, MANAGEMENT_PORT)]),
         volume_mounts: Some(mounts),
         // Loading takes well under a second; opening a large volume after a crash may take a minute or two.
-        startup_probe: Some(pod::probe("/health/live", "http", 1, 180)),
-        liveness_probe: Some(pod::probe("/health/live", "http", 10, 3)),
-        readiness_probe: Some(pod::probe("/health/ready", "http", 5, 2)),
+        // They are asked on the management port, so that load on the public one never looks like a dead server.
+        startup_probe: Some(pod::probe("/health/live", MANAGEMENT, 1, 180)),
+        liveness_probe: Some(pod::probe("/health/live", MANAGEMENT, 10, 3)),
+        readiness_probe: Some(pod::probe("/health/ready", MANAGEMENT, 5, 2)),
         lifecycle: Some(Lifecycle {
             pre_stop: Some(LifecycleHandler { sleep: Some(sleep), ..LifecycleHandler::default() }),
             ..Lifecycle::default()

@@ -20,7 +20,8 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 const DNS_PORT: i32 = 53;
 
 /// NAME-server: clients reach the public port, the operator and the scrapers the management port; the servers reach DNS, the
-/// vector store and the services outside that the spec names.
+/// vector store and the services outside that the spec names. The kubelet's probes come from the pod's own node, which no
+/// policy keeps out.
 pub(super) fn network_policy(
     cluster: &ValidatedCluster,
     scrape_from: &[ScrapePeer],

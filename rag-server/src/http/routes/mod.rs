@@ -13,6 +13,11 @@ mod v1;
 
 use super::endpoint::Endpoint;
 
+/// How the server is: on both ports.
+pub(super) fn probes() -> Vec<Endpoint> {
+    health::endpoints()
+}
+
 /// All public endpoints.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     [
@@ -25,7 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ingest::endpoints(),
         documents::endpoints(),
         jobs::endpoints(),
-        health::endpoints(),
+        probes(),
     ]
     .into_iter()
     .flatten()
