@@ -18,6 +18,8 @@ pub struct Metrics {
     registry: Registry,
     /// Requests by route template and status.
     pub requests: IntCounterVec,
+    /// Connections that the server ended or refused, by port and cause: `idle` made room for a newcomer, `port_full`, `address_full`, `unread` did not read.
+    pub connections_cut: IntCounterVec,
     /// How long requests took, by route template.
     pub request_seconds: HistogramVec,
     /// How long the server itself took for a question, waiting for providers excluded.
@@ -75,6 +77,11 @@ impl Metrics {
         registry.register(Box::new(build))?;
         Ok(Self {
             requests: counters("http_requests_total", "Requests by route and status.", &["route", "status"])?,
+            connections_cut: counters(
+                "rag_connections_cut_total",
+                "Connections that the server ended or refused, by port and cause.",
+                &["port", "cause"],
+            )?,
             request_seconds,
             server_seconds,
             query_outcomes: counters("rag_query_outcome_total", "Questions by outcome.", &["outcome"])?,

@@ -162,8 +162,10 @@ impl Ports {
         let (listen, management_listen) = (public.local_addr()?, management.local_addr()?);
         let keys = api.keys.accepted().has_api_keys();
         tracing::info!(%listen, %management_listen, keys, version = env!("CARGO_PKG_VERSION"), "listening");
-        let public = tokio::spawn(listen::serve(public, http::public_router(api.clone()), stopping.clone()));
-        let management = listen::serve(management, http::management_router(api.clone()), drained.clone());
+        let files = listen::allow_open_files();
+        let public = listen::serve(public, http::public_port(api.clone()), files, stopping.clone());
+        let public = tokio::spawn(public);
+        let management = listen::serve(management, http::management_port(api.clone()), files, drained.clone());
         tokio::spawn(follow(api.clone(), stopping.clone(), drained.clone()));
         Ok(Self { public, management: tokio::spawn(management), drained })
     }

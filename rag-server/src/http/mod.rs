@@ -38,11 +38,36 @@ use axum::{
 };
 use utoipa::openapi::OpenApi;
 
-use self::endpoint::Endpoint;
 pub use self::state::{Api, Flows, Shared};
+use self::{
+    endpoint::Endpoint,
+    error::{Code, Problem},
+    listen::{Limits, Port},
+};
 
 /// Where the description of the public API is.
 pub const OPENAPI_PATH: &str = "/openapi.json";
+
+/// The public API and what its port takes.
+pub fn public_port(api: Api) -> Port {
+    let (metrics, refusal) = (api.metrics.clone(), refusal_router(api.clone()));
+    Port { name: "public", limits: Limits::PUBLIC, router: public_router(api), refusal, metrics }
+}
+
+/// The management port: its connections are its own.
+pub fn management_port(api: Api) -> Port {
+    let (metrics, refusal) = (api.metrics.clone(), refusal_router(api.clone()));
+    Port { name: "management", limits: Limits::MANAGEMENT, router: management_router(api), refusal, metrics }
+}
+
+/// What a newcomer is told for whom there is no connection.
+fn refusal_router(api: Api) -> Router {
+    let full = || Problem::new(Code::Overloaded, "every connection is in use; try again").retry_after(1);
+    Router::new()
+        .fallback(move || async move { full() })
+        .layer(from_fn_with_state(api.clone(), observe::observe))
+        .with_state(api)
+}
 
 /// The router of the public API.
 pub fn public_router(api: Api) -> Router {
