@@ -29,6 +29,8 @@ pub enum Code {
     RoleTooLow,
     /// A browser was led here under another name.
     HostNotAllowed,
+    /// A page of another origin sent it.
+    ForeignPage,
     /// No such route.
     NoSuchRoute,
     /// No such document.
@@ -97,6 +99,7 @@ impl Code {
             Self::UnknownApiKey => (StatusCode::UNAUTHORIZED, "unknown-api-key", "Unknown key"),
             Self::RoleTooLow => (StatusCode::FORBIDDEN, "role-too-low", "The key does not allow this"),
             Self::HostNotAllowed => (StatusCode::FORBIDDEN, "host-not-allowed", "Not reachable under this name"),
+            Self::ForeignPage => (StatusCode::FORBIDDEN, "foreign-page", "Sent by a page of another origin"),
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "No such route"),
             Self::NoSuchDocument => (StatusCode::NOT_FOUND, "no-such-document", "No such document"),
             Self::NoSuchJob => (StatusCode::NOT_FOUND, "no-such-job", "No such job"),

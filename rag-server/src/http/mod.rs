@@ -1,13 +1,14 @@
 //! The two HTTP ports: the public API, and the management port for the operator and the scraper.
 //!
 //! ```text
-//! observe (id, log, metrics, problem document) -> guard (name, room, deadline) -> key -> body -> handler
+//! observe (id, log, metrics, problem document) -> own page -> guard (name, room, deadline) -> key -> body -> handler
 //! ```
 //!
 //! Handlers translate; they decide nothing that a flow should decide.
 
 mod answering;
 mod causes;
+mod description;
 mod endpoint;
 pub mod error;
 mod extract;
@@ -31,22 +32,19 @@ mod tests;
 mod upload;
 
 use axum::{
-    Json, Router,
+    Router,
     http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
-    routing::get,
 };
 use utoipa::openapi::OpenApi;
 
 pub use self::state::{Api, Flows, Shared};
 use self::{
+    description::Description,
     endpoint::Endpoint,
     error::{Code, Problem},
     listen::{Limits, Port},
 };
-
-/// Where the description of the public API is.
-pub const OPENAPI_PATH: &str = "/openapi.json";
 
 /// The public API and what its port takes.
 pub fn public_port(api: Api) -> Port {
@@ -71,7 +69,7 @@ fn refusal_router(api: Api) -> Router {
 
 /// The router of the public API.
 pub fn public_router(api: Api) -> Router {
-    router(api, public_endpoints())
+    router(api, public_endpoints(Description::of(&public_openapi())))
 }
 
 /// The router of the management port.
@@ -81,7 +79,7 @@ pub fn management_router(api: Api) -> Router {
 
 /// What the public API has, as an OpenAPI document.
 pub fn public_openapi() -> OpenApi {
-    endpoint::openapi("rag-server", public_endpoints())
+    endpoint::openapi("rag-server", public_endpoints(Description::default()))
 }
 
 /// What the management port has, as an OpenAPI document.
@@ -94,16 +92,10 @@ fn management_endpoints() -> Vec<Endpoint> {
     ops::endpoints().into_iter().chain(routes::probes()).collect()
 }
 
-fn public_endpoints() -> Vec<Endpoint> {
-    let openapi = get(|| async { Json(public_openapi()) });
-    let describe = Endpoint::probe(OPENAPI_PATH, openapi, "This description").answers_plainly(
-        200,
-        Some("application/json"),
-        "an OpenAPI document",
-    );
+fn public_endpoints(description: Description) -> Vec<Endpoint> {
     // What tools may call is what has a route of its own, and no more.
     let (called, _) = endpoint::routers(routes::endpoints());
-    routes::endpoints().into_iter().chain(mcp::endpoints(called)).chain([describe]).collect()
+    routes::endpoints().into_iter().chain(mcp::endpoints(called)).chain([description.endpoint()]).collect()
 }
 
 fn router(api: Api, endpoints: Vec<Endpoint>) -> Router {
@@ -111,6 +103,7 @@ fn router(api: Api, endpoints: Vec<Endpoint>) -> Router {
     work.layer(from_fn_with_state(api.clone(), guard::guard))
         .merge(probes.layer(from_fn(guard::alone)))
         .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(from_fn(guard::own_pages))
         .layer(from_fn_with_state(api.clone(), observe::observe))
         .with_state(api)
 }
