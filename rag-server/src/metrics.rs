@@ -46,7 +46,7 @@ pub struct Metrics {
     pub ready: IntGauge,
     /// 1 while this server works on jobs.
     pub jobs_worker_up: IntGauge,
-    /// 1 when the folder of credentials holds something that was not taken over.
+    /// Key files that are missing or damaged.
     pub credentials_damaged: IntGauge,
 }
 
@@ -105,7 +105,7 @@ impl Metrics {
             jobs_worker_up: gauge("rag_jobs_worker_up", "1 while this server works on ingestion jobs.")?,
             credentials_damaged: gauge(
                 "rag_credentials_damaged",
-                "1 when changed credentials could not be taken over and the old ones stay valid.",
+                "Key files that are missing or damaged; each costs its own key alone.",
             )?,
             registry,
         })

@@ -7,7 +7,7 @@ use crate::{
     adapters::{cached_embedder::CachedEmbedder, extractive::Extractive},
     config::{Config, EmbeddingChoice, Fallback, FusionChoice},
     corpus,
-    generate::{Answers, Writers},
+    generate::{AnswerIds, Answers, Feedback, Writers},
     http::readiness::Part,
     ingest::Ingest,
     ports::{Embedder, Epoch, Memory, StoreError, SystemClock},
@@ -79,7 +79,9 @@ impl App {
             Some(memory) => retrieve.remembering(memory),
             None => retrieve,
         });
-        let answers = answers(config, (Arc::clone(&retrieve), memory), embedder, process);
+        let ids = AnswerIds::of(&*stores.records, Arc::new(SystemClock)).await.map_err(AppError::Records)?;
+        let feedback = Feedback::new(Arc::clone(&stores.records), Arc::new(SystemClock), ids);
+        let answers = answers(config, (Arc::clone(&retrieve), memory), embedder, process).hearing(Arc::new(feedback));
         Ok(Self {
             process: Arc::clone(process),
             ingest,

@@ -72,7 +72,7 @@ impl ServeArgs {
 pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
     let stopping = shutdown::on_signals()?;
     let config = &loaded.config;
-    let keys = Keys::open(&config.auth)?;
+    let keys = Keys::open(&config.auth);
     let operations = Operations::new(LiveSettings::new(config.live.file.clone()));
     let api = Api::new(loaded, keys, metrics(config)?, operations);
     let ports = Ports::open(config, &api, &stopping).await?;
@@ -160,7 +160,7 @@ impl Ports {
         let public = listen::bind(config.server.listen).await?;
         let management = listen::bind(config.server.management_listen).await?;
         let (listen, management_listen) = (public.local_addr()?, management.local_addr()?);
-        let keys = api.keys.accepted().has_api_keys();
+        let keys = !api.keys.needs_none();
         tracing::info!(%listen, %management_listen, keys, version = env!("CARGO_PKG_VERSION"), "listening");
         let files = listen::allow_open_files();
         let public = listen::serve(public, http::public_port(api.clone()), files, stopping.clone());

@@ -22,6 +22,8 @@ pub struct Ask {
     pub history: Vec<Turn>,
     /// The conversation that this belongs to and that is remembered here.
     pub session: Option<SessionKey>,
+    /// Whether nothing may be written now: a session is read, and does not remember this.
+    pub read_only: bool,
     /// What the caller wishes of the answer's form, such as a language; the rules about passages stand above it.
     pub instructions: Option<String>,
     /// How a provider is to write.
@@ -37,6 +39,7 @@ impl From<Query> for Ask {
             scope: Scope::FullBook,
             history: Vec::new(),
             session: None,
+            read_only: false,
             instructions: None,
             sampling: Sampling::default(),
             deadline: Deadline::after(DEFAULT_DEADLINE),

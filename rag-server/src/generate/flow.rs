@@ -3,10 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{
-    AnswerError, Ask, EXTRACTIVE, REFUSAL, SessionKey, Sessions, Writers,
+    AnswerError, AnswerIds, Ask, EXTRACTIVE, REFUSAL, SessionKey, Sessions, Writers,
     cite::{self, Cited},
     fallback::{Job, NotWritten, Written},
     outlet::{Delivery, Outlet},
@@ -31,6 +30,7 @@ pub(super) struct Flow {
     pub(super) generator: Arc<dyn Generator>,
     pub(super) writers: Option<Arc<Writers>>,
     pub(super) memory: Option<Memory>,
+    pub(super) ids: AnswerIds,
 }
 
 /// What an answer may be made of.
@@ -58,7 +58,7 @@ impl Flow {
         delivery: Delivery,
         events: &Events,
     ) -> Result<(), AnswerError> {
-        let (id, since) = (Uuid::new_v4(), Instant::now());
+        let (id, since) = (self.ids.name(&ask.query.tenant), Instant::now());
         let session = sessions.zip(ask.session.clone());
         let ask = &continued(ask, &session).await?;
         let Found { passages, searched, degraded, explanation } = self.find(ask).await?;
@@ -78,11 +78,9 @@ impl Flow {
         let Checked { status, text, sentences } = checked;
         let mut answer = Answer { id, status, text, citations, sentences, searched, degraded, explanation, generation };
         if let Some((sessions, key)) = session
-            && let Err(error) = sessions.remember(&key, &ask.query.text, &answer).await
+            && let Some(notice) = remember(sessions, &key, ask, &answer).await
         {
-            // The answer is there and was paid for; a memory that fails does not take it back.
-            tracing::warn!(%error, "a question and its answer were not remembered in their session");
-            answer.generation.notice.get_or_insert_with(|| "the session does not remember this answer".to_owned());
+            answer.generation.notice.get_or_insert_with(|| notice.to_owned());
         }
         events.send(Ok(AnswerEvent::Finished(Box::new(answer)))).await;
         Ok(())
@@ -237,6 +235,16 @@ async fn continued(mut ask: Ask, session: &Option<(&Sessions, SessionKey)>) -> R
         ask.history = history;
     }
     Ok(ask)
+}
+
+/// Adds the answer to its session; why not, in words, if it was not added. The answer is there and was paid for: a memory that fails does not take it back.
+async fn remember(sessions: &Sessions, key: &SessionKey, ask: &Ask, answer: &Answer) -> Option<&'static str> {
+    if ask.read_only {
+        return Some("the server is read-only for now, so the session does not remember this answer");
+    }
+    let error = sessions.remember(key, &ask.query.text, answer).await.err()?;
+    tracing::warn!(%error, "a question and its answer were not remembered in their session");
+    Some("the session does not remember this answer")
 }
 
 /// A question that says nothing by itself, such as "and weekly?", together with the one before it.

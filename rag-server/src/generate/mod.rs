@@ -7,11 +7,13 @@
 //! Guarantees: a refusal calls no generator; a citation's text is that of its chunks byte for byte; the status is what the check found, whatever the generator claims.
 
 mod allowance;
+mod answer_id;
 mod ask;
 mod budget;
 mod call;
 pub mod cite;
 mod fallback;
+mod feedback;
 mod flow;
 mod ledger;
 mod marks;
@@ -32,9 +34,11 @@ use futures::StreamExt;
 use tracing::Instrument;
 
 pub use self::{
+    answer_id::AnswerIds,
     ask::Ask,
     budget::{BudgetLimits, Period},
     fallback::{Price, Provider, Providers},
+    feedback::{Feedback, NotHeard, Opinion, Rating},
     ledger::{Ledger, Limits},
     meter::{Meter, NoMeter},
     sessions::{Session, SessionKey, SessionTurn, Sessions},
@@ -113,12 +117,14 @@ pub struct Writers {
 pub struct Answers {
     flow: Flow,
     sessions: Option<Arc<Sessions>>,
+    feedback: Option<Arc<Feedback>>,
 }
 
 impl Answers {
     /// The flow without a provider: answers are made of sentences of the documents.
     pub fn new(retrieve: Arc<Retrieve>, generator: Arc<dyn Generator>) -> Self {
-        Self { flow: Flow { retrieve, generator, writers: None, memory: None }, sessions: None }
+        let flow = Flow { retrieve, generator, writers: None, memory: None, ids: AnswerIds::unshared() };
+        Self { flow, sessions: None, feedback: None }
     }
 
     /// The same flow with providers; its generator is what they fall back to.
@@ -143,6 +149,17 @@ impl Answers {
         self.sessions.as_ref()
     }
 
+    /// The same flow, which gives its answers names that this feedback knows.
+    pub fn hearing(mut self, feedback: Arc<Feedback>) -> Self {
+        self.flow.ids = feedback.ids().clone();
+        Self { feedback: Some(feedback), ..self }
+    }
+
+    /// What is thought of the answers, if that is kept.
+    pub fn feedback(&self) -> Option<&Arc<Feedback>> {
+        self.feedback.as_ref()
+    }
+
     /// The whole answer. Every passage that was found is listed, best first; the text refers to them by number.
     pub async fn answer(&self, ask: impl Into<Ask>) -> Result<Answer, AnswerError> {
         let mut events = self.begin(ask.into(), Delivery::Whole);
@@ -161,7 +178,7 @@ impl Answers {
 
     fn begin(&self, ask: Ask, delivery: Delivery) -> AnswerStream {
         let (events, stream) = stream::channel();
-        let Self { flow, sessions } = self.clone();
+        let Self { flow, sessions, .. } = self.clone();
         let work = async move {
             let deadline = ask.deadline;
             tokio::select! {

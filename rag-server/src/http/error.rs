@@ -39,6 +39,8 @@ pub enum Code {
     NoSuchJob,
     /// No such session.
     NoSuchSession,
+    /// No such answer.
+    NoSuchAnswer,
     /// No such model.
     NoSuchModel,
     /// The route exists, with other methods.
@@ -104,6 +106,7 @@ impl Code {
             Self::NoSuchDocument => (StatusCode::NOT_FOUND, "no-such-document", "No such document"),
             Self::NoSuchJob => (StatusCode::NOT_FOUND, "no-such-job", "No such job"),
             Self::NoSuchSession => (StatusCode::NOT_FOUND, "no-such-session", "No such session"),
+            Self::NoSuchAnswer => (StatusCode::NOT_FOUND, "no-such-answer", "No such answer"),
             Self::NoSuchModel => (StatusCode::NOT_FOUND, "no-such-model", "No such model"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body came too slowly"),

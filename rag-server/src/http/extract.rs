@@ -18,31 +18,32 @@ use crate::{
     config::Role,
     model::Tenant,
     resilience::Bodies,
-    security::{Credential, Generation},
+    security::{Authenticator, Generation, Principal, Unauthenticated, Via},
 };
 
 /// The caller may ask questions and read.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Client {
-    name: String,
-    tenant: Tenant,
-    role: Option<Role>,
-}
+#[derive(Debug, Clone)]
+pub(super) struct Client(Principal);
 
 impl Client {
-    /// The name of the caller's key, whatever its generation; `anonymous` where nobody needs one.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    /// Under which name its records are kept, whichever of its credentials it shows.
+    pub(super) fn owner(&self) -> String {
+        self.0.owner()
     }
 
     /// Whose documents it sees and writes.
     pub(super) fn tenant(&self) -> &Tenant {
-        &self.tenant
+        &self.0.tenant
     }
 
     /// The most that it may do.
-    pub(super) fn role(&self) -> Option<Role> {
-        self.role
+    pub(super) fn role(&self) -> Role {
+        self.0.role
+    }
+
+    #[cfg(test)]
+    pub(super) fn anonymous() -> Self {
+        Self(Principal::anonymous())
     }
 }
 
@@ -50,7 +51,19 @@ impl FromRequestParts<Api> for Client {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        authorise(api, &parts.headers, Role::Reader)
+        authorise(api, &parts.headers, Role::Reader).await
+    }
+}
+
+/// The caller may ask questions, and the server takes writes now: for what a reader leaves behind or takes back.
+pub(super) struct Contributor(pub(super) Client);
+
+impl FromRequestParts<Api> for Contributor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let client = Client::from_request_parts(parts, api).await?;
+        takes_writes(api).map(|()| Self(client))
     }
 }
 
@@ -61,7 +74,7 @@ impl FromRequestParts<Api> for WriterRole {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        authorise(api, &parts.headers, Role::Writer).map(Self)
+        authorise(api, &parts.headers, Role::Writer).await.map(Self)
     }
 }
 
@@ -73,53 +86,48 @@ impl FromRequestParts<Api> for WriterKey {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let WriterRole(client) = WriterRole::from_request_parts(parts, api).await?;
-        if api.operations.live().state().live.read_only {
-            let detail = "the server is read-only for now: questions are answered, writes are refused";
-            return Err(Problem::new(Code::ReadOnly, detail).retry_after(30));
-        }
-        Ok(Self(client))
+        takes_writes(api).map(|()| Self(client))
     }
+}
+
+fn takes_writes(api: &Api) -> Result<(), Problem> {
+    if !api.operations.live().state().live.read_only {
+        return Ok(());
+    }
+    let detail = "the server is read-only for now: questions are answered, writes are refused";
+    Err(Problem::new(Code::ReadOnly, detail).retry_after(30))
 }
 
 /// The caller is the operator.
 pub(super) struct OperatorKey;
 
-/// Says that the room for a body was taken where it came in.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RoomTaken;
-
 impl FromRequestParts<Api> for OperatorKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let accepted = api.keys.accepted();
-        let key = presented(&parts.headers).ok_or_else(|| missing(api))?;
-        let credential = accepted.operator(key).ok_or_else(|| unknown(api))?;
-        used(api, credential);
+        let key = presented(&parts.headers).ok_or_else(|| refused(api, Unauthenticated::Missing))?;
+        let credential = api.keys.operator(key).ok_or_else(|| refused(api, Unauthenticated::Unknown))?;
+        used(api, &credential.name, credential.generation);
         Ok(Self)
     }
 }
 
-/// Who calls, if a key with at least this role was shown. Counts the use of the key: once for each route that is called.
-fn authorise(api: &Api, headers: &HeaderMap, needed: Role) -> Result<Client, Problem> {
-    let accepted = api.keys.accepted();
-    if !accepted.has_api_keys() {
-        return Ok(Client { name: "anonymous".to_owned(), tenant: Tenant::default(), role: Some(Role::Admin) });
+/// Says that the room for a body was taken where it came in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RoomTaken;
+
+/// Who calls, if it may do at least this. Counts the use of its key: once for each route that is called.
+async fn authorise(api: &Api, headers: &HeaderMap, needed: Role) -> Result<Client, Problem> {
+    let caller = api.keys.authenticate(presented(headers)).await.map_err(|why| refused(api, why))?;
+    if let Via::Key { credential, generation } = &caller.via {
+        used(api, credential, *generation);
     }
-    let key = presented(headers).ok_or_else(|| missing(api))?;
-    let credential = accepted.api_key(key).ok_or_else(|| unknown(api))?;
-    used(api, credential);
-    match credential.role {
-        Some(role) if role >= needed => {
-            Ok(Client { name: credential.name.clone(), tenant: credential.tenant.clone(), role: Some(role) })
-        }
-        role => {
-            api.metrics.credentials_refused.with_label_values(&["role"]).inc();
-            let role = role.map_or("none", Role::as_str);
-            let detail = format!("this needs a key with the role {}; yours has {role}", needed.as_str());
-            Err(Problem::new(Code::RoleTooLow, detail))
-        }
+    if caller.role >= needed {
+        return Ok(Client(caller));
     }
+    api.metrics.credentials_refused.with_label_values(&["role"]).inc();
+    let (needed, role) = (needed.as_str(), caller.role.as_str());
+    Err(Problem::new(Code::RoleTooLow, format!("this needs a key with the role {needed}; yours has {role}")))
 }
 
 /// The key of `X-API-Key`, otherwise that of `Authorization: Bearer`.
@@ -132,19 +140,23 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
 }
 
-fn used(api: &Api, credential: &Credential) {
-    let labels = [credential.name.as_str(), Generation::as_str(credential.generation)];
-    api.metrics.credential_uses.with_label_values(&labels).inc();
+fn used(api: &Api, credential: &str, generation: Generation) {
+    api.metrics.credential_uses.with_label_values(&[credential, generation.as_str()]).inc();
 }
 
-fn missing(api: &Api) -> Problem {
-    api.metrics.credentials_refused.with_label_values(&["missing"]).inc();
-    Problem::new(Code::MissingApiKey, "send a key in the header X-API-Key, or as Authorization: Bearer KEY")
-}
-
-fn unknown(api: &Api) -> Problem {
-    api.metrics.credentials_refused.with_label_values(&["unknown"]).inc();
-    Problem::new(Code::UnknownApiKey, "the key is not known here; it may have been rotated, so ask for the current one")
+fn refused(api: &Api, why: Unauthenticated) -> Problem {
+    let (reason, code, detail) = match why {
+        Unauthenticated::Missing => {
+            ("missing", Code::MissingApiKey, "send a key in the header X-API-Key, or as Authorization: Bearer KEY")
+        }
+        Unauthenticated::Unknown => (
+            "unknown",
+            Code::UnknownApiKey,
+            "the key is not known here; it may have been rotated, so ask for the current one",
+        ),
+    };
+    api.metrics.credentials_refused.with_label_values(&[reason]).inc();
+    Problem::new(code, detail)
 }
 
 /// A type that is read from a body.

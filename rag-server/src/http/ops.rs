@@ -142,7 +142,7 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
     api.metrics.ready.set(api.readiness.is_ready().into());
     let works = api.operations.jobs().is_some_and(|jobs| jobs.work() == Work::Working);
     api.metrics.jobs_worker_up.set(works.into());
-    api.metrics.credentials_damaged.set(api.keys.damage().is_some().into());
+    api.metrics.credentials_damaged.set(gauge(api.keys.refused().len() as u64));
     api.metrics.ingest_queue.set(gauge(counts.waiting));
     api.metrics.writing.sessions.set(gauge(counts.sessions));
     let text = api.metrics.text().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;

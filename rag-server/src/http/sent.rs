@@ -204,7 +204,7 @@ impl Content {
 /// The key of a request that may be sent again.
 pub(super) fn idempotency_key(client: &Client, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = IdempotencyKey::new(client.name(), value.to_str().unwrap_or_default());
+    let key = IdempotencyKey::new(&client.owner(), value.to_str().unwrap_or_default());
     key.map(Some).map_err(|e| Problem::new(Code::BadRequest, e.to_string()))
 }
 

@@ -108,7 +108,7 @@ impl Api {
 
     /// Whether anybody may do everything: no keys are configured, which only loopback allows.
     pub(super) fn is_anonymous(&self) -> bool {
-        !self.keys.accepted().has_api_keys()
+        self.keys.needs_none()
     }
 }
 

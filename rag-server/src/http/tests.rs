@@ -1,5 +1,6 @@
 //! The router over doubles: what a caller sees when a part behind it fails, hangs or panics.
 
+mod doors;
 mod evaluate;
 
 use std::sync::Arc;
@@ -68,14 +69,19 @@ struct Bench {
 }
 
 fn bench() -> Bench {
-    let timeout = Setting {
+    bench_with(&Auth::default(), &[])
+}
+
+fn bench_with(auth: &Auth, settings: &[(&str, &str)]) -> Bench {
+    let setting = |(key, value): &(&str, &str)| Setting {
         origin: Origin::Flag("test".to_owned()),
-        key: "server.request_timeout_seconds".to_owned(),
-        value: "1".to_owned(),
+        key: (*key).to_owned(),
+        value: (*value).to_owned(),
     };
-    let loaded = Layers { file: None, settings: vec![timeout] }.load().unwrap();
-    let operations = Operations::new(LiveSettings::new(None));
-    let api = Api::new(&loaded, Keys::open(&Auth::default()).unwrap(), Metrics::new().unwrap(), operations);
+    let settings = [("server.request_timeout_seconds", "1")].iter().chain(settings).map(setting).collect();
+    let loaded = Layers { file: None, settings }.load().unwrap();
+    let operations = Operations::new(LiveSettings::new(loaded.config.live.file.clone()));
+    let api = Api::new(&loaded, Keys::open(auth), Metrics::new().unwrap(), operations);
     Bench { api, store: Arc::default(), records: Arc::default() }
 }
 

@@ -118,7 +118,7 @@ pub struct Generation {
     pub usage: Usage,
     /// What ended it before it was whole; nothing nearly always.
     pub cut: Option<Cut>,
-    /// Why it was not written by a provider although one is configured, in words.
+    /// Why it was not written by a provider although one is configured, or why its session does not remember it, in words.
     pub notice: Option<String>,
     /// Milliseconds that the providers took, which is no time of this server.
     pub provider_millis: u64,

@@ -9,6 +9,7 @@ mod explanation;
 mod hit;
 mod money;
 mod query;
+mod subject;
 mod tenant;
 
 pub use answer::{Answer, AnswerStatus, Attempt, CheckedSentence, Citation, Cut, Generation, Usage};
@@ -18,4 +19,5 @@ pub use explanation::{Candidates, Degradation, Explanation, HitExplained, Place,
 pub use hit::{Hit, Legs, Scored, Similarity, SparseVector};
 pub use money::MicroUsd;
 pub use query::{Filter, Mode, Query, Sampling, Scope, Speaker, Turn};
+pub use subject::Subject;
 pub use tenant::{InvalidTenant, Tenant};

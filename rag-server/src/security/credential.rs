@@ -1,20 +1,19 @@
 //! Credentials as they stand in their folder at one moment.
 //!
-//! Guarantee: either every file that the configuration asks for is there and sound, or nothing is accepted; a half-written folder never is.
+//! Guarantee: what is accepted is what is there and sound. A file that is missing or damaged costs its own key and no other one, and nothing of an earlier moment stays.
 
 use std::{
-    collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
 
+use super::{Principal, Via, digest::Digest};
 use crate::{
     config::{ApiKey, Role},
     key_file::{self, MAX_KEY_BYTES},
-    model::Tenant,
+    model::{Subject, Tenant},
 };
 
 /// Fewest bytes of a key: 128 bits, if they are random.
@@ -43,23 +42,48 @@ impl Generation {
 }
 
 /// One accepted value of a credential; its material is not kept.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Credential {
     /// `api-key.NAME` or `operator`.
     pub name: String,
     /// Current or previous.
     pub generation: Generation,
-    /// What its holder may do; none for the operator's, which opens no route of the public API.
-    pub role: Option<Role>,
-    /// Whose documents its holder sees and writes.
-    pub tenant: Tenant,
-    digest: [u8; 32],
+    holder: Holder,
+    digest: Digest,
+}
+
+/// Whom a credential is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Holder {
+    /// A client of the public API.
+    Client { subject: Subject, tenant: Tenant, role: Role },
+    /// The operator, which opens no route of the public API.
+    Operator,
 }
 
 impl Credential {
-    /// The first 12 hex digits of the SHA-256 of the material: enough to tell generations apart, of no use to an attacker.
+    /// The first 12 hex digits of the SHA-256 of the material.
     pub fn fingerprint(&self) -> String {
-        self.digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        self.digest.fingerprint()
+    }
+
+    /// Who shows it; nobody of the public API, if it is the operator's.
+    fn principal(&self) -> Option<Principal> {
+        match &self.holder {
+            Holder::Client { subject, tenant, role } => Some(Principal {
+                subject: subject.clone(),
+                tenant: tenant.clone(),
+                role: *role,
+                via: Via::Key { credential: self.name.clone(), generation: self.generation },
+            }),
+            Holder::Operator => None,
+        }
+    }
+
+    /// Whether it is the same value for the same holder.
+    fn is(&self, other: &Self) -> bool {
+        (&self.name, self.generation, &self.holder) == (&other.name, other.generation, &other.holder)
+            && bool::from(self.digest.ct_eq(&other.digest))
     }
 }
 
@@ -69,10 +93,16 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Why the credentials in a folder cannot be accepted. No variant holds material.
+/// Why a credential in a folder is not accepted. No variant holds material.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// A file is missing or cannot be read.
+    /// A client is configured and has no file.
+    #[error("the credential file {path} is missing, so its client has no key")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file cannot be read.
     #[error("the credential file {path} cannot be read: {cause}")]
     Unreadable {
         /// The file.
@@ -104,112 +134,122 @@ pub enum CredentialError {
     },
 }
 
-/// All accepted credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Credentials {
-    api_keys: Vec<Credential>,
-    operator: Vec<Credential>,
-}
+/// All accepted credentials, the API keys first.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials(Vec<Credential>);
 
 impl Credentials {
-    /// Reads the files of the configured keys, and the operator's if they are there.
-    pub fn read(dir: &Path, keys: &[ApiKey]) -> Result<Self, CredentialError> {
+    /// Reads the files of the configured keys, and the operator's if they are there; with them, why a key is not accepted.
+    pub fn read(dir: &Path, keys: &[ApiKey]) -> (Self, Vec<CredentialError>) {
         // A mounted Secret changes by swapping the link `..data`: following it once reads one state of all files.
         let dir = dir.join("..data").canonicalize().unwrap_or_else(|_| dir.to_owned());
-        let mut read = Self::default();
+        let mut reading = Reading { dir: &dir, found: Vec::new(), refused: Vec::new() };
         for key in keys {
-            let name = format!("api-key.{}", key.name);
             // A name that could not be a tenant's was refused with the configuration.
             let tenant = key.tenant.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default();
-            read.api_keys.extend(generations(&dir, &name, (Some(key.role), tenant), true)?);
+            let holder = Holder::Client { subject: Subject::key(&key.name), tenant, role: key.role };
+            reading.generations(&format!("api-key.{}", key.name), &holder);
         }
-        read.operator = generations(&dir, "operator", (None, Tenant::default()), false)?;
-        read.distinct()?;
-        Ok(read)
+        reading.generations("operator", &Holder::Operator);
+        reading.drop_shared();
+        (Self(reading.found), reading.refused)
     }
 
-    /// The API key with this material.
-    pub fn api_key(&self, material: &[u8]) -> Option<&Credential> {
-        find(&self.api_keys, material)
+    /// Who shows this API key.
+    pub fn principal(&self, material: &[u8]) -> Option<Principal> {
+        self.find(material)?.principal()
     }
 
     /// The operator's credential with this material.
     pub fn operator(&self, material: &[u8]) -> Option<&Credential> {
-        find(&self.operator, material)
+        self.find(material).filter(|credential| credential.holder == Holder::Operator)
     }
 
-    /// Whether anybody has to show a key.
-    pub fn has_api_keys(&self) -> bool {
-        !self.api_keys.is_empty()
-    }
-
-    /// Every accepted credential, the API keys first.
+    /// Every accepted credential.
     pub fn iter(&self) -> impl Iterator<Item = &Credential> {
-        self.api_keys.iter().chain(&self.operator)
+        self.0.iter()
     }
 
-    fn distinct(&self) -> Result<(), CredentialError> {
-        let mut seen = BTreeMap::new();
-        for credential in self.iter() {
-            match seen.insert(credential.digest, &credential.name) {
-                Some(first) if *first != credential.name => {
-                    return Err(CredentialError::Shared { first: first.clone(), second: credential.name.clone() });
+    /// Whether these are the same credentials.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(one, other)| one.is(other))
+    }
+
+    /// Looks at every credential, so that the time tells nothing about which one matched, or how nearly.
+    fn find(&self, material: &[u8]) -> Option<&Credential> {
+        let digest = Digest::of(material);
+        let mut found = u32::MAX;
+        for (index, credential) in (0_u32..).zip(&self.0) {
+            found = u32::conditional_select(&found, &index, credential.digest.ct_eq(&digest));
+        }
+        self.0.get(found as usize)
+    }
+}
+
+/// A folder that is being read.
+struct Reading<'d> {
+    dir: &'d Path,
+    found: Vec<Credential>,
+    refused: Vec<CredentialError>,
+}
+
+impl Reading<'_> {
+    /// Both generations of a credential, each by itself. An older one may be missing, and so may the operator's.
+    fn generations(&mut self, name: &str, holder: &Holder) {
+        for generation in Generation::ALL {
+            let path = self.dir.join(format!("{name}.{}", generation.as_str()));
+            let is_needed = generation == Generation::Current && *holder != Holder::Operator;
+            let read = match key_file::material(&path) {
+                Ok(material) => digest(&path, &material),
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !is_needed => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Err(CredentialError::Missing { path }),
+                Err(e) => Err(CredentialError::Unreadable { path, cause: e.to_string() }),
+            };
+            match read {
+                Ok(digest) if self.found.iter().any(|other| other.name == name && same(&other.digest, &digest)) => {}
+                Ok(digest) => {
+                    let (name, holder) = (name.to_owned(), holder.clone());
+                    self.found.push(Credential { name, generation, holder, digest });
                 }
-                _ => {}
+                Err(error) => self.refused.push(error),
             }
         }
-        Ok(())
+    }
+
+    /// Nobody could tell who shows a key that two hold: it opens nothing.
+    fn drop_shared(&mut self) {
+        let found = std::mem::take(&mut self.found);
+        for one in &found {
+            match found.iter().find(|other| other.name != one.name && same(&other.digest, &one.digest)) {
+                Some(other) => {
+                    let (first, second) = (one.name.clone(), other.name.clone());
+                    self.refused.push(CredentialError::Shared { first, second });
+                }
+                None => self.found.push(one.clone()),
+            }
+        }
     }
 }
 
-/// Looks at every credential, so that the time tells nothing about which one matched, or how nearly.
-fn find<'c>(credentials: &'c [Credential], material: &[u8]) -> Option<&'c Credential> {
-    let digest: [u8; 32] = Sha256::digest(material).into();
-    let mut found = u32::MAX;
-    for (index, credential) in (0_u32..).zip(credentials) {
-        let equal: Choice = credential.digest.ct_eq(&digest);
-        found = u32::conditional_select(&found, &index, equal);
-    }
-    credentials.get(found as usize)
-}
-
-fn generations(
-    dir: &Path,
-    name: &str,
-    (role, tenant): (Option<Role>, Tenant),
-    required: bool,
-) -> Result<Vec<Credential>, CredentialError> {
-    let mut found: Vec<Credential> = Vec::new();
-    for generation in Generation::ALL {
-        let path = dir.join(format!("{name}.{}", generation.as_str()));
-        let material = match key_file::material(&path) {
-            Ok(material) => material,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !(required && generation == Generation::Current) => {
-                continue;
-            }
-            Err(e) => return Err(CredentialError::Unreadable { path, cause: e.to_string() }),
-        };
-        let digest = digest(&path, &material)?;
-        if found.iter().all(|other| other.digest != digest) {
-            found.push(Credential { name: name.to_owned(), generation, role, tenant: tenant.clone(), digest });
-        }
-    }
-    Ok(found)
+fn same(one: &Digest, other: &Digest) -> bool {
+    one.ct_eq(other).into()
 }
 
 /// The digest of a file's key.
-fn digest(path: &Path, material: &[u8]) -> Result<[u8; 32], CredentialError> {
+fn digest(path: &Path, material: &[u8]) -> Result<Digest, CredentialError> {
     if !(MIN_KEY_BYTES..=MAX_KEY_BYTES).contains(&material.len()) {
         return Err(CredentialError::Length { path: path.to_owned(), bytes: material.len() });
     }
     if !key_file::is_printable(material) {
         return Err(CredentialError::Unprintable { path: path.to_owned() });
     }
-    Ok(Sha256::digest(material).into())
+    Ok(Digest::of(material))
 }
 
 #[cfg(test)]
 mod tests {
+    use sha2::Digest as _;
+
     use super::*;
 
     const OLD: &str = "old-key-0123456789";
@@ -227,6 +267,10 @@ mod tests {
         [ApiKey { name: "a".to_owned(), role: Role::Writer, tenant: None }]
     }
 
+    fn role(read: &Credentials, material: &str) -> Option<Role> {
+        read.principal(material.as_bytes()).map(|principal| principal.role)
+    }
+
     #[test]
     fn both_generations_are_valid_and_told_apart() {
         let dir = folder(&[
@@ -234,41 +278,54 @@ mod tests {
             ("api-key.a.previous", OLD),
             ("operator.current", "operator-key-0123"),
         ]);
-        let read = Credentials::read(dir.path(), &keys()).unwrap();
-        assert_eq!(read.api_key(NEW.as_bytes()).map(|c| c.generation), Some(Generation::Current));
-        assert_eq!(read.api_key(OLD.as_bytes()).map(|c| c.generation), Some(Generation::Previous));
-        assert_eq!(read.api_key(b"operator-key-0123"), None);
-        assert_eq!(read.api_key(b""), None);
-        assert_eq!(read.operator(b"operator-key-0123").map(|c| c.role), Some(None));
-        assert_eq!(read.operator(NEW.as_bytes()), None);
+        let (read, refused) = Credentials::read(dir.path(), &keys());
+        assert_eq!(refused, []);
+        for (material, generation) in [(NEW, Generation::Current), (OLD, Generation::Previous)] {
+            let principal = read.principal(material.as_bytes()).unwrap();
+            assert_eq!(principal.via, Via::Key { credential: "api-key.a".to_owned(), generation });
+            assert_eq!((principal.subject, principal.role), (Subject::key("a"), Role::Writer));
+            assert!(read.operator(material.as_bytes()).is_none());
+        }
+        assert!(read.operator(b"operator-key-0123").is_some());
+        assert_eq!(read.principal(b"operator-key-0123"), None);
+        assert_eq!(read.principal(b""), None);
     }
 
     #[test]
     fn a_fingerprint_is_the_beginning_of_the_hash_of_the_key_without_its_line_end() {
         let dir = folder(&[("api-key.a.current", "abcdefghijklmnop\n")]);
-        let read = Credentials::read(dir.path(), &keys()).unwrap();
-        let credential = read.api_key(b"abcdefghijklmnop").unwrap();
-        assert_eq!(credential.fingerprint(), hex::encode(Sha256::digest(b"abcdefghijklmnop"))[..12]);
+        let (read, _) = Credentials::read(dir.path(), &keys());
+        assert!(read.principal(b"abcdefghijklmnop").is_some());
+        let credential = read.iter().next().unwrap();
+        assert_eq!(credential.fingerprint(), hex::encode(sha2::Sha256::digest(b"abcdefghijklmnop"))[..12]);
         assert_eq!(format!("{credential:?}"), format!("api-key.a current {}", credential.fingerprint()));
     }
 
     #[test]
-    fn weak_missing_unprintable_and_shared_keys_are_refused() {
-        let refused = |files: &[(&str, &str)]| Credentials::read(folder(files).path(), &keys()).unwrap_err();
-        assert!(matches!(refused(&[]), CredentialError::Unreadable { .. }));
-        assert!(matches!(refused(&[("api-key.a.previous", OLD)]), CredentialError::Unreadable { .. }));
-        assert!(matches!(refused(&[("api-key.a.current", "")]), CredentialError::Length { bytes: 0, .. }));
-        assert!(matches!(
-            refused(&[("api-key.a.current", "only-15-bytes-x\n")]),
-            CredentialError::Length { bytes: 15, .. }
-        ));
-        assert!(matches!(
-            refused(&[("api-key.a.current", "two words, 16 bytes")]),
-            CredentialError::Unprintable { .. }
-        ));
-        assert!(matches!(
-            refused(&[("api-key.a.current", NEW), ("operator.current", NEW)]),
-            CredentialError::Shared { .. }
-        ));
+    fn a_weak_missing_or_unprintable_key_is_refused_and_its_other_generation_is_not() {
+        let read = |current: &[(&str, &str)]| {
+            let files: Vec<_> = current.iter().copied().chain([("api-key.a.previous", OLD)]).collect();
+            let (read, mut refused) = Credentials::read(folder(&files).path(), &keys());
+            assert_eq!((role(&read, OLD), read.iter().count()), (Some(Role::Writer), 1));
+            assert_eq!(refused.len(), 1);
+            refused.remove(0)
+        };
+        assert!(matches!(read(&[]), CredentialError::Missing { .. }));
+        assert!(matches!(read(&[("api-key.a.current", "")]), CredentialError::Length { bytes: 0, .. }));
+        let short = [("api-key.a.current", "only-15-bytes-x\n")];
+        assert!(matches!(read(&short), CredentialError::Length { bytes: 15, .. }));
+        let blank = [("api-key.a.current", "two words, 16 bytes")];
+        assert!(matches!(read(&blank), CredentialError::Unprintable { .. }));
+    }
+
+    #[test]
+    fn a_key_that_two_hold_opens_nothing_and_costs_no_third_one() {
+        let third = ApiKey { name: "b".to_owned(), role: Role::Reader, tenant: None };
+        let dir = folder(&[("api-key.a.current", NEW), ("api-key.b.current", OLD), ("operator.current", NEW)]);
+        let (read, refused) = Credentials::read(dir.path(), &[&keys()[..], &[third]].concat());
+        assert_eq!((role(&read, NEW), role(&read, OLD)), (None, Some(Role::Reader)));
+        assert!(read.operator(NEW.as_bytes()).is_none());
+        assert!(refused.iter().all(|error| matches!(error, CredentialError::Shared { .. })), "{refused:?}");
+        assert_eq!(refused.len(), 2);
     }
 }

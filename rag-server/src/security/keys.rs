@@ -1,13 +1,15 @@
 //! Follows the folder of credentials while the server runs.
 //!
-//! Flow: `refresh` is called every second; what changed and is sound is taken over at once, what is damaged leaves everything as it was and is said once.
+//! Flow: `refresh` is called every second; the keys that are there and sound are those that are accepted from then on, and one that is not is said once.
 
 use std::{
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::{CredentialError, Credentials};
+use async_trait::async_trait;
+
+use super::{Authenticator, Credential, CredentialError, Credentials, Principal, Unauthenticated};
 use crate::config::{ApiKey, Auth};
 
 /// The credentials that are accepted now.
@@ -15,57 +17,86 @@ use crate::config::{ApiKey, Auth};
 pub struct Keys {
     dir: Option<PathBuf>,
     configured: Vec<ApiKey>,
-    accepted: RwLock<Arc<Credentials>>,
-    damage: RwLock<Option<CredentialError>>,
+    seen: RwLock<Arc<Seen>>,
+}
+
+/// The folder as it was found last.
+#[derive(Debug, Default)]
+struct Seen {
+    accepted: Arc<Credentials>,
+    refused: Vec<CredentialError>,
 }
 
 impl Keys {
     /// Reads the credentials for the first time; without a folder nobody needs a key.
-    pub fn open(auth: &Auth) -> Result<Self, CredentialError> {
-        let accepted = match &auth.credentials_dir {
-            Some(dir) => Credentials::read(dir, &auth.api_keys)?,
-            None => Credentials::default(),
-        };
-        Ok(Self {
-            dir: auth.credentials_dir.clone(),
-            configured: auth.api_keys.clone(),
-            accepted: RwLock::new(Arc::new(accepted)),
-            damage: RwLock::default(),
-        })
+    pub fn open(auth: &Auth) -> Self {
+        let configured = auth.api_keys.clone();
+        let keys = Self { dir: auth.credentials_dir.clone(), configured, seen: RwLock::default() };
+        keys.refresh();
+        keys
+    }
+
+    /// Whether nobody needs a key, because none is configured. A key whose file is missing opens nothing, and never everything.
+    pub fn needs_none(&self) -> bool {
+        self.configured.is_empty()
     }
 
     /// What is accepted now.
     pub fn accepted(&self) -> Arc<Credentials> {
-        Arc::clone(&self.accepted.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.seen().accepted)
     }
 
-    /// Why the folder as it is now was not taken over.
-    pub fn damage(&self) -> Option<CredentialError> {
-        self.damage.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The operator's credential with this material.
+    pub fn operator(&self, material: &[u8]) -> Option<Credential> {
+        self.seen().accepted.operator(material).cloned()
     }
 
-    /// Looks at the folder, and takes over what changed if it is sound.
+    /// The keys that are configured and not accepted, and why.
+    pub fn refused(&self) -> Vec<CredentialError> {
+        self.seen().refused.clone()
+    }
+
+    /// Looks at the folder, and accepts what is there now.
     pub fn refresh(&self) {
         let Some(dir) = &self.dir else { return };
-        let read = Credentials::read(dir, &self.configured);
-        let damage = read.as_ref().err().cloned();
-        let before = std::mem::replace(&mut *self.damage.write().unwrap_or_else(PoisonError::into_inner), damage);
-        match read {
-            Ok(read) if *self.accepted() == read => {}
-            Ok(read) => {
-                tracing::info!(credentials = ?read, "credentials changed");
-                *self.accepted.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
-            }
-            Err(damage) if before.as_ref() == Some(&damage) => {}
-            Err(damage) => tracing::warn!("credentials stay as they were: {damage}"),
+        let (read, refused) = Credentials::read(dir, &self.configured);
+        let before = self.seen();
+        for error in refused.iter().filter(|error| !before.refused.contains(error)) {
+            tracing::warn!("a credential is not accepted: {error}");
         }
+        let accepted = if read.is(&before.accepted) {
+            Arc::clone(&before.accepted)
+        } else {
+            tracing::info!(credentials = ?read, "other credentials are accepted");
+            Arc::new(read)
+        };
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Seen { accepted, refused });
+    }
+
+    fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.seen.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Authenticator for Keys {
+    async fn authenticate(&self, shown: Option<&[u8]>) -> Result<Principal, Unauthenticated> {
+        if self.needs_none() {
+            return Ok(Principal::anonymous());
+        }
+        let material = shown.ok_or(Unauthenticated::Missing)?;
+        self.seen().accepted.principal(material).ok_or(Unauthenticated::Unknown)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Role;
+    use crate::{config::Role, security::CredentialError};
+
+    const FIRST: &str = "first-key-0123456789";
+    const SECOND: &str = "second-key-0123456789";
+    const OTHER: &str = "other-key-0123456789";
 
     /// Swaps the folder's content the way a mounted Secret does.
     fn mount(dir: &std::path::Path, version: &str, files: &[(&str, &str)]) {
@@ -78,31 +109,65 @@ mod tests {
         std::fs::rename(dir.join("..data_tmp"), dir.join("..data")).unwrap();
     }
 
-    #[test]
-    fn a_swapped_secret_is_taken_over_and_a_damaged_one_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        mount(dir.path(), "..1", &[("api-key.a.current", "first-key-0123456789")]);
-        let auth = Auth {
-            credentials_dir: Some(dir.path().to_owned()),
-            api_keys: vec![ApiKey { name: "a".to_owned(), role: Role::Reader, tenant: None }],
-        };
-        let keys = Keys::open(&auth).unwrap();
-        assert!(keys.accepted().api_key(b"first-key-0123456789").is_some());
+    fn auth(dir: &std::path::Path) -> Auth {
+        let key = |name: &str| ApiKey { name: name.to_owned(), role: Role::Reader, tenant: None };
+        Auth { credentials_dir: Some(dir.to_owned()), api_keys: vec![key("a"), key("b")] }
+    }
 
-        let both = [("api-key.a.current", "second-key-0123456789"), ("api-key.a.previous", "first-key-0123456789")];
+    async fn opens(keys: &Keys, material: &str) -> bool {
+        keys.authenticate(Some(material.as_bytes())).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_swapped_secret_is_taken_over_and_both_generations_open() {
+        let dir = tempfile::tempdir().unwrap();
+        mount(dir.path(), "..1", &[("api-key.a.current", FIRST), ("api-key.b.current", OTHER)]);
+        let keys = Keys::open(&auth(dir.path()));
+        assert!(opens(&keys, FIRST).await && !opens(&keys, SECOND).await);
+
+        let both = [("api-key.a.current", SECOND), ("api-key.a.previous", FIRST), ("api-key.b.current", OTHER)];
         mount(dir.path(), "..2", &both);
         keys.refresh();
-        assert!(keys.accepted().api_key(b"first-key-0123456789").is_some());
-        assert!(keys.accepted().api_key(b"second-key-0123456789").is_some());
+        assert!(opens(&keys, FIRST).await && opens(&keys, SECOND).await && opens(&keys, OTHER).await);
 
-        mount(dir.path(), "..3", &[("api-key.a.current", "short")]);
+        mount(dir.path(), "..3", &[("api-key.a.current", SECOND), ("api-key.b.current", OTHER)]);
         keys.refresh();
-        assert!(keys.accepted().api_key(b"second-key-0123456789").is_some());
-        assert!(matches!(keys.damage(), Some(CredentialError::Length { .. })));
+        assert!(!opens(&keys, FIRST).await && opens(&keys, SECOND).await);
+        assert_eq!(keys.refused(), []);
+    }
 
-        mount(dir.path(), "..4", &[("api-key.a.current", "second-key-0123456789")]);
+    #[tokio::test]
+    async fn a_damaged_key_costs_that_key_alone_and_never_keeps_a_revoked_one() {
+        let dir = tempfile::tempdir().unwrap();
+        mount(dir.path(), "..1", &[("api-key.a.current", FIRST), ("api-key.b.current", OTHER)]);
+        let keys = Keys::open(&auth(dir.path()));
+        // The key of a is revoked in the same change that damages the one of b.
+        mount(dir.path(), "..2", &[("api-key.a.current", SECOND), ("api-key.b.current", "short")]);
         keys.refresh();
-        assert_eq!(keys.damage(), None);
-        assert!(keys.accepted().api_key(b"first-key-0123456789").is_none());
+        assert!(!opens(&keys, FIRST).await && opens(&keys, SECOND).await);
+        assert!(!opens(&keys, OTHER).await && !opens(&keys, "short").await);
+        assert!(matches!(&keys.refused()[..], [CredentialError::Length { .. }]));
+    }
+
+    #[tokio::test]
+    async fn a_client_without_a_file_has_no_key_also_at_the_start_and_others_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        mount(dir.path(), "..1", &[("api-key.b.current", OTHER)]);
+        let keys = Keys::open(&auth(dir.path()));
+        assert!(opens(&keys, OTHER).await && !opens(&keys, FIRST).await);
+        assert!(matches!(&keys.refused()[..], [CredentialError::Missing { .. }]));
+        mount(dir.path(), "..2", &[("api-key.a.current", FIRST)]);
+        keys.refresh();
+        assert!(opens(&keys, FIRST).await && !opens(&keys, OTHER).await);
+    }
+
+    #[tokio::test]
+    async fn a_folder_without_any_key_opens_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::open(&auth(&dir.path().join("nowhere")));
+        assert_eq!(keys.authenticate(None).await, Err(Unauthenticated::Missing));
+        assert_eq!(keys.authenticate(Some(b"")).await, Err(Unauthenticated::Unknown));
+        assert_eq!(keys.refused().len(), 2);
+        assert_eq!(Keys::open(&Auth::default()).authenticate(None).await, Ok(Principal::anonymous()));
     }
 }

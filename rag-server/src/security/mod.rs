@@ -3,7 +3,10 @@
 //! Key material is hashed as soon as it is read; after that only digests and fingerprints exist. Nothing here knows HTTP.
 
 mod credential;
+mod digest;
 mod keys;
+mod principal;
 
 pub use credential::{Credential, CredentialError, Credentials, Generation, MIN_KEY_BYTES};
 pub use keys::Keys;
+pub use principal::{Authenticator, Principal, Unauthenticated, Via};

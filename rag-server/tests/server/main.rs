@@ -14,6 +14,7 @@ mod clients;
 mod configuration;
 mod credentials;
 mod documents;
+mod doors;
 mod drain;
 mod endings;
 mod evaluate;

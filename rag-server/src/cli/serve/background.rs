@@ -13,13 +13,14 @@ use crate::{
     app::{App, Process},
     generate::Answers,
     operations::Jobs,
+    ports::StoreError,
     retrieve::Retrieve,
 };
 
 /// Between two looks whether the collection changed so much that the threshold of a refusal is to be found anew.
 const CALIBRATE: Duration = Duration::from_secs(10);
 
-/// Between two pages of sessions that are looked through for forgotten ones.
+/// Between two pages of sessions and of feedback that are looked through for old ones.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// Between two counts of what the records hold, for whoever looks at metrics and the status.
@@ -35,7 +36,7 @@ pub(super) struct Background {
 impl Background {
     pub(super) async fn begin(source: &Source, app: &App) -> Self {
         let stop = CancellationToken::new();
-        tokio::spawn(forget_sessions(Arc::clone(&app.answers), stop.clone()));
+        tokio::spawn(forget(Arc::clone(&app.answers), stop.clone()));
         tokio::spawn(calibrate(Arc::clone(&app.retrieve), stop.clone()));
         tokio::spawn(count(Arc::clone(&app.process), stop.clone()));
         let operations = &app.process.operations;
@@ -58,23 +59,25 @@ impl Background {
     }
 }
 
-/// Removes sessions that nobody went on with, a page at a time.
-async fn forget_sessions(answers: Arc<Answers>, stop: CancellationToken) {
-    let Some(sessions) = answers.sessions() else { return };
-    let mut after = None;
+/// Removes sessions that nobody went on with and feedback that is old, a page of each at a time.
+async fn forget(answers: Arc<Answers>, stop: CancellationToken) {
+    let (Some(sessions), Some(feedback)) = (answers.sessions(), answers.feedback()) else { return };
+    let (mut session, mut opinion) = (None, None);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(SWEEP) => {}
         }
-        after = match sessions.sweep(after.as_deref()).await {
-            Ok(next) => next,
-            Err(error) => {
-                tracing::warn!(%error, "forgotten sessions were not removed; tried again later");
-                None
-            }
-        };
+        session = next(sessions.sweep(session.as_deref()).await);
+        opinion = next(feedback.sweep(opinion.as_deref()).await);
     }
+}
+
+fn next(swept: Result<Option<String>, StoreError>) -> Option<String> {
+    swept.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what is to be forgotten was not removed; tried again later");
+        None
+    })
 }
 
 /// Counts what the records hold, so that nobody who looks has to.

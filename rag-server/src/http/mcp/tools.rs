@@ -230,7 +230,7 @@ impl Tools {
     }
 
     async fn called(&self, request: CallToolRequestParams, caller: &Parts) -> Result<CallToolResult, ErrorData> {
-        let role = caller.extensions.get::<Client>().and_then(Client::role);
+        let role = caller.extensions.get::<Client>().map(Client::role);
         let Some(offer) = offers().into_iter().find(|offer| offer.tool.name == request.name) else {
             return Err(ErrorData::invalid_params("no such tool; tools/list names them", None));
         };
@@ -294,7 +294,7 @@ impl ServerHandler for Tools {
         _page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let role = context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<Client>()?.role());
+        let role = context.extensions.get::<Parts>().and_then(|parts| Some(parts.extensions.get::<Client>()?.role()));
         let offers = offers().into_iter().filter(|offer| Some(offer.role) <= role);
         Ok(ListToolsResult::with_all_items(offers.map(|offer| offer.tool).collect()))
     }

@@ -1,6 +1,6 @@
 //! `POST /feedback`: what somebody thinks of an answer.
 //!
-//! It is kept under the answer's id and the key that gave it; who says something again about the same answer replaces what was said.
+//! It is kept under the answer's id and who says it; who says something again about the same answer replaces what was said.
 
 use axum::{Json, extract::State, http::StatusCode, routing::post};
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::super::{
     endpoint::Endpoint,
     error::{Code, Problem},
-    extract::{Client, FromBody, JsonBody},
+    extract::{Contributor, FromBody, JsonBody},
     state::Api,
 };
-use crate::ports::{Change, Kind, StoreError, update};
+use crate::generate::{NotHeard, Opinion, Rating};
 
 /// Bytes of a comment.
 const MAX_COMMENT_BYTES: usize = 4 * 1024;
@@ -30,25 +30,6 @@ struct FeedbackRequest {
     /// Why, up to 4096 bytes.
     #[schema(max_length = 4096)]
     comment: Option<String>,
-}
-
-/// Whether an answer helped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum Rating {
-    /// It did.
-    Up,
-    /// It did not.
-    Down,
-}
-
-impl Rating {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
 }
 
 /// What was kept.
@@ -69,12 +50,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .keyed()
             .body::<FeedbackRequest>()
             .answers::<Kept>(201, "it is kept")
-            .problem(503, "the records are not available"),
+            .problem(404, "no such answer was given to your tenant in the last 30 days")
+            .problem(503, "writes are refused for now, or the records are not available"),
     ]
 }
 
 async fn feedback(
-    client: Client,
+    Contributor(client): Contributor,
     State(api): State<Api>,
     body: JsonBody<FeedbackRequest>,
 ) -> Result<(StatusCode, Json<Kept>), Problem> {
@@ -84,11 +66,19 @@ async fn feedback(
         let detail = format!("comment: {bytes} bytes; a comment has at most {MAX_COMMENT_BYTES}");
         return Err(Problem::new(Code::InvalidValue, detail));
     }
-    let body = serde_json::json!({
-        "answer": answer, "by": client.name(), "rating": rating, "comment": comment, "at": jiff::Timestamp::now(),
-    });
-    let (records, id) = (&api.flows()?.records, format!("{answer}/{}", client.name()));
-    update(&**records, Kind::Feedback, &id, |_| Ok::<_, StoreError>(Change::Write(body.clone(), ()))).await?;
+    let flows = api.flows()?;
+    let heard = flows.answers.feedback().ok_or_else(unknown)?;
+    let opinion = Opinion { answer, by: client.owner(), rating, comment };
+    heard.say(client.tenant(), opinion).await.map_err(|why| match why {
+        NotHeard::Unknown => unknown(),
+        NotHeard::Store(error) => error.into(),
+    })?;
     api.metrics.writing.feedback.with_label_values(&[rating.as_str()]).inc();
     Ok((StatusCode::CREATED, Json(Kept { answer })))
+}
+
+fn unknown() -> Problem {
+    let detail =
+        "no such answer was given to your tenant, or more than 30 days ago; send the `id` of an answer of POST /query";
+    Problem::new(Code::NoSuchAnswer, detail)
 }

@@ -111,7 +111,7 @@ async fn detailed(api: &Api, parts: &mut Parts) -> Result<Health, Problem> {
     }
     let _client = Client::from_request_parts(parts, api).await?;
     health.parts = api.operations.parts().into_iter().map(part).collect();
-    let status = if api.keys.damage().is_some() { "damaged" } else { "ok" };
+    let status = if api.keys.refused().is_empty() { "ok" } else { "damaged" };
     health.parts.push(PartHealth { name: "credentials".to_owned(), status: status.to_owned(), since: None });
     Ok(health)
 }

@@ -17,7 +17,7 @@ use utoipa::{
 use super::super::{
     endpoint::Endpoint,
     error::{Code, Problem},
-    extract::{Client, PathId},
+    extract::{Client, Contributor, PathId},
     state::Api,
 };
 use crate::generate::{Session, SessionKey, SessionTurn, Sessions};
@@ -65,15 +65,19 @@ async fn show(client: Client, State(api): State<Api>, PathId(id): PathId) -> Res
     Ok(Json(SessionView { session: id, turns, expires }))
 }
 
-async fn end(client: Client, State(api): State<Api>, PathId(id): PathId) -> Result<Json<Ended>, Problem> {
+async fn end(
+    Contributor(client): Contributor,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Json<Ended>, Problem> {
     match sessions(&api)?.end(&key(&client, &id)?).await? {
         true => Ok(Json(Ended { ended: 1 })),
         false => Err(none()),
     }
 }
 
-async fn end_all(client: Client, State(api): State<Api>) -> Result<Json<Ended>, Problem> {
-    Ok(Json(Ended { ended: sessions(&api)?.end_all(client.name()).await? }))
+async fn end_all(Contributor(client): Contributor, State(api): State<Api>) -> Result<Json<Ended>, Problem> {
+    Ok(Json(Ended { ended: sessions(&api)?.end_all(&client.owner()).await? }))
 }
 
 fn sessions(api: &Api) -> Result<Arc<Sessions>, Problem> {
@@ -81,7 +85,7 @@ fn sessions(api: &Api) -> Result<Arc<Sessions>, Problem> {
 }
 
 fn key(client: &Client, id: &str) -> Result<SessionKey, Problem> {
-    SessionKey::new(client.name(), id).ok_or_else(none)
+    SessionKey::new(&client.owner(), id).ok_or_else(none)
 }
 
 fn none() -> Problem {

@@ -25,7 +25,7 @@ use super::super::{
     observe::RequestId,
     state::Api,
 };
-use crate::resilience::Deadline;
+use crate::{generate::Ask, resilience::Deadline};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let summary = "Answer a question from the documents, with citations; with `stream`, server-sent events";
@@ -59,7 +59,8 @@ async fn query(
     let (request, _room) = body.into_parts();
     let about = About { request_id, explain: request.explain() };
     let streams = request.streams();
-    let ask = request.checked(&api.retrieval, &client, deadline)?;
+    let read_only = api.operations.live().state().live.read_only;
+    let ask = Ask { read_only, ..request.checked(&api.retrieval, &client, deadline)? };
     let flows = api.flows()?;
     let answers = &flows.answers;
     if streams {

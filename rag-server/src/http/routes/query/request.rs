@@ -139,7 +139,7 @@ impl AskRequest {
         let sampling = self.sampling()?;
         let session = self.session.as_deref().map(|id| {
             let wrong = || invalid("session: it must be 1 to 128 letters, digits and -_.:".to_owned());
-            SessionKey::new(client.name(), id).ok_or_else(wrong)
+            SessionKey::new(&client.owner(), id).ok_or_else(wrong)
         });
         let mode = match self.mode {
             Some(AskMode::Hybrid) => Some(Mode::Hybrid),
@@ -201,7 +201,7 @@ mod tests {
         let request: AskRequest = serde_json::from_value(body).map_err(|e| e.to_string())?;
         let deadline = Deadline::after(Duration::from_secs(60));
         request
-            .checked(&Retrieval::default(), &Client::default(), deadline)
+            .checked(&Retrieval::default(), &Client::anonymous(), deadline)
             .map_err(|problem| problem.detail.into_owned())
     }
 

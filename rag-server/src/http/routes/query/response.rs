@@ -29,7 +29,7 @@ pub(super) struct QueryResponse {
     /// What ended the answer before it was whole: `length`, the limit of tokens, or `content_filter`, the provider's filter; absent when it is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     cut_by: Option<Cut>,
-    /// Why it was not written by a provider although one is configured.
+    /// Why it was not written by a provider although one is configured, or why its session does not remember it.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
     /// What was left out because the time was short or a service failed; absent nearly always.
