@@ -12,6 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -20,8 +21,8 @@ use crate::{
         Chunk, ChunkId, ChunkPlace, ContentHash, DocumentId, Embedded, Legs, Point, Scored, Similarity, SparseVector,
     },
     ports::{
-        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Only, Page, Put, Record, Records, Scan, Search, StoreError,
-        Swap, VectorStore,
+        Clock, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Only, Page, Put, Record, Records, Scan, Search,
+        StoreError, Swap, VectorStore,
     },
 };
 
@@ -39,6 +40,39 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 
 /// Generous, because a busy machine is no defect.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A clock that stands until it is set.
+pub(crate) struct SetClock(Mutex<(Timestamp, Duration)>);
+
+impl Default for SetClock {
+    fn default() -> Self {
+        Self(Mutex::new(("2026-11-21T08:00:00Z".parse().unwrap(), Duration::ZERO)))
+    }
+}
+
+impl SetClock {
+    /// Time passes.
+    pub(crate) fn advance(&self, by: SignedDuration) {
+        self.set(by);
+        self.0.lock().unwrap().1 += by.unsigned_abs();
+    }
+
+    /// Somebody sets the wall clock to another time.
+    pub(crate) fn set(&self, by: SignedDuration) {
+        let mut now = self.0.lock().unwrap();
+        now.0 = now.0.checked_add(by).unwrap();
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        self.0.lock().unwrap().0
+    }
+
+    fn steady(&self) -> Duration {
+        self.0.lock().unwrap().1
+    }
+}
 
 /// What a double answers once it is told to fail.
 fn failure(store: &'static str) -> StoreError {
@@ -267,10 +301,10 @@ impl VectorStore for StoreDouble {
         Ok(())
     }
 
-    async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
+    async fn purge(&self, epoch: Epoch, document: &DocumentId, version: &ContentHash) -> Result<(), StoreError> {
         let mut epochs = self.epochs()?;
         let stored = epochs.points.get_mut(&epoch).ok_or_else(no_epoch)?;
-        stored.retain(|point| point.chunk.document != *document || Some(&point.chunk.version) == keep);
+        stored.retain(|point| point.chunk.document != *document || point.chunk.version != *version);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! Flow: documents -> chunks of the active epoch -> embed what the new epoch lacks -> store -> look again -> judge -> look again -> activate.
 //! Guarantees: until the activation nothing that is searched changes; a run that was cut short is taken up again by the next; the old epoch stays, so that going back is the same
 //! command with the old configuration, which embeds only what came since. A document that changes meanwhile is taken in its new version.
+//! A version's chunks are brought over once they are committed, and again looked at after they were written: what was replaced or deleted meanwhile is removed again, here or by the sweep of what no record holds.
 //! Caveats: whoever still writes to the old epoch after the last look is missed until somebody catches up: a server that changes over does, the command line asks for servers that are
 //! read-only or stopped.
 
@@ -13,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     corpus::{self, BuiltWith, CorpusError},
-    ingest::{Ingest, passage},
+    ingest::passage,
     lexical,
     model::{Chunk, ChunkId, DocumentId, DocumentRecord, Filter, Point},
-    ports::{self, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Records, StoreError, VectorStore},
+    ports::{self, EmbedError, Embedder, Epoch, Hold, Kind, ModelIdentity, Records, StoreError, VectorStore},
 };
 
 /// Looks at all documents before an epoch is judged, and again before it is activated.
@@ -63,6 +64,9 @@ pub enum ReindexError {
     /// A store did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Another server goes on with the work.
+    #[error("another server took over the change of the epoch")]
+    TakenOver,
     /// The model did not embed a document's passages.
     #[error("the document {}: {error}", .document.as_str())]
     Embed {
@@ -94,6 +98,7 @@ pub struct Reindex {
     records: Arc<dyn Records>,
     embedder: Arc<dyn Embedder>,
     owner: String,
+    hold: Option<Arc<Hold>>,
 }
 
 impl Reindex {
@@ -104,7 +109,13 @@ impl Reindex {
         embedder: Arc<dyn Embedder>,
         owner: String,
     ) -> Self {
-        Self { store, records, embedder, owner }
+        Self { store, records, embedder, owner, hold: None }
+    }
+
+    /// A run that goes on only while this is held.
+    #[must_use]
+    pub fn under(self, hold: Arc<Hold>) -> Self {
+        Self { hold: Some(hold), ..self }
     }
 
     /// The model that it embeds with.
@@ -138,20 +149,18 @@ impl Reindex {
         }
         // Judging takes its time, and documents may have come meanwhile.
         let Some(since) = self.fill(way, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
+        self.still_held().await?;
         self.store.activate(way.to).await.map_err(ReindexError::from)?;
         Ok(Reindexed::Activated { from: way.from, to: way.to, embedded: embedded + since })
     }
 
-    /// Brings into the searched epoch what another server wrote to that of the `previous` model in the moment of the change. Tells how many chunks it lacked.
-    ///
-    /// Others write to that epoch now, so a document is brought over while `ingest` claims it.
+    /// Brings into the searched epoch, `to`, what another server wrote to that of the `previous` model in the moment of the change. Tells how many chunks it lacked.
     pub async fn catch_up(
         &self,
         previous: &ModelIdentity,
-        ingest: &Ingest,
+        to: Epoch,
         stop: &CancellationToken,
     ) -> Result<u64, ReindexError> {
-        let to = ingest.epoch();
         let Some(from) = self.newest_of(previous, to).await? else { return Ok(0) };
         let (way, mut brought) = (Way { from, to }, 0);
         let mut documents = pin!(self.all());
@@ -159,15 +168,7 @@ impl Reindex {
             if stop.is_cancelled() {
                 break;
             }
-            if self.is_whole(way, &document).await? {
-                continue;
-            }
-            // It may have changed since it was listed.
-            let bring = async |document| {
-                brought += self.bring(way, &document).await?;
-                Ok::<_, ReindexError>(())
-            };
-            ingest.alone_with(&document.id, bring).await?;
+            brought += self.document(way, document).await?;
         }
         Ok(brought)
     }
@@ -214,7 +215,7 @@ impl Reindex {
                 if stop.is_cancelled() {
                     return Ok(None);
                 }
-                let embedded = self.document(way, &document).await?;
+                let embedded = self.document(way, document.clone()).await?;
                 done(&document, embedded);
                 lacking += embedded;
             }
@@ -243,31 +244,35 @@ impl Reindex {
         let page = async |after: Option<Option<String>>| {
             let Some(after) = after else { return Ok::<_, ReindexError>(None) };
             let page = self.records.list(Kind::Document, "", after.as_deref(), PAGE).await?;
-            let documents = page.records.into_iter().map(|record| Ok(crate::ingest::document_of(&record)?));
+            let standing = page.records.into_iter().filter(ports::stands);
+            let documents = standing.map(|record| Ok(crate::ingest::document_of(&record)?));
             Ok(Some((stream::iter(documents), page.next.map(Some))))
         };
         stream::try_unfold(Some(None), page).try_flatten()
     }
 
-    /// Brings a document's version over, and removes its other ones. Nobody else may write to the new epoch.
-    async fn document(&self, way: Way, document: &DocumentRecord) -> Result<u64, ReindexError> {
-        let embedded = self.bring(way, document).await?;
-        if embedded > 0 {
-            self.store.purge(way.to, &document.id, Some(&document.version)).await?;
+    /// Brings a document over as it stands. What was replaced or deleted while it was brought is removed again: whoever did that purged too early to find it.
+    async fn document(&self, way: Way, mut document: DocumentRecord) -> Result<u64, ReindexError> {
+        let mut embedded = 0;
+        loop {
+            embedded += self.bring(way, &document).await?;
+            let record = self.records.get(Kind::Document, document.id.key()).await?.filter(ports::stands);
+            let now = record.as_ref().map(crate::ingest::document_of).transpose()?;
+            if now.as_ref() == Some(&document) {
+                return Ok(embedded);
+            }
+            if now.as_ref().is_none_or(|now| now.version != document.version) {
+                self.store.purge(way.to, &document.id, &document.version).await?;
+            }
+            let Some(now) = now else { return Ok(embedded) };
+            document = now;
         }
-        Ok(embedded)
     }
 
-    /// Whether the new epoch has every chunk of a document's version, labelled as its metadata are.
-    async fn is_whole(&self, way: Way, document: &DocumentRecord) -> Result<bool, ReindexError> {
-        let labels = Filter::labels(&document.metadata);
-        for ids in windows(document) {
-            let (lacking, outdated) = self.missing(way.to, &ids, &labels).await?;
-            if outdated || !lacking.is_empty() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// Ends the run of a replica that was silent for so long that another one goes on with its work.
+    async fn still_held(&self) -> Result<(), ReindexError> {
+        let Some(hold) = &self.hold else { return Ok(()) };
+        if hold.check().await? { Ok(()) } else { Err(ReindexError::TakenOver) }
     }
 
     /// Brings the chunks of a document's version over that the new epoch lacks, and its labels. Tells how many chunks it lacked.
@@ -320,6 +325,7 @@ impl Reindex {
         };
         let points: Vec<_> = chunks.into_iter().zip(vectors).map(point).collect();
         let embedded = points.len() as u64;
+        self.still_held().await?;
         self.store.upsert(way.to, points).await?;
         Ok(embedded)
     }

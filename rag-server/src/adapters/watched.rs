@@ -117,8 +117,8 @@ impl VectorStore for Watched<dyn VectorStore> {
         self.see(self.inner.upsert(epoch, points)).await
     }
 
-    async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
-        self.see(self.inner.purge(epoch, document, keep)).await
+    async fn purge(&self, epoch: Epoch, document: &DocumentId, version: &ContentHash) -> Result<(), StoreError> {
+        self.see(self.inner.purge(epoch, document, version)).await
     }
 
     async fn relabel(&self, epoch: Epoch, document: &DocumentId, labels: &[String]) -> Result<(), StoreError> {

@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     model::{DocumentId, Mode, Query, Tenant},
-    ports::{Kind, Records, StoreError, VectorStore},
+    ports::{Kind, Records, StoreError, VectorStore, stands},
     retrieve::{Retrieve, RetrieveError, threshold::Evidence},
 };
 
@@ -123,7 +123,8 @@ async fn unknown(queries: &[JudgedQuery], records: &dyn Records) -> Result<Unkno
     for some in ids.chunks(LOOKED_UP) {
         let names: Vec<&str> = some.iter().map(|id| id.key()).collect();
         let stored = records.get_many(Kind::Document, &names).await?;
-        let stored: BTreeSet<&str> = stored.iter().map(|record| record.id.as_str()).collect();
+        let stored: BTreeSet<&str> =
+            stored.iter().filter(|record| stands(record)).map(|record| record.id.as_str()).collect();
         unknown.extend(some.iter().filter(|id| !stored.contains(id.key())).map(|id| (*id).clone()));
     }
     match unknown.first() {

@@ -3,94 +3,127 @@
 //! The order is what keeps it whole: chunks, the pair of content and document, the record, the purge, the claim.
 
 use super::{
-    Ingest, document_of,
+    Ingest,
+    claim::standing_of,
     failure::{DocumentReport, FailureReason},
     json,
-    write::{Open, file_name},
+    open::Open,
+    write::file_name,
 };
 use crate::{
-    model::{DocumentId, DocumentRecord, Outcome},
-    ports::{Kind, Put, StoreError, Swap},
+    model::{ContentHash, DocumentId, DocumentRecord, Outcome},
+    ports::{Kind, StoreError, Swap},
 };
+
+/// What became of a commit.
+enum Committed {
+    /// It stands.
+    Done,
+    /// Somebody deleted the document after it was accepted.
+    Deleted,
+    /// Somebody who had lost the claim changed the record; it has to be done again.
+    Again,
+    /// Somebody else has the claim.
+    Lost,
+}
 
 impl Ingest {
     /// Commits a document whose chunks are stored, purges what it replaced, and lets go of it.
     pub(super) async fn finish(&self, mut open: Open) -> Result<DocumentReport, StoreError> {
-        let taken_over = DocumentReport::failed(open.plan.id.as_str(), FailureReason::TakenOver);
-        if !self.renew(&mut open.claim).await? {
+        let name = open.plan.id.as_str().to_owned();
+        let taken_over = DocumentReport::failed(&name, FailureReason::TakenOver);
+        if !self.holds(&open.claim).await? {
             return Ok(taken_over);
         }
-        let before = open.standing.as_ref().map(document_of).transpose()?;
-        let replaced = before.map(|before| before.version);
-        let (id, version) = (&open.plan.id, &open.plan.version);
+        let replaced = open.before.take();
+        let id = &open.plan.id;
         let outcome = match &replaced {
-            Some(replaced) if replaced == version => Outcome::MetadataOnly,
+            Some(replaced) if *replaced.content() == open.plan.content => Outcome::MetadataOnly,
             replaced => match self.duplicated(&open).await? {
                 Some(original) => Outcome::DuplicateOf(original),
                 None if replaced.is_none() => Outcome::Created,
                 None => Outcome::Updated,
             },
         };
-        let chunks = if outcome == Outcome::MetadataOnly { 0 } else { open.chunks };
-        if outcome != Outcome::MetadataOnly {
-            self.note(version, id).await?;
-        }
-        if outcome == Outcome::MetadataOnly {
+        if open.is_written() {
+            self.note(&open.plan.content, id).await?;
+        } else {
             self.patiently(|| self.store.relabel(self.epoch, id, &open.labels)).await?;
         }
-        self.commit(&open).await?;
+        match self.commit(&open, replaced.as_ref()).await? {
+            Committed::Done => {}
+            Committed::Deleted => {
+                self.release(open.claim).await?;
+                return Ok(DocumentReport::failed(&name, FailureReason::Deleted));
+            }
+            Committed::Again => {
+                self.release(open.claim).await?;
+                return Ok(taken_over);
+            }
+            Committed::Lost => return Ok(taken_over),
+        }
         self.note_change().await?;
-        if let Some(replaced) = replaced.filter(|replaced| replaced != version) {
-            self.forget(&replaced, id).await?;
-            open.claim.dirty = true;
+        if let Some(replaced) = replaced.filter(|replaced| *replaced.content() != open.plan.content) {
+            self.forget(replaced.content(), id).await?;
         }
-        if !self.release(open.claim).await? {
-            return Ok(taken_over);
-        }
-        Ok(DocumentReport { name: taken_over.name, result: Ok(outcome), chunks })
+        // It stands, whoever has the claim by now.
+        self.release_committed(open.claim, &open.version).await?;
+        let chunks = if outcome == Outcome::MetadataOnly { 0 } else { open.chunks };
+        Ok(DocumentReport { name, result: Ok(outcome), chunks })
     }
 
     /// The original of a duplicate, if it still stands.
     async fn duplicated(&self, open: &Open) -> Result<Option<DocumentId>, StoreError> {
         let Some(original) = &open.original else { return Ok(None) };
-        let standing = self.with_version(original, &open.plan.version).await?;
+        let standing = self.with_content(original, &open.plan.content).await?;
         Ok(standing.map(|standing| standing.id))
     }
 
-    /// Writes the record. Only deletions and changes of metadata can come between, since the document is claimed.
-    async fn commit(&self, open: &Open) -> Result<(), StoreError> {
+    /// Writes the record, if it still is the one that was read under the claim. Whoever took the claim over has changed it, and a deletion has removed it.
+    async fn commit(&self, open: &Open, before: Option<&DocumentRecord>) -> Result<Committed, StoreError> {
         let id = open.plan.id.key();
-        let mut standing = open.standing.clone();
+        let body = json(&DocumentRecord {
+            id: open.plan.id.clone(),
+            title: open.title.clone().unwrap_or_else(|| file_name(&open.plan.id)),
+            version: open.version.clone(),
+            content: Some(open.plan.content.clone()),
+            metadata: open.plan.metadata.clone().or(before.map(|b| b.metadata.clone())).unwrap_or_default(),
+            chunks: open.chunks,
+            bytes: open.plan.bytes,
+            updated_at: self.clock.now(),
+        })?;
+        let mut standing = open.record.version;
         loop {
-            let before = standing.as_ref().map(document_of).transpose()?;
-            let body = json(&DocumentRecord {
-                id: open.plan.id.clone(),
-                title: open.title.clone().unwrap_or_else(|| file_name(&open.plan.id)),
-                version: open.plan.version.clone(),
-                metadata: open.plan.metadata.clone().or(before.map(|b| b.metadata)).unwrap_or_default(),
-                chunks: open.chunks,
-                bytes: open.plan.bytes,
-                updated_at: self.clock.now(),
-            })?;
-            standing = match &standing {
-                None => match self.patiently(|| self.records.put_if_absent(Kind::Document, id, body.clone())).await? {
-                    Put::Created(_) => return Ok(()),
-                    Put::Existing(other) => Some(other),
-                },
-                Some(record) => {
-                    let swap = self
-                        .patiently(|| self.records.compare_and_set(Kind::Document, id, record.version, body.clone()))
-                        .await?;
-                    match swap {
-                        Swap::Done(_) => return Ok(()),
-                        Swap::Conflict(other) => other,
-                    }
-                }
+            let swap =
+                self.patiently(|| self.records.compare_and_set(Kind::Document, id, standing, body.clone())).await?;
+            let other = match swap {
+                Swap::Done(_) => return Ok(Committed::Done),
+                // A repeated write whose first answer was lost.
+                Swap::Conflict(Some(record)) if record.body == body => return Ok(Committed::Done),
+                Swap::Conflict(other) => other,
             };
-            // A repeated write whose first answer was lost.
-            if standing.as_ref().is_some_and(|record| record.body == body) {
-                return Ok(());
+            if !self.confirm(&open.claim).await? {
+                return Ok(Committed::Lost);
             }
+            if self.was_deleted_since(&open.plan.id, open.plan.after.as_ref()).await? {
+                return Ok(Committed::Deleted);
+            }
+            // The writer whose claim was taken over committed a moment before: its version is one that the claim answers for.
+            let late = other.as_ref().map(standing_of).transpose()?.flatten();
+            let is_answered_for = late.is_some_and(|document| open.claim.answers_for(&document.version));
+            let Some(record) = other.filter(|_| is_answered_for) else { return Ok(Committed::Again) };
+            standing = record.version;
         }
+    }
+
+    /// The document, if it stands with this content.
+    pub(super) async fn with_content(
+        &self,
+        id: &DocumentId,
+        content: &ContentHash,
+    ) -> Result<Option<DocumentRecord>, StoreError> {
+        let record = self.patiently(|| self.records.get(Kind::Document, id.key())).await?;
+        let document = record.as_ref().map(standing_of).transpose()?.flatten();
+        Ok(document.filter(|document| document.content() == content))
     }
 }

@@ -3,7 +3,7 @@
 //! A hint, never the truth: whoever finds a pair looks at the document's own record. A duplicate has its own chunks and its own record, so the original can be deleted without loss.
 //! Guarantee: every committed document has its pair, because the pair is written first. Pairs that a dead writer left are removed when they are found.
 
-use super::{Ingest, document_of};
+use super::Ingest;
 use crate::{
     model::{ContentHash, DocumentId, DocumentRecord},
     ports::{Change, Kind, StoreError, content_prefix, contents_of, update},
@@ -33,27 +33,16 @@ impl Ingest {
             if id == *other_than {
                 continue;
             }
-            if let Some(original) = self.with_version(&id, version).await? {
+            if let Some(original) = self.with_content(&id, version).await? {
                 return Ok(Some(original));
             }
             // The claim is asked for before the record: a writer that claims later writes its pair anew, and the removal fails.
-            let in_work = self.patiently(|| self.records.get(Kind::Purge, id.key())).await?.is_some();
-            if !in_work && self.with_version(&id, version).await?.is_none() {
+            let in_work = self.patiently(|| self.records.get(Kind::Claim, id.key())).await?.is_some();
+            if !in_work && self.with_content(&id, version).await?.is_none() {
                 self.patiently(|| self.records.remove(Kind::Content, &record.id, record.version)).await?;
             }
         }
         Ok(None)
-    }
-
-    /// The document, if it stands in this version.
-    pub(super) async fn with_version(
-        &self,
-        id: &DocumentId,
-        version: &ContentHash,
-    ) -> Result<Option<DocumentRecord>, StoreError> {
-        let record = self.patiently(|| self.records.get(Kind::Document, id.key())).await?;
-        let document = record.as_ref().map(document_of).transpose()?;
-        Ok(document.filter(|document| document.version == *version))
     }
 
     /// Writes the pair of a document that is claimed and about to be committed; one that stands already gets a new version, so that nobody removes it as stale.

@@ -15,15 +15,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Ingest, Interrupted,
     chunk::{Draft, Limits},
+    deletion::Mark,
     document_of,
     failure::{DocumentReport, FailureReason},
+    open::Plan,
     read::{self, Cutting, Inspected},
     source::Source,
-    write::{Plan, Writer},
+    write::Writer,
 };
 use crate::{
     model::{DocumentRecord, Outcome},
-    ports::{Kind, StoreError},
+    ports::{self, Kind, StoreError},
 };
 
 /// Documents that are looked at together: one call to the records tells which of them changed.
@@ -89,9 +91,11 @@ impl Ingest {
         let mut waiting = sources.into_iter().peekable();
         while waiting.peek().is_some() && !stop.is_cancelled() {
             let mut batch: Vec<Source> = waiting.by_ref().take(BATCH).collect();
+            // A deletion that comes after this wins, also where a document has to be tried again.
+            let marks = self.marks_of(&batch).await.map_err(Interrupted::Store)?;
             for pass in 0..PASSES {
                 let mut again = HashSet::new();
-                self.pass(batch.clone(), pass > 0, stop, &mut |one| {
+                self.pass(batch.clone(), &marks, stop, &mut |one| {
                     if one.result == Err(FailureReason::TakenOver) && pass + 1 < PASSES {
                         again.insert(one.name);
                     } else {
@@ -112,19 +116,19 @@ impl Ingest {
     async fn pass(
         &self,
         batch: Vec<Source>,
-        force: bool,
+        marks: &HashMap<String, Mark>,
         stop: &CancellationToken,
         report: &mut (dyn FnMut(DocumentReport) + Send),
     ) -> Result<(), Interrupted> {
         let batch = Arc::new(batch);
         let inspected = self.inspect_all(Arc::clone(&batch)).await?;
-        let standing = self.standing(&batch).await.map_err(Interrupted::Store)?;
+        let standing = self.standing_whole(&batch).await.map_err(Interrupted::Store)?;
         let mut writer = Writer::new(self);
         for (source, inspected) in batch.iter().zip(inspected) {
             if stop.is_cancelled() {
                 break;
             }
-            let plan = inspected.map(|inspected| (plan(source, &inspected, force), inspected));
+            let plan = inspected.map(|inspected| (plan(source, &inspected, marks.get(source.id.key())), inspected));
             let done = match plan {
                 Err(reason) => Some(DocumentReport::failed(source.id.as_str(), reason)),
                 Ok((plan, _)) if standing.get(source.id.key()).is_some_and(|now| plan.is_met_by(now)) => {
@@ -221,11 +225,29 @@ impl Ingest {
         Ok(inspected)
     }
 
+    /// The latest deletions of documents, by key.
+    pub(super) async fn marks_of(&self, sources: &[Source]) -> Result<HashMap<String, Mark>, StoreError> {
+        let ids: Vec<&str> = sources.iter().map(|source| source.id.key()).collect();
+        self.marks(&ids).await
+    }
+
+    /// The standing records of those documents whose chunks are there, by key: what they meet need not be written.
+    pub(super) async fn standing_whole(
+        &self,
+        sources: &[Source],
+    ) -> Result<HashMap<String, DocumentRecord>, StoreError> {
+        let mut standing = self.standing(sources).await?;
+        let whole = self.whole(standing.values()).await?;
+        standing.retain(|key, _| whole.contains(key));
+        Ok(standing)
+    }
+
     /// The standing records of documents, by key.
     pub(super) async fn standing(&self, sources: &[Source]) -> Result<HashMap<String, DocumentRecord>, StoreError> {
         let ids: Vec<&str> = sources.iter().map(|source| source.id.key()).collect();
         let records = self.patiently(|| self.records.get_many(Kind::Document, &ids)).await?;
-        records.iter().map(|record| Ok((record.id.clone(), document_of(record)?))).collect()
+        let standing = records.iter().filter(|record| ports::stands(record));
+        standing.map(|record| Ok((record.id.clone(), document_of(record)?))).collect()
     }
 }
 
@@ -234,13 +256,13 @@ fn broke_down() -> FailureReason {
     FailureReason::Malformed { cause: cause.to_owned() }
 }
 
-pub(super) fn plan(source: &Source, inspected: &Inspected, force: bool) -> Plan {
+pub(super) fn plan(source: &Source, inspected: &Inspected, after: Option<&Mark>) -> Plan {
     Plan {
         id: source.id.clone(),
-        version: inspected.version.clone(),
+        content: inspected.version.clone(),
         bytes: inspected.bytes,
         title: source.title.clone(),
         metadata: source.metadata.clone(),
-        force,
+        after: after.cloned(),
     }
 }

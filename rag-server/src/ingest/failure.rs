@@ -130,6 +130,9 @@ pub enum FailureReason {
     /// Another writer took the document over while it was written.
     #[error("another process wrote this document at the same time; ingest it again")]
     TakenOver,
+    /// Somebody deleted the document after it was accepted and before it stood.
+    #[error("the document was deleted after this text of it was accepted; send it again if it shall stand")]
+    Deleted,
     /// Its job was cancelled.
     #[error("its job was cancelled before it was ingested")]
     Cancelled,
@@ -166,6 +169,7 @@ impl FailureReason {
             Self::Embedding { .. } => "embedding",
             Self::Provider { .. } => "provider",
             Self::TakenOver => "taken_over",
+            Self::Deleted => "deleted",
             Self::Cancelled => "cancelled",
             Self::Store { .. } => "store",
         }

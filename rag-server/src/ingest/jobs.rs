@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Ingest, failure::FailureReason, json, tries::Verdict};
+use super::{Ingest, deletion::Mark, failure::FailureReason, json, tries::Verdict};
 use crate::{
     model::{DocumentId, Outcome, Tenant},
     ports::{Change, Kind, StoreError, update},
@@ -122,6 +122,9 @@ pub struct JobDocument {
     /// It is not tried again before this time.
     #[serde(default)]
     pub retry_at: Option<Timestamp>,
+    /// The latest deletion of the document when the job was accepted, if any: a later one wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<Mark>,
 }
 
 /// An ingestion job.

@@ -1,13 +1,14 @@
 //! The ingestion flow: read -> detect -> decode -> parse -> chunk -> embed -> store, and the record that commits a document.
 //!
 //! Guarantees: memory does not grow with a document or with their number; a document fails alone; a chunk is stored before the record that makes it visible;
-//! a kill between any two calls loses no acknowledged document, and doing it again completes it; of replicas that ingest the same document at once one goes first, the others wait.
-//! Assumption: clocks of replicas agree to well within a claim's time (see [`ports::lease`](crate::ports)).
+//! a kill between any two calls loses no acknowledged document, and doing it again completes it; of replicas that ingest the same document at once one goes first, the others wait;
+//! a deletion wins over everything that was accepted before it.
 
 pub mod chunk;
 mod claim;
 mod commit;
 mod content;
+mod deletion;
 mod direct;
 mod failure;
 mod growth;
@@ -16,6 +17,7 @@ mod jobs;
 mod kept;
 mod line;
 mod listing;
+mod open;
 mod parse;
 mod passage;
 mod pick;
@@ -27,6 +29,7 @@ mod reuse;
 mod source;
 mod split;
 mod submit;
+mod sweep;
 mod tidy;
 mod tries;
 mod work;
@@ -34,9 +37,8 @@ mod working;
 mod write;
 
 use std::{
-    collections::HashSet,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -44,10 +46,10 @@ use std::{
 
 use crate::{
     model::{DocumentId, DocumentRecord},
-    ports::{Changes, Clock, EmbedError, Embedder, Epoch, Kind, Record, Records, StoreError, VectorStore},
+    ports::{Changes, Clock, EmbedError, Embedder, Epoch, Holds, Kind, Record, Records, StoreError, VectorStore},
 };
 
-pub use claim::Deleted;
+pub use deletion::Deleted;
 pub use failure::{DocumentReport, FailureReason};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use jobs::{DocumentState, Job, JobDocument, JobId, JobProgress, JobState};
@@ -111,10 +113,8 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     epoch: Epoch,
     patience: Patience,
-    /// Names this process in claims and leases.
-    instance: String,
-    claims: AtomicU64,
-    live: Arc<Mutex<HashSet<String>>>,
+    holds: Holds,
+    sweeping: tokio::sync::Mutex<sweep::Place>,
     submitted: tokio::sync::Notify,
     counted: Option<Box<Count>>,
     changes: Option<Changes>,
@@ -135,15 +135,14 @@ impl Ingest {
         epoch: Epoch,
     ) -> Self {
         Self {
+            holds: Holds::new(Arc::clone(&records), Arc::clone(&clock)),
             store,
             records,
             embedder,
             clock,
             epoch,
             patience: Patience::default(),
-            instance: uuid::Uuid::new_v4().simple().to_string(),
-            claims: AtomicU64::new(0),
-            live: Arc::default(),
+            sweeping: tokio::sync::Mutex::default(),
             submitted: tokio::sync::Notify::new(),
             counted: None,
             changes: None,
@@ -194,7 +193,8 @@ impl Ingest {
 
     /// A document's record.
     pub async fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, StoreError> {
-        self.records.get(Kind::Document, id.key()).await?.as_ref().map(document_of).transpose()
+        let record = self.records.get(Kind::Document, id.key()).await?;
+        Ok(record.as_ref().map(claim::standing_of).transpose()?.flatten())
     }
 
     /// The epoch that is written to.

@@ -62,7 +62,7 @@ impl Ingest {
         standing: Option<&DocumentRecord>,
         seen: &mut Seen,
     ) -> Result<(Result<Outcome, FailureReason>, u32), Interrupted> {
-        let plan = plan(source, &inspected, false);
+        let plan = plan(source, &inspected, None);
         if let Some(standing) = standing {
             if plan.is_met_by(standing) {
                 return Ok((Ok(Outcome::Unchanged), 0));
@@ -76,8 +76,8 @@ impl Ingest {
             Err(reason) => return Ok((Err(reason), 0)),
         };
         let outcome = match standing {
-            Some(standing) if standing.version == plan.version => Outcome::MetadataOnly,
-            standing => match self.foreseen_original(&plan.version, &plan.id, seen).await? {
+            Some(standing) if *standing.content() == plan.content => Outcome::MetadataOnly,
+            standing => match self.foreseen_original(&plan.content, &plan.id, seen).await? {
                 Some(original) => Outcome::DuplicateOf(original),
                 None if standing.is_none() => Outcome::Created,
                 None => Outcome::Updated,
@@ -88,15 +88,15 @@ impl Ingest {
 
     async fn foreseen_original(
         &self,
-        version: &ContentHash,
+        content: &ContentHash,
         id: &DocumentId,
         seen: &mut Seen,
     ) -> Result<Option<DocumentId>, Interrupted> {
-        let first = seen.entry(version.clone()).or_insert_with(|| id.clone());
+        let first = seen.entry(content.clone()).or_insert_with(|| id.clone());
         if first != id {
             return Ok(Some(first.clone()));
         }
-        let original = self.original(version, id).await.map_err(Interrupted::Store)?;
+        let original = self.original(content, id).await.map_err(Interrupted::Store)?;
         Ok(original.map(|original| original.id))
     }
 

@@ -2,10 +2,14 @@
 //!
 //! Guarantee: a job that was accepted needs nothing but Records to be completed, by any replica. What a submission leaves behind that never got as far as its job is removed later.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     Ingest, Interrupted,
+    deletion::Mark,
     direct::plan,
     failure::FailureReason,
     jobs::{DocumentState, Job, JobDocument, JobId, JobState},
@@ -77,8 +81,10 @@ impl Ingest {
         let now = self.clock.now();
         let id = JobId::new(now);
         let sources = Arc::new(sources);
+        // A deletion that comes after this wins.
+        let marks = self.marks_of(&sources).await?;
         let inspected = self.inspect_all(Arc::clone(&sources)).await.map_err(SubmitError::Interrupted)?;
-        let mut documents = self.first_look(&sources, &inspected).await?;
+        let mut documents = self.first_look(&sources, &inspected, &marks).await?;
         let kept: Vec<_> = std::iter::zip(&*sources, &inspected)
             .enumerate()
             .filter(|(index, _)| documents[*index].state == DocumentState::Queued)
@@ -122,11 +128,12 @@ impl Ingest {
         &self,
         sources: &[Source],
         inspected: &[Result<Inspected, FailureReason>],
+        marks: &HashMap<String, Mark>,
     ) -> Result<Vec<JobDocument>, StoreError> {
-        let standing = self.standing(sources).await?;
+        let standing = self.standing_whole(sources).await?;
         let document = |(source, inspected): (&Source, &Result<Inspected, FailureReason>)| {
             let unchanged = |inspected: &Inspected| {
-                let plan = plan(source, inspected, false);
+                let plan = plan(source, inspected, None);
                 standing.get(source.id.key()).is_some_and(|record| plan.is_met_by(record))
             };
             let (state, bytes) = match inspected {
@@ -134,7 +141,8 @@ impl Ingest {
                 Ok(inspected) if unchanged(inspected) => (DocumentState::Done { outcome: Outcome::Unchanged }, 0),
                 Ok(inspected) => (DocumentState::Queued, inspected.bytes),
             };
-            JobDocument { id: source.id.clone(), state, chunks: 0, bytes, tries: 0, retry_at: None }
+            let after = marks.get(source.id.key()).cloned();
+            JobDocument { id: source.id.clone(), state, chunks: 0, bytes, tries: 0, retry_at: None, after }
         };
         Ok(std::iter::zip(sources, inspected).map(document).collect())
     }

@@ -1,4 +1,4 @@
-//! Cleans up: after dead writers, and jobs that nobody will ask for any more.
+//! Cleans up: after dead writers, what no record holds, and jobs that nobody will ask for any more.
 
 use jiff::SignedDuration;
 
@@ -18,9 +18,10 @@ const PAGE: usize = 16;
 const FORGOTTEN_AT_ONCE: u64 = 512;
 
 impl Ingest {
-    /// Cleans up after dead writers, and forgets old jobs.
+    /// Cleans up after dead writers, sweeps a bit, and forgets old jobs.
     pub(super) async fn tidy(&self) -> Result<(), StoreError> {
         self.clean_up().await?;
+        self.sweep().await?;
         self.forget_jobs().await
     }
 

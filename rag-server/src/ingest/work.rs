@@ -1,4 +1,4 @@
-//! Works through jobs: a few at a time in each replica, each under a lease, so that replicas share the jobs and take over those of a dead one.
+//! Works through jobs: a few at a time in each replica, each under a hold, so that replicas share the jobs and take over those of a dead one.
 //!
 //! Guarantees: a job is never lost; an error that may pass is waited for, by the job that it befell; a job that breaks its task down costs the others nothing.
 
@@ -20,24 +20,14 @@ use super::{
     tries::HeldUp,
     working::{Turn, Working},
 };
-use crate::ports::{self, EmbedError, Kind, Lease, StoreError};
+use crate::ports::{EmbedError, Hold, Kind, StoreError};
 
-/// How long a replica may be silent before its job is taken over.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
-/// Age of a lease at which it is prolonged.
-const RENEW: SignedDuration = SignedDuration::from_secs(10);
 /// Pause between two rounds of cleaning up.
 const CLEANING: Duration = Duration::from_secs(60);
 /// Longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Age after which a place in the line without a job was left by a submission that died.
 const ORPHAN: SignedDuration = SignedDuration::from_mins(15);
-
-/// A job that is ours to work on.
-pub(super) struct Grip {
-    lease: Lease,
-    renewed: Timestamp,
-}
 
 impl Ingest {
     /// Works through jobs until `stop`; ends after the windows in work.
@@ -70,29 +60,29 @@ impl Ingest {
         let mut turns = Turns::default();
         for _ in 0..most {
             let next = self.next_job(&turns).await.map_err(Interrupted::Store)?;
-            let Some((queued, job, grip)) = next else { break };
+            let Some((queued, job, hold)) = next else { break };
             turns.begin(&queued);
             let id = queued.id.clone();
-            self.turn(queued, job, grip, stop).await?;
+            self.turn(queued, job, hold, stop).await?;
             turns.end(&id);
         }
         Ok(())
     }
 
-    /// The job that is next, and a grip on it; none while nobody has anything to do.
-    async fn next_job(&self, turns: &Turns) -> Result<Option<(Queued, Job, Grip)>, StoreError> {
+    /// The job that is next, and the hold on it; none while nobody has anything to do.
+    async fn next_job(&self, turns: &Turns) -> Result<Option<(Queued, Job, Hold)>, StoreError> {
         let mut line = self.line().await?;
         while let Some(next) = pick(&line, turns, self.clock.now()) {
             let queued = line.swap_remove(next);
-            if let Some((job, grip)) = self.take_up(&queued.id).await? {
-                return Ok(Some((queued, job, grip)));
+            if let Some((job, hold)) = self.take_up(&queued.id).await? {
+                return Ok(Some((queued, job, hold)));
             }
         }
         Ok(None)
     }
 
     /// Takes a job up, unless another replica has it.
-    async fn take_up(&self, id: &JobId) -> Result<Option<(Job, Grip)>, StoreError> {
+    async fn take_up(&self, id: &JobId) -> Result<Option<(Job, Hold)>, StoreError> {
         let record = self.patiently(|| self.records.get(Kind::Job, id.as_str())).await?;
         let Some(record) = record else {
             // Its submission is still at it, or died.
@@ -102,13 +92,7 @@ impl Ingest {
             return Ok(None);
         };
         let job = job_of(id.as_str(), record.body)?;
-        let mut lease = self.take_lease(id).await?;
-        if lease.is_none() && self.records.exclusive() {
-            // Its holder is an earlier process, which can only be dead.
-            self.drop_lease(id).await?;
-            lease = self.take_lease(id).await?;
-        }
-        Ok(lease.map(|lease| (job, Grip { lease, renewed: self.clock.now() })))
+        Ok(self.hold_job(id).await?.map(|hold| (job, hold)))
     }
 
     /// Whether another job could be worked on.
@@ -122,45 +106,49 @@ impl Ingest {
         &self,
         mut queued: Queued,
         job: Job,
-        grip: Grip,
+        hold: Hold,
         stop: &CancellationToken,
     ) -> Result<(), Interrupted> {
-        let mut working = Working::new(self, job, grip);
+        let mut working = Working::new(self, job, hold);
         let ended = working.run(stop).await;
         if ended == Err(Interrupted::Outdated) {
             // Whoever writes to the other epoch need not wait until the claims end.
             working.writer.cancel().await?;
         }
-        let (achieved, grip) = (working.achieved, working.into_grip());
+        let (achieved, hold) = (working.achieved, working.into_hold());
         queued.place.give_back(achieved.given_back);
         match ended {
-            Ok(Turn::Finished) => self.put_away(&queued.id).await.map_err(Interrupted::Store),
-            Ok(Turn::Stopped) | Err(Interrupted::Outdated | Interrupted::Embed(EmbedError::Stopping)) => {
-                self.let_go(&grip).await.map_err(Interrupted::Store)
+            Ok(Turn::Finished) => {
+                self.let_go(&hold).await.map_err(Interrupted::Store)?;
+                self.put_away(&queued.id).await.map_err(Interrupted::Store)
             }
-            Ok(Turn::GaveWay) => self.stand_again(queued, grip, None).await.map_err(Interrupted::Store),
-            Ok(Turn::Waits(until)) => self.stand_again(queued, grip, Some(until)).await.map_err(Interrupted::Store),
+            Ok(Turn::Stopped) | Err(Interrupted::Outdated | Interrupted::Embed(EmbedError::Stopping)) => {
+                self.let_go(&hold).await.map_err(Interrupted::Store)
+            }
+            Ok(Turn::GaveWay) => self.stand_again(queued, hold, None).await.map_err(Interrupted::Store),
+            Ok(Turn::Waits(until)) => self.stand_again(queued, hold, Some(until)).await.map_err(Interrupted::Store),
             Err(Interrupted::Store(error @ (StoreError::Corrupt { .. } | StoreError::Refused { .. }))) => {
                 tracing::error!(job = %queued.id, %error, "the job cannot be worked on and fails");
-                self.fail(&queued.id, &error.to_string()).await.map_err(Interrupted::Store)
+                self.fail(&queued.id, &error.to_string()).await.map_err(Interrupted::Store)?;
+                self.let_go(&hold).await.map_err(Interrupted::Store)
             }
             Err(interrupted) => {
                 if achieved.outcomes {
                     queued.place.held_up = None;
                 }
                 self.hold_up(queued, &interrupted).await.map_err(Interrupted::Store)?;
-                self.let_go(&grip).await.map_err(Interrupted::Store)?;
+                self.let_go(&hold).await.map_err(Interrupted::Store)?;
                 Err(interrupted)
             }
         }
     }
 
     /// Puts a job back into the line, behind those that have waited for longer.
-    async fn stand_again(&self, mut queued: Queued, grip: Grip, until: Option<Timestamp>) -> Result<(), StoreError> {
+    async fn stand_again(&self, mut queued: Queued, hold: Hold, until: Option<Timestamp>) -> Result<(), StoreError> {
         let place = &mut queued.place;
         (place.since, place.until, place.held_up) = (self.clock.now(), until, None);
         self.move_in_line(&queued).await?;
-        self.let_go(&grip).await
+        self.let_go(&hold).await
     }
 
     /// Lets a job wait whose turn was interrupted, and gives it up where that has gone on for too long.
@@ -183,46 +171,19 @@ impl Ingest {
 
     /// Removes what is left of a job that is finished, or whose submission died.
     ///
-    /// The lease goes first and the place last: whoever finds the place takes a new lease and gets here, so that nothing is left behind.
+    /// The place goes last: whoever finds it gets here, so that nothing is left behind.
     async fn put_away(&self, id: &JobId) -> Result<(), StoreError> {
-        self.drop_lease(id).await?;
         self.drop_kept(id).await?;
         self.leave_line(id).await
     }
 
-    async fn take_lease(&self, id: &JobId) -> Result<Option<Lease>, StoreError> {
-        ports::acquire(&*self.records, &lease_name(id), &self.instance, self.clock.now(), LEASE).await
+    async fn hold_job(&self, id: &JobId) -> Result<Option<Hold>, StoreError> {
+        self.holds.take(Kind::Lease, &format!("job/{id}"), |_| serde_json::Value::Null).await
     }
 
-    async fn drop_lease(&self, id: &JobId) -> Result<(), StoreError> {
-        let name = lease_name(id);
-        match self.records.get(Kind::Lease, &name).await? {
-            Some(lease) => self.records.remove(Kind::Lease, &name, lease.version).await.map(drop),
-            None => Ok(()),
-        }
+    async fn let_go(&self, hold: &Hold) -> Result<(), StoreError> {
+        hold.give_back().await.map(drop)
     }
-
-    /// Keeps a grip on a job; false when it was lost.
-    pub(super) async fn keep(&self, grip: &mut Grip) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        if now.duration_since(grip.renewed) < RENEW {
-            return Ok(true);
-        }
-        let renewed = ports::renew(&*self.records, &grip.lease, &self.instance, now, LEASE).await?;
-        let kept = renewed.is_some();
-        if let Some(lease) = renewed {
-            *grip = Grip { lease, renewed: now };
-        }
-        Ok(kept)
-    }
-
-    async fn let_go(&self, grip: &Grip) -> Result<(), StoreError> {
-        ports::release(&*self.records, &grip.lease, self.clock.now()).await
-    }
-}
-
-fn lease_name(id: &JobId) -> String {
-    format!("job/{id}")
 }
 
 /// Gives turns to jobs, each a task of its own.
@@ -277,7 +238,7 @@ impl Worker {
         }
         while self.tasks.len() < PLACES {
             match self.ingest.next_job(&self.turns).await {
-                Ok(Some((queued, job, grip))) => self.begin(queued, job, grip),
+                Ok(Some((queued, job, hold))) => self.begin(queued, job, hold),
                 Ok(None) => break,
                 Err(error) => {
                     tracing::warn!(%error, "the line of jobs cannot be read; tried again");
@@ -288,10 +249,10 @@ impl Worker {
         poll
     }
 
-    fn begin(&mut self, queued: Queued, job: Job, grip: Grip) {
+    fn begin(&mut self, queued: Queued, job: Job, hold: Hold) {
         self.turns.begin(&queued);
         let (ingest, stop, at) = (Arc::clone(&self.ingest), self.stop.clone(), queued.clone());
-        let task = self.tasks.spawn(async move { ingest.turn(at, job, grip, &stop).await });
+        let task = self.tasks.spawn(async move { ingest.turn(at, job, hold, &stop).await });
         self.jobs.insert(task.id(), queued);
     }
 

@@ -19,13 +19,13 @@ use super::{
     failure::FailureReason,
     jobs::{DocumentState, Job, JobState},
     kept::{Header, Kept, Part},
+    open::Plan,
     read::Inspected,
     source::{Arriving, Content, Source},
     tries::Verdict,
-    work::Grip,
-    write::{Plan, Writer},
+    write::Writer,
 };
-use crate::ports::{Kind, Record};
+use crate::ports::{Hold, Kind, Record};
 
 /// Pause between two writes of a job's progress while no document ends.
 const PROGRESS: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ pub(super) enum Turn {
     GaveWay,
     /// What is left is to be tried again at this time.
     Waits(Timestamp),
-    /// The replica stops, or lost its grip on the job.
+    /// The replica stops, or lost its hold on the job.
     Stopped,
 }
 
@@ -49,7 +49,7 @@ pub(super) enum Turn {
 pub(super) struct Working<'i> {
     ingest: &'i Ingest,
     pub(super) writer: Writer<'i>,
-    grip: Grip,
+    hold: Hold,
     job: Job,
     told: Instant,
     /// Chunks and documents that were worked on.
@@ -131,11 +131,11 @@ impl From<Cut> for Step {
 }
 
 impl<'i> Working<'i> {
-    pub(super) fn new(ingest: &'i Ingest, job: Job, grip: Grip) -> Self {
+    pub(super) fn new(ingest: &'i Ingest, job: Job, hold: Hold) -> Self {
         Self {
             ingest,
             writer: Writer::new(ingest),
-            grip,
+            hold,
             job,
             told: Instant::now(),
             work: 0,
@@ -148,8 +148,8 @@ impl<'i> Working<'i> {
         }
     }
 
-    pub(super) fn into_grip(self) -> Grip {
-        self.grip
+    pub(super) fn into_hold(self) -> Hold {
+        self.hold
     }
 
     /// Works until the job is finished or has to be left for another turn.
@@ -213,7 +213,7 @@ impl<'i> Working<'i> {
 
     /// Looks whether the work is to go on, and tells the job of documents that ended and, from time to time or `now`, how far it is.
     async fn look(&mut self, now: bool, stop: &CancellationToken) -> Result<Option<Turn>, Interrupted> {
-        if stop.is_cancelled() || !self.ingest.keep(&mut self.grip).await.map_err(Interrupted::Store)? {
+        if stop.is_cancelled() || !self.hold.check().await.map_err(Interrupted::Store)? {
             return Ok(Some(Turn::Stopped));
         }
         if !now && !self.writer.has_reports() && self.told.elapsed() < PROGRESS {
@@ -269,7 +269,8 @@ impl<'i> Working<'i> {
         let Header { version, bytes, format, title, metadata } = header;
         let id = document.id.clone();
         self.work += 1;
-        let plan = Plan { id: id.clone(), version: version.clone(), bytes, title, metadata, force: false };
+        let after = document.after.clone();
+        let plan = Plan { id: id.clone(), content: version.clone(), bytes, title, metadata, after };
         if !self.writer.begin(plan).await? {
             return Ok(());
         }

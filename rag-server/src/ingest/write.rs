@@ -3,25 +3,22 @@
 //! Chunks of several documents share a window, so that many small documents are embedded in full batches; the window bounds memory. Between [`Writer::begin`] and [`Writer::end`]
 //! (or [`Writer::abort`]) of one document no other may begin.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     Ingest, Interrupted,
     chunk::Draft,
-    claim::Claim,
-    document_of,
+    claim::{Claim, standing_of},
     failure::{DocumentReport, FailureReason},
+    open::{Open, Plan},
     reuse::Known,
 };
 use crate::{
     lexical,
-    model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Filter, Outcome, Point},
-    ports::{EmbedError, Kind, Record, StoreError},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Outcome, Point},
+    ports::{EmbedError, StoreError},
 };
 
 /// Chunks that are embedded and stored together.
@@ -36,55 +33,6 @@ const HARMLESS: &str = "A text that says nothing.";
 const COMMITS: usize = 8;
 /// Looks at a document that another writer works on, before it is given up for now.
 const CLAIM_LOOKS: u32 = 240;
-
-/// A version of a document that is to be written.
-#[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) id: DocumentId,
-    pub(super) version: ContentHash,
-    pub(super) bytes: u64,
-    /// The title that the sender gave.
-    pub(super) title: Option<String>,
-    pub(super) metadata: Option<BTreeMap<String, String>>,
-    /// Whether it is written even though its record says that it stands.
-    pub(super) force: bool,
-}
-
-impl Plan {
-    /// Whether the standing record says all that this plan would write.
-    pub(super) fn is_met_by(&self, standing: &DocumentRecord) -> bool {
-        !self.force
-            && standing.version == self.version
-            && self.title.as_ref().is_none_or(|title| *title == standing.title)
-            && self.metadata.as_ref().is_none_or(|metadata| *metadata == standing.metadata)
-    }
-
-    pub(super) fn changes_metadata_alone(&self, standing: &DocumentRecord) -> bool {
-        !self.force
-            && standing.version == self.version
-            && self.title.as_ref().is_none_or(|title| *title == standing.title)
-    }
-
-    /// What filters look at: the metadata that will stand, which is the standing one where none is given.
-    fn labels(&self, standing: Option<&BTreeMap<String, String>>) -> Arc<[String]> {
-        self.metadata.as_ref().or(standing).map(Filter::labels).unwrap_or_default().into()
-    }
-}
-
-/// A document that is being written.
-pub(super) struct Open {
-    pub(super) plan: Plan,
-    pub(super) claim: Claim,
-    pub(super) standing: Option<Record>,
-    pub(super) title: Option<String>,
-    pub(super) chunks: u32,
-    failed: Option<FailureReason>,
-    /// Another document with the same content.
-    pub(super) original: Option<DocumentId>,
-    /// What filters of questions look at.
-    pub(super) labels: Arc<[String]>,
-    known: Known,
-}
 
 struct Waiting {
     chunk: Chunk,
@@ -122,43 +70,68 @@ impl<'i> Writer<'i> {
     /// Claims a document; false when nothing has to be written, and the report is there already.
     pub(super) async fn begin(&mut self, plan: Plan) -> Result<bool, Interrupted> {
         // Whether it is a duplicate shows once the document before it is committed.
-        if self.ended.iter().any(|ended| ended.plan.version == plan.version) {
+        if self.ended.iter().any(|ended| ended.plan.content == plan.content) {
             self.flush().await?;
         }
-        let Some(claim) = self.claim(&plan.id).await? else {
+        let version = plan.content.written(uuid::Uuid::new_v4());
+        let Some(mut claim) = self.claim(&plan.id, &version).await? else {
             self.reports.push(DocumentReport::failed(plan.id.as_str(), FailureReason::TakenOver));
             return Ok(false);
         };
         let ingest = self.ingest;
-        let standing =
-            ingest.patiently(|| ingest.records.get(Kind::Document, plan.id.key())).await.map_err(Interrupted::Store)?;
-        let record = standing.as_ref().map(document_of).transpose().map_err(Interrupted::Store)?;
-        match record {
-            Some(record) if plan.is_met_by(&record) => {
-                self.settle(&plan.id, claim, Outcome::Unchanged, 0).await.map_err(Interrupted::Store)?;
+        let record = ingest.place(&mut claim).await.map_err(Interrupted::Store)?;
+        let before = standing_of(&record).map_err(Interrupted::Store)?;
+        if ingest.was_deleted_since(&plan.id, plan.after.as_ref()).await.map_err(Interrupted::Store)? {
+            self.settle(&plan.id, claim, Err(FailureReason::Deleted)).await.map_err(Interrupted::Store)?;
+            return Ok(false);
+        }
+        let is_whole = match &before {
+            Some(standing) => ingest.is_whole(standing).await.map_err(Interrupted::Store)?,
+            None => false,
+        };
+        match &before {
+            Some(standing) if is_whole && plan.is_met_by(standing) => {
+                self.settle(&plan.id, claim, Ok(Outcome::Unchanged)).await.map_err(Interrupted::Store)?;
                 Ok(false)
             }
-            Some(record) if plan.changes_metadata_alone(&record) => {
-                let (title, chunks) = (Some(record.title.clone()), record.chunks);
-                let (labels, known) = (plan.labels(Some(&record.metadata)), Known::default());
-                let open = Open { plan, claim, standing, title, chunks, failed: None, original: None, labels, known };
+            Some(standing) if is_whole && plan.changes_metadata_alone(standing) => {
+                let open = Open {
+                    version: standing.version.clone(),
+                    title: Some(standing.title.clone()),
+                    chunks: standing.chunks,
+                    labels: plan.labels(Some(&standing.metadata)),
+                    ..Open::new(plan, claim, record, before)
+                };
                 ingest.up_to_date().await?;
                 let report = ingest.finish(open).await.map_err(Interrupted::Store)?;
                 self.reports.push(report);
                 Ok(false)
             }
-            record => {
-                let original = ingest.original(&plan.version, &plan.id).await.map_err(Interrupted::Store)?;
-                let stored: Vec<_> = record.iter().chain(&original).collect();
-                let known = ingest.known(&stored).await.map_err(Interrupted::Store)?;
-                let original = original.map(|original| original.id);
-                let labels = plan.labels(record.as_ref().map(|record| &record.metadata));
-                let title = plan.title.clone();
-                self.open =
-                    Some(Open { plan, claim, standing, title, chunks: 0, failed: None, original, labels, known });
-                Ok(true)
-            }
+            _ => self.open(Open { version, ..Open::new(plan, claim, record, before) }).await,
         }
+    }
+
+    /// Begins to write a document; false when its claim was lost already.
+    async fn open(&mut self, mut open: Open) -> Result<bool, Interrupted> {
+        let ingest = self.ingest;
+        // From here on a claim that is taken over shows in the record, which was read before.
+        let is_ours = match &open.before {
+            Some(before) => ingest.answer_for(&mut open.claim, &before.version).await,
+            None => ingest.confirm(&open.claim).await,
+        };
+        if !is_ours.map_err(Interrupted::Store)? {
+            self.reports.push(DocumentReport::failed(open.plan.id.as_str(), FailureReason::TakenOver));
+            return Ok(false);
+        }
+        open.claim.dirty = true;
+        let original = ingest.original(&open.plan.content, &open.plan.id).await.map_err(Interrupted::Store)?;
+        let stored: Vec<_> = open.before.iter().chain(&original).collect();
+        open.known = ingest.known(&stored).await.map_err(Interrupted::Store)?;
+        open.original = original.map(|original| original.id);
+        open.labels = open.plan.labels(open.before.as_ref().map(|before| &before.metadata));
+        open.title.clone_from(&open.plan.title);
+        self.open = Some(open);
+        Ok(true)
     }
 
     /// Takes the next chunk of the open document. `title` is what the text calls itself.
@@ -166,9 +139,9 @@ impl<'i> Writer<'i> {
         let Some(open) = self.open.as_mut().filter(|open| open.failed.is_none()) else { return Ok(()) };
         let title = open.title.get_or_insert_with(|| title.map_or_else(|| file_name(&open.plan.id), str::to_owned));
         let chunk = Chunk {
-            id: ChunkId::new(&open.plan.id, &open.plan.version, open.chunks),
+            id: ChunkId::new(&open.plan.id, &open.version, open.chunks),
             document: open.plan.id.clone(),
-            version: open.plan.version.clone(),
+            version: open.version.clone(),
             ordinal: open.chunks,
             title: title.clone(),
             headings: draft.headings,
@@ -221,16 +194,20 @@ impl<'i> Writer<'i> {
     pub(super) async fn flush(&mut self) -> Result<(), Interrupted> {
         let window = std::mem::take(&mut self.window);
         self.window_bytes = 0;
-        let points = self.embed(window).await?;
+        let mut points = self.embed(window).await?;
         let ingest = self.ingest;
+        // Embedding takes its time.
+        for open in self.ended.iter_mut().chain(&mut self.open) {
+            if open.failed.is_none() && !ingest.holds(&open.claim).await.map_err(Interrupted::Store)? {
+                open.failed = Some(FailureReason::TakenOver);
+            }
+            if open.failed.is_some() {
+                points.retain(|point| point.chunk.document != open.plan.id);
+            }
+        }
         if !points.is_empty() {
             ingest.patiently(|| ingest.store.upsert(ingest.epoch, points.clone())).await.map_err(Interrupted::Store)?;
             ingest.written.fetch_add(points.len() as u64, Ordering::Relaxed);
-        }
-        if let Some(open) = &mut self.open
-            && !ingest.renew(&mut open.claim).await.map_err(Interrupted::Store)?
-        {
-            open.failed = Some(FailureReason::TakenOver);
         }
         if !self.ended.is_empty() {
             ingest.up_to_date().await?;
@@ -246,14 +223,18 @@ impl<'i> Writer<'i> {
             .try_collect()
             .await
             .map_err(Interrupted::Store)?;
+        if !reports.is_empty() {
+            // What was committed in the moment of a change of the epoch is not in the new one, and is not said to be there.
+            ingest.up_to_date().await?;
+        }
         self.reports.extend(reports);
         Ok(())
     }
 
     /// Waits for its turn. Everything that this writer claimed and can complete is completed first, so that two writers never wait for each other.
-    async fn claim(&mut self, id: &DocumentId) -> Result<Option<Claim>, Interrupted> {
+    async fn claim(&mut self, id: &DocumentId, version: &ContentHash) -> Result<Option<Claim>, Interrupted> {
         for look in 0..CLAIM_LOOKS {
-            if let Some(claim) = self.ingest.claim(id).await.map_err(Interrupted::Store)? {
+            if let Some(claim) = self.ingest.claim(id, Some(version)).await.map_err(Interrupted::Store)? {
                 return Ok(Some(claim));
             }
             if look == 0 {
@@ -264,18 +245,22 @@ impl<'i> Writer<'i> {
         Ok(None)
     }
 
-    async fn settle(&mut self, id: &DocumentId, claim: Claim, outcome: Outcome, chunks: u32) -> Result<(), StoreError> {
+    /// Lets go of a document of which nothing was written.
+    async fn settle(
+        &mut self,
+        id: &DocumentId,
+        claim: Claim,
+        result: Result<Outcome, FailureReason>,
+    ) -> Result<(), StoreError> {
         let released = self.ingest.release(claim).await?;
-        let result = if released { Ok(outcome) } else { Err(FailureReason::TakenOver) };
-        self.reports.push(DocumentReport { name: id.as_str().to_owned(), result, chunks });
+        let result = if released { result } else { Err(FailureReason::TakenOver) };
+        self.reports.push(DocumentReport { name: id.as_str().to_owned(), result, chunks: 0 });
         Ok(())
     }
 
-    async fn drop_document(&mut self, mut open: Open, reason: FailureReason) -> Result<(), Interrupted> {
+    async fn drop_document(&mut self, open: Open, reason: FailureReason) -> Result<(), Interrupted> {
         self.window.retain(|waiting| waiting.chunk.document != open.plan.id);
         self.window_bytes = self.window.iter().map(|waiting| waiting.chunk.text.len()).sum();
-        // Chunks of the same version as the standing one were overwritten with themselves; all others go.
-        open.claim.dirty |= open.chunks > 0;
         self.ingest.release(open.claim).await.map_err(Interrupted::Store)?;
         self.reports.push(DocumentReport::failed(open.plan.id.as_str(), reason));
         Ok(())

@@ -130,12 +130,22 @@ impl<'de> Deserialize<'de> for DocumentId {
     }
 }
 
-/// The BLAKE3 hash of a document's bytes together with the chunker's version, in hex.
-///
-/// It names one version of a document: equal hashes need no new chunks.
+/// A BLAKE3 hash in hex. It names the content of a document, which is its bytes together with the chunker's version: equal hashes need no new chunks. Or it names a version, which is one
+/// writing of a content (see [`ContentHash::written`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ContentHash(pub String);
+
+impl ContentHash {
+    /// The name of one writing of this content. No other writing has it, so that chunks which are removed by it can be nobody else's.
+    #[must_use]
+    pub fn written(&self, writing: uuid::Uuid) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.0.as_bytes());
+        hasher.update(writing.as_bytes());
+        Self(hasher.finalize().to_hex().to_string())
+    }
+}
 
 /// What Records keeps for each document. Writing it is the commit point: a chunk is visible only while its version is the one named here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,8 +154,11 @@ pub struct DocumentRecord {
     pub id: DocumentId,
     /// A human title: the first heading, the HTML title, or the file name.
     pub title: String,
-    /// The version whose chunks are visible.
+    /// The version whose chunks are visible: one writing of the content.
     pub version: ContentHash,
+    /// What was written; absent in records of a time when a version was named by its content alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentHash>,
     /// What the ingesting side said about the document; returned as it came.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
@@ -155,6 +168,13 @@ pub struct DocumentRecord {
     pub bytes: u64,
     /// When this version was committed, RFC 3339.
     pub updated_at: jiff::Timestamp,
+}
+
+impl DocumentRecord {
+    /// The hash of what was written.
+    pub fn content(&self) -> &ContentHash {
+        self.content.as_ref().unwrap_or(&self.version)
+    }
 }
 
 /// What became of one document of an ingestion.
@@ -197,6 +217,20 @@ mod tests {
             assert_eq!(serde_json::from_value::<DocumentId>(stored).unwrap(), id);
             assert!(id.key().starts_with(&key_prefix(&id.tenant(), "ops/")));
         }
+    }
+
+    #[test]
+    fn two_writings_of_one_content_are_two_versions_and_a_record_from_before_names_its_content_by_its_version() {
+        let content = ContentHash("c".to_owned());
+        let [one, other] = [1, 2].map(|n| content.written(uuid::Uuid::from_u128(n)));
+        assert!(one != other && one != content);
+        let body = serde_json::json!({
+            "id": "a", "title": "A", "version": "c", "chunks": 1, "bytes": 1, "updated_at": "2026-11-21T08:00:00Z"
+        });
+        let before: DocumentRecord = serde_json::from_value(body.clone()).unwrap();
+        assert_eq!(before.content(), &content);
+        let now = DocumentRecord { version: one, content: Some(content.clone()), ..before };
+        assert_eq!(now.content(), &content);
     }
 
     #[test]

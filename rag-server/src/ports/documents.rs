@@ -1,9 +1,27 @@
-//! The records of one tenant's documents, page by page. Whatever other tenants store is stepped over, and neither given nor counted.
+//! Records of documents: those of one tenant, page by page, and places that are kept for documents which are written for the first time.
+//!
+//! A place is a record of [`Kind::Document`] with nothing in it. It stands while its document is in work, so that committing it is a change of a record whose version the writer knows, and never a
+//! new record, which could come back after a deletion. No reader sees it.
+
+use serde_json::{Value, json};
 
 use super::{Kind, Page, Record, Records, StoreError};
 use crate::model::{ContentHash, DocumentId, Tenant, key_prefix};
 
-/// Records of a tenant's documents whose name begins with a prefix, in the order of their names; at most `limit`, and so many unless the page is the last. `after` and `next` are names.
+/// The field that only a place has.
+const PLACE: &str = "place";
+
+/// What a place says.
+pub fn place() -> Value {
+    json!({ PLACE: true })
+}
+
+/// Whether a record tells of a document that stands.
+pub fn stands(record: &Record) -> bool {
+    record.body.get(PLACE).is_none()
+}
+
+/// Records of a tenant's documents whose name begins with a prefix, in the order of their names; at most `limit`, and so many unless the page is the last. `after` and `next` are names. Whatever other tenants store is stepped over, and neither given nor counted.
 pub async fn documents_of(
     records: &dyn Records,
     tenant: &Tenant,
@@ -45,7 +63,8 @@ async fn own(
     let mut own: Vec<Record> = Vec::new();
     loop {
         let page = records.list(kind, &below, after.as_deref(), limit - own.len()).await?;
-        own.extend(page.records.into_iter().filter(|record| owner(base, &record.id).as_ref() == Some(tenant)));
+        let is_own = |record: &Record| owner(base, &record.id).as_ref() == Some(tenant) && stands(record);
+        own.extend(page.records.into_iter().filter(is_own));
         let Some(next) = page.next else { return Ok(Page { records: own, next: None }) };
         if own.len() >= limit {
             let last = own.last().and_then(|record| document(base, &record.id));

@@ -20,8 +20,8 @@ pub enum Kind {
     Waiting,
     /// Parts of the documents that a job has yet to ingest.
     Pending,
-    /// A document whose older chunks are still to be removed.
-    Purge,
+    /// The claim on a document that is being written, and the versions whose chunks are removed if its writer dies.
+    Claim,
     /// What a corpus was built with, and whose it is.
     Corpus,
     /// Who works on something just now.
@@ -36,16 +36,18 @@ pub enum Kind {
     Session,
     /// What somebody thinks of an answer.
     Feedback,
+    /// That a document was deleted, for what was accepted before.
+    Deletion,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Document,
         Self::Job,
         Self::Waiting,
         Self::Pending,
-        Self::Purge,
+        Self::Claim,
         Self::Corpus,
         Self::Lease,
         Self::Content,
@@ -53,6 +55,7 @@ impl Kind {
         Self::Budget,
         Self::Session,
         Self::Feedback,
+        Self::Deletion,
     ];
 
     /// The name that is stored.
@@ -62,7 +65,8 @@ impl Kind {
             Self::Job => "job",
             Self::Waiting => "waiting",
             Self::Pending => "pending",
-            Self::Purge => "purge",
+            // The name that it had at first: claims of servers that run while one of them is updated must meet.
+            Self::Claim => "purge",
             Self::Corpus => "corpus",
             Self::Lease => "lease",
             Self::Content => "content",
@@ -70,6 +74,7 @@ impl Kind {
             Self::Budget => "budget",
             Self::Session => "session",
             Self::Feedback => "feedback",
+            Self::Deletion => "deletion",
         }
     }
 }

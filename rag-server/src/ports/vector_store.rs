@@ -65,8 +65,8 @@ pub trait VectorStore: Send + Sync {
     /// Writes points to an epoch.
     async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError>;
 
-    /// Removes the chunks of a document from an epoch, those of version `keep` excepted.
-    async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError>;
+    /// Removes the chunks of one version of a document from an epoch. Others stay, whoever writes them.
+    async fn purge(&self, epoch: Epoch, document: &DocumentId, version: &ContentHash) -> Result<(), StoreError>;
 
     /// Replaces the labels of a document's chunks in an epoch.
     async fn relabel(&self, epoch: Epoch, document: &DocumentId, labels: &[String]) -> Result<(), StoreError>;

@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+    doubles::{EmbedderDouble, RecordsDouble, SetClock, StoreDouble},
     evaluate::{Evaluation, Questions, report},
     ingest::{Format, Ingest, Interrupted, Source},
     model::{DocumentId, Mode, Outcome, Query, Tenant},
-    ports::SystemClock,
+    ports::{Holds, SystemClock},
     retrieve::{Retrieve, Settings},
 };
 
@@ -146,16 +146,14 @@ async fn a_writer_that_does_not_know_of_the_change_commits_nothing_and_what_it_h
     corpus.store.activate(Epoch(1)).await.unwrap();
     writer().ingest(text("visit")).await.result.unwrap();
     corpus.store.activate(Epoch(2)).await.unwrap();
-    let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
-    let ingest = Ingest::new(store, records, Arc::new(new()), Arc::new(SystemClock), Epoch(2));
     let run = corpus.run("local", new());
     let stop = CancellationToken::new();
-    assert_eq!(run.catch_up(old().model(), &ingest, &stop).await, Ok(1));
+    assert_eq!(run.catch_up(old().model(), Epoch(2), &stop).await, Ok(1));
     assert_eq!(corpus.found(new(), "Who rings the bell?").await, ["visit"]);
-    assert_eq!(run.catch_up(old().model(), &ingest, &stop).await, Ok(0));
+    assert_eq!(run.catch_up(old().model(), Epoch(2), &stop).await, Ok(0));
     // What was written since the change is newer than what the old epoch has.
     corpus.ingest(new(), Epoch(2), "visit", "Visitors blow the horn.").await;
-    assert_eq!(run.catch_up(old().model(), &ingest, &stop).await, Ok(0));
+    assert_eq!(run.catch_up(old().model(), Epoch(2), &stop).await, Ok(0));
     assert_eq!(corpus.found(new(), "Who blows the horn?").await, ["visit"]);
     assert_eq!(corpus.store.count(Epoch(2)).await, Ok(4));
 }
@@ -174,6 +172,89 @@ async fn a_document_that_is_deleted_while_an_epoch_is_built_is_in_no_epoch() {
     for epoch in [Epoch(1), Epoch(2)] {
         assert_eq!(corpus.store.count(epoch).await, Ok(2), "{epoch:?}");
     }
+}
+
+/// Does something while it embeds for the first time.
+struct Meanwhile {
+    inner: EmbedderDouble,
+    act: std::sync::Mutex<Option<futures::future::BoxFuture<'static, ()>>>,
+}
+
+#[async_trait::async_trait]
+impl Embedder for Meanwhile {
+    fn model(&self) -> &ModelIdentity {
+        self.inner.model()
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.inner.count_tokens(text)
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.inner.max_tokens()
+    }
+
+    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        self.inner.embed_query(text).await
+    }
+
+    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let act = self.act.lock().unwrap().take();
+        if let Some(act) = act {
+            act.await;
+        }
+        self.inner.embed_passages(texts).await
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_or_replaced_while_it_is_brought_over_is_in_no_epoch() {
+    for deletes in [true, false] {
+        let corpus = Corpus::with(&DOCUMENTS).await;
+        let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
+        let ingest = Ingest::new(store, records, Arc::new(old()), Arc::new(SystemClock), Epoch(1));
+        let id: DocumentId = "backup".parse().unwrap();
+        let act = Box::pin(async move {
+            match deletes {
+                true => drop(ingest.delete(&id).await.unwrap()),
+                false => {
+                    let changed = Source::text(id, Format::Text, "Backups run weekly.");
+                    ingest.ingest(changed).await.result.unwrap();
+                }
+            }
+        });
+        let embedder = Meanwhile { inner: new(), act: std::sync::Mutex::new(Some(act)) };
+        let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
+        let run = Reindex::new(store, records, Arc::new(embedder), "local".to_owned());
+        run.run(&CancellationToken::new(), |_, _| {}, approved).await.unwrap();
+        for epoch in [Epoch(1), Epoch(2)] {
+            let left = if deletes { 2 } else { 3 };
+            assert_eq!(corpus.store.count(epoch).await, Ok(left), "{epoch:?}");
+        }
+        let found = corpus.found(new(), "When do backups run?").await;
+        assert_eq!(found.contains(&"backup".to_owned()), !deletes);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_lost_its_place_to_another_one_neither_writes_nor_activates() {
+    let corpus = Corpus::with(&DOCUMENTS).await;
+    let clock = Arc::<SetClock>::default();
+    let process = || Holds::new(Arc::clone(&corpus.records) as _, Arc::clone(&clock) as _);
+    let take = async |holds: &Holds| holds.take(Kind::Lease, "move", |_| serde_json::Value::Null).await.unwrap();
+    let (one, other) = (process(), process());
+    let stalled = Arc::new(take(&one).await.unwrap());
+    let run = corpus.run("local", new()).under(stalled);
+    clock.advance(jiff::SignedDuration::from_secs(31));
+    let next = Arc::new(take(&other).await.unwrap());
+    let ended = run.run(&CancellationToken::new(), |_, _| {}, approved).await;
+    assert_eq!(ended, Err(ReindexError::TakenOver));
+    assert_eq!((corpus.store.count(Epoch(2)).await, corpus.store.active().await), (Ok(0), Ok(Some(Epoch(1)))));
+    let run = corpus.run("local", new()).under(next);
+    assert!(matches!(
+        run.run(&CancellationToken::new(), |_, _| {}, approved).await,
+        Ok(Reindexed::Activated { embedded: 3, .. })
+    ));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     model::{Chunk, ContentHash, DocumentId, Query},
-    ports::{Kind, Records, StoreError},
+    ports::{Kind, Records, StoreError, stands},
 };
 
 /// The part of a document's record that decides.
@@ -35,7 +35,7 @@ pub(super) async fn visible(
     }
     let ids: Vec<&str> = ids.into_iter().collect();
     let mut shown = HashMap::with_capacity(ids.len());
-    for record in records.get_many(Kind::Document, &ids).await? {
+    for record in records.get_many(Kind::Document, &ids).await?.into_iter().filter(stands) {
         let committed: Committed = serde_json::from_value(record.body).map_err(|error| StoreError::Corrupt {
             what: format!("the record of document {}", record.id),
             cause: error.to_string(),

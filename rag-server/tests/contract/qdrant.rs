@@ -350,16 +350,16 @@ async fn a_version_never_comes_back_although_the_mark_of_its_removal_is_swept_aw
     let mut last = 0;
     for writes in [4, 0, 1, 0, 0, 0, 0, 0] {
         let records = open();
-        let mut standing = records::put(&records, Kind::Purge, "a", json!({})).await;
+        let mut standing = records::put(&records, Kind::Claim, "a", json!({})).await;
         assert!(standing.version > last, "{} after {last}", standing.version);
         for _ in 0..writes {
-            match records.compare_and_set(Kind::Purge, "a", standing.version, json!({})).await.unwrap() {
+            match records.compare_and_set(Kind::Claim, "a", standing.version, json!({})).await.unwrap() {
                 Swap::Done(next) => standing = next,
                 Swap::Conflict(other) => panic!("{other:?}"),
             }
         }
         last = standing.version;
-        records.remove(Kind::Purge, "a", last).await.unwrap();
+        records.remove(Kind::Claim, "a", last).await.unwrap();
         age_marks(&client).await;
         // A process sweeps with its first removal.
         let sweeper = open();
@@ -389,10 +389,10 @@ async fn a_put_beside_a_sweep_never_takes_an_old_version() {
     });
     let (records, mut last) = (QdrantRecords::new(storage.connect(), "corpus"), 0);
     for _ in 0..200 {
-        let standing = records::put(&records, Kind::Purge, "a", json!({})).await;
+        let standing = records::put(&records, Kind::Claim, "a", json!({})).await;
         assert!(standing.version > last, "{} after {last}", standing.version);
         last = standing.version;
-        records.remove(Kind::Purge, "a", last).await.unwrap();
+        records.remove(Kind::Claim, "a", last).await.unwrap();
     }
     done.store(true, SeqCst);
     sweeping.await.unwrap();

@@ -1,10 +1,10 @@
 //! The contract of `Records`, clause by clause.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
-use rag_server::ports::{Kind, Page, Put, Record, Records, StoreError, Swap, acquire, release, renew};
+use jiff::Timestamp;
+use rag_server::ports::{Clock, Hold, Holds, Kind, Page, Put, Record, Records, StoreError, Swap, TTL};
 use serde_json::{Value, json};
 
 /// Storage of its own for one clause, and the way to it.
@@ -47,8 +47,8 @@ macro_rules! records_suite {
             a_body_of_a_megabyte_comes_back_as_it_was,
             ids_have_one_to_1024_bytes,
             what_was_acknowledged_is_there_after_reopening,
-            a_lease_has_one_holder_until_it_ends,
-            a_lease_is_fenced,
+            a_hold_has_one_holder_until_its_time_is_over_or_it_is_given_back,
+            a_late_holder_is_fenced_off_also_after_its_successor_gave_back,
         );
     };
     ($storage:ty: $($clause:ident),* $(,)?) => {
@@ -144,18 +144,18 @@ pub(crate) async fn a_version_never_comes_back<S: Storage>() {
     // Lives of different length, so that no count of a life's writes could pass for a version.
     for (life, writes) in [3, 0, 1, 5, 0, 0, 2].into_iter().enumerate() {
         let records = if life % 2 == 0 { &one } else { &other };
-        let mut standing = put(&**records, Kind::Purge, "a", json!({ "life": life })).await;
+        let mut standing = put(&**records, Kind::Claim, "a", json!({ "life": life })).await;
         assert!(standing.version > last, "life {life} begins at {} after {last}", standing.version);
         for _ in 0..writes {
-            let swap = records.compare_and_set(Kind::Purge, "a", standing.version, json!({ "life": life })).await;
+            let swap = records.compare_and_set(Kind::Claim, "a", standing.version, json!({ "life": life })).await;
             let Ok(Swap::Done(next)) = swap else { panic!("{swap:?}") };
             assert!(next.version > standing.version);
             standing = next;
         }
         last = standing.version;
-        assert_eq!(records.remove(Kind::Purge, "a", last).await, Ok(Swap::Done(standing)));
+        assert_eq!(records.remove(Kind::Claim, "a", last).await, Ok(Swap::Done(standing)));
         // Neither another record of the same kind nor the same id in another kind has a say in it.
-        put(&**records, Kind::Purge, &format!("b{life}"), json!({})).await;
+        put(&**records, Kind::Claim, &format!("b{life}"), json!({})).await;
         records.put_if_absent(Kind::Lease, "a", json!({})).await.unwrap();
     }
 }
@@ -163,17 +163,17 @@ pub(crate) async fn a_version_never_comes_back<S: Storage>() {
 pub(crate) async fn what_was_read_before_a_removal_never_writes_after_it<S: Storage>() {
     let storage = S::fresh().await;
     let (late, other) = (storage.open().await, storage.open().await);
-    let mut read = vec![put(&*late, Kind::Purge, "a", json!({ "by": "late" })).await.version];
-    let swap = late.compare_and_set(Kind::Purge, "a", read[0], json!({ "by": "late" })).await;
+    let mut read = vec![put(&*late, Kind::Claim, "a", json!({ "by": "late" })).await.version];
+    let swap = late.compare_and_set(Kind::Claim, "a", read[0], json!({ "by": "late" })).await;
     assert!(matches!(swap, Ok(Swap::Done(_))), "{swap:?}");
     read.push(read[0] + 1);
     for life in 0..3 {
-        other.remove(Kind::Purge, "a", read[read.len() - 1]).await.unwrap();
-        let stands = put(&*other, Kind::Purge, "a", json!({ "by": "other", "life": life })).await;
+        other.remove(Kind::Claim, "a", read[read.len() - 1]).await.unwrap();
+        let stands = put(&*other, Kind::Claim, "a", json!({ "by": "other", "life": life })).await;
         for version in &read {
             let conflict = Ok(Swap::Conflict(Some(stands.clone())));
-            assert_eq!(late.compare_and_set(Kind::Purge, "a", *version, json!({ "by": "late" })).await, conflict);
-            assert_eq!(late.remove(Kind::Purge, "a", *version).await, conflict);
+            assert_eq!(late.compare_and_set(Kind::Claim, "a", *version, json!({ "by": "late" })).await, conflict);
+            assert_eq!(late.remove(Kind::Claim, "a", *version).await, conflict);
         }
         read.push(stands.version);
     }
@@ -406,41 +406,62 @@ pub(crate) async fn what_was_acknowledged_is_there_after_reopening<S: Storage>()
     assert!(put(&*records, Kind::Document, "b", json!({})).await.version > b, "removals are remembered as well");
 }
 
-const TTL: SignedDuration = SignedDuration::from_secs(10);
+/// A clock that stands until it is set.
+#[derive(Clone, Default)]
+struct Hands(Arc<std::sync::atomic::AtomicU64>);
 
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + second).unwrap()
-}
-
-pub(crate) async fn a_lease_has_one_holder_until_it_ends<S: Storage>() {
-    let storage = S::fresh().await;
-    let (one, other) = (storage.open().await, storage.open().await);
-    let lease = acquire(&*one, "l", "one", at(0), TTL).await.unwrap().unwrap();
-    assert_eq!(acquire(&*other, "l", "other", at(9), TTL).await, Ok(None));
-    let lease = renew(&*one, &lease, "one", at(9), TTL).await.unwrap().unwrap();
-    assert_eq!(acquire(&*other, "l", "other", at(18), TTL).await, Ok(None));
-    release(&*one, &lease, at(18)).await.unwrap();
-    assert!(acquire(&*other, "l", "other", at(18), TTL).await.unwrap().is_some());
-}
-
-pub(crate) async fn a_lease_is_fenced<S: Storage>() {
-    let storage = S::fresh().await;
-    let (one, other) = (storage.open().await, storage.open().await);
-    let late = acquire(&*one, "l", "one", at(0), TTL).await.unwrap().unwrap();
-    let next = acquire(&*other, "l", "other", at(10), TTL).await.unwrap().unwrap();
-    assert!(next.fence > late.fence);
-    assert_eq!(renew(&*one, &late, "one", at(10), TTL).await, Ok(None));
-    release(&*one, &late, at(11)).await.unwrap();
-    assert!(
-        renew(&*other, &next, "other", at(11), TTL).await.unwrap().is_some(),
-        "a late release ended another's lease"
-    );
-    let racers = racers(&storage, 6).await.into_iter().enumerate().map(|(n, records)| {
-        tokio::spawn(async move { acquire(&*records, "l", &format!("r{n}"), at(60), TTL).await.unwrap() })
-    });
-    let mut fences = Vec::new();
-    for racer in racers.collect::<Vec<_>>() {
-        fences.extend(racer.await.unwrap().map(|lease| lease.fence));
+impl Hands {
+    fn advance(&self, by: Duration) {
+        self.0.fetch_add(by.as_secs(), std::sync::atomic::Ordering::SeqCst);
     }
-    assert_eq!(fences, [next.fence + 1], "exactly one of the racing holders wins");
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + i64::try_from(self.steady().as_secs()).unwrap()).unwrap()
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_secs(self.0.load(std::sync::atomic::Ordering::SeqCst))
+    }
+}
+
+async fn holds(storage: &impl Storage, clock: &Hands) -> Holds {
+    Holds::new(storage.open().await, Arc::new(clock.clone()))
+}
+
+async fn take(holds: &Holds) -> Option<Hold> {
+    holds.take(Kind::Lease, "l", |_| Value::Null).await.unwrap()
+}
+
+pub(crate) async fn a_hold_has_one_holder_until_its_time_is_over_or_it_is_given_back<S: Storage>() {
+    let (storage, clock) = (S::fresh().await, Hands::default());
+    let (one, other) = (holds(&storage, &clock).await, holds(&storage, &clock).await);
+    let hold = take(&one).await.unwrap();
+    clock.advance(TTL / 2);
+    assert!(take(&other).await.is_none());
+    assert_eq!(hold.confirm().await, Ok(true));
+    clock.advance(TTL / 2);
+    assert!(take(&other).await.is_none(), "it was prolonged");
+    assert_eq!(hold.give_back().await, Ok(true));
+    let hold = take(&other).await.unwrap();
+    drop(hold);
+    assert!(take(&one).await.is_none());
+    clock.advance(TTL);
+    let racers = (0..6).map(|_| holds(&storage, &clock));
+    let racers: Vec<Holds> = futures::future::join_all(racers).await;
+    let taken = futures::future::join_all(racers.iter().map(take)).await;
+    assert_eq!(taken.iter().flatten().count(), 1, "exactly one of the racing holders wins");
+}
+
+pub(crate) async fn a_late_holder_is_fenced_off_also_after_its_successor_gave_back<S: Storage>() {
+    let (storage, clock) = (S::fresh().await, Hands::default());
+    let (one, other) = (holds(&storage, &clock).await, holds(&storage, &clock).await);
+    let late = take(&one).await.unwrap();
+    clock.advance(TTL);
+    assert_eq!(take(&other).await.unwrap().give_back().await, Ok(true));
+    // As many writes as the late one made.
+    let next = take(&other).await.unwrap();
+    assert_eq!((late.check().await, late.give_back().await), (Ok(false), Ok(false)));
+    assert_eq!(next.confirm().await, Ok(true), "what the late one tried ended another's hold");
 }

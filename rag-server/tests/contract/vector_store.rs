@@ -51,8 +51,8 @@ macro_rules! vector_store_suite {
             text_comes_back_byte_for_byte,
             chunks_are_read_from_the_active_epoch_and_missing_ones_left_out,
             a_new_epoch_is_searched_only_once_it_is_activated,
-            a_purge_keeps_the_named_version_and_other_documents,
-            a_purge_without_a_version_removes_the_document,
+            a_purge_removes_the_named_version_and_nothing_else,
+            a_purge_of_what_was_never_there_changes_nothing,
             a_purge_is_there_after_reopening,
             writers_at_once_lose_nothing,
             a_handle_sees_what_another_was_acknowledged,
@@ -185,7 +185,7 @@ pub(crate) async fn a_tenant_is_searched_before_the_best_are_chosen<S: Storage>(
     }
     // Of the same name, only the one of the tenant goes.
     let document = "a".parse::<DocumentId>().unwrap();
-    store.purge(FIRST, &document.clone().of(&"acme".parse().unwrap()), None).await.unwrap();
+    store.purge(FIRST, &document.clone().of(&"acme".parse().unwrap()), &version("v")).await.unwrap();
     assert_eq!(found(&*store, &only(Some("acme"), &[])).await, named(&[]));
     assert_eq!(found(&*store, &only(Some("other"), &[])).await, named(&[("other", "a")]));
 }
@@ -435,6 +435,10 @@ fn absent() -> ChunkId {
     ChunkId::new(&"absent".parse().unwrap(), &ContentHash("v".to_owned()), 0)
 }
 
+fn version(name: &str) -> ContentHash {
+    ContentHash(name.to_owned())
+}
+
 fn two_documents() -> Vec<Point> {
     let at = [1.0, 0.0, 0.0, 0.0];
     let mut points: Vec<Point> = (0..3).map(|n| point("a", "v1", n, at, &[(1, 1.0)])).collect();
@@ -444,30 +448,32 @@ fn two_documents() -> Vec<Point> {
     points
 }
 
-pub(crate) async fn a_purge_keeps_the_named_version_and_other_documents<S: Storage>() {
+pub(crate) async fn a_purge_removes_the_named_version_and_nothing_else<S: Storage>() {
     let storage = S::fresh().await;
     let store = prepared(&storage, two_documents()).await;
     let document = "a".parse().unwrap();
     for _again in 0..2 {
-        store.purge(FIRST, &document, Some(&ContentHash("v2".to_owned()))).await.unwrap();
+        store.purge(FIRST, &document, &version("v1")).await.unwrap();
         assert_eq!(all(&*store).await, ["A v1 0", "a v2 0", "a v2 1", "a/b v1 0"].map(str::to_owned).into());
         assert_eq!(store.count(FIRST).await, Ok(4));
     }
     assert_eq!(store.search(&lexical(&[1], 9)).await.unwrap().lexical.len(), 4);
 }
 
-pub(crate) async fn a_purge_without_a_version_removes_the_document<S: Storage>() {
+pub(crate) async fn a_purge_of_what_was_never_there_changes_nothing<S: Storage>() {
     let storage = S::fresh().await;
     let store = prepared(&storage, two_documents()).await;
-    store.purge(FIRST, &"a".parse().unwrap(), None).await.unwrap();
-    store.purge(FIRST, &"never there".parse().unwrap(), None).await.unwrap();
-    assert_eq!(all(&*store).await, ["A v1 0", "a/b v1 0"].map(str::to_owned).into());
+    store.purge(FIRST, &"a".parse().unwrap(), &version("v3")).await.unwrap();
+    store.purge(FIRST, &"never there".parse().unwrap(), &version("v1")).await.unwrap();
+    assert_eq!(store.count(FIRST).await, Ok(7));
 }
 
 pub(crate) async fn a_purge_is_there_after_reopening<S: Storage>() {
     let storage = S::fresh().await;
     let store = prepared(&storage, two_documents()).await;
-    store.purge(FIRST, &"a".parse().unwrap(), None).await.unwrap();
+    for version in [version("v1"), version("v2")] {
+        store.purge(FIRST, &"a".parse().unwrap(), &version).await.unwrap();
+    }
     store.close().await.unwrap();
     let store = storage.open().await;
     assert_eq!(all(&*store).await, ["A v1 0", "a/b v1 0"].map(str::to_owned).into());
@@ -564,7 +570,7 @@ pub(crate) async fn a_scan_gives_every_chunk_once_in_the_order_of_ids<S: Storage
     let between = ChunkId(uuid::Uuid::from_u128(expected[9].id.0.as_u128() + 1));
     assert_eq!(store.scan(FIRST, Some(between), 1).await.unwrap().held, expected[10..11]);
     assert_eq!(store.scan(FIRST, Some(ChunkId(uuid::Uuid::max())), 9).await, Ok(Scan::default()));
-    store.purge(FIRST, &"a/日本.md".parse().unwrap(), None).await.unwrap();
+    store.purge(FIRST, &"a/日本.md".parse().unwrap(), &version("v")).await.unwrap();
     assert_eq!(scanned(&*store, 2).await.len(), 5);
 }
 
@@ -582,8 +588,8 @@ pub(crate) async fn a_scan_beside_writers_misses_nothing_that_stays<S: Storage>(
             while !done.load(std::sync::atomic::Ordering::SeqCst) {
                 let (name, version) = (format!("goes{}", round % 3), format!("v{round}"));
                 store.upsert(FIRST, (0..120).map(|n| point(&name, &version, n, at, &[])).collect()).await.unwrap();
-                store.relabel(FIRST, &"stays".parse().unwrap(), &[version]).await.unwrap();
-                store.purge(FIRST, &name.parse().unwrap(), None).await.unwrap();
+                store.relabel(FIRST, &"stays".parse().unwrap(), std::slice::from_ref(&version)).await.unwrap();
+                store.purge(FIRST, &name.parse().unwrap(), &ContentHash(version)).await.unwrap();
                 round += 1;
             }
         }

@@ -13,6 +13,7 @@ mod caches;
 mod clients;
 mod configuration;
 mod credentials;
+mod deletion;
 mod documents;
 mod doors;
 mod drain;

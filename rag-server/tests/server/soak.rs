@@ -13,7 +13,7 @@ use axum::{Json, Router, routing::post};
 use rag_server::{
     adapters::qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
     model::{ChunkId, DocumentRecord},
-    ports::{Epoch, Kind, Records as _, VectorStore as _},
+    ports::{Epoch, Kind, Records as _, VectorStore as _, stands},
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -242,7 +242,8 @@ impl Look {
 
     async fn documents(&self) -> Vec<DocumentRecord> {
         let page = self.records.list(Kind::Document, "", None, 1_000).await.unwrap();
-        page.records.into_iter().map(|record| serde_json::from_value(record.body).unwrap()).collect()
+        let standing = page.records.into_iter().filter(stands);
+        standing.map(|record| serde_json::from_value(record.body).unwrap()).collect()
     }
 
     /// Whether no text waits to be embedded, and nothing is stored that no record holds.

@@ -104,8 +104,8 @@ impl VectorStore for EdgeStore {
         self.ask(|done| Command::Write(epoch, Change::Upsert(points), done)).await
     }
 
-    async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
-        let change = Change::Purge(document.clone(), keep.cloned());
+    async fn purge(&self, epoch: Epoch, document: &DocumentId, version: &ContentHash) -> Result<(), StoreError> {
+        let change = Change::Purge(document.clone(), version.clone());
         self.ask(|done| Command::Write(epoch, change, done)).await
     }
 

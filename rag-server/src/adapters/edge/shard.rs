@@ -118,13 +118,10 @@ impl Shard {
         }
     }
 
-    /// Removes a document's chunks, those of one version excepted. Durable only after [`Self::flush`].
-    pub(super) fn purge(&self, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
-        let mut filter = Filter::new_must(equals(DOCUMENT, document.key())?);
-        filter.must_not = match keep {
-            Some(version) => Some(vec![equals(VERSION, &version.0)?]),
-            None => None,
-        };
+    /// Removes the chunks of one version of a document. Durable only after [`Self::flush`].
+    pub(super) fn purge(&self, document: &DocumentId, version: &ContentHash) -> Result<(), StoreError> {
+        let must = Some(vec![equals(DOCUMENT, document.key())?, equals(VERSION, &version.0)?]);
+        let filter = Filter { must, ..Filter::default() };
         self.update(UpdateOperation::PointOperation(PointOperations::DeletePointsByFilter(filter)))
     }
 

@@ -28,8 +28,8 @@ pub(super) type Done = oneshot::Sender<Result<(), StoreError>>;
 pub(super) enum Change {
     /// Write points.
     Upsert(Vec<Point>),
-    /// Remove a document's chunks, one version excepted.
-    Purge(DocumentId, Option<ContentHash>),
+    /// Remove the chunks of one version of a document.
+    Purge(DocumentId, ContentHash),
     /// Replace the labels of a document's chunks.
     Relabel(DocumentId, Vec<String>),
 }
@@ -122,7 +122,7 @@ impl<'a> Writer<'a> {
         };
         let result = self.shared.with(epoch, |shard| match change {
             Change::Upsert(points) => shard.upsert(points),
-            Change::Purge(document, keep) => shard.purge(&document, keep.as_ref()),
+            Change::Purge(document, version) => shard.purge(&document, &version),
             Change::Relabel(document, labels) => shard.relabel(&document, &labels),
         });
         match result {

@@ -213,13 +213,9 @@ impl VectorStore for QdrantVectorStore {
         Ok(())
     }
 
-    async fn purge(&self, epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
-        let kept = keep.map(|version| condition::is(VERSION, version.0.clone()));
-        let filter = Filter {
-            must: vec![condition::is(DOCUMENT, document.key())],
-            must_not: kept.into_iter().collect(),
-            ..Filter::default()
-        };
+    async fn purge(&self, epoch: Epoch, document: &DocumentId, version: &ContentHash) -> Result<(), StoreError> {
+        let of_version = vec![condition::is(DOCUMENT, document.key()), condition::is(VERSION, version.0.as_str())];
+        let filter = Filter { must: of_version, ..Filter::default() };
         let request = &DeletePoints {
             collection_name: self.collection(epoch),
             wait: Some(true),

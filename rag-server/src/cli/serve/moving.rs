@@ -9,25 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Source;
 use crate::{
     app::{self, App, Process, Trial},
-    ingest::Ingest,
     model::DocumentRecord,
     operations::{Jobs, Moving},
-    ports::{self, Epoch, Lease, StoreError},
-    reindex::{Reindex, Reindexed},
+    ports::{Epoch, Holds, Kind, SystemClock},
+    reindex::{Reindex, ReindexError, Reindexed},
 };
 
-/// Who builds, among replicas.
-const LEASE_NAME: &str = "move";
-/// How long a replica may be silent before another one goes on with its work.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
-/// Between two prolongations of the lease.
-const RENEW: Duration = Duration::from_secs(10);
+/// What the replica holds that builds.
+const NAME: &str = "move";
 /// Before the next look while another replica works, and before the next try after a failure; doubled with each further one.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -40,9 +34,9 @@ const SAID_EACH: Duration = Duration::from_secs(10);
 pub(super) struct Mover {
     process: Arc<Process>,
     least: Option<f64>,
-    ingest: Arc<Ingest>,
+    epoch: Epoch,
     outdated: bool,
-    holder: String,
+    holds: Holds,
 }
 
 /// What a turn came to.
@@ -57,16 +51,15 @@ impl Mover {
     /// None where no previous model is configured, and where nobody else could have written to its vectors.
     pub(super) fn new(source: &Source, app: &App) -> Option<Self> {
         let previous = source.config.embedding.previous.as_ref()?;
-        let alone = app.process.stores.records.exclusive();
-        let needed = app.outdated || !alone;
-        // What holds the lease of stores that nobody else can open is an earlier process, which can only be dead.
-        let holder = if alone { "alone".to_owned() } else { uuid::Uuid::new_v4().simple().to_string() };
+        let records = &app.process.stores.records;
+        let needed = app.outdated || !records.exclusive();
+        let holds = Holds::new(Arc::clone(records), Arc::new(SystemClock));
         needed.then(|| Self {
             process: Arc::clone(&app.process),
             least: previous.least,
-            ingest: Arc::clone(&app.ingest),
+            epoch: app.epoch,
             outdated: app.outdated,
-            holder,
+            holds,
         })
     }
 
@@ -91,40 +84,21 @@ impl Mover {
         self.process.operations.moves(None);
     }
 
-    /// One try, under the lease.
+    /// One try, by the replica that holds the change.
     async fn turn(&self, jobs: &Jobs, stop: &CancellationToken) -> Result<Turn, Box<dyn Error + Send + Sync>> {
-        // Before the lease: a replica that cannot use the configured model shall be known before the others change over.
+        // Before anything is held: a replica that cannot use the configured model shall be known before the others change over.
         let (reindex, trial) = app::reindex(&self.process.models, &self.process.stores).await?;
-        let records = &*self.process.stores.records;
-        let lease = ports::acquire(records, LEASE_NAME, &self.holder, Timestamp::now(), LEASE).await?;
-        let Some(mut lease) = lease else { return Ok(Turn::Again) };
+        let hold = self.holds.take(Kind::Lease, NAME, |_| serde_json::Value::Null).await?;
+        let Some(hold) = hold.map(Arc::new) else { return Ok(Turn::Again) };
         let turn = tokio::select! {
-            turn = self.work((reindex, trial), jobs, stop) => turn,
-            lost = self.keep(&mut lease) => Err(lost.into()),
+            turn = self.work((reindex.under(Arc::clone(&hold)), trial), jobs, stop) => turn,
+            () = hold.lost() => Err(ReindexError::TakenOver.into()),
             () = stop.cancelled() => Ok(Turn::Done),
         };
-        if let Err(error) = ports::release(records, &lease, Timestamp::now()).await {
-            tracing::warn!(%error, "the lease was not given back; another replica waits until it ends");
+        if let Err(error) = hold.give_back().await {
+            tracing::warn!(%error, "the change of the epoch was not given back; another replica waits until its time is over");
         }
         turn
-    }
-
-    /// Prolongs the lease until it is lost; tells how.
-    async fn keep(&self, lease: &mut Lease) -> StoreError {
-        let mut renewed = Instant::now();
-        loop {
-            tokio::time::sleep(RENEW).await;
-            match ports::renew(&*self.process.stores.records, lease, &self.holder, Timestamp::now(), LEASE).await {
-                Ok(Some(prolonged)) => (*lease, renewed) = (prolonged, Instant::now()),
-                Ok(None) => {
-                    let cause = "another replica took the lease".to_owned();
-                    return StoreError::Failed { store: "the records", cause };
-                }
-                // It stands for two more tries.
-                Err(error) if error.is_transient() && renewed.elapsed() < 2 * RENEW => {}
-                Err(error) => return error,
-            }
-        }
     }
 
     async fn work(
@@ -139,7 +113,7 @@ impl Mover {
         let Some(previous) = self.process.models.previous_identity() else { return Ok(Turn::Done) };
         for pause in [Duration::ZERO, SETTLED] {
             tokio::time::sleep(pause).await;
-            let brought = reindex.catch_up(&previous, &self.ingest, stop).await?;
+            let brought = reindex.catch_up(&previous, self.epoch, stop).await?;
             if brought > 0 {
                 tracing::info!(
                     chunks = brought,

@@ -58,9 +58,9 @@ pub(super) struct DocumentView {
 impl From<DocumentRecord> for DocumentView {
     fn from(record: DocumentRecord) -> Self {
         Self {
+            version: record.content().0.clone(),
             id: record.id.into(),
             title: record.title,
-            version: record.version.0,
             metadata: record.metadata,
             chunks: record.chunks,
             bytes: record.bytes,

@@ -108,7 +108,7 @@ impl From<JobProgress> for JobView {
 }
 
 impl From<JobDocument> for JobDocumentView {
-    fn from(JobDocument { id, state, chunks, tries, retry_at, bytes: _ }: JobDocument) -> Self {
+    fn from(JobDocument { id, state, chunks, tries, retry_at, .. }: JobDocument) -> Self {
         let view = Self {
             id: id.into(),
             state: "queued",

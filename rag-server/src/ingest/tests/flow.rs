@@ -23,7 +23,7 @@ async fn a_document_is_created_then_unchanged_then_updated_and_its_old_chunks_ar
     assert_eq!(world.texts("a.md"), [after.trim_end()]);
     let record = flow.document(&"a.md".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((record.title.as_str(), record.chunks, record.bytes), ("About valves", 1, after.len() as u64));
-    assert_eq!(world.state().await.left[&Kind::Purge], 0);
+    assert_eq!(world.state().await.left[&Kind::Claim], 0);
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_document_that_chokes_the_model_fails_alone_and_its_old_version_stays(
     assert_eq!(reports["b.md"], Err("embedding".to_owned()));
     assert_eq!(reports["c.md"], Ok(Outcome::Created));
     assert_eq!(world.texts("b.md"), ["# Old\n\nversion"]);
-    assert_eq!(world.state().await.left[&Kind::Purge], 0);
+    assert_eq!(world.state().await.left[&Kind::Claim], 0);
 }
 
 #[tokio::test]
@@ -110,5 +110,5 @@ async fn a_run_that_is_stopped_keeps_what_it_reported() {
     assert!(!reported.is_empty() && reported.len() < 90, "{reported:?}");
     let state = world.state().await;
     assert_eq!(state.documents.keys().cloned().collect::<Vec<_>>(), reported);
-    assert_eq!((world.torn().await, state.left[&Kind::Purge]), (vec![], 0));
+    assert_eq!((world.torn().await, state.left[&Kind::Claim]), (vec![], 0));
 }

@@ -39,7 +39,7 @@ impl VectorStore for Nowhere {
     async fn upsert(&self, _epoch: Epoch, _points: Vec<Point>) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn purge(&self, _: Epoch, _: &DocumentId, _: Option<&ContentHash>) -> Result<(), StoreError> {
+    async fn purge(&self, _: Epoch, _: &DocumentId, _: &ContentHash) -> Result<(), StoreError> {
         Ok(())
     }
     async fn relabel(&self, _: Epoch, _: &DocumentId, _: &[String]) -> Result<(), StoreError> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
 
 use super::world::{HeldEmbedder, Kill, SetClock, World, ingest, long, markdown, replica, replica_with};
-use crate::{ingest::Deleted, model::Outcome, ports::Kind};
+use crate::{doubles::eventually, ingest::JobState, model::Outcome, ports::Kind};
 
-fn held() -> HeldEmbedder {
+pub(super) fn held() -> HeldEmbedder {
     HeldEmbedder { hold: Some((tokio::sync::Semaphore::new(0), tokio::sync::Notify::new())), ..HeldEmbedder::default() }
 }
 
@@ -24,7 +25,7 @@ async fn of_two_replicas_with_the_same_document_the_second_waits_and_one_whole_v
     assert_eq!(world.torn().await, Vec::<String>::new());
     let stored = world.texts("a.md").join("\n\n");
     assert!(texts.iter().any(|text| *text.trim_end() == stored), "one version, whole and alone: {stored}");
-    assert_eq!(world.state().await.left[&Kind::Purge], 0);
+    assert_eq!(world.state().await.left[&Kind::Claim], 0);
 }
 
 #[tokio::test]
@@ -53,23 +54,59 @@ async fn a_writer_that_was_taken_over_in_between_does_its_document_again() {
     permits(&embedder).add_permits(100);
     assert_eq!(run.await.unwrap().result, Ok(Outcome::Created));
     assert_eq!(world.torn().await, Vec::<String>::new());
-    assert_eq!(world.state().await.left[&Kind::Purge], 0);
+    assert_eq!(world.state().await.left[&Kind::Claim], 0);
 }
 
 #[tokio::test]
-async fn a_document_deleted_while_a_new_version_is_written_leaves_no_chunk_of_the_old_one() {
+async fn a_writer_that_lost_its_claim_touches_nothing_of_the_next_one() {
     let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
-    replica(&world, &clock).ingest(markdown("a.md", &long("pump"))).await.result.unwrap();
-    let (flow, embedder) = world_with(&world, &clock, &Arc::new(held()));
-    let run = tokio::spawn(async move { flow.ingest(markdown("a.md", &long("valve"))).await });
-    reached(&embedder).await;
-    let id = "a.md".parse().unwrap();
-    assert_eq!(replica(&world, &clock).delete(&id).await, Ok(Deleted::Gone));
-    assert_eq!(replica(&world, &clock).document(&id).await, Ok(None), "it is invisible at once");
-    permits(&embedder).add_permits(100);
-    run.await.unwrap().result.unwrap();
-    assert_eq!(world.texts("a.md").join("\n\n"), long("valve").trim_end());
-    assert_eq!(world.state().await.left[&Kind::Purge], 0);
+    let text = format!("{}{}", long("pump"), long("valve").repeat(30));
+    let (slow, next) = (Arc::new(held()), Arc::new(held()));
+    let run = |embedder: &Arc<HeldEmbedder>| {
+        let (flow, text) = (replica_with(&world, &clock, Arc::clone(embedder)), text.clone());
+        tokio::spawn(async move { flow.ingest(markdown("a.md", &text)).await.result })
+    };
+    let stalled = run(&slow);
+    permits(&slow).add_permits(2);
+    reached(&slow).await;
+    eventually("it stored something", async || !world.texts("a.md").is_empty()).await;
+    // It stalls in the middle of its work, and another one writes the same text, which stores chunks and commits none yet.
+    clock.advance(SignedDuration::from_mins(5));
+    let before = world.texts("a.md").len();
+    let successor = run(&next);
+    permits(&next).add_permits(6);
+    eventually("the next one stored something", async || world.texts("a.md").len() > before).await;
+    // The late one wakes up, finds out, and begins anew behind the other one.
+    permits(&slow).add_permits(1);
+    eventually("the late one embedded", async || permits(&slow).available_permits() == 0).await;
+    permits(&next).add_permits(1000);
+    assert_eq!(successor.await.unwrap(), Ok(Outcome::Created));
+    assert_eq!(world.torn().await, Vec::<String>::new());
+    permits(&slow).add_permits(1000);
+    assert_eq!(stalled.await.unwrap(), Ok(Outcome::Unchanged));
+    assert_eq!(world.torn().await, Vec::<String>::new());
+    assert_eq!(world.state().await.left[&Kind::Claim], 0);
+}
+
+#[tokio::test]
+async fn a_document_whose_chunks_are_not_there_is_not_said_to_be_unchanged() {
+    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+    let flow = replica(&world, &clock);
+    let source = || markdown("a.md", &long("pump"));
+    flow.ingest(source()).await.result.unwrap();
+    for end in [0, world.chunks("a.md").len() - 1] {
+        let lost = world.chunks("a.md")[end].id;
+        world.points.lock().unwrap().remove(&lost);
+        assert_eq!(world.torn().await, ["a.md"]);
+        let job = flow.submit(vec![source()]).await.unwrap();
+        flow.work_once(&CancellationToken::new()).await.unwrap();
+        assert_eq!(flow.job(&job).await.unwrap().unwrap().job.state, JobState::Done);
+        assert_eq!(world.torn().await, Vec::<String>::new(), "the job wrote it anew");
+        assert_eq!(flow.ingest(source()).await.result, Ok(Outcome::Unchanged));
+    }
+    world.points.lock().unwrap().clear();
+    assert_eq!(flow.ingest(source()).await.result, Ok(Outcome::MetadataOnly), "its text is what it was");
+    assert_eq!(world.torn().await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -82,7 +119,7 @@ async fn an_error_that_passes_is_waited_for() {
     assert_eq!(flow.ingest(markdown("a.md", "text")).await.result, Ok(Outcome::Created), "the same process goes on");
 }
 
-fn world_with(
+pub(super) fn world_with(
     world: &Arc<World>,
     clock: &Arc<SetClock>,
     embedder: &Arc<HeldEmbedder>,
@@ -90,10 +127,10 @@ fn world_with(
     (replica_with(world, clock, Arc::clone(embedder)), Arc::clone(embedder))
 }
 
-async fn reached(embedder: &HeldEmbedder) {
+pub(super) async fn reached(embedder: &HeldEmbedder) {
     embedder.hold.as_ref().unwrap().1.notified().await;
 }
 
-fn permits(embedder: &HeldEmbedder) -> &tokio::sync::Semaphore {
+pub(super) fn permits(embedder: &HeldEmbedder) -> &tokio::sync::Semaphore {
     &embedder.hold.as_ref().unwrap().0
 }

@@ -10,16 +10,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{DocumentReport, Format, Ingest, Interrupted, Patience, Source};
+pub(super) use crate::doubles::SetClock;
 use crate::{
     doubles::{EmbedderDouble, RecordsDouble, page},
     model::{Chunk, ChunkId, ContentHash, DocumentId, DocumentRecord, Embedded, Legs, Outcome, Point},
     ports::{
-        Clock, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, ProviderFailure, Put, Record, Records, Scan,
+        self, EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, ProviderFailure, Put, Record, Records, Scan,
         Search, StoreError, Swap, VectorStore,
     },
 };
@@ -41,6 +41,8 @@ pub(super) struct World {
     kill: Mutex<Kill>,
     /// Whether nobody but this process can write here.
     alone: AtomicBool,
+    /// Calls that wait to be let through, while they are scheduled.
+    waiting: Mutex<Option<Vec<tokio::sync::oneshot::Sender<()>>>>,
 }
 
 impl Default for World {
@@ -51,6 +53,7 @@ impl Default for World {
             left: AtomicI64::new(i64::MAX),
             kill: Mutex::new(Kill::Before),
             alone: AtomicBool::new(false),
+            waiting: Mutex::default(),
         }
     }
 }
@@ -81,7 +84,52 @@ impl World {
         self.left.store(left, Ordering::SeqCst);
     }
 
+    /// From now on each call waits until it is let through.
+    pub(super) fn schedule(&self) {
+        *self.waiting.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// Lets all calls through.
+    pub(super) fn unschedule(&self) {
+        *self.waiting.lock().unwrap() = None;
+    }
+
+    /// Makes calls that nobody has to let through.
+    pub(super) async fn unscheduled<T>(&self, calls: impl Future<Output = T>) -> T {
+        let waiting = self.waiting.lock().unwrap().take();
+        let done = calls.await;
+        *self.waiting.lock().unwrap() = waiting;
+        done
+    }
+
+    /// How many calls wait; those of tasks that were killed are forgotten.
+    pub(super) fn waiting(&self) -> usize {
+        let mut waiting = self.waiting.lock().unwrap();
+        waiting.as_mut().map_or(0, |waiting| {
+            waiting.retain(|call| !call.is_closed());
+            waiting.len()
+        })
+    }
+
+    pub(super) fn let_through(&self, number: usize) {
+        if let Some(waiting) = self.waiting.lock().unwrap().as_mut() {
+            let _gone = waiting.remove(number).send(());
+        }
+    }
+
+    async fn turn(&self) {
+        let turn = self.waiting.lock().unwrap().as_mut().map(|waiting| {
+            let (mine, turn) = tokio::sync::oneshot::channel();
+            waiting.push(mine);
+            turn
+        });
+        if let Some(turn) = turn {
+            let _let_through = turn.await;
+        }
+    }
+
     async fn through<T>(&self, call: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+        self.turn().await;
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
         let dead = StoreError::Refused { store: "the world", cause: "it was killed".to_owned() };
         if left > 0 {
@@ -96,13 +144,15 @@ impl World {
     /// Everything that a reader could see or that takes room, without times.
     pub(super) async fn state(&self) -> State {
         let mut left = BTreeMap::new();
-        for kind in [Kind::Purge, Kind::Waiting, Kind::Pending, Kind::Lease] {
+        for kind in [Kind::Claim, Kind::Waiting, Kind::Pending, Kind::Lease] {
             left.insert(kind, self.records.count(kind).await.unwrap());
         }
-        let page = self.records.list(Kind::Document, "", None, usize::MAX).await.unwrap();
-        let documents = page.records.into_iter().map(|record| {
-            let document: DocumentRecord = serde_json::from_value(record.body).unwrap();
-            (document.id.to_string(), (document.version, document.title, document.chunks, document.metadata))
+        let documents = self.standing().await;
+        let places = self.records.count(Kind::Document).await.unwrap() - documents.len() as u64;
+        left.insert(Kind::Document, places);
+        let documents = documents.into_iter().map(|document| {
+            let content = document.content().clone();
+            (document.id.to_string(), (content, document.title, document.chunks, document.metadata))
         });
         let texts = self
             .points
@@ -115,17 +165,23 @@ impl World {
         State { documents: documents.collect(), texts, left }
     }
 
+    /// The records of documents that stand.
+    pub(super) async fn standing(&self) -> Vec<DocumentRecord> {
+        let page = self.records.list(Kind::Document, "", None, usize::MAX).await.unwrap();
+        let standing = page.records.into_iter().filter(ports::stands);
+        standing.map(|record| serde_json::from_value(record.body).unwrap()).collect()
+    }
+
     /// Documents whose record promises chunks that are not there.
     pub(super) async fn torn(&self) -> Vec<String> {
-        let page = self.records.list(Kind::Document, "", None, usize::MAX).await.unwrap();
+        let documents = self.standing().await;
         let points = self.points.lock().unwrap();
         let whole = |document: &DocumentRecord| {
             let chunks = points.values().map(|point| &point.chunk);
             let mut stored = chunks.filter(|c| c.document == document.id && c.version == document.version);
             stored.by_ref().count() == document.chunks as usize
         };
-        let documents = page.records.into_iter().map(|r| serde_json::from_value::<DocumentRecord>(r.body).unwrap());
-        documents.filter(|document| !whole(document)).map(|document| document.id.to_string()).collect()
+        documents.iter().filter(|document| !whole(document)).map(|document| document.id.to_string()).collect()
     }
 
     pub(super) fn texts(&self, id: &str) -> Vec<String> {
@@ -173,9 +229,9 @@ impl VectorStore for World {
         .await
     }
 
-    async fn purge(&self, _epoch: Epoch, document: &DocumentId, keep: Option<&ContentHash>) -> Result<(), StoreError> {
+    async fn purge(&self, _epoch: Epoch, document: &DocumentId, version: &ContentHash) -> Result<(), StoreError> {
         self.through(async {
-            let kept = |chunk: &Chunk| chunk.document != *document || Some(&chunk.version) == keep;
+            let kept = |chunk: &Chunk| chunk.document != *document || chunk.version != *version;
             self.points.lock().unwrap().retain(|_, point| kept(&point.chunk));
             Ok(())
         })
@@ -205,8 +261,13 @@ impl VectorStore for World {
     async fn search(&self, _search: &Search) -> Result<Legs, StoreError> {
         Ok(Legs::default())
     }
-    async fn chunks(&self, _epoch: Option<Epoch>, _ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
-        Ok(Vec::new())
+
+    async fn chunks(&self, _epoch: Option<Epoch>, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
+        self.through(async {
+            let points = self.points.lock().unwrap();
+            Ok(ids.iter().filter_map(|id| points.get(id)).map(|point| point.chunk.clone()).collect())
+        })
+        .await
     }
 
     async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
@@ -270,28 +331,6 @@ impl Records for World {
 
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
-    }
-}
-
-/// A clock that stands until it is set.
-pub(super) struct SetClock(Mutex<Timestamp>);
-
-impl Default for SetClock {
-    fn default() -> Self {
-        Self(Mutex::new("2026-11-21T08:00:00Z".parse().unwrap()))
-    }
-}
-
-impl SetClock {
-    pub(super) fn advance(&self, by: SignedDuration) {
-        let mut now = self.0.lock().unwrap();
-        *now = now.checked_add(by).unwrap();
-    }
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
     }
 }
 

@@ -1,0 +1,128 @@
+//! Removes documents, and lets a removal win over everything that was accepted before it.
+//!
+//! Flow: leave a mark -> remove the record -> purge its chunks in every epoch. What is accepted is told the mark that stands then, and whoever writes it looks at the mark again once it knows the
+//! version of the document's record: another mark means that the document was deleted in between. A deletion after that look changes the record, and the commit fails.
+//! Guarantee: a document that was accepted before a deletion is never visible after the deletion was acknowledged, however long it waited and wherever it was written. What is accepted
+//! afterwards is written as ever.
+//! Marks are removed once nothing can be waiting that was accepted before them.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Ingest, JobId, claim::standing_of, json};
+use crate::{
+    model::{ContentHash, DocumentId},
+    ports::{Kind, Put, StoreError, Swap},
+};
+
+/// How much older than the oldest waiting job a mark must be before it goes: clocks differ, and a submission takes its time.
+const MARGIN: SignedDuration = SignedDuration::from_hours(1);
+/// Marks that are looked at together.
+const PAGE: usize = 256;
+
+/// What became of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone.
+    Gone,
+    /// There was no such document.
+    Unknown,
+}
+
+/// Names a deletion of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Mark(String);
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    mark: Mark,
+    at: Timestamp,
+}
+
+impl Ingest {
+    /// Removes a document: at once for every reader, then from the store, in every epoch. Whoever writes it just now, or has it waiting, commits nothing.
+    pub async fn delete(&self, id: &DocumentId) -> Result<Deleted, StoreError> {
+        self.mark_deleted(id).await?;
+        // Held or not: whoever finds the claim after a crash purges what is not purged. If another writer has it, that one's claim answers for what stands.
+        let mut claim = self.claim(id, None).await?;
+        let mut gone = Vec::new();
+        let mut standing = self.patiently(|| self.records.get(Kind::Document, id.key())).await?;
+        while let Some(record) = standing {
+            let document = standing_of(&record)?;
+            if let (Some(claim), Some(document)) = (&mut claim, &document) {
+                claim.dirty = true;
+                self.answer_for(claim, &document.version).await?;
+            }
+            gone.extend(document);
+            standing = match self.patiently(|| self.records.remove(Kind::Document, id.key(), record.version)).await? {
+                Swap::Done(_) => None,
+                Swap::Conflict(other) => other,
+            };
+        }
+        for document in &gone {
+            self.forget(document.content(), id).await?;
+        }
+        let released = match claim {
+            Some(claim) => self.release(claim).await?,
+            None => false,
+        };
+        if !released {
+            let dead: Vec<ContentHash> = gone.iter().map(|document| document.version.clone()).collect();
+            self.purge(id, &dead).await?;
+        }
+        // Also when it was gone already: whoever removed it may have died before saying so.
+        self.note_change().await?;
+        Ok(if gone.is_empty() { Deleted::Unknown } else { Deleted::Gone })
+    }
+
+    async fn mark_deleted(&self, id: &DocumentId) -> Result<(), StoreError> {
+        let mark = Mark(uuid::Uuid::new_v4().simple().to_string());
+        let body = json(&Body { mark, at: self.clock.now() })?;
+        loop {
+            let put = self.patiently(|| self.records.put_if_absent(Kind::Deletion, id.key(), body.clone())).await?;
+            let Put::Existing(older) = put else { return Ok(()) };
+            let swap = || self.records.compare_and_set(Kind::Deletion, id.key(), older.version, body.clone());
+            match self.patiently(swap).await? {
+                // A mark that came after our look counts for both.
+                Swap::Done(_) | Swap::Conflict(Some(_)) => return Ok(()),
+                Swap::Conflict(None) => {}
+            }
+        }
+    }
+
+    /// The marks that stand for documents, by their keys: what is accepted now was accepted after them.
+    pub(super) async fn marks(&self, ids: &[&str]) -> Result<HashMap<String, Mark>, StoreError> {
+        let records = self.patiently(|| self.records.get_many(Kind::Deletion, ids)).await?;
+        records.into_iter().map(|record| Ok((record.id.clone(), read(&record.id, record.body)?.mark))).collect()
+    }
+
+    /// Whether a document was deleted after the deletion that had been the latest, if any, when it was accepted. To be asked once the version of its record is known.
+    pub(super) async fn was_deleted_since(&self, id: &DocumentId, accepted: Option<&Mark>) -> Result<bool, StoreError> {
+        let latest = self.marks(&[id.key()]).await?.remove(id.key());
+        // A mark goes only when nothing is left that was accepted before it.
+        Ok(latest.is_some_and(|latest| Some(&latest) != accepted))
+    }
+
+    /// Removes a page of marks that no waiting document is older than; gives where the next page begins.
+    pub(super) async fn forget_marks(&self, after: Option<&str>) -> Result<Option<String>, StoreError> {
+        let waiting = self.records.list(Kind::Waiting, "", None, 1).await?;
+        let oldest = waiting.records.first().and_then(|record| record.id.parse::<JobId>().ok());
+        let now = self.clock.now();
+        let since = oldest.map_or(now, |job| job.submitted().min(now)).checked_sub(MARGIN).unwrap_or(Timestamp::MIN);
+        let page = self.records.list(Kind::Deletion, "", after, PAGE).await?;
+        for record in page.records {
+            if read(&record.id, record.body)?.at < since {
+                self.records.remove(Kind::Deletion, &record.id, record.version).await?;
+            }
+        }
+        Ok(page.next)
+    }
+}
+
+fn read(id: &str, body: serde_json::Value) -> Result<Body, StoreError> {
+    serde_json::from_value(body)
+        .map_err(|e| StoreError::Corrupt { what: format!("the deletion of document {id}"), cause: e.to_string() })
+}

@@ -1,0 +1,194 @@
+//! The real flow, its calls to the stores in any order: writers, a deletion, somebody who cleans up, and the sweep, while clocks jump and processes are killed.
+//!
+//! Each call waits until the schedule lets it through. What the model says of the protocol is asked here of the code, after each call.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio::task::JoinHandle;
+
+use super::{
+    super::{FailureReason, Ingest, Interrupted, chunk::Draft, deletion::Mark, open::Plan, write::Writer},
+    world::{SetClock, World, replica},
+};
+use crate::{
+    model::{ContentHash, DocumentId, Outcome},
+    ports::Kind,
+};
+
+/// Chunks of a text, each stored with a call of its own.
+const CHUNKS: u32 = 3;
+/// Longer than anything may be held without a sign of life.
+const LONG: SignedDuration = SignedDuration::from_secs(31);
+
+fn id() -> DocumentId {
+    "a.md".parse().unwrap()
+}
+
+type Written = Result<Result<Outcome, FailureReason>, Interrupted>;
+
+/// Writes a text as a job does.
+async fn write(flow: Ingest, text: u8, after: Option<Mark>) -> Written {
+    let plan = Plan {
+        id: id(),
+        content: ContentHash(format!("content {text}")),
+        bytes: 1,
+        title: Some(format!("Text {text}")),
+        metadata: None,
+        after,
+    };
+    let mut writer = Writer::new(&flow);
+    if writer.begin(plan).await? {
+        for number in 0..CHUNKS {
+            let draft = Draft { headings: Vec::new(), text: format!("text {text}, part {number}") };
+            writer.chunk(draft, None).await?;
+            writer.flush().await?;
+        }
+        writer.end().await?;
+    }
+    writer.flush().await?;
+    Ok(writer.reports().remove(0).result)
+}
+
+/// A writer, and what was known when its text was accepted.
+struct Accepted {
+    task: JoinHandle<Written>,
+    before_deletion: bool,
+    after_deletion: bool,
+}
+
+/// What is played.
+struct Play {
+    world: Arc<World>,
+    clock: Arc<SetClock>,
+    random: StdRng,
+    writers: Vec<Accepted>,
+    deletion: Option<JoinHandle<bool>>,
+    others: Vec<JoinHandle<()>>,
+}
+
+impl Play {
+    fn new(seed: u64) -> Self {
+        let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+        world.schedule();
+        let random = StdRng::seed_from_u64(seed);
+        Self { world, clock, random, writers: Vec::new(), deletion: None, others: Vec::new() }
+    }
+
+    fn process(&self) -> Ingest {
+        replica(&self.world, &self.clock)
+    }
+
+    async fn accept(&mut self) {
+        let mark = self.world.unscheduled(self.process().marks(&[id().key()])).await.unwrap().remove(id().key());
+        let before_deletion = self.deletion.is_none();
+        let after_deletion = self.deletion.as_ref().is_some_and(JoinHandle::is_finished);
+        // Two of three have the same text, as a job that is tried again.
+        let text = self.random.random_range(0..3_u8) / 2;
+        let task = tokio::spawn(write(self.process(), text, mark));
+        self.writers.push(Accepted { task, before_deletion, after_deletion });
+    }
+
+    /// One thing that happens.
+    async fn step(&mut self) {
+        match self.random.random_range(0..100) {
+            0..3 if self.writers.len() < 5 => self.accept().await,
+            3..6 => self.clock.advance(LONG),
+            6..7 => self.clock.set(LONG),
+            7..8 if self.deletion.is_none() => {
+                let flow = self.process();
+                self.deletion = Some(tokio::spawn(async move { flow.delete(&id()).await.is_ok() }));
+            }
+            8..10 if self.others.len() < 6 => {
+                let flow = self.process();
+                self.others.push(tokio::spawn(async move { drop(flow.clean_up().await) }));
+            }
+            10..12 if self.others.len() < 6 => {
+                let flow = self.process();
+                self.others.push(tokio::spawn(async move { drop(flow.sweep().await) }));
+            }
+            12..13 => {
+                let victim = self.random.random_range(0..self.writers.len().max(1));
+                if let Some(writer) = self.writers.get(victim) {
+                    writer.task.abort();
+                }
+            }
+            _ => self.let_one_through().await,
+        }
+    }
+
+    async fn let_one_through(&mut self) {
+        // Everybody gets as far as the next call.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        let waiting = self.world.waiting();
+        if waiting == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            return;
+        }
+        let next = self.random.random_range(0..waiting);
+        self.world.let_through(next);
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(self.world.torn().await, Vec::<String>::new(), "a record's chunks are all there");
+    }
+
+    fn is_over(&self) -> bool {
+        let writers = self.writers.iter().map(|writer| writer.task.is_finished());
+        let others = self.others.iter().map(JoinHandle::is_finished);
+        writers.chain(others).chain(self.deletion.iter().map(JoinHandle::is_finished)).all(|over| over)
+    }
+
+    async fn run(mut self) {
+        self.accept().await;
+        self.accept().await;
+        for _ in 0..250 {
+            self.step().await;
+        }
+        while !self.is_over() {
+            self.let_one_through().await;
+        }
+        self.check().await;
+    }
+
+    async fn check(self) {
+        let Self { world, clock, writers, deletion, .. } = self;
+        let deleted = deletion.is_some();
+        if let Some(deletion) = deletion {
+            assert!(deletion.await.unwrap());
+        }
+        world.unschedule();
+        clock.advance(LONG);
+        let flow = replica(&world, &clock);
+        flow.clean_up().await.unwrap();
+        flow.sweep().await.unwrap();
+        assert_eq!(world.torn().await, Vec::<String>::new());
+        let state = world.state().await;
+        assert!([Kind::Claim, Kind::Document].iter().all(|kind| state.left[kind] == 0), "{state:?}");
+        let stands = state.documents.contains_key("a.md");
+        let held: u32 = state.documents.values().map(|(_, _, chunks, _)| *chunks).sum();
+        assert_eq!(world.chunks("a.md").len(), held as usize, "nothing is left of what no record holds");
+        let (mut may_stand, mut must_stand) = (false, false);
+        for writer in writers {
+            let is_acknowledged = matches!(writer.task.await, Ok(Ok(Ok(_))));
+            may_stand |= !(deleted && writer.before_deletion);
+            must_stand |= is_acknowledged && (writer.after_deletion || !deleted);
+        }
+        assert!(!stands || may_stand, "a deleted text is never found again");
+        assert!(stands || !must_stand, "an acknowledged document is never lost");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn whatever_the_order_of_calls_documents_are_whole_and_deletions_last(seed: u64) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(Play::new(seed).run());
+    }
+}
