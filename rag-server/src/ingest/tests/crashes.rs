@@ -103,8 +103,8 @@ async fn a_kill_anywhere_in_a_deletion_leaves_the_document_whole_or_gone_and_a_s
 #[tokio::test]
 async fn what_a_killed_deletion_left_is_purged_without_asking_again() {
     let (world, clock) = before().await;
-    // The claim, the record's read and its removal are answered; the purge is not.
-    world.answer(3, Kill::Before);
+    // The mark, the claim, the record's read, the note in the claim and the removal are answered; the purge is not.
+    world.answer(5, Kill::Before);
     assert!(replica(&world, &clock).delete(&id("changes.md")).await.is_err());
     world.revive();
     assert!(!world.state().await.documents.contains_key("changes.md"), "it is invisible at once");

@@ -60,24 +60,24 @@ async fn a_writer_that_was_taken_over_in_between_does_its_document_again() {
 #[tokio::test]
 async fn a_writer_that_lost_its_claim_touches_nothing_of_the_next_one() {
     let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
-    let text = format!("{}{}", long("pump"), long("valve").repeat(30));
+    // Several windows of chunks, each embedded with four calls.
+    let text = format!("{}{}", long("pump"), long("valve").repeat(120));
     let (slow, next) = (Arc::new(held()), Arc::new(held()));
     let run = |embedder: &Arc<HeldEmbedder>| {
         let (flow, text) = (replica_with(&world, &clock, Arc::clone(embedder)), text.clone());
         tokio::spawn(async move { flow.ingest(markdown("a.md", &text)).await.result })
     };
     let stalled = run(&slow);
-    permits(&slow).add_permits(2);
-    reached(&slow).await;
+    permits(&slow).add_permits(4);
     eventually("it stored something", async || !world.texts("a.md").is_empty()).await;
     // It stalls in the middle of its work, and another one writes the same text, which stores chunks and commits none yet.
     clock.advance(SignedDuration::from_mins(5));
     let before = world.texts("a.md").len();
     let successor = run(&next);
-    permits(&next).add_permits(6);
+    permits(&next).add_permits(4);
     eventually("the next one stored something", async || world.texts("a.md").len() > before).await;
     // The late one wakes up, finds out, and begins anew behind the other one.
-    permits(&slow).add_permits(1);
+    permits(&slow).add_permits(4);
     eventually("the late one embedded", async || permits(&slow).available_permits() == 0).await;
     permits(&next).add_permits(1000);
     assert_eq!(successor.await.unwrap(), Ok(Outcome::Created));

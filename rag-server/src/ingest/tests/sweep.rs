@@ -44,7 +44,7 @@ async fn chunks_of_no_record_are_removed_and_those_of_records_stay() {
 async fn what_is_in_work_is_left_and_what_its_writer_left_behind_is_not() {
     let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
     let (flow, embedder) = world_with(&world, &clock, &Arc::new(held()));
-    let text = format!("{}{}", long("pump"), long("valve").repeat(30));
+    let text = format!("{}{}", long("pump"), long("valve").repeat(120));
     let run = tokio::spawn(async move { flow.ingest(markdown("a.md", &text)).await.result });
     permits(&embedder).add_permits(8);
     eventually("it stored something", async || !world.texts("a.md").is_empty()).await;
