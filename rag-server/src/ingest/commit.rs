@@ -35,6 +35,7 @@ impl Ingest {
         if !self.holds(&open.claim).await? {
             return Ok(taken_over);
         }
+        let is_written = open.is_written();
         let replaced = open.before.take();
         let id = &open.plan.id;
         let outcome = match &replaced {
@@ -45,7 +46,7 @@ impl Ingest {
                 None => Outcome::Updated,
             },
         };
-        if open.is_written() {
+        if is_written {
             self.note(&open.plan.content, id).await?;
         } else {
             self.patiently(|| self.store.relabel(self.epoch, id, &open.labels)).await?;

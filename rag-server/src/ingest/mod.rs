@@ -153,6 +153,13 @@ impl Ingest {
         }
     }
 
+    /// Lets the hearts of its holds beat faster, for tests.
+    #[cfg(test)]
+    pub(crate) fn beating_each(mut self, beat: Duration) -> Self {
+        self.holds = self.holds.beating_each(beat);
+        self
+    }
+
     /// Calls `count` with the outcome of each document: `created`, `updated`, `metadata_only`, `unchanged`, `duplicate_of` or `failed`.
     #[must_use]
     pub fn counted(mut self, count: impl Fn(&'static str) + Send + Sync + 'static) -> Self {

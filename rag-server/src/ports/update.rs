@@ -158,7 +158,7 @@ mod tests {
             asked += 1;
             let other =
                 update(&records, Kind::Session, "s", |_| Ok::<_, StoreError>(Change::Write(json!("other"), ())));
-            other.now_or_never().unwrap().unwrap();
+            futures::executor::block_on(other).unwrap();
             Ok::<_, StoreError>(Change::Write(json!("mine"), ()))
         };
         let error = update(&records, Kind::Session, "s", never).await.unwrap_err();

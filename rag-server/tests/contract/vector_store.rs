@@ -570,7 +570,7 @@ pub(crate) async fn a_scan_gives_every_chunk_once_in_the_order_of_ids<S: Storage
     let between = ChunkId(uuid::Uuid::from_u128(expected[9].id.0.as_u128() + 1));
     assert_eq!(store.scan(FIRST, Some(between), 1).await.unwrap().held, expected[10..11]);
     assert_eq!(store.scan(FIRST, Some(ChunkId(uuid::Uuid::max())), 9).await, Ok(Scan::default()));
-    store.purge(FIRST, &"a/日本.md".parse().unwrap(), &version("v")).await.unwrap();
+    store.purge(FIRST, &"a/日本.md".parse().unwrap(), &version("v1")).await.unwrap();
     assert_eq!(scanned(&*store, 2).await.len(), 5);
 }
 

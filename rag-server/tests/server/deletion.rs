@@ -12,12 +12,15 @@ use crate::{
     shared_store::SharedStore,
 };
 
-/// A provider of vectors that answers while its gate is open.
+/// A provider of vectors that answers for documents while its gate is open, and for whoever only asks whether it is there at any time.
 async fn provider() -> (String, Arc<watch::Sender<bool>>) {
     let gate = Arc::new(watch::Sender::new(true));
     let opened = Arc::clone(&gate);
     let embed = async move |Json(body): Json<Value>| {
-        opened.subscribe().wait_for(|is_open| *is_open).await.unwrap();
+        let asked = body["input"].to_string();
+        if ["zq", "canteen"].iter().any(|word| asked.contains(word)) {
+            opened.subscribe().wait_for(|is_open| *is_open).await.unwrap();
+        }
         let count = body["input"].as_array().map_or(1, Vec::len);
         let data: Vec<Value> = (0..count).map(|index| json!({ "index": index, "embedding": vec![0.5; 8] })).collect();
         Json(json!({ "model": "gated", "data": data, "usage": { "prompt_tokens": 1, "total_tokens": 1 } }))

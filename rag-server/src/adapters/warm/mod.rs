@@ -47,6 +47,9 @@ async fn within(paths: &[PathBuf], room: u64, time: Duration) -> Warmed {
     let mut warmed = Warmed { bytes: 0, of: files.iter().map(|(_, bytes)| bytes).sum() };
     let (until, mut said) = (Instant::now() + time, Instant::now());
     for (path, bytes) in files {
+        if Instant::now() >= until {
+            break;
+        }
         if warmed.bytes + bytes > room {
             // A smaller one may fit.
             continue;

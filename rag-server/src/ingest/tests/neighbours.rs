@@ -17,7 +17,7 @@ use crate::{
     doubles::eventually,
     ingest::{Content, DocumentState, Format, Ingest, Interrupted, Job, JobId, JobState, Source},
     model::Outcome,
-    ports::Kind,
+    ports::{Clock, Kind, Records},
 };
 
 struct Stage {
@@ -237,7 +237,7 @@ async fn a_reader_that_breaks_down_fails_its_document_alone_and_after_the_reques
 #[tokio::test]
 async fn a_lease_is_prolonged_while_its_job_is_worked_on() {
     let stage = Stage::with(held(None));
-    let flow = Arc::new(stage.replica());
+    let flow = Arc::new(stage.replica().beating_each(std::time::Duration::from_millis(2)));
     let id = flow.submit(vec![markdown("a.md", &long("pump").repeat(120))]).await.unwrap();
     let worker = tokio::spawn({
         let flow = Arc::clone(&flow);
@@ -254,6 +254,13 @@ async fn a_lease_is_prolonged_while_its_job_is_worked_on() {
         }
         stage.clock.advance(SignedDuration::from_secs(6));
         passed += SignedDuration::from_secs(6);
+        // The heart beats by a clock of its own, and writes what the clock of the world says.
+        let stands_for_longer = async || {
+            let lease = Records::get(&*stage.world, Kind::Lease, &format!("job/{id}")).await.unwrap();
+            let until = lease.and_then(|lease| lease.body["until"].as_str()?.parse::<jiff::Timestamp>().ok());
+            worker.is_finished() || until.is_some_and(|until| until.duration_since(Clock::now(&*stage.clock)).as_secs() > 24)
+        };
+        eventually("the lease is prolonged", stands_for_longer).await;
         other.work_once(&CancellationToken::new()).await.unwrap();
         assert_eq!(idle.calls.load(Ordering::SeqCst), 0, "it was taken over after {passed:?}");
         permits.add_permits(1);

@@ -117,7 +117,7 @@ async fn pairs_that_dead_writers_left_hide_no_original() {
     let (world, _, flow) = world();
     let text = long("pump");
     assert_eq!(one(&flow, markdown("original.md", &text)).await, Ok(Outcome::Created));
-    let content = flow.document(&id("original.md")).await.unwrap().unwrap().version;
+    let content = flow.document(&id("original.md")).await.unwrap().unwrap().content().clone();
     for n in 0..5 {
         let left = format!("{}/left{n}.md", content.0);
         world.put_if_absent(Kind::Content, &left, serde_json::json!({})).await.unwrap();
