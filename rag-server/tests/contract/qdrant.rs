@@ -371,7 +371,9 @@ async fn a_version_never_comes_back_although_the_mark_of_its_removal_is_swept_aw
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), swept).await.expect("only the mark of the latest removal is left");
+        tokio::time::timeout(Duration::from_secs(60), swept)
+            .await
+            .expect("only the mark of the latest removal is left");
         age_marks(&client).await;
     }
 }

@@ -258,7 +258,8 @@ async fn a_lease_is_prolonged_while_its_job_is_worked_on() {
         let stands_for_longer = async || {
             let lease = Records::get(&*stage.world, Kind::Lease, &format!("job/{id}")).await.unwrap();
             let until = lease.and_then(|lease| lease.body["until"].as_str()?.parse::<jiff::Timestamp>().ok());
-            worker.is_finished() || until.is_some_and(|until| until.duration_since(Clock::now(&*stage.clock)).as_secs() > 24)
+            worker.is_finished()
+                || until.is_some_and(|until| until.duration_since(Clock::now(&*stage.clock)).as_secs() > 24)
         };
         eventually("the lease is prolonged", stands_for_longer).await;
         other.work_once(&CancellationToken::new()).await.unwrap();
