@@ -26,14 +26,45 @@ for tool in cargo go pip python3 gcc; do command -v $tool >/dev/null || { echo "
 
 say "packages and model (about 2 minutes the first time)"
 make --no-print-directory packages model
-say "Kubernetes 1.37 from Go modules and both programs (25 to 35 minutes the first time on 2 cores, seconds after that)"
+say "both programs, and Kubernetes 1.37 from Go modules beside them (25 to 35 minutes the first time on 2 cores, seconds after that)"
 mkdir -p target
+: > target/programs.log
+packages=$(cargo tree --workspace --edges normal,build --prefix none 2>/dev/null | sort -u | wc -l)
 nice bash tests/cluster/parts/build.sh > target/cluster-parts.log 2>&1 &
-parts=$!
-trap 'kill "$parts" 2>/dev/null || true' EXIT
-cargo build --workspace --bins
-say "programs built after $((SECONDS / 60)) min; Kubernetes: $(tail -n 1 target/cluster-parts.log)"
-wait "$parts" || { tail -n 20 target/cluster-parts.log >&2; echo "Kubernetes was not built: see target/cluster-parts.log" >&2; exit 1; }
+parts=$! cargo=
+# What runs in the background ignores Ctrl-C, and must not outlive this.
+trap 'kill $parts $cargo 2>/dev/null || true' EXIT
+
+# How far both are: the last package and the last program that were begun.
+progress() {
+  printf '%3d min  programs: %d of about %d packages, now %s; Kubernetes: %d programs, now %s\n' $((SECONDS / 60)) \
+    "$(grep -c '^ *Compiling ' target/programs.log)" "$packages" "$(awk '/^ *Compiling /{last=$2} END{print last}' target/programs.log)" \
+    "$(grep -c ' built in ' target/cluster-parts.log)" "$(awk '/^parts: .* \.\.\.$/{last=$2} END{print last}' target/cluster-parts.log)"
+}
+
+# await PID LOG WHAT: a line a minute until it has ended, and the end of its log when that is a failure.
+await() {
+  local next=$((SECONDS + 60))
+  while kill -0 "$1" 2>/dev/null; do
+    sleep 1
+    [ $SECONDS -lt $next ] || { progress; next=$((SECONDS + 60)); }
+  done
+  wait "$1" || { tail -n 40 "$2" >&2; echo "$3 not built: see $2" >&2; exit 1; }
+}
+
+build() {
+  cargo build --workspace "$@" >> target/programs.log 2>&1 &
+  cargo=$!
+  await $cargo target/programs.log "the programs were"
+  cargo=
+}
+
+build --bin rag-server
+say "rag-server is built after $((SECONDS / 60)) min: here it is alone, while the rest is being built"
+bash tests/demo/ask.sh "$target/rag-server"
+build --bins
+say "both programs are built after $((SECONDS / 60)) min"
+await $parts target/cluster-parts.log "Kubernetes was"
 trap - EXIT
 say "images"
 bash tests/images.sh "$target"
