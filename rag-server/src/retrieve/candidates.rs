@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{RetrieveError, visible};
+use super::{error::RetrieveError, visible};
 use crate::{
     model::{Chunk, ChunkId, Hit, Legs, Query, Scored},
     ports::{Epoch, Records, VectorStore},

@@ -1,0 +1,373 @@
+use std::time::Duration;
+
+use super::{
+    degrade::RERANK_NEEDS,
+    hybrid::{DEPTH, MAX_DEPTH, to_read},
+    *,
+};
+use crate::{
+    doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Filter, Point, Tenant},
+    ports::{Epoch, Kind, RerankError},
+};
+
+struct Corpus {
+    store: Arc<StoreDouble>,
+    records: Arc<RecordsDouble>,
+    embedder: Arc<EmbedderDouble>,
+    retrieve: Retrieve,
+}
+
+impl Corpus {
+    async fn empty() -> Self {
+        let store = Arc::<StoreDouble>::default();
+        let records = Arc::<RecordsDouble>::default();
+        let embedder = Arc::<EmbedderDouble>::default();
+        store.create_epoch(Epoch(1), 512).await.unwrap();
+        store.activate(Epoch(1)).await.unwrap();
+        let parts = (Arc::clone(&store), Arc::clone(&records), Arc::clone(&embedder));
+        let retrieve = Retrieve::new(parts.0, parts.1, parts.2, Settings::default());
+        Self { store, records, embedder, retrieve }
+    }
+
+    /// Stores a chunk without committing it.
+    async fn store(&self, document: &str, version: &str, text: &str) {
+        self.part(document, version, 0, text).await;
+    }
+
+    /// Stores one of several chunks without committing it.
+    async fn part(&self, document: &str, version: &str, ordinal: u32, text: &str) {
+        let (document, version): (DocumentId, _) = (document.parse().unwrap(), ContentHash(version.to_owned()));
+        let id = ChunkId::new(&document, &version, ordinal);
+        let (title, headings) = (String::new(), Vec::new());
+        let chunk = Chunk { id, document, version, ordinal, title, headings, text: text.to_owned() };
+        let dense = self.embedder.embed_passages(vec![text.to_owned()]).await.unwrap().remove(0);
+        let sparse = lexical::passage("", &[], text);
+        self.store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels: Vec::new() }]).await.unwrap();
+    }
+
+    /// Stores and commits a document of a tenant with metadata.
+    async fn ingested(&self, tenant: &str, document: &str, metadata: &[(&str, &str)], text: &str) {
+        let tenant: Tenant = tenant.to_owned().try_into().unwrap();
+        let document = document.parse::<DocumentId>().unwrap().of(&tenant);
+        let version = ContentHash("v".to_owned());
+        let metadata: std::collections::BTreeMap<String, String> =
+            metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let body = serde_json::json!({ "id": document, "version": version, "metadata": metadata });
+        self.records.put_if_absent(Kind::Document, document.key(), body).await.unwrap();
+        let dense = self.embedder.embed_query(text).await.unwrap();
+        let (sparse, labels) = (lexical::passage("", &[], text), Filter::labels(&metadata));
+        let id = ChunkId::new(&document, &version, 0);
+        let (title, headings, text) = (String::new(), Vec::new(), text.to_owned());
+        let chunk = Chunk { id, document, version, ordinal: 0, title, headings, text };
+        self.store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels }]).await.unwrap();
+    }
+
+    /// Names and texts of what a tenant finds.
+    async fn asked(&self, tenant: &str, filter: &[(&str, &str)], text: &str) -> Vec<(String, String)> {
+        let filter = filter.iter().map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()])).collect();
+        let tenant = tenant.to_owned().try_into().unwrap();
+        let query = Query { text: text.to_owned(), top_k: 4, tenant, filter: Filter(filter), ..Query::default() };
+        let found = self.retrieve.retrieve(&query, None).await.unwrap();
+        found.passages.into_iter().map(|found| (found.chunk.document.to_string(), found.chunk.text)).collect()
+    }
+
+    async fn commit(&self, document: &str, version: &str) {
+        let body = serde_json::json!({ "id": document, "version": version });
+        self.records.put_if_absent(Kind::Document, document, body).await.unwrap();
+    }
+
+    async fn hurry(&self, text: &str, left: Duration) -> Retrieved {
+        let query = Query { text: text.to_owned(), top_k: 4, ..Query::default() };
+        self.retrieve.retrieve(&query, Some(Deadline::after(left))).await.unwrap()
+    }
+
+    async fn ask(&self, text: &str, mode: Mode, top_k: usize) -> Retrieved {
+        self.retrieve.retrieve(&Query { text: text.to_owned(), mode, top_k, ..Query::default() }, None).await.unwrap()
+    }
+}
+
+fn found(retrieved: &Retrieved) -> Vec<&str> {
+    retrieved.passages.iter().map(|passage| passage.chunk.document.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_tenant_finds_its_own_documents_alone_whatever_the_store_looks_at() {
+    for told in [true, false] {
+        let mut corpus = Corpus::empty().await;
+        corpus.retrieve = corpus.retrieve.with_tenants(told);
+        for tenant in ["", "acme", "other"] {
+            corpus.ingested(tenant, "plan", &[], &format!("backups run nightly {tenant}")).await;
+        }
+        for tenant in ["", "acme", "other"] {
+            let own = ("plan".to_owned(), format!("backups run nightly {tenant}"));
+            assert_eq!(corpus.asked(tenant, &[], "when do backups run?").await, [own], "{tenant:?} {told}");
+        }
+        assert!(corpus.asked("nobody", &[], "when do backups run?").await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_small_tenant_finds_its_own_behind_more_of_others_than_are_ever_looked_at() {
+    let mut corpus = Corpus::empty().await;
+    corpus.retrieve = corpus.retrieve.with_tenants(true);
+    for n in 0..=MAX_DEPTH {
+        corpus.ingested("large", &format!("plan-{n}"), &[], "when do backups run").await;
+    }
+    corpus.ingested("small", "plan", &[], "backups run nightly").await;
+    let tenant = "small".to_owned().try_into().unwrap();
+    let query =
+        Query { text: "when do backups run".to_owned(), mode: Mode::Dense, top_k: 4, tenant, ..Query::default() };
+    assert_eq!(found(&corpus.retrieve.retrieve(&query, None).await.unwrap()), ["plan"]);
+}
+
+#[tokio::test]
+async fn a_filter_finds_what_stands_behind_more_candidates_than_a_leg_has() {
+    let corpus = Corpus::empty().await;
+    for n in 0..DEPTH * 2 {
+        corpus.ingested("", &format!("de-{n:03}"), &[("lang", "de")], "backups run nightly").await;
+    }
+    corpus.ingested("", "en", &[("lang", "en")], "backups run nightly or never at all in some weeks").await;
+    let found = corpus.asked("", &[("lang", "en")], "when do backups run nightly?").await;
+    assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["en"]);
+    assert!(corpus.asked("", &[("lang", "fr")], "when do backups run nightly?").await.is_empty());
+}
+
+#[tokio::test]
+async fn the_passage_about_the_question_comes_first_in_every_mode() {
+    let corpus = Corpus::empty().await;
+    for (document, text) in [("backup", "daily snapshots are kept seven days"), ("zoo", "lions sleep all day")] {
+        corpus.store(document, "v", text).await;
+        corpus.commit(document, "v").await;
+    }
+    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+        let retrieved = corpus.ask("how long are snapshots kept", mode, 5).await;
+        assert_eq!(found(&retrieved)[0], "backup", "{mode:?}");
+        assert_eq!(retrieved.searched, 2);
+    }
+}
+
+#[tokio::test]
+async fn nothing_relevant_is_no_passage_in_every_mode() {
+    let corpus = Corpus::empty().await;
+    corpus.store("backup", "v", "daily snapshots are kept seven days").await;
+    corpus.commit("backup", "v").await;
+    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+        let retrieved = corpus.ask("who won the football cup", mode, 5).await;
+        assert_eq!((found(&retrieved), retrieved.evidence), (vec![], Evidence::None), "{mode:?}");
+    }
+    assert_eq!(found(&Corpus::empty().await.ask("anything", Mode::Hybrid, 5).await), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn an_error_code_alone_is_answered_from_the_passage_that_holds_it() {
+    let corpus = Corpus::empty().await;
+    // So many other words that the passage is far from the question.
+    let filler: String = ('a'..='z').map(|letter| format!("{letter}word ")).collect();
+    for (document, text) in [("codes", format!("{filler} ERR_4711")), ("other", filler)] {
+        corpus.store(document, "v", &text).await;
+        corpus.commit(document, "v").await;
+    }
+    let retrieved = corpus.ask("please explain error ERR_4711", Mode::Hybrid, 5).await;
+    assert_eq!((found(&retrieved), retrieved.evidence), (vec!["codes"], Evidence::Identifier));
+    for unknown in ["please explain error ERR_4712", "which football club did ERR_4711 defeat in the league?"] {
+        assert_eq!(corpus.ask(unknown, Mode::Hybrid, 5).await.evidence, Evidence::None, "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_without_its_committed_record_is_never_shown() {
+    let corpus = Corpus::empty().await;
+    corpus.store("plan", "old", "snapshots are kept nine days").await;
+    corpus.store("plan", "new", "snapshots are kept seven days").await;
+    corpus.store("draft", "v", "snapshots are kept for ever").await;
+    corpus.commit("plan", "new").await;
+    let retrieved = corpus.ask("how long are snapshots kept", Mode::Hybrid, 5).await;
+    let texts: Vec<_> = retrieved.passages.iter().map(|passage| passage.chunk.text.as_str()).collect();
+    assert_eq!(texts, ["snapshots are kept seven days"]);
+}
+
+#[tokio::test]
+async fn every_hit_is_checked_and_not_the_first_alone() {
+    let corpus = Corpus::empty().await;
+    for (document, text) in [
+        ("first", "how long daily snapshots are kept"),
+        ("second", "how long daily snapshots are kept somewhere else"),
+        ("third", "how long daily snapshots are kept in all of these other places"),
+    ] {
+        corpus.store(document, "v", text).await;
+    }
+    corpus.commit("first", "v").await;
+    corpus.commit("third", "v").await;
+    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+        let retrieved = corpus.ask("how long are daily snapshots kept", mode, 5).await;
+        assert_eq!(found(&retrieved), ["first", "third"], "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_best_hit_is_not_thrown_away_for_its_high_score() {
+    let corpus = retention().await;
+    // The question is a passage, word for word: its cosine is 1.
+    for mode in [Mode::Hybrid, Mode::Dense] {
+        let retrieved = corpus.ask("daily snapshots are kept seven days", mode, 4).await;
+        assert_eq!(found(&retrieved)[0], "backup", "{mode:?}");
+        assert!(matches!(retrieved.evidence, Evidence::Near(cosine) if cosine.0 > 0.99), "{:?}", retrieved.evidence);
+    }
+}
+
+#[tokio::test]
+async fn a_question_reads_no_more_of_a_larger_corpus() {
+    // The first of each leg, and of the ranking what is wanted twice and some more.
+    let most = 2 * candidates::HEADS + to_read(5);
+    for size in [150, 600] {
+        let corpus = Corpus::empty().await;
+        for number in 0..size {
+            let document = format!("plan-{number}");
+            corpus.store(&document, "v", &format!("snapshots of plan {number} are kept seven days")).await;
+            corpus.commit(&document, "v").await;
+        }
+        corpus.ask("how long are snapshots kept", Mode::Hybrid, 5).await;
+        let read = (corpus.store.given(), corpus.records.given());
+        assert!((5..=most).contains(&read.0) && read.0 == read.1, "{read:?} chunks and records of {size}");
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_of_repetitions_takes_one_place_and_leaves_the_others_to_what_differs() {
+    let corpus = Corpus::empty().await;
+    for number in 0..45 {
+        let document = format!("copy-{number}");
+        corpus.store(&document, "v", "snapshots are kept for days").await;
+        corpus.commit(&document, "v").await;
+    }
+    for number in 0..4 {
+        let document = format!("plan-{number}");
+        corpus.store(&document, "v", &format!("snapshots of plan {number} are kept seven days")).await;
+        corpus.commit(&document, "v").await;
+    }
+    let retrieved = corpus.ask("how long are snapshots kept for days", Mode::Hybrid, 5).await;
+    let plans = found(&retrieved).iter().filter(|name| name.starts_with("plan-")).count();
+    assert_eq!((retrieved.passages.len(), plans), (5, 4));
+}
+
+#[tokio::test]
+async fn a_crowd_of_uncommitted_chunks_does_not_hide_the_committed_ones() {
+    let corpus = Corpus::empty().await;
+    for number in 0..300 {
+        corpus.store(&format!("draft-{number}"), "v", "snapshots are kept for days").await;
+    }
+    corpus.store("plan", "v", "snapshots are kept seven days and then some more").await;
+    corpus.commit("plan", "v").await;
+    let retrieved = corpus.ask("how long are snapshots kept for days", Mode::Hybrid, 5).await;
+    assert_eq!(found(&retrieved), ["plan"]);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_an_error_and_not_an_empty_result() {
+    let query = Query { text: "anything".to_owned(), top_k: 5, ..Query::default() };
+    let corpus = Corpus::empty().await;
+    corpus.store("plan", "v", "anything").await;
+    corpus.records.fail();
+    assert!(matches!(corpus.retrieve.retrieve(&query, None).await, Err(RetrieveError::Records(_))));
+    corpus.store.fail();
+    assert!(matches!(corpus.retrieve.retrieve(&query, None).await, Err(RetrieveError::Search(_))));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_an_error_with_its_name() {
+    let corpus = Corpus::empty().await;
+    corpus.store("plan", "v", "anything").await;
+    corpus.records.put_if_absent(Kind::Document, "plan", serde_json::json!("nonsense")).await.unwrap();
+    let query = Query { text: "anything".to_owned(), top_k: 5, ..Query::default() };
+    let error = corpus.retrieve.retrieve(&query, None).await.unwrap_err();
+    assert!(error.to_string().contains("plan"), "{error}");
+}
+
+/// Prefers the text that holds a word, or does what a failing service does.
+struct RerankerDouble(Result<&'static str, RerankError>);
+
+#[async_trait::async_trait]
+impl Reranker for RerankerDouble {
+    async fn rerank(&self, _: &str, texts: &[&str]) -> Result<Vec<f32>, RerankError> {
+        let word = self.0.clone()?;
+        Ok(texts.iter().map(|text| if text.contains(word) { 1.0 } else { 0.0 }).collect())
+    }
+}
+
+async fn retention() -> Corpus {
+    let corpus = Corpus::empty().await;
+    for (document, text) in [
+        ("backup", "daily snapshots are kept seven days"),
+        ("weekly", "weekly snapshots are stored for five long weeks"),
+        ("other", "snapshots of monthly schedules are kept longest of all by far"),
+        ("legal", "kept snapshots are audited by the legal department every single year"),
+    ] {
+        corpus.store(document, "v", text).await;
+        corpus.commit(document, "v").await;
+    }
+    corpus
+}
+
+const QUESTION: &str = "how long are daily snapshots kept";
+
+#[tokio::test]
+async fn under_pressure_rerank_goes_first_then_the_lexical_leg_then_context() {
+    let mut corpus = retention().await;
+    corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("monthly"))), 10);
+    let all = [Degradation::RerankSkipped, Degradation::LexicalSkipped, Degradation::ContextShortened];
+    // Far from each limit on either side, so that a slow machine decides nothing: an hour, and nothing at all.
+    let calm = corpus.hurry(QUESTION, Duration::from_secs(3600)).await;
+    assert_eq!((calm.degraded, calm.passages.len()), (vec![], 4));
+    let hurried = corpus.hurry(QUESTION, Duration::ZERO).await;
+    assert_eq!((hurried.degraded.as_slice(), hurried.passages.len()), (&all[..], 2));
+    assert_eq!(found(&hurried)[0], "backup");
+    assert!(RERANK_NEEDS > LEXICAL_NEEDS && LEXICAL_NEEDS > CONTEXT_NEEDS, "given up in this order");
+}
+
+#[tokio::test]
+async fn a_reranker_decides_the_order_and_a_failing_one_is_skipped_and_said() {
+    let mut corpus = retention().await;
+    corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("monthly"))), 10);
+    let ordered = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
+    assert_eq!((found(&ordered)[0], ordered.degraded.len()), ("other", 0));
+    assert_eq!(ordered.explanation.hits[0].reranked, Some(1.0));
+    let broken = RerankError::Refused { address: "http://r".to_owned(), status: 500 };
+    corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Err(broken))), 10);
+    let fused = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
+    assert_eq!((found(&fused)[0], fused.degraded.as_slice()), ("backup", &[Degradation::RerankFailed][..]));
+}
+
+#[tokio::test]
+async fn one_document_does_not_fill_every_place_unless_a_reranker_says_so() {
+    let mut corpus = Corpus::empty().await;
+    for ordinal in 0..4 {
+        let text = format!("daily snapshots are kept long by rule {ordinal}");
+        corpus.part("rules", "v", ordinal * 2, &text).await;
+    }
+    corpus.store("other", "v", "daily snapshots are kept long in the cellar by the keeper").await;
+    for document in ["rules", "other"] {
+        corpus.commit(document, "v").await;
+    }
+    let spread = corpus.ask(QUESTION, Mode::Dense, 3).await;
+    assert!(found(&spread).contains(&"other"), "{:?}", found(&spread));
+    assert!(spread.passages.is_sorted_by(|a, b| a.score >= b.score));
+    corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("rule"))), 10);
+    assert_eq!(found(&corpus.ask(QUESTION, Mode::Dense, 3).await), ["rules"; 3]);
+}
+
+#[tokio::test]
+async fn an_explanation_has_the_places_of_each_passage_in_each_leg() {
+    let corpus = retention().await;
+    let retrieved = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
+    let told = &retrieved.explanation;
+    assert_eq!((told.mode.as_str(), told.evidence.as_str()), ("Hybrid", "near"));
+    assert_eq!(told.stages.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>(), ["embed", "search"]);
+    assert_eq!(told.hits.len(), retrieved.passages.len());
+    let best = &told.hits[0];
+    assert_eq!(best.chunk, retrieved.passages[0].chunk.id.0.to_string());
+    assert_eq!((best.dense.map(|place| place.rank), best.lexical.map(|place| place.rank)), (Some(1), Some(1)));
+    assert_eq!(told.best_cosine, best.dense.map(|place| place.score));
+    let dense = corpus.ask(QUESTION, Mode::Dense, 4).await.explanation;
+    assert_eq!((dense.candidates.lexical, dense.hits[0].lexical), (0, None));
+}
