@@ -1,0 +1,35 @@
+//! How a store is told to fail.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::ports::StoreError;
+
+/// How many calls a store answers still.
+pub(super) struct Life(AtomicI64);
+
+impl Default for Life {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MAX))
+    }
+}
+
+impl Life {
+    /// Answers so many calls from now on.
+    pub(super) fn lasts(&self, calls: i64) {
+        self.0.store(calls, Ordering::SeqCst);
+    }
+
+    /// Whether a call was not answered.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.load(Ordering::SeqCst) < 0
+    }
+
+    pub(super) fn spend(&self, store: &'static str) -> Result<(), StoreError> {
+        if self.0.fetch_sub(1, Ordering::SeqCst) > 0 { Ok(()) } else { Err(failure(store)) }
+    }
+}
+
+/// What a double answers once it is told to fail.
+pub(super) fn failure(store: &'static str) -> StoreError {
+    StoreError::Unreachable { store, address: "nowhere".to_owned(), cause: "told to fail".to_owned() }
+}

@@ -1,0 +1,16 @@
+//! In-memory doubles of the ports, for tests of the flows. They keep the promises of the ports in the plainest way: exact scans over maps.
+//!
+//! Doubles can be told to fail, which the real adapters cannot be.
+
+mod clock;
+mod embedder;
+mod eventually;
+mod life;
+mod records;
+mod store;
+
+pub(crate) use clock::SetClock;
+pub(crate) use embedder::{EmbedderDouble, HighCosines};
+pub(crate) use eventually::eventually;
+pub(crate) use records::RecordsDouble;
+pub(crate) use store::{StoreDouble, page};
