@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::ports::{Cache, CacheKey, CacheKind, EmbedError, Embedder, ModelIdentity};
+use crate::ports::{Cache, CacheKey, CacheKind, EmbedError, Embedder, EmbedderDecorator};
 
 /// The embedder over its memory.
 pub struct CachedEmbedder {
@@ -26,20 +26,12 @@ impl CachedEmbedder {
 }
 
 #[async_trait]
-impl Embedder for CachedEmbedder {
-    fn model(&self) -> &ModelIdentity {
-        self.inner.model()
+impl EmbedderDecorator for CachedEmbedder {
+    fn inner(&self) -> &dyn Embedder {
+        &*self.inner
     }
 
-    fn count_tokens(&self, text: &str) -> usize {
-        self.inner.count_tokens(text)
-    }
-
-    fn max_tokens(&self) -> usize {
-        self.inner.max_tokens()
-    }
-
-    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+    async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
         let key = self.key(text);
         let known = self.cache.get(&key).await.and_then(|bytes| vector(&bytes, self.model().dimension));
         if let Some(vector) = known {
@@ -49,14 +41,6 @@ impl Embedder for CachedEmbedder {
         let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.cache.put(key, bytes.into()).await;
         Ok(vector)
-    }
-
-    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        self.inner.embed_passages(texts).await
-    }
-
-    async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        self.inner.embed_texts(texts).await
     }
 }
 
@@ -79,26 +63,14 @@ mod tests {
     struct Asked(EmbedderDouble, AtomicUsize);
 
     #[async_trait]
-    impl Embedder for Asked {
-        fn model(&self) -> &ModelIdentity {
-            self.0.model()
+    impl EmbedderDecorator for Asked {
+        fn inner(&self) -> &dyn Embedder {
+            &self.0
         }
 
-        fn count_tokens(&self, text: &str) -> usize {
-            self.0.count_tokens(text)
-        }
-
-        fn max_tokens(&self) -> usize {
-            self.0.max_tokens()
-        }
-
-        async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
             self.1.fetch_add(1, Ordering::SeqCst);
             if text == "fail" { Err(EmbedError::Overloaded) } else { self.0.embed_query(text).await }
-        }
-
-        async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-            self.0.embed_passages(texts).await
         }
     }
 

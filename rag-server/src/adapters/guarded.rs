@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    ports::{EmbedError, Embedder, ModelIdentity, ProviderFailure, RerankError, Reranker},
+    ports::{EmbedError, Embedder, EmbedderDecorator, ProviderFailure, RerankError, Reranker},
     resilience::{Guard, Verdict},
 };
 
@@ -34,20 +34,12 @@ impl GuardedEmbedder {
 }
 
 #[async_trait]
-impl Embedder for GuardedEmbedder {
-    fn model(&self) -> &ModelIdentity {
-        self.inner.model()
+impl EmbedderDecorator for GuardedEmbedder {
+    fn inner(&self) -> &dyn Embedder {
+        &*self.inner
     }
 
-    fn count_tokens(&self, text: &str) -> usize {
-        self.inner.count_tokens(text)
-    }
-
-    fn max_tokens(&self) -> usize {
-        self.inner.max_tokens()
-    }
-
-    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+    async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
         let pass = self.guard.admit().map_err(|wait| self.left_alone(wait))?;
         let embedded = self.inner.embed_query(text).await;
         pass.judge(match &embedded {
@@ -55,10 +47,6 @@ impl Embedder for GuardedEmbedder {
             Err(error) => embedder_verdict(error),
         });
         embedded
-    }
-
-    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        self.inner.embed_passages(texts).await
     }
 }
 
@@ -131,6 +119,7 @@ mod tests {
     use super::*;
     use crate::{
         doubles::EmbedderDouble,
+        ports::ModelIdentity,
         resilience::{BreakerPolicy, BreakerState},
     };
 

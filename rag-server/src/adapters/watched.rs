@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{
-        EmbedError, Embedder, Epoch, Kind, ModelIdentity, Page, ProviderFailure, Put, Record, Records, RerankError,
+        EmbedError, Embedder, EmbedderDecorator, Epoch, Kind, Page, ProviderFailure, Put, Record, Records, RerankError,
         Reranker, Scan, Search, Sight, StoreError, Swap, VectorStore,
     },
 };
@@ -190,28 +190,20 @@ impl Records for Watched<dyn Records> {
 }
 
 #[async_trait]
-impl Embedder for Watched<dyn Embedder> {
-    fn model(&self) -> &ModelIdentity {
-        self.inner.model()
+impl EmbedderDecorator for Watched<dyn Embedder> {
+    fn inner(&self) -> &dyn Embedder {
+        &*self.inner
     }
 
-    fn count_tokens(&self, text: &str) -> usize {
-        self.inner.count_tokens(text)
-    }
-
-    fn max_tokens(&self) -> usize {
-        self.inner.max_tokens()
-    }
-
-    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+    async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
         self.see(self.inner.embed_query(text)).await
     }
 
-    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn around_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.see(self.inner.embed_passages(texts)).await
     }
 
-    async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn around_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.see(self.inner.embed_texts(texts)).await
     }
 }

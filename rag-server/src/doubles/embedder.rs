@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::ports::{EmbedError, Embedder, ModelIdentity};
+use crate::ports::{EmbedError, Embedder, EmbedderDecorator, ModelIdentity};
 
 /// Embeds by counting words: texts that share words are near, others are orthogonal.
 #[derive(Clone)]
@@ -73,24 +73,20 @@ impl HighCosines {
 }
 
 #[async_trait]
-impl Embedder for HighCosines {
-    fn model(&self) -> &ModelIdentity {
-        self.0.model()
+impl EmbedderDecorator for HighCosines {
+    fn inner(&self) -> &dyn Embedder {
+        &self.0
     }
 
-    fn count_tokens(&self, text: &str) -> usize {
-        self.0.count_tokens(text)
-    }
-
-    fn max_tokens(&self) -> usize {
-        self.0.max_tokens()
-    }
-
-    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+    async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
         Ok(Self::raised(self.0.embed_query(text).await?))
     }
 
-    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn around_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(self.0.embed_passages(texts).await?.into_iter().map(Self::raised).collect())
+    }
+
+    async fn around_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.around_passages(texts).await
     }
 }

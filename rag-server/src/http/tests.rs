@@ -23,7 +23,7 @@ use crate::{
     ingest::{Ingest, Patience},
     metrics::Metrics,
     operations::Operations,
-    ports::{EmbedError, Embedder, Epoch, ModelIdentity, Records, SystemClock, VectorStore},
+    ports::{EmbedError, Embedder, EmbedderDecorator, Epoch, Records, SystemClock, VectorStore},
     resilience::Bodies,
     retrieve::{Retrieve, Settings},
     security::Keys,
@@ -34,20 +34,12 @@ use crate::{
 struct Obedient(EmbedderDouble);
 
 #[async_trait]
-impl Embedder for Obedient {
-    fn model(&self) -> &ModelIdentity {
-        self.0.model()
+impl EmbedderDecorator for Obedient {
+    fn inner(&self) -> &dyn Embedder {
+        &self.0
     }
 
-    fn count_tokens(&self, text: &str) -> usize {
-        self.0.count_tokens(text)
-    }
-
-    fn max_tokens(&self) -> usize {
-        self.0.max_tokens()
-    }
-
-    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+    async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
         match text {
             "hang" => std::future::pending().await,
             "panic" => panic!("the secret text of a document"),
@@ -55,10 +47,6 @@ impl Embedder for Obedient {
             "fail" => Err(EmbedError::Model { model: "m".to_owned(), cause: "at /secret/path".to_owned() }),
             _ => self.0.embed_query(text).await,
         }
-    }
-
-    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        self.0.embed_passages(texts).await
     }
 }
 

@@ -151,3 +151,106 @@ pub trait Embedder: Send + Sync {
         self.embed_passages(texts).await
     }
 }
+
+/// An embedder around another one, which says only what it does otherwise: everything else is forwarded as what it is.
+#[async_trait]
+pub trait EmbedderDecorator: Send + Sync {
+    /// The embedder that it is around.
+    fn inner(&self) -> &dyn Embedder;
+
+    /// What it makes of a question.
+    async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        self.inner().embed_query(text).await
+    }
+
+    /// What it makes of passages.
+    async fn around_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.inner().embed_passages(texts).await
+    }
+
+    /// What it makes of texts that somebody sent for their vectors alone. They stay that, so that they take turns with the passages of documents.
+    async fn around_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.inner().embed_texts(texts).await
+    }
+}
+
+#[async_trait]
+impl<D: EmbedderDecorator> Embedder for D {
+    fn model(&self) -> &ModelIdentity {
+        self.inner().model()
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.inner().count_tokens(text)
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.inner().max_tokens()
+    }
+
+    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        self.around_query(text).await
+    }
+
+    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.around_passages(texts).await
+    }
+
+    async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.around_texts(texts).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers each kind of text with a vector of its own.
+    struct Kinds(ModelIdentity);
+
+    #[async_trait]
+    impl Embedder for Kinds {
+        fn model(&self) -> &ModelIdentity {
+            &self.0
+        }
+
+        fn count_tokens(&self, text: &str) -> usize {
+            text.len()
+        }
+
+        fn max_tokens(&self) -> usize {
+            7
+        }
+
+        async fn embed_query(&self, _: &str) -> Result<Vec<f32>, EmbedError> {
+            Ok(vec![1.0])
+        }
+
+        async fn embed_passages(&self, _: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+            Ok(vec![vec![2.0]])
+        }
+
+        async fn embed_texts(&self, _: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+            Ok(vec![vec![3.0]])
+        }
+    }
+
+    /// Changes nothing.
+    struct Bare(Kinds);
+
+    impl EmbedderDecorator for Bare {
+        fn inner(&self) -> &dyn Embedder {
+            &self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn a_decorator_that_says_nothing_forwards_everything_as_what_it_is() {
+        let model = ModelIdentity { name: "kinds".to_owned(), dimension: 1 };
+        let bare = Bare(Kinds(model.clone()));
+        assert_eq!((bare.model(), bare.count_tokens("four"), bare.max_tokens()), (&model, 4, 7));
+        assert_eq!(bare.embed_query("a").await, Ok(vec![1.0]));
+        assert_eq!(bare.embed_passages(vec!["a".to_owned()]).await, Ok(vec![vec![2.0]]));
+        assert_eq!(bare.embed_texts(vec!["a".to_owned()]).await, Ok(vec![vec![3.0]]));
+    }
+}

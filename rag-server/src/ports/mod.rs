@@ -24,7 +24,7 @@ pub use changes::Changes;
 pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};
 pub use clock::{Clock, SystemClock};
 pub use documents::{content_prefix, contents_of, documents_of, place, stands};
-pub use embedder::{EmbedError, Embedder, ModelIdentity, ProviderFailure};
+pub use embedder::{EmbedError, Embedder, EmbedderDecorator, ModelIdentity, ProviderFailure};
 pub use epoch::{Epoch, epochs};
 pub use error::StoreError;
 pub use generator::{Draft, GenerateError, Generator, Passage, Sentence};

@@ -6,7 +6,7 @@ use crate::{
     evaluate::{Evaluation, Questions, report},
     ingest::{Format, Ingest, Interrupted, Source},
     model::{DocumentId, Mode, Outcome, Query, Tenant},
-    ports::{Holds, SystemClock},
+    ports::{EmbedderDecorator, Holds, SystemClock},
     retrieve::{Retrieve, Settings},
 };
 
@@ -181,24 +181,12 @@ struct Meanwhile {
 }
 
 #[async_trait::async_trait]
-impl Embedder for Meanwhile {
-    fn model(&self) -> &ModelIdentity {
-        self.inner.model()
+impl EmbedderDecorator for Meanwhile {
+    fn inner(&self) -> &dyn Embedder {
+        &self.inner
     }
 
-    fn count_tokens(&self, text: &str) -> usize {
-        self.inner.count_tokens(text)
-    }
-
-    fn max_tokens(&self) -> usize {
-        self.inner.max_tokens()
-    }
-
-    async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        self.inner.embed_query(text).await
-    }
-
-    async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn around_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let act = self.act.lock().unwrap().take();
         if let Some(act) = act {
             act.await;
