@@ -37,6 +37,7 @@ pub(super) struct IngestRequest {
     dry_run: bool,
 }
 
+// Its name stands in the API's description.
 /// A document to ingest. One with the same id is replaced.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

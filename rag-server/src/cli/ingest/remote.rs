@@ -19,7 +19,7 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use self::wire::{Accepted, Job, NewDocument, Preview, PruneAnswer, PruneRequest, Request, json_bytes, outcome};
+use self::wire::{Accepted, Job, PostedDocument, Preview, PruneAnswer, PruneRequest, Request, json_bytes, outcome};
 use super::show::Show;
 use crate::{
     cli::{
@@ -258,7 +258,7 @@ struct Run<'r> {
     remote: &'r Remote,
     dry_run: bool,
     sent: VecDeque<Sent>,
-    documents: Vec<NewDocument>,
+    documents: Vec<PostedDocument>,
     bytes: usize,
 }
 
@@ -292,7 +292,7 @@ impl Run<'_> {
         if self.bytes + size > REQUEST_BYTES || self.documents.len() >= MAX_DOCUMENTS {
             self.send(show).await?;
         }
-        self.documents.push(NewDocument { id, text, format });
+        self.documents.push(PostedDocument { id, text, format });
         self.bytes += size;
         Ok(())
     }

@@ -69,13 +69,15 @@ struct Document {
 struct Documents {
     /// The documents, 1 to 1000. One with the id of a stored document replaces it.
     #[schemars(length(min = 1, max = 1000))]
-    documents: Vec<NewDocument>,
+    documents: Vec<ToolDocument>,
 }
 
+// As an assistant gives it: less than the route takes. In the tool's schema it has the name that it has in the API.
 /// A document to ingest.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewDocument {
+#[schemars(rename = "NewDocument")]
+struct ToolDocument {
     /// Its stable id, such as a path. The end of it (`.md`, `.html`, `.txt`) tells how the text is written.
     id: String,
     /// Its text.

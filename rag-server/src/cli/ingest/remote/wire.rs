@@ -9,7 +9,7 @@ use crate::{
 
 #[derive(Serialize)]
 pub(super) struct Request {
-    pub(super) documents: Vec<NewDocument>,
+    pub(super) documents: Vec<PostedDocument>,
     pub(super) dry_run: bool,
 }
 
@@ -32,8 +32,9 @@ pub(super) struct PruneAnswer {
     pub(super) next: Option<String>,
 }
 
+/// A document as it is posted: a file has no title and no metadata beside its text.
 #[derive(Serialize)]
-pub(super) struct NewDocument {
+pub(super) struct PostedDocument {
     pub(super) id: DocumentId,
     pub(super) text: String,
     pub(super) format: Format,
