@@ -8,7 +8,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::Api;
 use kube::api::PostParams;
 use ragops_tests::metrics::Cpu;
-use ragops_tests::until;
+use ragops_tests::{restricted, until};
 use serde_json::json;
 
 use crate::shared::{Shared, shared};
@@ -66,9 +66,12 @@ async fn scene(shared: &'static Shared, replicas: i32) -> Result<Scene> {
             "selector": {"matchLabels": {"app": "app"}},
             "template": {
                 "metadata": {"labels": {"app": "app"}},
-                "spec": {"containers": [
-                    {"name": "app", "image": "example/app", "resources": {"requests": {"cpu": "250m"}}},
-                ]},
+                "spec": {"securityContext": restricted::pod(), "containers": [{
+                    "name": "app",
+                    "image": "example/app",
+                    "resources": {"requests": {"cpu": "250m"}},
+                    "securityContext": restricted::container(),
+                }]},
             },
         },
     }))?;

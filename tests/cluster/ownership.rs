@@ -4,7 +4,7 @@ use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::api::{Patch, PatchParams, PostParams};
-use ragops_tests::until;
+use ragops_tests::{restricted, until};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, WITHIN};
@@ -16,11 +16,12 @@ async fn somebody_elses_label_annotation_and_sidecar_survive() -> Result<()> {
     let _operator = scene.operator(&["--resync-seconds", "1"]).await?;
     scene.apply("handbook", json!({})).await?;
     scene.serving("handbook").await?;
+    let sidecar = json!({"name": "sidecar", "image": "example/sidecar", "securityContext": restricted::container()});
     let theirs = json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "handbook-server", "labels": {"team": "a"}, "annotations": {"note": "theirs"}},
-        "spec": {"template": {"spec": {"containers": [{"name": "sidecar", "image": "example/sidecar"}]}}},
+        "spec": {"template": {"spec": {"containers": [sidecar]}}},
     });
     let deployments = scene.api::<Deployment>();
     deployments.patch("handbook-server", &PatchParams::apply("somebody"), &Patch::Apply(&theirs)).await?;

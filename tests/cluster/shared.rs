@@ -3,13 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use ragops_tests::metrics::Metrics;
 use ragops_tests::pods::PodEndpoint;
-use ragops_tests::{Cluster, availability};
-use serde_json::json;
+use ragops_tests::{Cluster, availability, restricted};
 use tokio::sync::OnceCell;
 
 /// The cluster and its doubles.
@@ -40,12 +38,11 @@ pub(crate) async fn shared(test: &str) -> Result<Option<&'static Shared>> {
 }
 
 impl Shared {
-    /// A client of the admin, and a new namespace: what a test needs to be alone.
+    /// A client of the admin, and a new namespace that takes restricted pods only: what a test needs to be alone.
     pub(crate) async fn alone(&self, prefix: &str) -> Result<(Client, String)> {
         let client = self.cluster.client().await?;
         let name = format!("{prefix}-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
-        let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-        Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+        Api::all(client.clone()).create(&PostParams::default(), &restricted::namespace(&name)).await?;
         Ok((client, name))
     }
 }

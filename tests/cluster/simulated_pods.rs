@@ -1,14 +1,15 @@
-//! Simulated pods have addresses at which the scripted endpoint answers for what they mount, and volumes that are bound.
+//! Simulated pods have addresses at which the scripted endpoint answers for what they mount, and volumes that are bound; and
+//! they are admitted as real ones are.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client};
 use ragops_tests::pods::Script;
-use ragops_tests::until;
+use ragops_tests::{restricted, until};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -26,7 +27,10 @@ fn app() -> Result<StatefulSet> {
             "template": {
                 "metadata": {"labels": {"app": "app"}},
                 "spec": {
-                    "containers": [{"name": "app", "image": "example/app"}],
+                    "securityContext": restricted::pod(),
+                    "containers": [
+                        {"name": "app", "image": "example/app", "securityContext": restricted::container()},
+                    ],
                     "volumes": [
                         {"name": "config", "configMap": {"name": "config"}},
                         {"name": "keys", "secret": {"secretName": "keys"}},
@@ -122,4 +126,29 @@ async fn a_simulated_volume_is_bound_and_goes_with_its_claim() -> Result<()> {
             .then_some(()))
     })
     .await
+}
+
+#[tokio::test]
+async fn a_pod_outside_the_restricted_standard_is_refused_wherever_a_test_works() -> Result<()> {
+    let test = "a_pod_outside_the_restricted_standard_is_refused_wherever_a_test_works";
+    let Some(shared) = shared(test).await? else { return Ok(()) };
+    let (client, namespace) = shared.alone("restricted").await?;
+    let (pods, accounts) =
+        (Api::<Pod>::namespaced(client.clone(), &namespace), Api::<ServiceAccount>::namespaced(client, &namespace));
+    let accounts = &accounts;
+    until("the namespace has the account of its pods", WITHIN, || async move {
+        Ok(accounts.get_opt("default").await?.map(drop))
+    })
+    .await?;
+    let pod = |context: &Value| -> Result<Pod> {
+        let container = json!({"name": "app", "image": "example/app", "securityContext": context});
+        let spec = json!({"securityContext": restricted::pod(), "containers": [container]});
+        Ok(serde_json::from_value(json!({"metadata": {"name": "app"}, "spec": spec}))?)
+    };
+    // Everything but the capabilities, which are easily forgotten.
+    let refused = pods.create(&PostParams::default(), &pod(&json!({"allowPrivilegeEscalation": false}))?).await;
+    let refused = refused.err().context("the pod was let in")?.to_string();
+    assert!(refused.contains("restricted") && refused.contains("capabilities"), "{refused}");
+    pods.create(&PostParams::default(), &pod(&restricted::container())?).await?;
+    Ok(())
 }

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
-use kube::api::{LogParams, PostParams};
+use kube::api::{LogParams, Patch, PatchParams, PostParams};
 use ragops_tests::image::{Image, Item};
-use ragops_tests::{Cluster, availability, until};
+use ragops_tests::{Cluster, availability, restricted, until};
 use serde_json::{Value, json};
 
 const WITHIN: Duration = Duration::from_secs(120);
 
-/// Says what a pod sees: its volume, and the address of a name.
+/// Says what a pod sees: its volume, and the address of a name. It asks for the name until there is an answer, since it shows that
+/// names resolve and not how soon.
 const PROBE: &str = r#"
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -26,9 +27,9 @@ int main(void) {
     FILE *file = fopen("/data/file", "w");
     printf("volume %s\n", file && fputs("text", file) >= 0 ? "writable" : "refused");
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found = 0;
-    char text[INET_ADDRSTRLEN] = "unknown";
-    if (getaddrinfo("kubernetes.default.svc.cluster.local", "443", &hints, &found) == 0)
-        inet_ntop(AF_INET, &((struct sockaddr_in *)found->ai_addr)->sin_addr, text, sizeof text);
+    char text[INET_ADDRSTRLEN];
+    while (getaddrinfo("kubernetes.default.svc.cluster.local", "443", &hints, &found) != 0) usleep(200000);
+    inet_ntop(AF_INET, &((struct sockaddr_in *)found->ai_addr)->sin_addr, text, sizeof text);
     printf("kubernetes %s\n", text);
     fflush(stdout);
     for (;;) pause();
@@ -118,6 +119,8 @@ async fn pods_run_restricted_on_volumes_with_names_and_figures_and_nothing_is_le
     let temporary = tempfile::tempdir()?;
     let cluster = Cluster::node(&parts, &[probe_image(temporary.path())?]).await?;
     let client = cluster.client().await?;
+    let restricted = Patch::Apply(restricted::namespace("default"));
+    Api::<Namespace>::all(client.clone()).patch("default", &PatchParams::apply("test").force(), &restricted).await?;
     Api::namespaced(client.clone(), "default").create(&PostParams::default(), &probe()?).await?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
     let pods = &pods;

@@ -26,6 +26,7 @@ pub mod pods;
 mod process;
 #[path = "../../qdrant_double/mod.rs"]
 pub mod qdrant_double;
+pub mod restricted;
 mod simulated;
 pub mod supervisor;
 pub mod wait;
