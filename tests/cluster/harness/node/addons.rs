@@ -1,14 +1,27 @@
 //! Cluster DNS and resource metrics as processes beside the kubelet, and the objects that lead to them.
 
-use anyhow::Result;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
 
 use super::{ADDRESS, DNS, volumes};
-use crate::control_plane::Plan;
+use crate::control_plane::{Plan, first_end};
 use crate::process::{Process, Program};
 use crate::simulated::create;
+use crate::wait::until;
 
 const METRICS_PORT: u16 = 10443;
+/// CoreDNS reads all Services before it answers, and kube-proxy all before it leads there.
+const RESOLVES_WITHIN: Duration = Duration::from_secs(60);
+/// An answer from the same machine; what takes longer was lost.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
+/// A question for the address of a name, as the wire has it: one question, recursion desired, type A, class IN.
+const QUESTION: &[u8] = b"\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\
+    \x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01";
 
 /// Starts the programs and creates their objects.
 pub(crate) async fn start(plan: &Plan<'_>, processes: &mut Vec<Process>) -> Result<()> {
@@ -29,6 +42,26 @@ pub(crate) async fn start(plan: &Plan<'_>, processes: &mut Vec<Process>) -> Resu
     ));
     processes.push(Process::start(&metrics, plan.folder)?);
     create(plan, &objects()).await
+}
+
+/// Waits until names resolve at the address that pods are given: a first pod may ask only once.
+pub(crate) async fn resolving(processes: &mut [Process]) -> Result<()> {
+    tokio::select! {
+        result = until("the cluster's names resolve", RESOLVES_WITHIN, || async { ask().await.map(Some) }) => result,
+        obituary = first_end(processes) => bail!("{obituary}"),
+    }
+}
+
+/// Asks once. With a socket of its own: the kernel keeps leading a flow to where it led the first packet, and so nowhere if that
+/// came before the rules.
+async fn ask() -> Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    socket.connect(format!("{DNS}:53")).await?;
+    socket.send(QUESTION).await?;
+    let mut answer = [0; 512];
+    let length = timeout(ANSWERS_WITHIN, socket.recv(&mut answer)).await??;
+    ensure!(length > 12 && answer[3] & 0x0f == 0 && answer[6..8] != [0, 0], "the name is not known yet");
+    Ok(())
 }
 
 fn objects() -> Vec<Value> {

@@ -61,6 +61,7 @@ async fn start(task: &Task, processes: &mut Vec<Process>) -> Result<()> {
     addons::start(&plan, processes).await?;
     tokio::spawn(volumes::provision(plan.client().await?, folder.join("volumes")));
     kubelet::ready(&plan, processes).await?;
+    addons::resolving(processes).await?;
     let (address, port) = place.api();
     let url = format!("https://{address}:{port}");
     report(&Message::Ready(Handover { folder: folder.to_owned(), url, pods: String::new() }))
