@@ -14,6 +14,7 @@ mod supervision;
 
 // What the operator promises.
 mod chart;
+mod drain;
 mod examples;
 mod ownership;
 mod quiet;

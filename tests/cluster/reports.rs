@@ -15,7 +15,7 @@ use crate::scene::{Scene, WITHIN, condition};
 /// Asks often, and gives a silent pod little time: nothing else depends on it.
 const EAGER: [&str; 6] = ["--sample-seconds", "1", "--sample-timeout-millis", "500", "--resync-seconds", "1"];
 
-async fn server_pods(scene: &Scene) -> Result<Vec<String>> {
+pub(crate) async fn server_pods(scene: &Scene) -> Result<Vec<String>> {
     let servers = ListParams::default().labels(&format!("{}={}", labels::NAME, labels::name::SERVER));
     let pods = scene.api::<Pod>().list(&servers).await?;
     Ok(pods.items.iter().map(ResourceExt::name_any).collect())

@@ -141,6 +141,18 @@ impl Cluster {
         self.connect(&self.access(None)).await
     }
 
+    /// A client of the admin that hands on every answer. The usual one asks again, for minutes, when it is told to come later; a
+    /// test of that very answer wants to see it.
+    ///
+    /// # Errors
+    /// When the client cannot be built.
+    pub async fn client_that_asks_once(&self) -> Result<Client> {
+        let kubeconfig = self.access(None).parsed()?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.default_retry = false;
+        Ok(Client::try_from(config)?)
+    }
+
     /// A client that acts as any user in any groups; the audit log and admission see that user.
     ///
     /// # Errors
