@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::StreamExt as _;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt as _};
@@ -114,5 +115,29 @@ async fn an_older_kubernetes_forgets_the_tolerance() -> Result<()> {
     assert_eq!(read(old.get("app").await?)?, Value::Null, "an old one does not show it");
     old.patch("app", &apply, &Patch::Apply(&wanted)).await?;
     assert_eq!(read(direct.get("app").await?)?, Value::Null, "nor does it keep it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn leases_hang_and_nothing_else_does() -> Result<()> {
+    let Some(shared) = shared("leases_hang_and_nothing_else_does").await? else { return Ok(()) };
+    let (_, namespace) = shared.alone("faults").await?;
+    let proxy = FaultProxy::start(&shared.cluster).await?;
+    let client = shared.cluster.client_at(proxy.url()).await?;
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    proxy.hang_leases(true);
+    let all = ListParams::default();
+    let unanswered = leases.list(&all);
+    let answered = async {
+        maps.list(&all).await?;
+        maps.create(&PostParams::default(), &map("a")).await
+    };
+    tokio::select! {
+        result = unanswered => panic!("it hangs, but was answered: {result:?}"),
+        result = answered => result?,
+    };
+    proxy.hang_leases(false);
+    leases.list(&all).await?;
     Ok(())
 }

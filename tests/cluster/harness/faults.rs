@@ -1,5 +1,5 @@
 //! A proxy before the API server that counts what its client changes, and fails on request: it kills the client before or
-//! after write N, answers in the API server's place, stalls, or forgets a field as an older Kubernetes would.
+//! after write N, answers in the API server's place, stalls, lets leases hang, or forgets a field as an older Kubernetes would.
 
 mod tolerance;
 
@@ -74,6 +74,7 @@ struct Shared {
     planned: Option<(usize, Fault)>,
     fired: bool,
     drops_tolerance: bool,
+    hangs_leases: bool,
     last_request: Option<std::time::Instant>,
 }
 
@@ -131,6 +132,11 @@ impl FaultProxy {
         self.lock().drops_tolerance = on;
     }
 
+    /// Takes requests about leases and never answers them; what else is asked goes on as before.
+    pub fn hang_leases(&self, on: bool) {
+        self.lock().hangs_leases = on;
+    }
+
     /// True once the planned fault has happened.
     #[must_use]
     pub fn fired(&self) -> bool {
@@ -184,6 +190,8 @@ async fn forward(State(served): State<Served>, request: Request) -> Response {
     served.asked.notify_waiters();
     if !is_lease(&path) {
         served.lock().last_request = Some(std::time::Instant::now());
+    } else if served.lock().hangs_leases {
+        return never().await;
     }
     if !is_write(request.method(), &path) {
         return pass(&served, request).await;
@@ -218,7 +226,7 @@ fn planned_after(served: &Served, number: usize) -> Option<Fault> {
     }
 }
 
-/// The client has gone; whoever else asks gets no answer either.
+/// The client has gone, or is to believe that the API server has; whoever asks gets no answer.
 async fn never() -> Response {
     std::future::pending().await
 }

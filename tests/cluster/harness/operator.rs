@@ -144,7 +144,7 @@ impl Installation {
 }
 
 impl Operator {
-    /// Waits until it answers that it is ready, which only the holder of the lease does.
+    /// Waits until it answers that it is ready: its caches are warm, and it works or waits for the lease.
     ///
     /// # Errors
     /// When it ends, or does not become ready; with the end of its log.
