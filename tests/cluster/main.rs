@@ -23,5 +23,6 @@ mod refusals;
 mod reports;
 mod rights;
 mod scaling;
+mod secrets;
 mod sweep;
 mod upgrade;

@@ -69,19 +69,27 @@ impl AuditLog {
         Ok(Mark(metadata.len()))
     }
 
-    /// All requests that were recorded after `mark`.
+    /// What was recorded after `mark`, as it stands in the log: one event a line.
     ///
     /// # Errors
-    /// When the log cannot be read or understood.
-    pub fn since(&self, mark: Mark) -> Result<Vec<Request>> {
+    /// When the log cannot be read.
+    pub fn text_since(&self, mark: Mark) -> Result<String> {
         let mut file = File::open(&self.path).with_context(|| format!("no audit log {}", self.path.display()))?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         // The last line may still be being written; a mark is always at the end of one.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        text.truncate(text.rfind('\n').unwrap_or(0));
+        Ok(text)
+    }
+
+    /// All requests that were recorded after `mark`.
+    ///
+    /// # Errors
+    /// When the log cannot be read or understood.
+    pub fn since(&self, mark: Mark) -> Result<Vec<Request>> {
         let mut requests = Vec::new();
-        for line in whole.lines() {
+        for line in self.text_since(mark)?.lines() {
             let event: Event = serde_json::from_str(line).with_context(|| format!("not an audit event: {line}"))?;
             // A watch is recorded when it begins and again when it ends.
             if event.stage == "ResponseComplete" && event.verb == "watch" {

@@ -86,6 +86,14 @@ impl Installation {
         format!("system:serviceaccount:{0}:{0}", self.namespace)
     }
 
+    /// All that the operators of this installation logged.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        std::fs::read_to_string(&self.log).with_context(|| format!("no log {}", self.log.display()))
+    }
+
     /// The last lines of what the operators of this installation logged.
     #[must_use]
     pub fn log_tail(&self) -> String {
