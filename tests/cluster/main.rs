@@ -16,6 +16,7 @@ mod supervision;
 mod chart;
 mod drain;
 mod examples;
+mod history;
 mod leader;
 mod ownership;
 mod quiet;
