@@ -3,7 +3,9 @@
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
+use ragops_operator::api::labels;
 use ragops_tests::{restricted, until};
 use serde_json::{Value, json};
 
@@ -55,6 +57,31 @@ async fn a_foreign_object_of_the_same_name_is_not_adopted() -> Result<()> {
     scene.apply("handbook", json!({})).await?;
     let stalled = scene.says("handbook", "Stalled", "True", "NameTaken").await?;
     assert!(stalled.message.contains("handbook"), "{}", stalled.message);
+    let after = scene.api::<Service>().get("handbook").await?;
+    assert_eq!(after.metadata.resource_version, before.metadata.resource_version, "it was not touched");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_that_carries_our_labels_and_has_no_owner_is_not_adopted() -> Result<()> {
+    let test = "an_object_that_carries_our_labels_and_has_no_owner_is_not_adopted";
+    let Some(scene) = Scene::new(test, "ownership").await? else { return Ok(()) };
+    // Left behind as `kubectl delete --cascade=orphan` leaves it, or copied from a cluster: everything but the owner is right.
+    let uid = scene.apply("handbook", json!({})).await?.uid().unwrap_or_default();
+    let orphan: Service = serde_json::from_value(json!({
+        "metadata": {"name": "handbook", "labels": {
+            (labels::NAME): labels::name::SERVER,
+            (labels::INSTANCE): "handbook",
+            (labels::COMPONENT): labels::component::SERVER,
+            (labels::CLUSTER_UID): uid,
+            (labels::MANAGED_BY): labels::MANAGED_BY_VALUE,
+        }},
+        "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 80}]},
+    }))?;
+    let before = scene.api::<Service>().create(&PostParams::default(), &orphan).await?;
+    let _operator = scene.operator(&[]).await?;
+    let stalled = scene.says("handbook", "Stalled", "True", "NameTaken").await?;
+    assert!(stalled.message.contains("Service") && stalled.message.contains("handbook"), "{}", stalled.message);
     let after = scene.api::<Service>().get("handbook").await?;
     assert_eq!(after.metadata.resource_version, before.metadata.resource_version, "it was not touched");
     Ok(())
