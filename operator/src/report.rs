@@ -179,6 +179,11 @@ fn cut(text: &str, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apply::stories::{Play, scene};
+    use crate::cluster::fixtures::cluster;
+
+    const STATUS: &str = "PATCH /apis/ragops.dev/v1alpha1/namespaces/team-a/ragclusters/handbook/status?&force=true&fieldManager=ragops.dev%2Fcore";
+    const EVENT: &str = "POST /apis/events.k8s.io/v1/namespaces/team-a/events?";
 
     fn event(note: &str) -> Event {
         Event { severity: Severity::Warning, reason: "Held".into(), action: "Report".into(), note: note.into() }
@@ -213,6 +218,46 @@ mod tests {
         assert_eq!(written.pause(("ns", "b"), start), None);
         written.forget(("ns", "a"));
         assert_eq!(after(0), None);
+    }
+
+    fn figures(ready_replicas: i32) -> RagClusterStatus {
+        RagClusterStatus { ready_replicas, ..RagClusterStatus::default() }
+    }
+
+    #[tokio::test]
+    async fn figures_that_move_twice_in_a_second_are_written_once_and_news_at_once_with_its_event() {
+        let mut cluster = cluster("{}");
+        cluster.status = Some(figures(1));
+        let (stored, told) = (json!(cluster), json!(object_of(&event("x"), &regarding(), "me", Timestamp::UNIX_EPOCH)));
+        let play = Play::of([scene(STATUS, 200, stored.clone()), scene(STATUS, 200, stored), scene(EVENT, 201, told)]);
+        assert_eq!(report(&play.context, &cluster, &figures(2), &[]).await.unwrap(), None);
+        cluster.status = Some(figures(2));
+        let pause = report(&play.context, &cluster, &figures(3), &[]).await.unwrap();
+        assert!(pause.is_some_and(|pause| pause <= PACE), "{pause:?}");
+        let news = RagClusterStatus { revision: Some("next".into()), ..figures(4) };
+        assert_eq!(report(&play.context, &cluster, &news, &[event("x")]).await.unwrap(), None);
+        let bodies = play.end();
+        let written: Vec<_> = bodies[..2].iter().map(|body| &body["status"]["readyReplicas"]).collect();
+        assert_eq!(written, [&json!(2), &json!(4)]);
+        assert_eq!(bodies[2]["note"], "x");
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_not_told() {
+        let refusal =
+            json!({"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403, "message": "no"});
+        let play = Play::of([scene(STATUS, 403, refusal)]);
+        report(&play.context, &cluster("{}"), &figures(2), &[event("x")]).await.unwrap_err();
+        play.end();
+    }
+
+    #[tokio::test]
+    async fn a_status_that_is_as_it_was_is_not_written() {
+        let mut cluster = cluster("{}");
+        cluster.status = Some(figures(3));
+        let play = Play::of([]);
+        assert_eq!(report(&play.context, &cluster, &figures(3), &[]).await.unwrap(), None);
+        play.end();
     }
 
     #[test]

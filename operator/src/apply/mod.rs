@@ -212,4 +212,4 @@ async fn remove_all(writer: &mut Writer<'_>, surplus: Vec<ObjectRef>) -> Result<
 }
 
 #[cfg(test)]
-mod stories;
+pub(crate) mod stories;

@@ -17,14 +17,14 @@ use crate::error::{Class, Error};
 use k8s_openapi::api::apps::v1::Deployment;
 
 /// What one request is expected to be, and what it is answered with.
-struct Scene {
+pub(crate) struct Scene {
     /// Method, path and query, with the field manager and force.
     request: &'static str,
     code: u16,
     answer: Value,
 }
 
-fn scene(request: &'static str, code: u16, answer: Value) -> Scene {
+pub(crate) fn scene(request: &'static str, code: u16, answer: Value) -> Scene {
     Scene { request, code, answer }
 }
 
@@ -33,14 +33,14 @@ fn not_found() -> Value {
 }
 
 /// An API server that plays the scenes in their order, and fails the test at a request that is not in them.
-struct Play {
+pub(crate) struct Play {
     scenes: Arc<Mutex<VecDeque<Scene>>>,
     bodies: Arc<Mutex<Vec<Value>>>,
-    context: Context,
+    pub(crate) context: Context,
 }
 
 impl Play {
-    fn of(scenes: impl IntoIterator<Item = Scene>) -> Self {
+    pub(crate) fn of(scenes: impl IntoIterator<Item = Scene>) -> Self {
         let scenes = Arc::new(Mutex::new(scenes.into_iter().collect::<VecDeque<_>>()));
         let bodies: Arc<Mutex<Vec<Value>>> = Arc::default();
         let (left, seen) = (Arc::clone(&scenes), Arc::clone(&bodies));
@@ -67,7 +67,7 @@ impl Play {
     }
 
     /// The bodies that were sent, once every scene has been played.
-    fn end(self) -> Vec<Value> {
+    pub(crate) fn end(self) -> Vec<Value> {
         let left: Vec<&str> = self.scenes.lock().unwrap().iter().map(|scene| scene.request).collect();
         assert!(left.is_empty(), "never asked: {left:?}");
         std::mem::take(&mut *self.bodies.lock().unwrap())
