@@ -171,3 +171,39 @@ fn expected_since(expected: &ConfigurationStatus, pod: &Pod) -> Timestamp {
     let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
     started.map_or(expected.since.0, |started| started.max(expected.since.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures;
+    use crate::cluster::status::Planned;
+
+    /// What is found of a server that came an hour after the settings and runs others, so many seconds after its start.
+    fn seen_after(seconds: i64) -> Finding {
+        let cluster = fixtures::cluster("{}");
+        let world = fixtures::applied(&cluster, &fixtures::nothing());
+        let (valid, plan, _) = fixtures::pass(&cluster, &world);
+        let planned = Box::new(Planned { cluster: valid.clone(), plan });
+        let given = applied(&Outcome::Applied { planned, corrections: Vec::new() }, &world).unwrap();
+        let expected = expected(&RagClusterStatus::default(), Some(&given), &world);
+        let mut world = world.later(3600);
+        let late = fixtures::server_pod(&valid, 3, &given.revision, world.now);
+        let mut report = world.reports.values().next().unwrap().clone();
+        let Answer::Said(said) = &mut report.answer else { panic!("the servers of the fixture answer") };
+        said.live_sha256 = Some("other".to_owned());
+        world.reports.insert(late.metadata.uid.clone().unwrap(), report);
+        world.server_pods.push(late);
+        finding(expected.as_ref(), Some(&given.revision), &world.later(seconds))
+    }
+
+    #[test]
+    fn a_server_that_came_later_has_its_three_minutes_from_its_own_start() {
+        for seconds in [1, GRACE.as_secs()] {
+            let found = seen_after(seconds);
+            assert_eq!((found.state, found.reason), (State::Unknown, ConditionReason::Propagating), "{seconds} s");
+        }
+        let overdue = seen_after(GRACE.as_secs() + 1);
+        assert_eq!((overdue.state, overdue.reason), (State::False, ConditionReason::Mismatch));
+        assert!(overdue.message.contains("handbook-server-3"), "{}", overdue.message);
+    }
+}
