@@ -88,3 +88,30 @@ fn tolerance(size: &Size, value: &str) -> Option<Quantity> {
 fn policy(type_: &str, value: i32) -> HPAScalingPolicy {
     HPAScalingPolicy { type_: type_.to_owned(), value, period_seconds: STEP_SECONDS }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::decide::scaling::CEILING;
+    use crate::cluster::fixtures::{cluster, nothing, pass};
+    use proptest::prelude::{prop_assert, proptest};
+
+    fn bounds(spec: &str) -> (i32, i32) {
+        let autoscaler = pass(&cluster(spec), &nothing()).2.autoscaler.unwrap();
+        (autoscaler.spec.min_replicas.unwrap(), autoscaler.spec.max_replicas)
+    }
+
+    #[test]
+    fn more_servers_than_the_ceiling_are_never_asked_of_the_autoscaler() {
+        assert_eq!(bounds("autoscaling: {maxReplicas: 25}"), (3, 20));
+        assert_eq!(bounds("{replicas: 30, autoscaling: {maxReplicas: 40}}"), (20, 20));
+        assert_eq!(bounds("{replicas: 4, autoscaling: {maxReplicas: 6}}"), (4, 6));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_autoscaler_gets_bounds_that_it_takes(replicas in 1..=1000i32, max in 1..=1000i32) {
+            let (least, most) = bounds(&format!("{{replicas: {replicas}, autoscaling: {{maxReplicas: {max}}}}}"));
+            prop_assert!(1 <= least && least <= most && most <= CEILING, "{least} to {most}");
+        }
+    }
+}

@@ -86,3 +86,26 @@ fn peer(peer: &ScrapePeer) -> NetworkPolicyPeer {
         ip_block: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures::{cluster, nothing, pass};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn who_may_scrape_has_to_match_every_selector_that_the_spec_gives() {
+        let spec = "networkPolicy: {scrapeFrom: [
+            {namespaceSelector: {matchLabels: {team: metrics}}, podSelector: {matchLabels: {app: prometheus}}},
+            {podSelector: {matchLabels: {app: agent}}}]}";
+        let policy = pass(&cluster(spec), &nothing()).2.network_policy.unwrap();
+        let ingress = policy.spec.unwrap().ingress.unwrap();
+        let peers = ingress.iter().flat_map(|rule| rule.from.iter().flatten());
+        let peers: Vec<Value> = peers.map(|peer| serde_json::to_value(peer).unwrap()).collect();
+        let (team, prometheus) =
+            (json!({"matchLabels": {"team": "metrics"}}), json!({"matchLabels": {"app": "prometheus"}}));
+        // Without the pods it would be the whole namespace, without the namespace every team's.
+        assert!(peers.contains(&json!({"namespaceSelector": team, "podSelector": prometheus})), "{peers:?}");
+        assert!(peers.contains(&json!({"podSelector": {"matchLabels": {"app": "agent"}}})), "{peers:?}");
+    }
+}
