@@ -18,6 +18,7 @@ mod drain;
 mod examples;
 mod history;
 mod leader;
+mod lost_material;
 mod ownership;
 mod quiet;
 mod refusals;

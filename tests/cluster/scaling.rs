@@ -13,7 +13,8 @@ use crate::scene::{Scene, WITHIN};
 
 const WINDOW_SECONDS: usize = 3;
 
-async fn kubectl_scale(scene: &Scene, name: &str, replicas: u32) -> Result<()> {
+/// Asks for so many servers as a person in a hurry does.
+pub(crate) async fn kubectl_scale(scene: &Scene, name: &str, replicas: u32) -> Result<()> {
     let output = Command::from(scene.shared.cluster.kubectl())
         .args(["scale", "ragcluster", name, "--namespace", &scene.namespace, &format!("--replicas={replicas}")])
         .output()

@@ -135,6 +135,8 @@ pub enum ConditionReason {
     InvalidSpec,
     /// Stalled: a Secret that the spec names does not exist.
     SecretMissing,
+    /// Stalled: a key that is in use stands in no Secret any more.
+    CredentialLost,
     /// Stalled: a name that is needed belongs to somebody else's object.
     NameTaken,
     /// Stalled: what was frozen in a revision cannot be read.
@@ -187,6 +189,7 @@ impl ConditionReason {
             Self::Unhindered => "Unhindered",
             Self::InvalidSpec => "InvalidSpec",
             Self::SecretMissing => "SecretMissing",
+            Self::CredentialLost => "CredentialLost",
             Self::NameTaken => "NameTaken",
             Self::RevisionUnreadable => "RevisionUnreadable",
             Self::Forbidden => "Forbidden",

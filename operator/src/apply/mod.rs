@@ -90,7 +90,7 @@ async fn write(
     Ok(Children {
         service_account: writer.apply(&service_account, live.service_account.as_ref()).await?,
         minted: create_all(writer, minted).await?,
-        server_secret: writer.apply(&server_secret, secrets.server.as_ref()).await?,
+        server_secret: apply_some(writer, server_secret, secrets.server.as_ref()).await?,
         client_keys: apply_all(writer, client_keys, secrets.client_keys.values()).await?,
         revision: apply_one_of(writer, revision, &live.revisions).await?,
         config: apply_one_of(writer, config, &live.configs).await?,
@@ -118,7 +118,7 @@ async fn write_qdrant(
 ) -> Result<QdrantChildren, Error> {
     let QdrantChildren { secret, revision, network_policy, service, stateful_set } = children;
     Ok(QdrantChildren {
-        secret: writer.apply(&secret, live.secrets.qdrant.as_ref()).await?,
+        secret: apply_some(writer, secret, live.secrets.qdrant.as_ref()).await?,
         revision: apply_one_of(writer, revision, &live.revisions).await?,
         network_policy: apply_some(writer, network_policy, live.qdrant_network_policy.as_ref()).await?,
         service: writer.apply(&service, live.qdrant_service.as_ref()).await?,

@@ -110,7 +110,7 @@ fn take_up(live: &mut LiveChildren, children: Children<Prepared>) {
     live.autoscaler = autoscaler.or(live.autoscaler.take());
     live.service = Some(children.service);
     if let Some(qdrant) = qdrant {
-        live.secrets.qdrant = Some(qdrant.secret);
+        live.secrets.qdrant = qdrant.secret.or(live.secrets.qdrant.take());
         live.revisions.retain(|existing| existing.metadata.name != qdrant.revision.metadata.name);
         live.revisions.push(qdrant.revision);
         live.qdrant_service = Some(qdrant.service);
@@ -137,7 +137,7 @@ type Secrets = Vec<k8s_openapi::api::core::v1::Secret>;
 fn store_secrets(
     live: &mut OwnSecrets,
     minted: Secrets,
-    server: k8s_openapi::api::core::v1::Secret,
+    server: Option<k8s_openapi::api::core::v1::Secret>,
     client_keys: Secrets,
 ) {
     for mut secret in minted {
@@ -158,7 +158,7 @@ fn store_secrets(
         let client = secret.metadata.name.as_ref().unwrap().strip_prefix("handbook-key-").unwrap().to_owned();
         live.client_keys.insert(crate::api::ClientName::parse(&client).unwrap(), secret);
     }
-    live.server = Some(server);
+    live.server = server.or(live.server.take());
 }
 
 /// Every server is ready and reports what was rendered for it.

@@ -3,20 +3,23 @@
 //! Everything that a decision needs stands here, the time and the randomness included; after it is filled nothing is read
 //! again. It names no client and holds no handle. Key material is inside; its debug form shows names only.
 
+mod secrets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{
-    ConfigMap, PersistentVolumeClaim, Pod, PodTemplateSpec, Secret, Service, ServiceAccount,
-};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, PodTemplateSpec, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{ClientName, Credential, Generation, RagClusterSpec, labels};
+use crate::api::{Credential, Revision, labels};
+
+pub use secrets::{MATERIAL_KEY, OwnSecrets, QDRANT_KEY, credentials_to_read};
 
 /// Everything that one pass over one RagCluster knows.
 #[derive(Clone, Debug)]
@@ -39,6 +42,23 @@ pub struct Observed {
     pub qdrant_pods: Vec<Pod>,
     /// What each server said last, by the uid of its pod. A pod that was never asked has no entry.
     pub reports: BTreeMap<String, ServerReport>,
+}
+
+impl Observed {
+    /// Whether a credential is in use and its material stands in no Secret any more. Whoever has it would refuse what were minted
+    /// in its place.
+    pub fn is_lost(&self, credential: &Credential) -> bool {
+        let is_in_use = || match credential {
+            // The operator alone sends it, and the servers follow what is mounted.
+            Credential::Operator => false,
+            Credential::VectorStore => self.children.qdrant_stateful_set.is_some() || !self.qdrant_pods.is_empty(),
+            // A mounted Secret without the key has taken it from the servers already.
+            Credential::ApiKey(client) => {
+                self.children.secrets.server.is_none() && self.children.clients_in_use().contains(client.as_str())
+            }
+        };
+        self.children.secrets.material(credential).is_none() && is_in_use()
+    }
 }
 
 /// What the operator was started with.
@@ -87,28 +107,57 @@ pub struct LiveChildren {
     pub strays: Vec<ObjectRef>,
 }
 
-/// The Secrets that the operator made for this cluster, with what is inside.
-#[derive(Clone, Default)]
-pub struct OwnSecrets {
-    /// NAME-server, which the servers mount.
-    pub server: Option<Secret>,
-    /// NAME-qdrant, from which the managed vector store takes its key.
-    pub qdrant: Option<Secret>,
-    /// NAME-key-CLIENT.
-    pub client_keys: BTreeMap<ClientName, Secret>,
-    /// NAME-CREDENTIAL-gN, immutable.
-    pub generations: BTreeMap<(Credential, Generation), Secret>,
+impl LiveChildren {
+    /// The revision that the servers are made of.
+    pub fn server_revision(&self) -> Option<Revision> {
+        revision_of(self.deployment.as_ref()?.spec.template.metadata.as_ref()?)
+    }
+
+    /// The revision that the managed vector store is made of.
+    pub fn qdrant_revision(&self) -> Option<Revision> {
+        revision_of(self.qdrant_stateful_set.as_ref()?.spec.template.metadata.as_ref()?)
+    }
+
+    /// What was frozen in the ControllerRevision of this name; nothing where there is none that can be read.
+    pub fn frozen(&self, name: &str) -> Option<Frozen> {
+        let revision = self.revisions.iter().find(|revision| revision.metadata.name.as_deref() == Some(name))?;
+        Frozen::read(revision).ok()
+    }
+
+    /// The clients that the servers were given keys for when their revision was made.
+    fn clients_in_use(&self) -> BTreeSet<String> {
+        let Some(in_use) = self.server_revision() else { return BTreeSet::new() };
+        let of_servers = |revision: &ControllerRevision| Frozen::read(revision).ok()?.config;
+        let mut revisions =
+            self.revisions.iter().filter(|revision| revision_of(&revision.metadata).as_ref() == Some(&in_use));
+        revisions.find_map(of_servers).map(|config| clients_of(&config)).unwrap_or_default()
+    }
 }
 
-impl fmt::Debug for OwnSecrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnSecrets")
-            .field("server", &self.server.is_some())
-            .field("qdrant", &self.qdrant.is_some())
-            .field("client_keys", &self.client_keys.keys())
-            .field("generations", &self.generations.keys())
-            .finish()
-    }
+/// The revision that an object belongs to.
+pub fn revision_of(metadata: &ObjectMeta) -> Option<Revision> {
+    Revision::parse(metadata.labels.as_ref()?.get(labels::REVISION)?)
+}
+
+/// The part of a servers' configuration that says whose keys they accept.
+#[derive(Deserialize)]
+struct ClientsConfig {
+    auth: ClientsAuth,
+}
+
+#[derive(Deserialize)]
+struct ClientsAuth {
+    api_keys: Vec<ClientsKey>,
+}
+
+#[derive(Deserialize)]
+struct ClientsKey {
+    name: String,
+}
+
+fn clients_of(config: &str) -> BTreeSet<String> {
+    let config: Option<ClientsConfig> = toml::from_str(config).ok();
+    config.into_iter().flat_map(|config| config.auth.api_keys).map(|key| key.name).collect()
 }
 
 /// Randomness for one pass.
@@ -280,24 +329,4 @@ impl Frozen {
     pub fn read(revision: &ControllerRevision) -> Result<Self, serde_json::Error> {
         serde_json::from_value(revision.data.0.clone())
     }
-}
-
-/// The credentials whose Secrets have to be read: those that the spec asks for, and those of clients that are gone from the
-/// spec and whose Secrets may still exist. The mounted Secret remembers the latter, since Secrets are never listed.
-pub fn credentials_to_read(spec: &RagClusterSpec, mounted: Option<&Secret>) -> Vec<Credential> {
-    let remembered = mounted.and_then(|secret| secret.metadata.annotations.as_ref()?.get(labels::CLIENTS));
-    let remembered =
-        remembered.iter().flat_map(|names| names.split(',')).filter_map(|name| ClientName::parse(name).ok());
-    let listed = spec.auth.api_keys.iter().filter_map(|key| ClientName::parse(&key.name).ok());
-    let mut clients: BTreeSet<ClientName> = listed.chain(remembered).collect();
-    if spec.auth.api_keys.is_empty() {
-        clients.insert(ClientName::default_client());
-    }
-    let mut credentials = vec![Credential::Operator];
-    let is_managed = spec.vector_store.as_ref().is_none_or(|store| store.qdrant.is_some());
-    if is_managed {
-        credentials.push(Credential::VectorStore);
-    }
-    credentials.extend(clients.into_iter().map(Credential::ApiKey));
-    credentials
 }

@@ -31,6 +31,10 @@ pub use meaning::is_news;
 /// While something is on its way: watches report most changes, and this catches what no watch reports.
 const LOOK_WHILE_MOVING: Duration = Duration::from_secs(15);
 
+/// While a person has to act: Secrets are not watched, so whoever creates a missing one sees it found within 30 seconds, the pass
+/// itself included.
+const LOOK_WHILE_STALLED: Duration = Duration::from_secs(25);
+
 /// A settled cluster is looked at again all the same, in case a watch went deaf.
 const LOOK_WHEN_SETTLED: Duration = Duration::from_secs(600);
 
@@ -172,7 +176,14 @@ pub fn next_look(status: &RagClusterStatus) -> Duration {
             || is(ConditionType::Ready) && condition.status != State::True.as_str()
             || is(ConditionType::Reconciling) && condition.status == State::True.as_str()
     });
-    if is_moving { LOOK_WHILE_MOVING } else { LOOK_WHEN_SETTLED }
+    let stalled = conditions::find(&status.conditions, ConditionType::Stalled);
+    if is_moving {
+        LOOK_WHILE_MOVING
+    } else if stalled.is_some_and(|stalled| stalled.status == State::True.as_str()) {
+        LOOK_WHILE_STALLED
+    } else {
+        LOOK_WHEN_SETTLED
+    }
 }
 
 /// What Ready is made of.
@@ -579,19 +590,49 @@ mod tests {
 
     #[test]
     fn an_invalid_spec_stalls_and_leaves_what_runs_as_it_is() {
-        let (mut cluster, mut world) = serving("{}");
+        let (mut cluster, world) = serving("{}");
         cluster.metadata.generation = Some(2);
-        cluster.spec = super::super::fixtures::cluster(super::super::fixtures::EXTERNAL).spec;
-        world.referenced_secrets.insert("qdrant-cloud".into(), Presence::Missing);
+        cluster.spec = super::super::fixtures::cluster("resources: {requests: {cpu: '0'}}").spec;
         let problems = validate(&cluster, &world).unwrap_err();
         let new = status(&cluster, &world, &Outcome::Invalid { problems });
-        is(&new, ConditionType::Stalled, "True", ConditionReason::SecretMissing);
+        is(&new, ConditionType::Stalled, "True", ConditionReason::InvalidSpec);
         is(&new, ConditionType::Ready, "True", ConditionReason::Serving);
         let old = cluster.status.as_ref().unwrap();
         assert_eq!((&new.revision, &new.selector, &new.endpoint), (&old.revision, &old.selector, &old.endpoint));
         assert_eq!(new.observed_generation, Some(2));
-        assert!(new.phase.starts_with("SecretMissing: spec.vectorStore"), "{}", new.phase);
-        assert_eq!(told(&cluster, &new), ["Warning SecretMissing"]);
+        assert!(new.phase.starts_with("InvalidSpec: spec.resources"), "{}", new.phase);
+        assert_eq!(told(&cluster, &new), ["Warning InvalidSpec"]);
+    }
+
+    #[test]
+    fn a_missing_secret_stalls_the_next_revision_and_is_looked_for_within_thirty_seconds() {
+        let (mut cluster, mut world) = serving("autoscaling: {enabled: false}");
+        cluster.metadata.generation = Some(2);
+        cluster.spec.replicas = 4;
+        cluster.spec.pod_template =
+            serde_json::from_value(serde_json::json!({"imagePullSecrets": [{"name": "pull"}]})).unwrap();
+        world.referenced_secrets.insert("pull".into(), Presence::Missing);
+        let held = after(&cluster, &world);
+        is(&held, ConditionType::Stalled, "True", ConditionReason::SecretMissing);
+        is(&held, ConditionType::Reconciling, "False", ConditionReason::Settled);
+        let said = message(&held, ConditionType::Stalled);
+        assert!(
+            said.contains("no Secret \"pull\"") && said.contains("what needs no new revision is applied"),
+            "{said}"
+        );
+        assert_eq!(held.revision, cluster.status.as_ref().unwrap().revision);
+        // The world that follows has the fourth server: what serves is told as it is.
+        let scaled = applied(&cluster, &world);
+        let held = after(&cluster, &scaled);
+        is(&held, ConditionType::Ready, "True", ConditionReason::Serving);
+        is(&held, ConditionType::ConfigurationInSync, "True", ConditionReason::InSync);
+        assert_eq!(held.servers, "4/4");
+        assert_eq!(told(&cluster, &held), ["Warning SecretMissing"]);
+        assert!(next_look(&held) <= Duration::from_secs(30) && next_look(&held) > LOOK_WHILE_MOVING);
+        world.referenced_secrets.insert("pull".into(), Presence::Exists);
+        let released = after(&cluster, &world);
+        is(&released, ConditionType::Stalled, "False", ConditionReason::Unhindered);
+        assert_ne!(released.revision, held.revision);
     }
 
     #[test]

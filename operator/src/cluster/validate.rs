@@ -4,13 +4,14 @@
 //! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
 
 mod outside;
+mod secrets;
 mod store;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::observed::{Frozen, Observed, Presence};
+use super::observed::{Frozen, Observed};
 use crate::api::ConditionReason;
 use crate::api::cluster::{
     Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, OpenAiEmbedding, PodTemplate, RagCluster,
@@ -27,12 +28,21 @@ const SERVER_REQUESTS: (&str, &str) = ("250m", "256Mi");
 /// What the managed vector store requests when the spec does not say.
 const QDRANT_REQUESTS: (&str, &str) = ("250m", "512Mi");
 
-/// Where the key material stands in a Secret of one generation, and in a client's Secret.
-pub const MATERIAL_KEY: &str = "key";
+/// What a problem keeps from being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// No new revision is made. The one in use stays, and what needs no revision is applied: the number of servers, live settings,
+    /// credentials, disruption budget, network.
+    Revision,
+    /// Nothing is written.
+    Cluster,
+}
 
 /// Something that keeps the spec from being carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// What it keeps from being done.
+    pub scope: Scope,
     /// The class of the problem.
     pub reason: ConditionReason,
     /// The field, as a person would write it.
@@ -41,6 +51,21 @@ pub struct Problem {
     pub found: String,
     /// What to do.
     pub remedy: String,
+}
+
+impl Problem {
+    /// A ControllerRevision that another operator or a person wrote.
+    pub fn unreadable_revision(scope: Scope, name: &str, error: &serde_json::Error) -> Self {
+        Self {
+            scope,
+            reason: ConditionReason::RevisionUnreadable,
+            field: format!("ControllerRevision/{name}"),
+            found: format!("it cannot be read ({error}), so another operator or a person wrote it"),
+            remedy: "run the operator that wrote it, or delete it: the revision is then made anew, and its pods are replaced \
+                     where that differs"
+                .to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Display for Problem {
@@ -90,6 +115,8 @@ pub struct ValidatedCluster {
     pub paused: bool,
     /// Writes are to be refused.
     pub read_only: bool,
+    /// What keeps a new revision from being made. While it is not empty, there is a revision in use to go on with.
+    pub held: Vec<Problem>,
     /// The spec as it was written, for what asks whether it changed. Defaults that the operator resolves are not in it.
     pub spec: RagClusterSpec,
     _validated: Seal,
@@ -126,18 +153,22 @@ pub struct Amounts {
     pub limits: BTreeMap<String, Quantity>,
 }
 
-/// Resolves the cluster, or says everything that is in the way.
+/// Resolves the cluster, or says everything that is in the way. What keeps a new revision alone from being made is in the way of
+/// a cluster that has none yet; to any other it is told in [`ValidatedCluster::held`].
 pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCluster, Vec<Problem>> {
     let mut problems = Problems::default();
     let spec = &cluster.spec;
     check_foreign(observed, &mut problems);
-    check_secrets(spec, observed, &mut problems);
-    check_material(observed, &mut problems);
-    check_revisions(observed, &mut problems);
+    secrets::check_named(spec, observed, &mut problems);
+    secrets::check_material(observed, &mut problems);
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let name = problems.take("metadata.name", ClusterName::parse(name));
     let clients = clients(spec, &mut problems);
     let store = store::store(cluster, &mut problems);
+    if let (Some(name), Some(store)) = (&name, &store) {
+        check_revisions(name, observed, &mut problems);
+        secrets::check_lost(name, &clients, store, observed, &mut problems);
+    }
     let embedder = embedder(spec, &mut problems);
     let outside = outside::outside(spec, &mut problems);
     let resources = amounts("spec.resources", spec.resources.as_ref(), SERVER_REQUESTS, &mut problems);
@@ -147,29 +178,32 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     }
     store::check_embedded(spec, &mut problems);
     match (name, store, embedder) {
-        (Some(name), Some(store), Some(embedder)) if problems.found.is_empty() => Ok(ValidatedCluster {
-            name,
-            namespace: cluster.metadata.namespace.clone().unwrap_or_default(),
-            uid: cluster.metadata.uid.clone().unwrap_or_default(),
-            image: spec.image.clone(),
-            replicas: spec.replicas,
-            autoscaling,
-            resources,
-            store,
-            deletion_policy: spec.vector_store.as_ref().map(|store| store.deletion_policy).unwrap_or_default(),
-            embedder,
-            retrieval: spec.retrieval.clone(),
-            generation: spec.generation.clone().unwrap_or_default(),
-            budget: spec.budget.clone(),
-            outside,
-            clients,
-            network: spec.network_policy.enabled.then(|| spec.network_policy.scrape_from.clone()),
-            pod_template: spec.pod_template.clone().unwrap_or_default(),
-            paused: spec.paused,
-            read_only: spec.read_only,
-            spec: spec.clone(),
-            _validated: Seal,
-        }),
+        (Some(name), Some(store), Some(embedder)) if problems.leave_what_runs(&name, observed) => {
+            Ok(ValidatedCluster {
+                name,
+                namespace: cluster.metadata.namespace.clone().unwrap_or_default(),
+                uid: cluster.metadata.uid.clone().unwrap_or_default(),
+                image: spec.image.clone(),
+                replicas: spec.replicas,
+                autoscaling,
+                resources,
+                store,
+                deletion_policy: spec.vector_store.as_ref().map(|store| store.deletion_policy).unwrap_or_default(),
+                embedder,
+                retrieval: spec.retrieval.clone(),
+                generation: spec.generation.clone().unwrap_or_default(),
+                budget: spec.budget.clone(),
+                outside,
+                clients,
+                network: spec.network_policy.enabled.then(|| spec.network_policy.scrape_from.clone()),
+                pod_template: spec.pod_template.clone().unwrap_or_default(),
+                paused: spec.paused,
+                read_only: spec.read_only,
+                held: problems.found,
+                spec: spec.clone(),
+                _validated: Seal,
+            })
+        }
         _ => Err(problems.found),
     }
 }
@@ -185,6 +219,7 @@ impl Problems {
         self.add(ConditionReason::InvalidSpec, field, found, remedy);
     }
 
+    /// Nothing is written.
     fn add(
         &mut self,
         reason: ConditionReason,
@@ -192,7 +227,30 @@ impl Problems {
         found: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.found.push(Problem { reason, field: field.into(), found: found.into(), remedy: remedy.into() });
+        let (field, found, remedy) = (field.into(), found.into(), remedy.into());
+        self.found.push(Problem { scope: Scope::Cluster, reason, field, found, remedy });
+    }
+
+    /// No new revision is made.
+    fn hold(
+        &mut self,
+        reason: ConditionReason,
+        field: impl Into<String>,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let (field, found, remedy) = (field.into(), found.into(), remedy.into());
+        self.found.push(Problem { scope: Scope::Revision, reason, field, found, remedy });
+    }
+
+    /// Whether nothing was found but what keeps a new revision from being made, with one in use to go on with.
+    fn leave_what_runs(&self, name: &ClusterName, observed: &Observed) -> bool {
+        let live = &observed.children;
+        let is_in_use = || {
+            let servers = live.server_revision();
+            servers.is_some_and(|revision| live.frozen(&name.server_revision(&revision)).is_some())
+        };
+        self.found.is_empty() || self.found.iter().all(|problem| problem.scope == Scope::Revision) && is_in_use()
     }
 
     fn take<T, E: std::fmt::Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
@@ -217,45 +275,20 @@ fn check_foreign(observed: &Observed, problems: &mut Problems) {
     }
 }
 
-fn check_secrets(spec: &RagClusterSpec, observed: &Observed, problems: &mut Problems) {
-    for (field, name) in spec.referenced_secrets() {
-        if observed.referenced_secrets.get(name) == Some(&Presence::Missing) {
-            problems.add(
-                ConditionReason::SecretMissing,
-                field,
-                format!("there is no Secret \"{name}\" in this namespace"),
-                "create it, or name another one",
-            );
-        }
-    }
-}
-
-/// Material is written once and is immutable: a Secret without it was not written by us.
-fn check_material(observed: &Observed, problems: &mut Problems) {
-    for secret in observed.children.secrets.generations.values() {
-        let has_material =
-            secret.data.as_ref().and_then(|data| data.get(MATERIAL_KEY)).is_some_and(|key| !key.0.is_empty());
-        if !has_material {
-            problems.invalid(
-                format!("Secret/{}", secret.metadata.name.as_deref().unwrap_or_default()),
-                format!("holds no \"{MATERIAL_KEY}\""),
-                "delete it, and a new credential is minted in its place",
-            );
-        }
-    }
-}
-
-/// What was frozen cannot be guessed, and guessing would change running pods.
-fn check_revisions(observed: &Observed, problems: &mut Problems) {
-    for revision in &observed.children.revisions {
-        if let Err(error) = Frozen::read(revision) {
-            problems.add(
-                ConditionReason::RevisionUnreadable,
-                format!("ControllerRevision/{}", revision.metadata.name.as_deref().unwrap_or_default()),
-                format!("it cannot be read ({error}), so another operator or a person wrote it"),
-                "run the operator that wrote it, or delete it: the revision is then made anew, and its pods are replaced \
-                 where that differs",
-            );
+/// What was frozen cannot be guessed, and guessing would change running pods. One that nothing runs on is in the way once it is
+/// asked for, and not before.
+fn check_revisions(name: &ClusterName, observed: &Observed, problems: &mut Problems) {
+    let live = &observed.children;
+    let servers = live.server_revision().map(|revision| name.server_revision(&revision));
+    let store = live.qdrant_revision().map(|revision| name.qdrant_revision(&revision));
+    let of_store = format!("{}-", name.qdrant());
+    for revision in &live.revisions {
+        let Err(error) = Frozen::read(revision) else { continue };
+        let found = revision.metadata.name.as_deref().unwrap_or_default();
+        let in_use = if found.starts_with(&of_store) { store.as_deref() } else { servers.as_deref() };
+        let is_spare = in_use.is_some_and(|in_use| in_use != found && live.frozen(in_use).is_some());
+        if !is_spare {
+            problems.found.push(Problem::unreadable_revision(Scope::Cluster, found, &error));
         }
     }
 }
@@ -339,7 +372,7 @@ fn check_cpu_request(resources: &Amounts, problems: &mut Problems) {
 mod tests {
     use super::*;
     use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing};
-    use crate::cluster::observed::{ChildKind, ForeignObject};
+    use crate::cluster::observed::{ChildKind, ForeignObject, Presence};
 
     fn problems(spec: &str) -> Vec<String> {
         validate(&cluster(spec), &nothing()).unwrap_err().iter().map(Problem::to_string).collect()
@@ -470,7 +503,82 @@ mod tests {
         let cluster = cluster("{}");
         let mut world = applied(&cluster, &nothing());
         world.children.secrets.generations.values_mut().next().unwrap().data = None;
-        let refused = validate(&cluster, &world).unwrap_err();
-        assert_eq!(refused[0].field, "Secret/handbook-api-key-default-g1");
+        let held = validate(&cluster, &world).unwrap().held;
+        assert_eq!(held[0].field, "Secret/handbook-api-key-default-g1");
+        assert!(held[0].remedy.contains("delete it"), "{}", held[0]);
+    }
+
+    fn reasons(problems: &[Problem]) -> Vec<(&str, ConditionReason)> {
+        problems.iter().map(|problem| (problem.field.as_str(), problem.reason)).collect()
+    }
+
+    #[test]
+    fn a_missing_secret_holds_a_cluster_that_runs_and_stops_one_that_has_nothing_to_go_on_with() {
+        let plain = cluster("{}");
+        let mut world = applied(&plain, &nothing());
+        world.referenced_secrets.insert("pull".to_owned(), Presence::Missing);
+        let asking = cluster("{replicas: 9, podTemplate: {imagePullSecrets: [{name: pull}]}}");
+        let missing = [("spec.podTemplate.imagePullSecrets[0].name", ConditionReason::SecretMissing)];
+        let held = validate(&asking, &world).unwrap();
+        assert_eq!((reasons(&held.held).as_slice(), held.replicas), (missing.as_slice(), 9));
+        assert!(validate(&plain, &world).unwrap().held.is_empty());
+
+        let mut new = nothing();
+        new.referenced_secrets.insert("pull".to_owned(), Presence::Missing);
+        assert_eq!(reasons(&validate(&asking, &new).unwrap_err()), missing);
+        // A roll-out of which nobody can tell what it was made of is nothing to go on with.
+        world.children.revisions.clear();
+        assert_eq!(reasons(&validate(&asking, &world).unwrap_err()), missing);
+        // With a field that is wrong beside it, nothing is written at all.
+        let wrong = cluster("{resources: {requests: {cpu: '0'}}, podTemplate: {imagePullSecrets: [{name: pull}]}}");
+        let mut world = applied(&plain, &nothing());
+        world.referenced_secrets.insert("pull".to_owned(), Presence::Missing);
+        assert_eq!(validate(&wrong, &world).unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn a_revision_of_the_past_that_cannot_be_read_is_in_nobodys_way() {
+        let (before, now) = (cluster("{}"), cluster("retrieval: {topK: 6}"));
+        let mut world = applied(&before, &nothing());
+        let past = world.children.revisions[0].metadata.name.clone();
+        world = applied(&now, &world);
+        let past = world.children.revisions.iter_mut().find(|revision| revision.metadata.name == past).unwrap();
+        past.data.0 = serde_json::json!({"layout": "of another operator"});
+        assert!(validate(&now, &world).unwrap().held.is_empty());
+    }
+
+    #[test]
+    fn a_key_that_is_in_use_and_stands_nowhere_any_more_is_named_with_a_way_out() {
+        let cluster = cluster("auth: {apiKeys: [{name: nightly}]}");
+        let mut world = applied(&cluster, &nothing());
+        world.children.secrets = crate::cluster::observed::OwnSecrets::default();
+        let held = validate(&cluster, &world).unwrap().held;
+        assert_eq!(
+            reasons(&held),
+            [
+                ("Secret/handbook-api-key-nightly-g1", ConditionReason::CredentialLost),
+                ("Secret/handbook-vector-store-g1", ConditionReason::CredentialLost),
+            ]
+        );
+        assert!(held.iter().all(|problem| problem.remedy.contains("backup")), "{held:?}");
+        assert!(held[1].remedy.contains("delete StatefulSet handbook-qdrant with --cascade=orphan"), "{}", held[1]);
+
+        // Halfway through the remedy the pod still has the key: nothing may be written that would take it up.
+        world.children.qdrant_stateful_set = None;
+        let store = world.server_pods[0].clone();
+        world.qdrant_pods.push(store);
+        let problems = validate(&cluster, &world).unwrap_err();
+        assert_eq!(problems[1].scope, Scope::Cluster);
+        world.qdrant_pods.clear();
+        assert_eq!(validate(&cluster, &world).unwrap().held.len(), 1);
+    }
+
+    #[test]
+    fn a_key_that_nobody_has_yet_is_not_lost() {
+        let mut world = applied(&cluster("{}"), &nothing());
+        world.children.secrets.generations.clear();
+        let more = cluster("auth: {apiKeys: [{name: default}, {name: web}]}");
+        assert!(validate(&more, &world).unwrap().held.is_empty());
+        assert!(validate(&cluster("{}"), &nothing()).unwrap().held.is_empty());
     }
 }

@@ -45,8 +45,8 @@ pub struct Children<Stage> {
     /// NAME-CREDENTIAL-gN, immutable: created, never applied. One that exists already ends the pass, since everything below
     /// was derived from material that is not the one in use; the next pass reads it back.
     pub minted: Vec<Secret>,
-    /// NAME-server, which the servers mount.
-    pub server_secret: Secret,
+    /// NAME-server, which the servers mount; nothing where it is gone and a credential with it.
+    pub server_secret: Option<Secret>,
     /// NAME-key-CLIENT.
     pub client_keys: Vec<Secret>,
     /// NAME-server-REVISION; its data is immutable.
@@ -80,8 +80,8 @@ pub struct Children<Stage> {
 /// What the managed vector store consists of.
 #[derive(Clone)]
 pub struct QdrantChildren {
-    /// NAME-qdrant, from which it takes its key.
-    pub secret: Secret,
+    /// NAME-qdrant, from which it takes its key; nothing where that is lost.
+    pub secret: Option<Secret>,
     /// NAME-qdrant-REVISION; its data is immutable.
     pub revision: ControllerRevision,
     /// NAME-qdrant.
@@ -113,15 +113,16 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
     Children {
         service_account: service_account::service_account(cluster),
         minted: secrets::minted(cluster, &plan.credentials, observed.now),
-        server_secret: secrets::server(cluster, &plan.credentials),
+        server_secret: secrets::server(cluster, &plan.credentials, observed.children.secrets.server.as_ref()),
         client_keys: secrets::client_keys(cluster, &plan.credentials),
         revision: revision::revision(cluster, Part::Server, &plan.revision, &frozen),
         config: config::config(cluster, &plan.revision.name, config),
         live: config::live(cluster, frozen.config_schema),
-        network_policy: cluster
-            .network
-            .as_ref()
-            .map(|scrape_from| network_policy::network_policy(cluster, scrape_from, operator_namespace)),
+        network_policy: cluster.network.as_ref().map(|scrape_from| {
+            let policy = network_policy::network_policy(cluster, scrape_from, operator_namespace);
+            let live = observed.children.network_policy.as_ref().filter(|_| plan.awaited.is_some());
+            network_policy::with_ways_out_of(policy, live)
+        }),
         data_claim: data_claim::data_claim(cluster),
         qdrant,
         deployment: deployment::deployment(cluster, &frozen),
@@ -214,7 +215,7 @@ mod tests {
         let credentials = pod.volumes.unwrap().into_iter().find(|volume| volume.name == "credentials");
         let egress = built.network_policy.unwrap().spec.unwrap().egress;
         assert_yaml_snapshot!("external", sorted(json!({"credentials": credentials, "egress": egress})));
-        assert!(!built.server_secret.data.unwrap().contains_key("vector-store.current"));
+        assert!(!built.server_secret.unwrap().data.unwrap().contains_key("vector-store.current"));
     }
 
     const PROVIDERS: &str = "{generation: {providers: [
@@ -328,12 +329,12 @@ mod tests {
         let names: Vec<_> = built.minted.iter().filter_map(|secret| secret.metadata.name.as_deref()).collect();
         assert_eq!(names, ["handbook-api-key-nightly-g1", "handbook-operator-g1", "handbook-vector-store-g1"]);
         let material = |index: usize| built.minted[index].data.as_ref().unwrap()["key"].clone();
-        let server = built.server_secret.data.as_ref().unwrap();
+        let server = built.server_secret.unwrap().data.unwrap();
         assert_eq!(server["api-key.nightly.current"], material(0));
         assert_eq!(server["operator.current"], material(1));
         assert_eq!(server["vector-store.current"], material(2));
         assert_eq!(built.client_keys[0].data.as_ref().unwrap()["key"], material(0));
-        assert_eq!(built.qdrant.unwrap().secret.data.unwrap()["api-key"], material(2));
+        assert_eq!(built.qdrant.unwrap().secret.unwrap().data.unwrap()["api-key"], material(2));
     }
 
     #[test]
@@ -345,7 +346,7 @@ mod tests {
         let qdrant = built.qdrant.unwrap();
         let all = [
             &built.service_account.metadata,
-            &built.server_secret.metadata,
+            &built.server_secret.as_ref().unwrap().metadata,
             &built.client_keys[0].metadata,
             &built.minted[0].metadata,
             &built.revision.metadata,
@@ -357,7 +358,7 @@ mod tests {
             &built.service.metadata,
             &built.network_policy.as_ref().unwrap().metadata,
             &qdrant.stateful_set.metadata,
-            &qdrant.secret.metadata,
+            &qdrant.secret.as_ref().unwrap().metadata,
             &qdrant.service.metadata,
             &qdrant.revision.metadata,
         ];

@@ -44,6 +44,15 @@ pub(super) fn network_policy(
     }
 }
 
+/// With the ways out of `live`: until the servers' next revision is made, they call what they called when it was applied.
+pub(super) fn with_ways_out_of(mut policy: NetworkPolicy, live: Option<&NetworkPolicy>) -> NetworkPolicy {
+    let ways_out = live.and_then(|live| live.spec.as_ref()?.egress.clone());
+    if let (Some(spec), Some(ways_out)) = (&mut policy.spec, ways_out) {
+        spec.egress = Some(ways_out);
+    }
+    policy
+}
+
 fn to_vector_store(cluster: &ValidatedCluster) -> Option<NetworkPolicyEgressRule> {
     match &cluster.store {
         Store::Embedded { .. } => None,

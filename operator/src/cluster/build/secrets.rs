@@ -8,15 +8,15 @@ use k8s_openapi::api::core::v1::Secret;
 
 use super::metadata::{self, Part};
 use crate::api::{ClientName, Credential, labels};
-use crate::cluster::decide::credentials::{CredentialPlan, Material, PlannedGeneration};
-use crate::cluster::validate::{MATERIAL_KEY, ValidatedCluster};
+use crate::cluster::decide::credentials::{CredentialPlan, Material, Origin, PlannedGeneration};
+use crate::cluster::observed::MATERIAL_KEY;
+use crate::cluster::validate::ValidatedCluster;
 
-/// The key of the managed vector store's Secret.
-pub(super) const QDRANT_KEY: &str = "api-key";
+pub(super) use crate::cluster::observed::QDRANT_KEY;
 
-/// The generations that this pass mints.
+/// The generations that this pass makes: minted, or read back.
 pub(super) fn minted(cluster: &ValidatedCluster, plan: &CredentialPlan, now: Timestamp) -> Vec<Secret> {
-    let minted = plan.current.iter().filter(|(_, planned)| planned.is_minted_now);
+    let minted = plan.current.iter().filter(|(_, planned)| planned.origin != Origin::Stored);
     minted.map(|(credential, planned)| generation(cluster, credential, planned, now)).collect()
 }
 
@@ -34,7 +34,11 @@ fn generation(
     );
     let minted_at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     Secret {
-        metadata: metadata::annotated(metadata, [(labels::MINTED_AT, &minted_at)]),
+        // When what was read back was minted, nobody knows any more.
+        metadata: match planned.origin {
+            Origin::Minted => metadata::annotated(metadata, [(labels::MINTED_AT, &minted_at)]),
+            Origin::Stored | Origin::ReadBack => metadata,
+        },
         data: Some(BTreeMap::from([(MATERIAL_KEY.to_owned(), bytes(&planned.material))])),
         immutable: Some(true),
         ..Secret::default()
@@ -48,16 +52,20 @@ fn part(credential: &Credential) -> Part {
     }
 }
 
-/// The Secret that the servers mount: one file for each credential.
-pub(super) fn server(cluster: &ValidatedCluster, plan: &CredentialPlan) -> Secret {
+/// The Secret that the servers mount: one file for each credential. With a credential lost it is not made anew: the servers that
+/// run still hold on to what they mounted, until a newer one takes it from them.
+pub(super) fn server(cluster: &ValidatedCluster, plan: &CredentialPlan, live: Option<&Secret>) -> Option<Secret> {
+    if !plan.lost.is_empty() && live.is_none() {
+        return None;
+    }
     let files = plan.current.iter().map(|(credential, planned)| (credential.current_file(), bytes(&planned.material)));
     let clients: Vec<&str> = plan.remembered_clients.iter().map(ClientName::as_str).collect();
     let metadata = metadata::child(cluster, Part::Server, cluster.name.server());
-    Secret {
+    Some(Secret {
         metadata: metadata::annotated(metadata, [(labels::CLIENTS, &clients.join(","))]),
         data: Some(files.collect()),
         ..Secret::default()
-    }
+    })
 }
 
 /// The Secrets from which clients take their keys.
@@ -74,11 +82,14 @@ pub(super) fn client_keys(cluster: &ValidatedCluster, plan: &CredentialPlan) -> 
     keys.map(secret).collect()
 }
 
-/// The Secret from which the managed vector store takes its key.
-pub(super) fn qdrant(cluster: &ValidatedCluster, plan: &CredentialPlan) -> Secret {
-    let key = plan.current.get(&Credential::VectorStore);
-    let data = key.map(|planned| BTreeMap::from([(QDRANT_KEY.to_owned(), bytes(&planned.material))]));
-    Secret { metadata: metadata::child(cluster, Part::VectorStore, cluster.name.qdrant()), data, ..Secret::default() }
+/// The Secret from which the managed vector store takes its key, unless that is lost.
+pub(super) fn qdrant(cluster: &ValidatedCluster, plan: &CredentialPlan) -> Option<Secret> {
+    let key = plan.current.get(&Credential::VectorStore)?;
+    Some(Secret {
+        metadata: metadata::child(cluster, Part::VectorStore, cluster.name.qdrant()),
+        data: Some(BTreeMap::from([(QDRANT_KEY.to_owned(), bytes(&key.material))])),
+        ..Secret::default()
+    })
 }
 
 fn bytes(material: &Material) -> ByteString {

@@ -9,9 +9,10 @@ pub mod revision;
 pub mod scaling;
 
 use super::observed::{ObjectRef, Observed};
-use super::validate::{Store, ValidatedCluster};
+use super::validate::{Problem, ValidatedCluster};
+use crate::api::Revision;
 use credentials::CredentialPlan;
-use revision::PlannedRevision;
+use revision::{PlannedRevision, Revisions};
 use scaling::Size;
 
 /// What should be, and what is in surplus.
@@ -19,6 +20,10 @@ use scaling::Size;
 pub struct Plan {
     /// Nothing is to be written: the spec says so.
     pub paused: bool,
+    /// What keeps a new revision from being made.
+    pub held: Vec<Problem>,
+    /// The servers' revision that the spec asks for, while it is not made.
+    pub awaited: Option<Revision>,
     /// The revision that the servers run.
     pub revision: PlannedRevision,
     /// The revision that the managed vector store runs, where there is one.
@@ -33,17 +38,15 @@ pub struct Plan {
 
 /// Asks the deciders in turn.
 pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
-    let revision = revision::of_servers(cluster, observed);
-    let qdrant_revision = match &cluster.store {
-        Store::Managed(_) => Some(revision::of_qdrant(cluster, observed)),
-        Store::External(_) | Store::Embedded { .. } => None,
-    };
+    let Revisions { held, awaited, servers, qdrant } = revision::revisions(cluster, observed);
     let credentials = credentials::credentials(cluster, observed);
-    let prune = prune::surplus(cluster, &revision, qdrant_revision.as_ref(), observed);
+    let prune = prune::surplus(cluster, &servers, qdrant.as_ref(), observed);
     Plan {
         paused: cluster.paused,
-        revision,
-        qdrant_revision,
+        held,
+        awaited,
+        revision: servers,
+        qdrant_revision: qdrant,
         size: scaling::size(cluster, observed),
         credentials,
         prune,
@@ -95,7 +98,7 @@ mod tests {
             let count = deployment.spec.replicas.take();
             prop_assert_eq!(children.deployment.spec, deployment.spec);
             prop_assert!(children.replicas.is_none_or(|replicas| Some(replicas.count) == count));
-            prop_assert_eq!(Some(children.server_secret), live.secrets.server.clone());
+            prop_assert_eq!(children.server_secret, live.secrets.server.clone());
             prop_assert_eq!(Some(children.live), live.live.clone());
             prop_assert_eq!(
                 children.autoscaler.map(|autoscaler| autoscaler.spec),

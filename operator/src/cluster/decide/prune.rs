@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::revision::PlannedRevision;
-use crate::api::{Credential, Revision, labels};
-use crate::cluster::observed::{ChildKind, ObjectRef, Observed};
+use crate::api::{Credential, Revision};
+use crate::cluster::observed::{ChildKind, ObjectRef, Observed, revision_of};
 use crate::cluster::validate::ValidatedCluster;
 
 /// Revisions that are kept besides the one that runs, so that going back finds what was frozen.
@@ -48,18 +48,9 @@ pub fn surplus(
 fn revisions_in_use(revision: &PlannedRevision, observed: &Observed) -> BTreeSet<Revision> {
     let mut in_use: BTreeSet<Revision> =
         observed.server_pods.iter().filter_map(|pod| revision_of(&pod.metadata)).collect();
-    let applied = observed
-        .children
-        .deployment
-        .as_ref()
-        .and_then(|deployment| revision_of(deployment.spec.template.metadata.as_ref()?));
-    in_use.extend(applied);
+    in_use.extend(observed.children.server_revision());
     in_use.insert(revision.name.clone());
     in_use
-}
-
-fn revision_of(metadata: &ObjectMeta) -> Option<Revision> {
-    Revision::parse(metadata.labels.as_ref()?.get(labels::REVISION)?)
 }
 
 fn configs(cluster: &ValidatedCluster, in_use: &BTreeSet<Revision>, observed: &Observed) -> Vec<ObjectRef> {

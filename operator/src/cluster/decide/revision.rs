@@ -2,7 +2,8 @@
 //!
 //! A revision is named by a hash of the spec fields that need a roll-out, never of the rendered pod: a new operator with
 //! another default image or another pod template finds the revision that exists, takes what was frozen in it, and so
-//! changes no running pod until the spec changes.
+//! changes no running pod until the spec changes. While something is in the way of the revision that the spec asks for, the
+//! one in use stays.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::api::cluster::{
     Retrieval, Role,
 };
 use crate::cluster::observed::Observed;
-use crate::cluster::validate::{Embedder, Store, ValidatedCluster};
+use crate::cluster::validate::{Embedder, Problem, Scope, Store, ValidatedCluster};
 
 pub use crate::cluster::observed::Frozen;
 
@@ -35,16 +36,48 @@ pub struct PlannedRevision {
 /// The version of the configuration's schema that this operator renders.
 pub const CONFIG_SCHEMA: u32 = 2;
 
-/// The revision of the servers.
-pub fn of_servers(cluster: &ValidatedCluster, observed: &Observed) -> PlannedRevision {
-    let name = server_revision(cluster);
-    planned(&cluster.name.server_revision(&name), &cluster.name.server(), name, observed)
+/// The revisions that are to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revisions {
+    /// What keeps a new revision from being made; with nothing in the way, the spec's own revisions run.
+    pub held: Vec<Problem>,
+    /// The servers' revision that the spec asks for, while it is not made.
+    pub awaited: Option<Revision>,
+    /// Of the servers.
+    pub servers: PlannedRevision,
+    /// Of the managed vector store, where there is one.
+    pub qdrant: Option<PlannedRevision>,
 }
 
-/// The revision of the managed vector store.
-pub fn of_qdrant(cluster: &ValidatedCluster, observed: &Observed) -> PlannedRevision {
-    let name = qdrant_revision(cluster);
-    planned(&cluster.name.qdrant_revision(&name), &cluster.name.qdrant(), name, observed)
+/// The revisions that the spec asks for or, where something is in their way, those that are in use.
+pub fn revisions(cluster: &ValidatedCluster, observed: &Observed) -> Revisions {
+    let (of_servers, of_qdrant) =
+        (|name: &Revision| cluster.name.server_revision(name), |name: &Revision| cluster.name.qdrant_revision(name));
+    let wanted = server_revision(cluster);
+    let wanted_qdrant = matches!(cluster.store, Store::Managed(_)).then(|| qdrant_revision(cluster));
+    let mut held = cluster.held.clone();
+    held.extend(unreadable(&of_servers(&wanted), observed));
+    held.extend(wanted_qdrant.as_ref().and_then(|name| unreadable(&of_qdrant(name), observed)));
+    let live = &observed.children;
+    let in_use = live.server_revision().filter(|name| !held.is_empty() && live.frozen(&of_servers(name)).is_some());
+    let qdrant_in_use =
+        live.qdrant_revision().filter(|name| !held.is_empty() && live.frozen(&of_qdrant(name)).is_some());
+    let servers = in_use.unwrap_or_else(|| wanted.clone());
+    let qdrant = wanted_qdrant.map(|wanted| qdrant_in_use.unwrap_or(wanted));
+    Revisions {
+        held,
+        awaited: (servers != wanted).then_some(wanted),
+        servers: planned(&of_servers(&servers), &cluster.name.server(), servers, observed),
+        qdrant: qdrant.map(|name| planned(&of_qdrant(&name), &cluster.name.qdrant(), name, observed)),
+    }
+}
+
+/// One that cannot be read is not planned with: what was frozen in it cannot be guessed.
+fn unreadable(name: &str, observed: &Observed) -> Option<Problem> {
+    let revisions = &observed.children.revisions;
+    let revision = revisions.iter().find(|revision| revision.metadata.name.as_deref() == Some(name))?;
+    let error = Frozen::read(revision).err()?;
+    Some(Problem::unreadable_revision(Scope::Revision, name, &error))
 }
 
 fn planned(object_name: &str, workload: &str, name: Revision, observed: &Observed) -> PlannedRevision {
@@ -60,7 +93,7 @@ fn planned(object_name: &str, workload: &str, name: Revision, observed: &Observe
     let mut siblings = observed.children.revisions.iter().filter(of_workload);
     let newest = siblings.clone().filter_map(|revision| revision.revision).max().unwrap_or(0);
     let existing = siblings.find(|revision| revision.metadata.name.as_deref() == Some(object_name));
-    // One that cannot be read has stopped the pass before this.
+    // One that cannot be read is not planned.
     let frozen = existing.and_then(|revision| Frozen::read(revision).ok());
     let number = existing.and_then(|revision| revision.revision).unwrap_or(newest + 1);
     PlannedRevision { name, number, frozen }
@@ -168,8 +201,9 @@ fn hash(inputs: &impl Serialize) -> Revision {
 
 #[cfg(test)]
 mod tests {
+    use crate::api::ConditionReason;
     use crate::cluster::fixtures::{EXTERNAL, applied, cluster, nothing, pass};
-    use crate::cluster::observed::Observed;
+    use crate::cluster::observed::{Observed, Presence};
 
     fn names(spec: &str) -> (String, Option<String>) {
         let (_, plan, _) = pass(&cluster(spec), &nothing());
@@ -245,6 +279,70 @@ mod tests {
         let servers = children.deployment.spec.template.spec.unwrap();
         assert_eq!(servers.containers[0].image.as_deref(), Some("example.com/rag-server:0.2.0"));
         assert_eq!(plan.revision.number, 2);
+    }
+
+    #[test]
+    fn while_a_secret_is_missing_the_revision_in_use_stays_and_the_rest_of_the_spec_is_applied() {
+        let before = cluster("{}");
+        let mut world = applied(&before, &nothing());
+        let (_, running, _) = pass(&before, &world);
+        world.referenced_secrets.insert("llm".to_owned(), Presence::Missing);
+        let template = world.children.deployment.as_ref().unwrap().spec.template.clone();
+        let store = world.children.qdrant_stateful_set.as_ref().unwrap().spec.template.clone();
+        world.defaults.server_image = "example.com/rag-server:0.2.0".to_owned();
+        let asking = cluster(
+            "{replicas: 10, readOnly: true, budget: {monthlyUsd: 20}, podTemplate: {nodeSelector: {disk: fast}},
+              networkPolicy: {scrapeFrom: [{podSelector: {}}]}, generation: {providers: [
+                {name: a, baseUrl: 'http://llm.rag.svc:8000/v1', model: m, secretRef: {name: llm, key: k}}]}}",
+        );
+        let (_, plan, children) = pass(&asking, &world);
+        assert_eq!(plan.held[0].reason, ConditionReason::SecretMissing);
+        assert_eq!((plan.revision, plan.qdrant_revision), (running.revision, running.qdrant_revision));
+        assert!(plan.awaited.is_some());
+        assert_eq!(children.deployment.spec.template, template);
+        assert_eq!(children.qdrant.unwrap().stateful_set.spec.template, store);
+        assert_eq!(children.replicas.map(|replicas| replicas.count), Some(10));
+        assert_eq!(children.autoscaler.unwrap().spec.min_replicas, Some(10));
+        let live = &children.live.data.unwrap()["live.toml"];
+        assert!(live.contains("read_only = true") && live.contains("monthly_usd = 20.0"), "{live}");
+        // Scrapers are let in at once; the servers call what their revision calls.
+        let policy = children.network_policy.unwrap().spec.unwrap();
+        let ways_out = world.children.network_policy.as_ref().unwrap().spec.as_ref().unwrap().egress.clone();
+        assert_eq!(policy.egress, ways_out);
+        assert_eq!(policy.ingress.unwrap()[1].from.as_ref().unwrap().len(), 2);
+
+        world.referenced_secrets.insert("llm".to_owned(), Presence::Exists);
+        let (_, plan, children) = pass(&asking, &world);
+        assert!(plan.held.is_empty() && plan.awaited.is_none());
+        assert_ne!(children.deployment.spec.template, template);
+        assert_ne!(children.network_policy.unwrap().spec.unwrap().egress, ways_out);
+    }
+
+    #[test]
+    fn a_missing_secret_of_the_revision_in_use_leaves_it_as_it_is() {
+        let cluster = cluster("podTemplate: {imagePullSecrets: [{name: pull}]}");
+        let mut world = applied(&cluster, &nothing());
+        world.referenced_secrets.insert("pull".to_owned(), Presence::Missing);
+        let (_, plan, children) = pass(&cluster, &world);
+        assert!(!plan.held.is_empty() && plan.awaited.is_none());
+        assert_eq!(children.deployment.spec.template, world.children.deployment.unwrap().spec.template);
+    }
+
+    #[test]
+    fn a_revision_that_cannot_be_read_is_not_gone_back_to() {
+        let (one, other) = (cluster("{}"), cluster("retrieval: {topK: 6}"));
+        let mut world = applied(&one, &nothing());
+        let (_, first, _) = pass(&one, &world);
+        world = applied(&other, &world);
+        let (_, second, _) = pass(&other, &world);
+        let damaged = format!("handbook-server-{}", first.revision.name);
+        let mut revisions = world.children.revisions.iter_mut();
+        let damaged = revisions.find(|revision| revision.metadata.name.as_ref() == Some(&damaged)).unwrap();
+        damaged.data.0 = serde_json::json!({"layout": "of another operator"});
+        assert!(pass(&other, &world).1.held.is_empty());
+        let (_, back, _) = pass(&one, &world);
+        assert_eq!(back.held[0].reason, ConditionReason::RevisionUnreadable);
+        assert_eq!((back.revision, back.awaited), (second.revision, Some(first.revision.name)));
     }
 
     #[test]

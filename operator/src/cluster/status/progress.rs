@@ -6,6 +6,7 @@ use super::servers::{Rollout, Servers};
 use super::{Failure, Outcome, cut, step};
 use crate::api::cluster::{ConfigurationStatus, NextStep};
 use crate::api::{ConditionReason, ConditionType};
+use crate::cluster::decide::Plan;
 use crate::cluster::validate::Problem;
 use crate::error::Class;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -33,6 +34,7 @@ pub(super) fn progress(outcome: &Outcome, servers: &Servers, is_ready: bool) -> 
         Outcome::Invalid { problems } => invalid(problems),
         Outcome::Paused { .. } => Progress::Paused,
         Outcome::Failed { failure, .. } => failed(failure),
+        Outcome::Applied { planned, .. } if !planned.plan.held.is_empty() => held(&planned.plan),
         Outcome::Applied { planned, .. } => {
             let revision = &planned.plan.revision.name;
             match servers.rollout {
@@ -62,6 +64,15 @@ fn invalid(problems: &[Problem]) -> Progress {
         message: all.join("; "),
         phase: format!("{reason}: {}", first.map(|problem| problem.field.as_str()).unwrap_or_default()),
     }
+}
+
+/// What keeps a new revision from being made keeps nothing else.
+fn held(plan: &Plan) -> Progress {
+    let mut progress = invalid(&plan.held);
+    if let Progress::Stalled { message, .. } = &mut progress {
+        message.push_str("; until then the servers stay as they are, and what needs no new revision is applied");
+    }
+    progress
 }
 
 fn failed(failure: &Failure) -> Progress {
