@@ -577,6 +577,7 @@ mod tests {
     fn a_key_that_nobody_has_yet_is_not_lost() {
         let mut world = applied(&cluster("{}"), &nothing());
         world.children.secrets.generations.clear();
+        world.children.secrets.server = None;
         let more = cluster("auth: {apiKeys: [{name: default}, {name: web}]}");
         assert!(validate(&more, &world).unwrap().held.is_empty());
         assert!(validate(&cluster("{}"), &nothing()).unwrap().held.is_empty());
