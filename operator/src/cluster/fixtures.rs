@@ -2,7 +2,7 @@
 //!
 //! The cluster is called `handbook`, so that a label that should name the product and names the instance fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DeploymentStatus, StatefulSetStatus};
@@ -192,6 +192,7 @@ fn settle(world: &mut Observed, valid: &ValidatedCluster) {
             ready: true,
             read_only: valid.read_only,
             waiting_for: Vec::new(),
+            credentials: BTreeSet::new(),
         };
         let report = ServerReport { asked_at: world.now, answer: Answer::Said(said) };
         world.reports.insert(pod.metadata.uid.clone().unwrap(), report);

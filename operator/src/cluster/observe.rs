@@ -325,6 +325,7 @@ fn report_of(context: &Context, pod: &Pod) -> Option<(String, ServerReport)> {
             ready: status.ready,
             waiting_for: status.waiting_for,
             read_only: status.read_only,
+            credentials: status.credentials.into_iter().map(|credential| credential.name).collect(),
         }),
         Err(silence) => Answer::Silent(silence.to_string()),
     };

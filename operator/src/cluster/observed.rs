@@ -302,6 +302,8 @@ pub struct Reported {
     pub waiting_for: Vec<String>,
     /// Whether it refuses writes.
     pub read_only: bool,
+    /// The credentials that it accepts, by the stem of their files.
+    pub credentials: BTreeSet<String>,
 }
 
 /// What a ControllerRevision holds: everything about the pods that must not change behind the user's back.

@@ -12,6 +12,7 @@ mod progress;
 mod servers;
 mod store;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -22,7 +23,7 @@ use super::decide::Plan;
 use super::observed::Observed;
 use super::validate::{Problem, ValidatedCluster};
 use crate::api::cluster::{CorrectionStatus, NextStep};
-use crate::api::{ConditionReason, ConditionType, RagCluster, RagClusterStatus};
+use crate::api::{ConditionReason, ConditionType, Credential, RagCluster, RagClusterStatus};
 use crate::error::{Class, Error, Phase};
 use conditions::{Finding, State};
 
@@ -146,6 +147,7 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let phase = progress.phase(&findings, &servers, (store::summary(cluster, observed), cluster.spec.read_only));
     let mut next = progress.next(expected.as_ref(), &findings);
     next.extend(planned.and_then(|planned| budget_waits(planned, observed)));
+    next.extend(planned.and_then(|planned| removed_clients(planned, observed)));
     let described = planned.map(|planned| &planned.cluster);
     let mut conditions = conditions::merge(&previous.conditions, findings, cluster.metadata.generation, observed.now);
     if planned.is_none() {
@@ -239,6 +241,23 @@ fn budget_waits(planned: &Planned, observed: &Observed) -> Option<NextStep> {
     let waits = planned.cluster.budget.is_some() && schema < build::config::BUDGET_SCHEMA;
     waits.then(|| {
         step("hold the providers to spec.budget, from the next revision on: these servers know no budget", None)
+    })
+}
+
+/// Servers accept what they mounted until they have read what took its place.
+fn removed_clients(planned: &Planned, observed: &Observed) -> Option<NextStep> {
+    let known: BTreeSet<String> =
+        planned.cluster.clients.keys().map(|client| Credential::ApiKey(client.clone()).file_stem()).collect();
+    let said = observed.reports.values().filter_map(|report| report.answer.said());
+    let accepted: BTreeSet<&String> = said.flat_map(|said| &said.credentials).collect();
+    let removed = accepted.into_iter().filter(|name| !known.contains(*name));
+    let removed: Vec<&str> = removed.filter_map(|name| name.strip_prefix("api-key.")).collect();
+    (!removed.is_empty()).then(|| {
+        let clients = removed.join(", ");
+        step(
+            format!("have refused what is no longer in spec.auth.apiKeys: servers still accept the key of {clients}"),
+            None,
+        )
     })
 }
 
@@ -668,6 +687,29 @@ mod tests {
         assert!(waiting.next.iter().any(|step| step.what.contains("spec.budget")), "{:?}", waiting.next);
         let live = pass(&cluster, &world).2.live.data.unwrap()["live.toml"].clone();
         assert_eq!(live, "read_only = false\n");
+    }
+
+    #[test]
+    fn the_key_of_a_removed_client_is_told_while_a_server_accepts_it() {
+        let (mut cluster, mut world) = serving("auth: {apiKeys: [{name: nightly}, {name: web}]}");
+        let names = ["api-key.nightly", "api-key.web", "operator", "vector-store"];
+        for report in world.reports.values_mut() {
+            let Answer::Said(said) = &mut report.answer else { unreachable!() };
+            said.credentials = names.map(str::to_owned).into();
+        }
+        let lingers = |cluster: &RagCluster, world: &Observed| {
+            let steps = after(cluster, world).next.into_iter().map(|step| step.what);
+            steps.filter(|what| what.contains("spec.auth.apiKeys")).collect::<Vec<String>>()
+        };
+        assert!(lingers(&cluster, &world).is_empty());
+        cluster.spec.auth.api_keys.remove(0);
+        let told = lingers(&cluster, &world);
+        assert!(told.len() == 1 && told[0].ends_with("the key of nightly"), "{told:?}");
+        for report in world.reports.values_mut() {
+            let Answer::Said(said) = &mut report.answer else { unreachable!() };
+            said.credentials.remove("api-key.nightly");
+        }
+        assert!(lingers(&cluster, &world).is_empty());
     }
 
     #[test]
