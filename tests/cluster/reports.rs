@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
 use ragops_operator::api::labels;
@@ -10,6 +11,7 @@ use ragops_tests::pods::Script;
 use ragops_tests::until;
 use serde_json::json;
 
+use crate::argocd_health::health;
 use crate::scene::{Scene, WITHIN, condition};
 
 /// Asks often, and gives a silent pod little time: nothing else depends on it.
@@ -30,6 +32,23 @@ async fn says_in_sync(scene: &Scene, sentence: &str) -> Result<()> {
         Ok(Some(()))
     })
     .await
+}
+
+fn is_about_secrets(rule: &PolicyRule) -> bool {
+    rule.resources.iter().flatten().any(|resource| resource == "secrets")
+}
+
+/// The rules by which the operator works, and the name of their Role.
+async fn rules(scene: &Scene) -> Result<(String, Vec<PolicyRule>)> {
+    let roles = scene.api::<Role>().list(&ListParams::default()).await?.items;
+    let mut found = roles.into_iter().filter_map(|role| Some((role.name_any(), role.rules?)));
+    found.find(|(_, rules)| rules.iter().any(is_about_secrets)).context("no Role about Secrets")
+}
+
+async fn grant(scene: &Scene, (role, rules): (&str, &[PolicyRule])) -> Result<()> {
+    let change = json!({ "rules": rules });
+    scene.api::<Role>().patch(role, &PatchParams::default(), &Patch::Merge(&change)).await?;
+    Ok(())
 }
 
 async fn warnings(scene: &Scene) -> Result<Vec<String>> {
@@ -110,4 +129,47 @@ async fn a_first_start_without_answers_warns_of_nothing() -> Result<()> {
     scene.serving("handbook").await?;
     assert_eq!(warnings(&scene).await?, Vec::<String>::new());
     Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_that_no_operator_has_seen_is_not_taken_for_current() -> Result<()> {
+    let test = "a_cluster_that_no_operator_has_seen_is_not_taken_for_current";
+    let Some(scene) = Scene::new(test, "unseen").await? else { return Ok(()) };
+    scene.apply("handbook", json!({})).await?;
+    let object = serde_json::to_value(scene.clusters.get("handbook").await?)?;
+    // What kstatus, and so Flux, compares with metadata.generation.
+    assert_eq!(object["status"]["observedGeneration"], -1, "{object}");
+    assert_eq!(health(&object)?.status, "Progressing");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pass_that_may_not_read_says_which_verb_it_needs() -> Result<()> {
+    let test = "a_pass_that_may_not_read_says_which_verb_it_needs";
+    let Some(scene) = Scene::new(test, "forbidden").await? else { return Ok(()) };
+    let (role, whole) = rules(&scene).await?;
+    let mut less = whole.clone();
+    for rule in less.iter_mut().filter(|rule| is_about_secrets(rule)) {
+        rule.verbs.retain(|verb| verb != "get");
+    }
+    grant(&scene, (&role, &less)).await?;
+    let _operator = scene.operator(&EAGER).await?;
+    scene.apply("handbook", json!({"autoscaling": {"enabled": false}})).await?;
+    let stalled = scene.says("handbook", "Stalled", "True", "Forbidden").await?;
+    let needed = format!("grant get on secrets in namespace {}", scene.namespace);
+    assert!(stalled.message.contains(&needed), "{}", stalled.message);
+    scene.says("handbook", "Ready", "Unknown", "NotObserved").await?;
+    let (scene, needed) = (&scene, needed.as_str());
+    until("an event names the verb", WITHIN, || async move {
+        let told = scene.events("handbook").await?;
+        let named = told.iter().any(|(reason, note)| reason == "Forbidden" && note.contains(needed));
+        anyhow::ensure!(named, "{told:?}");
+        Ok(Some(()))
+    })
+    .await?;
+
+    // Nothing tells the operator of a Role that was mended; a change of the spec makes it look.
+    grant(scene, (&role, &whole)).await?;
+    scene.apply("handbook", json!({"autoscaling": {"enabled": false}, "replicas": 4})).await?;
+    scene.serving("handbook").await
 }

@@ -5,9 +5,10 @@ use ragops_operator::{
     cluster::{
         decide::decide,
         observed::Presence,
-        status::{Outcome, Planned, status},
+        status::{Failure, Outcome, Planned, status, unobserved},
         validate::validate,
     },
+    error::{Class, Phase},
 };
 use serde_json::{Value, json};
 
@@ -40,6 +41,15 @@ fn after_a_pass(cluster: &RagCluster) -> Value {
     json!(cluster)
 }
 
+/// The same after a pass that could not read its facts.
+fn unseen(cluster: &RagCluster, class: Class) -> Value {
+    let mut cluster = named(cluster.clone());
+    let (message, remedy) = ("get secrets: no".to_owned(), "grant it".to_owned());
+    let failure = Failure { phase: Phase::Observe, class, message, remedy };
+    cluster.status = Some(unobserved(&cluster, &failure, false, Default::default()));
+    json!(cluster)
+}
+
 fn is(object: &Value, expected: &str, message: &str) {
     let Health { status, message: said } = health(object).unwrap();
     assert_eq!(status, expected, "{said}\n{}", object["status"]);
@@ -60,6 +70,9 @@ fn with(object: &Value, type_: ConditionType, state: &str, reason: ConditionReas
 fn argo_cd_waits_for_a_cluster_that_nobody_has_looked_at_or_that_starts() {
     let cluster = named(examples().remove(0).1);
     is(&json!(cluster), "Progressing", "has not looked");
+    let mut created = json!(cluster);
+    created["status"] = json!({"observedGeneration": -1});
+    is(&created, "Progressing", "has not looked");
     let started = after_a_pass(&cluster);
     is(&started, "Progressing", "creating the servers of revision");
     let mut changed = started;
@@ -74,6 +87,8 @@ fn argo_cd_shows_what_a_person_has_to_do() {
         json!({"baseUrl": "https://llm/v1", "model": "m", "dimensions": 8, "secretRef": {"name": "no-such-key"}});
     cluster.spec.embedding = serde_json::from_value(json!({"openAI": embedder})).unwrap();
     is(&after_a_pass(&cluster), "Degraded", "SecretMissing: spec.embedding.openAI.secretRef.name");
+    is(&unseen(&cluster, Class::Forbidden), "Degraded", "Forbidden: get secrets: no; grant it");
+    is(&unseen(&cluster, Class::Transient), "Progressing", "NotObserved: get secrets: no");
     cluster.spec.embedding = None;
     cluster.spec.paused = true;
     is(&after_a_pass(&cluster), "Suspended", "spec.paused");

@@ -129,6 +129,8 @@ pub enum ConditionReason {
     Paused,
     /// Reconciling: an attempt failed and is repeated.
     Retrying,
+    /// Ready, Reconciling: the operator could not read what there is.
+    NotObserved,
     /// Stalled: nothing is in the way.
     Unhindered,
     /// Stalled: the spec cannot be carried out.
@@ -186,6 +188,7 @@ impl ConditionReason {
             Self::Progressing => "Progressing",
             Self::Paused => "Paused",
             Self::Retrying => "Retrying",
+            Self::NotObserved => "NotObserved",
             Self::Unhindered => "Unhindered",
             Self::InvalidSpec => "InvalidSpec",
             Self::SecretMissing => "SecretMissing",

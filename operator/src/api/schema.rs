@@ -1,9 +1,10 @@
 //! The CRDs as YAML, as `ragops-operator crd` prints them and `crds/` keeps them.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
+use serde_json::json;
 
 use super::RagCluster;
 
@@ -15,8 +16,20 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     let mut definitions = vec![RagCluster::crd()];
     let versions = definitions.iter_mut().flat_map(|definition| &mut definition.spec.versions);
     let schemas = versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-    schemas.for_each(normalise);
+    schemas.for_each(|schema| {
+        start_unobserved(schema);
+        normalise(schema);
+    });
     definitions
+}
+
+/// Tools that follow kstatus take an object without a status for one that is as it should be. An object that no operator has seen
+/// yet says so: it is of a generation that no spec has. Null is no status either, so that the default stands in for it.
+fn start_unobserved(schema: &mut JSONSchemaProps) {
+    if let Some(status) = schema.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
+        status.default = Some(JSON(json!({"observedGeneration": -1})));
+        status.nullable = None;
+    }
 }
 
 /// A line break of the source is none of the text: `kubectl explain` breaks lines itself. Keys of defaults are put in order,
@@ -59,5 +72,22 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/ragclusters.yaml");
         let checked_in = std::fs::read_to_string(path).unwrap();
         assert!(checked_in == yaml().unwrap(), "crds/ragclusters.yaml is out of date; run `make generate`");
+    }
+
+    #[test]
+    fn every_kind_starts_with_a_generation_that_no_spec_has() {
+        for definition in definitions() {
+            for version in &definition.spec.versions {
+                let schema = version.schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
+                let status = &schema.properties.as_ref().unwrap()["status"];
+                assert_eq!(
+                    status.default,
+                    Some(JSON(json!({"observedGeneration": -1}))),
+                    "{}",
+                    definition.spec.names.kind
+                );
+                assert_eq!(status.nullable, None);
+            }
+        }
     }
 }

@@ -12,7 +12,9 @@ pub mod observed;
 pub mod status;
 pub mod validate;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
 
 use crate::api::RagCluster;
 use crate::apply::apply;
@@ -24,7 +26,7 @@ use build::build;
 use decide::decide;
 use observe::observe;
 use observed::Observed;
-use status::{Failure, Outcome, Planned, next_look, status};
+use status::{Failure, Outcome, Planned, next_look, status, unobserved};
 use validate::validate;
 
 /// Secrets are not watched, so nothing tells that a removed one has gone; what remembers its name is written by the next pass.
@@ -32,7 +34,10 @@ const LOOK_AFTER_REMOVAL: Duration = Duration::from_secs(1);
 
 /// One pass: brings the cluster nearer to its spec and says how far it is. Returns when to look again if nothing happens.
 pub async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster) -> Result<Duration, Error> {
-    let observed = observe(context, caches, cluster).await?;
+    let observed = match observe(context, caches, cluster).await {
+        Ok(observed) => observed,
+        Err(error) => return report_unobserved(context, cluster, error).await,
+    };
     let (outcome, failed) = match validate(cluster, &observed) {
         Err(problems) => (Outcome::Invalid { problems }, None),
         Ok(valid) => {
@@ -45,6 +50,16 @@ pub async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster)
     let rest = report(context, cluster, &status, &events).await?;
     let again = if outcome.has_removed() { LOOK_AFTER_REMOVAL } else { Duration::MAX };
     failed.map_or_else(|| Ok(rest.unwrap_or(Duration::MAX).min(again).min(next_look(&status))), Err)
+}
+
+/// Nothing is decided by a part of the facts. What kept the rest from being read is told like every outcome.
+async fn report_unobserved(context: &Context, cluster: &RagCluster, error: Error) -> Result<Duration, Error> {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let lasts = context.backoff.lasts((&namespace, &name), Instant::now());
+    let status = unobserved(cluster, &Failure::from(&error), lasts, (context.now)());
+    let events = events::events(cluster.status.as_ref(), &status);
+    report(context, cluster, &status, &events).await?;
+    Err(error)
 }
 
 async fn carry_out(

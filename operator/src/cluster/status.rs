@@ -11,6 +11,7 @@ mod pods;
 mod progress;
 mod servers;
 mod store;
+mod unseen;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::error::{Class, Error, Phase};
 use conditions::{Finding, State};
 
 pub use meaning::is_news;
+pub use unseen::unobserved;
 
 /// While something is on its way: watches report most changes, and this catches what no watch reports.
 const LOOK_WHILE_MOVING: Duration = Duration::from_secs(15);

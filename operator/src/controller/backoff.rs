@@ -18,6 +18,10 @@ const FORBIDDEN: Duration = Duration::from_secs(60);
 /// The first retries after a conflict only wait for the cache to see the other write.
 const CONFLICT: Duration = Duration::from_millis(50);
 
+/// What was last seen of a cluster may be said for so long while it cannot be looked at: an API server is gone for seconds when it
+/// starts anew.
+const LASTS: Duration = Duration::from_secs(30);
+
 /// A conflict that repeats this often is a fight with another writer, not a race.
 const CONFLICTS_AT_ONCE: u32 = 5;
 
@@ -29,6 +33,7 @@ pub struct Backoff {
 
 struct Failing {
     count: u32,
+    since: Instant,
     until: Instant,
 }
 
@@ -38,14 +43,21 @@ impl Backoff {
     /// Watches may ask for a look before a pause is over; a failure then is still the same one, and the pause does not grow.
     pub fn failed(&self, cluster: (&str, &str), class: Class, jitter: f64, now: Instant) -> Duration {
         let mut failures = self.lock();
-        let failing =
-            failures.entry((cluster.0.to_owned(), cluster.1.to_owned())).or_insert(Failing { count: 0, until: now });
+        let first = Failing { count: 0, since: now, until: now };
+        let failing = failures.entry((cluster.0.to_owned(), cluster.1.to_owned())).or_insert(first);
         if now >= failing.until {
             failing.count = failing.count.saturating_add(1);
         }
         let pause = pause(class, failing.count).mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0);
         failing.until = failing.until.max(now + pause);
         pause
+    }
+
+    /// Whether the passes over a cluster have failed for so long that what was seen before them says nothing about now.
+    pub fn lasts(&self, cluster: (&str, &str), now: Instant) -> bool {
+        let failures = self.lock();
+        let failing = failures.get(&(cluster.0.to_owned(), cluster.1.to_owned()));
+        failing.is_some_and(|failing| now.saturating_duration_since(failing.since) > LASTS)
     }
 
     /// Forgets all failures of a cluster: it was reconciled, or is gone.
@@ -122,6 +134,19 @@ mod tests {
         assert_eq!(backoff.len(), 1);
         assert_eq!(backoff.failed(("ns", "a"), Class::Transient, 0.0, now + FIRST), FIRST);
         assert_eq!(backoff.failed(("ns", "b"), Class::Transient, 0.0, now + FIRST), FIRST * 2);
+    }
+
+    #[test]
+    fn what_was_seen_before_counts_for_half_a_minute_of_failures() {
+        let (backoff, now) = (Backoff::default(), Instant::now());
+        let lasts = |seconds| backoff.lasts(("ns", "a"), now + Duration::from_secs(seconds));
+        assert!(!lasts(60));
+        backoff.failed(("ns", "a"), Class::Transient, 0.0, now);
+        backoff.failed(("ns", "a"), Class::Transient, 0.0, now + Duration::from_secs(20));
+        assert!(!lasts(30) && lasts(31));
+        assert!(!backoff.lasts(("ns", "b"), now + Duration::from_secs(60)));
+        backoff.reset("ns", "a");
+        assert!(!lasts(60));
     }
 
     #[test]

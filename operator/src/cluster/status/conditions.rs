@@ -44,6 +44,22 @@ pub(super) fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Co
     conditions.iter().find(|condition| condition.type_ == type_.as_str())
 }
 
+/// The new list, in which what nothing was found about stays as it was.
+pub(super) fn update(
+    previous: &[Condition],
+    findings: Vec<Finding>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let mut conditions = merge(previous, findings, generation, now);
+    let is_found = |before: &&Condition| conditions.iter().any(|found| found.type_ == before.type_);
+    let kept: Vec<Condition> = previous.iter().filter(|before| !is_found(before)).cloned().collect();
+    conditions.extend(kept);
+    let place = |of: &Condition| ConditionType::ALL.iter().position(|type_| type_.as_str() == of.type_);
+    conditions.sort_by_key(|condition| place(condition).unwrap_or(usize::MAX));
+    conditions
+}
+
 /// The new list, in the order of [`ConditionType::ALL`]; a type without a finding is absent.
 pub(super) fn merge(
     previous: &[Condition],

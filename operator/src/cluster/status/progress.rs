@@ -8,7 +8,7 @@ use crate::api::cluster::{ConfigurationStatus, NextStep};
 use crate::api::{ConditionReason, ConditionType};
 use crate::cluster::decide::Plan;
 use crate::cluster::validate::Problem;
-use crate::error::Class;
+use crate::error::{Class, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// Longer phases would push the other columns out of sight.
@@ -75,7 +75,8 @@ fn held(plan: &Plan) -> Progress {
     progress
 }
 
-fn failed(failure: &Failure) -> Progress {
+/// What a failure means, by its class.
+pub(super) fn failed(failure: &Failure) -> Progress {
     let reason = match failure.class {
         Class::Forbidden => ConditionReason::Forbidden,
         Class::Invalid => ConditionReason::Rejected,
@@ -95,7 +96,11 @@ impl Progress {
                 (State::False, ConditionReason::Paused, "nothing is written while spec.paused is true".to_owned())
             }
             Self::Retrying(failure) => {
-                (State::True, ConditionReason::Retrying, format!("{}; {}", failure.message, failure.remedy))
+                let reason = match failure.phase {
+                    Phase::Observe => ConditionReason::NotObserved,
+                    Phase::Apply | Phase::Report => ConditionReason::Retrying,
+                };
+                (State::True, reason, format!("{}; {}", failure.message, failure.remedy))
             }
             Self::Stalled { .. } => {
                 (State::False, ConditionReason::Settled, "stalled; see condition Stalled".to_owned())
