@@ -1,5 +1,6 @@
 //! Asks every query server about itself in the background, so that a reconcile never waits for a pod: it sees the last answer
-//! and its time. A changed answer asks for a look at the cluster; a server counts as silent only when it was so twice in a row.
+//! and its time. A changed answer asks for a look at the cluster; a server counts as silent only when it was so twice in a row,
+//! and so does a vector store that it does not reach.
 //! The operator's key is read by name and never shown.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,6 +30,9 @@ const KEY_LIFETIME: Duration = Duration::from_secs(60);
 
 /// So many silences in a row are one: a busy server that is late once is not news.
 const SILENCES: u32 = 2;
+
+/// So many answers in a row that tell of a lost vector store are one: a call that failed once is no outage.
+const LOSSES: u32 = 2;
 
 /// A server that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,14 +71,23 @@ struct Kept {
     shown: Option<Sample>,
     /// Silences since it last said something.
     silences: u32,
+    /// Answers since it last reached its vector store.
+    losses: u32,
 }
 
 impl Kept {
     /// Takes an answer in, and says whether it tells anything new.
-    fn take(&mut self, sample: Sample) -> bool {
+    fn take(&mut self, mut sample: Sample) -> bool {
         self.silences = if sample.answer.is_ok() { 0 } else { self.silences.saturating_add(1) };
         if (1..SILENCES).contains(&self.silences) {
             return false;
+        }
+        if let Ok(status) = &mut sample.answer {
+            self.losses = if status.has_lost_store() { self.losses.saturating_add(1) } else { 0 };
+            if (1..LOSSES).contains(&self.losses) {
+                let before = self.shown.as_ref().and_then(|shown| shown.answer.as_ref().ok());
+                status.parts = before.map(|before| before.parts.clone()).unwrap_or_default();
+            }
         }
         let is_news = self.shown.as_ref().is_none_or(|before| differ(&before.answer, &sample.answer));
         self.shown = Some(sample);
@@ -263,6 +276,7 @@ fn key_in(secret: &Secret) -> Option<OperatorKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server_client::{STORE_PART, SeenPart};
 
     fn sample(answer: Result<ServerStatus, Silence>) -> Sample {
         Sample { at: Timestamp::UNIX_EPOCH, answer }
@@ -305,6 +319,30 @@ mod tests {
         for (step, (answer, is_news, shown)) in table.into_iter().enumerate() {
             assert_eq!(samples.keep("u", sample(answer)), is_news, "step {step}");
             assert_eq!(samples.of("u").map(|sample| sample.answer), shown, "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_one_answer_misses_is_as_it_was_and_one_that_two_miss_is_lost() {
+        let seen = |reachable| {
+            let (name, since) = (STORE_PART.to_owned(), None);
+            let part = SeenPart { name, reachable: Some(reachable), since, cause: None };
+            Ok(ServerStatus { parts: vec![part], ..ready() })
+        };
+        let samples = Samples::default();
+        // Whether the server reaches its store, whether that is news, and whether the store counts as lost then.
+        let told = [
+            (true, true, false),
+            (false, false, false),
+            (true, false, false),
+            (false, false, false),
+            (false, true, true),
+            (false, false, true),
+            (true, true, false),
+        ];
+        for (step, (reachable, is_news, is_lost)) in told.into_iter().enumerate() {
+            assert_eq!(samples.keep("u", sample(seen(reachable))), is_news, "step {step}");
+            assert_eq!(samples.of("u").unwrap().answer.unwrap().has_lost_store(), is_lost, "step {step}");
         }
     }
 

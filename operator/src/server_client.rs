@@ -15,6 +15,9 @@ pub const STATUS_PATH: &str = "/ops/status";
 /// Every path of the management port that the operator calls; each has to exist in the server's router.
 pub const PATHS: [&str; 1] = [STATUS_PATH];
 
+/// What a server calls its vector store, among its parts and among what it waits for.
+pub const STORE_PART: &str = "vector store";
+
 /// An answer takes about one kilobyte; what is much longer does not come from one of our servers.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -50,6 +53,25 @@ pub struct ServerStatus {
     /// The credentials that it accepts, by fingerprint.
     #[serde(default)]
     pub credentials: Vec<AcceptedCredential>,
+    /// What it needs of others, as its last call of each saw it.
+    #[serde(default)]
+    pub parts: Vec<SeenPart>,
+}
+
+/// Something that a server needs of others, as its last call saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SeenPart {
+    /// Its name, such as [`STORE_PART`].
+    pub name: String,
+    /// Whether the last call was answered; nothing before there was one.
+    #[serde(default)]
+    pub reachable: Option<bool>,
+    /// Since when that is so.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// The class of what is wrong, such as `auth_failed`.
+    #[serde(default)]
+    pub cause: Option<String>,
 }
 
 /// One credential that a server accepts.
@@ -64,9 +86,24 @@ pub struct AcceptedCredential {
 }
 
 impl ServerStatus {
-    /// Whether the two differ in something that a reconcile acts on. The number of documents alone is no reason to look.
+    /// How its last call saw the vector store, if it says so.
+    pub fn store(&self) -> Option<&SeenPart> {
+        self.parts.iter().find(|part| part.name == STORE_PART)
+    }
+
+    /// Whether its last call of the vector store was not answered.
+    pub fn has_lost_store(&self) -> bool {
+        self.store().is_some_and(|store| store.reachable == Some(false))
+    }
+
+    /// Whether the two differ in something that a reconcile acts on. The number of documents alone is no reason to look, and
+    /// neither is a provider that comes and goes.
     pub fn differs_from(&self, other: &Self) -> bool {
-        Self { documents: 0, ..self.clone() } != Self { documents: 0, ..other.clone() }
+        let acted_on = |status: &Self| {
+            let parts = status.store().cloned().into_iter().collect();
+            Self { documents: 0, parts, ..status.clone() }
+        };
+        acted_on(self) != acted_on(other)
     }
 
     fn bounded(mut self) -> Self {
@@ -77,6 +114,7 @@ impl ServerStatus {
         };
         self.waiting_for.truncate(MAX_ITEMS);
         self.credentials.truncate(MAX_ITEMS * 2);
+        self.parts.truncate(MAX_ITEMS);
         self.waiting_for.iter_mut().for_each(cut);
         cut(&mut self.version);
         cut(&mut self.config_sha256);
@@ -85,6 +123,10 @@ impl ServerStatus {
             cut(&mut credential.name);
             cut(&mut credential.generation);
             cut(&mut credential.fingerprint);
+        }
+        for part in &mut self.parts {
+            cut(&mut part.name);
+            part.since.iter_mut().chain(&mut part.cause).for_each(cut);
         }
         self
     }
@@ -264,6 +306,12 @@ mod tests {
         let client =
             server(|_| (StatusCode::OK, format!(r#"{{"ready":false,"waiting_for":["{}"]}}"#, "é".repeat(9_000)))).await;
         assert_eq!(client.status(HERE, &key()).await.unwrap().waiting_for[0].chars().count(), MAX_TEXT_CHARS);
+        let part = format!(r#"{{"name":"{0}","cause":"{0}"}}"#, "é".repeat(300));
+        let parts = vec![part; MAX_ITEMS + 1].join(",");
+        let client = server(move |_| (StatusCode::OK, format!(r#"{{"ready":true,"parts":[{parts}]}}"#))).await;
+        let status = client.status(HERE, &key()).await.unwrap();
+        let cause = status.parts[0].cause.as_ref().unwrap();
+        assert_eq!((status.parts.len(), cause.chars().count()), (MAX_ITEMS, MAX_TEXT_CHARS));
     }
 
     #[test]
@@ -271,6 +319,12 @@ mod tests {
         let before = ServerStatus { ready: true, documents: 1, ..ServerStatus::default() };
         assert!(!before.differs_from(&ServerStatus { documents: 2, ..before.clone() }));
         assert!(before.differs_from(&ServerStatus { ready: false, ..before.clone() }));
+        let seen = |name: &str, reachable| {
+            let part = SeenPart { name: name.to_owned(), reachable: Some(reachable), since: None, cause: None };
+            ServerStatus { parts: vec![part], ..before.clone() }
+        };
+        assert!(!seen("provider a", true).differs_from(&seen("provider a", false)));
+        assert!(seen(STORE_PART, true).differs_from(&seen(STORE_PART, false)));
     }
 
     #[test]

@@ -132,6 +132,27 @@ async fn a_first_start_without_answers_warns_of_nothing() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_store_that_is_lost_after_the_start_is_seen_and_so_is_its_return() -> Result<()> {
+    let test = "a_store_that_is_lost_after_the_start_is_seen_and_so_is_its_return";
+    let Some(scene) = Scene::new(test, "lost").await? else { return Ok(()) };
+    let _operator = scene.operator(&EAGER).await?;
+    scene.apply("handbook", json!({"autoscaling": {"enabled": false}})).await?;
+    scene.serving("handbook").await?;
+    let lost = Script { lost_store: Some("auth_failed".into()), ..Script::default() };
+    scene.shared.pods.script(&scene.namespace, lost);
+    let seen = scene.says("handbook", "VectorStoreReady", "False", "AuthFailed").await?;
+    // How many of the servers have said so twice is a matter of the moment.
+    assert!(seen.message.contains("not reach the vector store (auth failed, since 2026-01-01T00:00:00Z)"), "{seen:?}");
+    scene.says("handbook", "Ready", "False", "Degraded").await?;
+    scene.shared.pods.script(&scene.namespace, Script::default());
+    scene.says("handbook", "VectorStoreReady", "True", "Reachable").await?;
+    scene.serving("handbook").await?;
+    let told: Vec<String> = scene.events("handbook").await?.into_iter().map(|(reason, _)| reason).collect();
+    assert!(["AuthFailed", "Degraded"].iter().all(|reason| told.iter().any(|told| told == reason)), "{told:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_cluster_that_no_operator_has_seen_is_not_taken_for_current() -> Result<()> {
     let test = "a_cluster_that_no_operator_has_seen_is_not_taken_for_current";
     let Some(scene) = Scene::new(test, "unseen").await? else { return Ok(()) };

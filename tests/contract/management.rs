@@ -1,8 +1,8 @@
 //! The paths that the operator and the probes call, looked up in the server's real routers, and the answers that it reads.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use rag_server::http::{management_openapi, ops};
-use ragops_operator::server_client::{PATHS, ServerStatus};
+use rag_server::http::{management_openapi, ops, readiness};
+use ragops_operator::server_client::{PATHS, STORE_PART, ServerStatus};
 
 use crate::rendered::{children, examples};
 
@@ -48,7 +48,15 @@ fn the_operator_reads_from_a_status_what_the_server_put_there() {
             uses: 7,
         }],
         moving: Some(ops::Moving { model: "wider".to_owned(), documents: 3, of: 12 }),
-        parts: vec![ops::Part { name: "vector store".to_owned(), reachable: Some(true), ..ops::Part::default() }],
+        parts: vec![
+            ops::Part { name: "records".to_owned(), reachable: Some(true), ..ops::Part::default() },
+            ops::Part {
+                name: ops::VECTOR_STORE.to_owned(),
+                reachable: Some(false),
+                since: Some("2026-11-21T08:00:00Z".to_owned()),
+                cause: Some("auth_failed".to_owned()),
+            },
+        ],
         ..ops::Status::default()
     };
     let heard: ServerStatus = serde_json::from_value(serde_json::to_value(&said).unwrap()).unwrap();
@@ -60,4 +68,17 @@ fn the_operator_reads_from_a_status_what_the_server_put_there() {
     let credential = &heard.credentials[0];
     assert_eq!((credential.name.as_str(), credential.generation.as_str()), ("api-key.default", "current"));
     assert_eq!(credential.fingerprint, "0123456789ab");
+    let store = heard.store().unwrap();
+    assert_eq!((store.reachable, store.cause.as_deref()), (Some(false), Some("auth_failed")));
+    assert_eq!(store.since.as_deref(), Some("2026-11-21T08:00:00Z"));
+    assert!(heard.has_lost_store());
+}
+
+#[test]
+fn the_operator_knows_the_store_by_the_names_that_the_server_gives_it() {
+    assert_eq!(STORE_PART, ops::VECTOR_STORE);
+    let readiness = readiness::Readiness::default();
+    readiness.held_by(readiness::Part::VectorStore, "auth_failed");
+    let waited_for = readiness.waiting_for().into_iter().find(|part| part.contains(STORE_PART)).unwrap();
+    assert!(waited_for.ends_with(" (auth failed)"), "{waited_for}");
 }

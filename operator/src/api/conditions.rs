@@ -111,8 +111,16 @@ pub enum ConditionReason {
     Reachable,
     /// VectorStoreReady: the store is part of the server.
     Embedded,
-    /// VectorStoreReady: the servers wait for the store. ConfigurationInSync: servers that take traffic do not answer the operator.
+    /// VectorStoreReady: servers do not reach the store. ConfigurationInSync: servers that take traffic do not answer the operator.
     Unreachable,
+    /// VectorStoreReady: the store does not accept the servers' key.
+    AuthFailed,
+    /// VectorStoreReady: the store answers too late.
+    Timeout,
+    /// VectorStoreReady: the store limits the servers' rate.
+    RateLimited,
+    /// VectorStoreReady: the store answers with errors.
+    Failing,
     /// VectorStoreReady, ConfigurationInSync: no server has said anything yet.
     NotReported,
     /// ConfigurationInSync: every server reports the rendered bytes.
@@ -180,6 +188,10 @@ impl ConditionReason {
             Self::Reachable => "Reachable",
             Self::Embedded => "Embedded",
             Self::Unreachable => "Unreachable",
+            Self::AuthFailed => "AuthFailed",
+            Self::Timeout => "Timeout",
+            Self::RateLimited => "RateLimited",
+            Self::Failing => "Failing",
             Self::NotReported => "NotReported",
             Self::InSync => "InSync",
             Self::Propagating => "Propagating",

@@ -193,6 +193,7 @@ fn settle(world: &mut Observed, valid: &ValidatedCluster) {
             read_only: valid.read_only,
             waiting_for: Vec::new(),
             credentials: BTreeSet::new(),
+            store: None,
         };
         let report = ServerReport { asked_at: world.now, answer: Answer::Said(said) };
         world.reports.insert(pod.metadata.uid.clone().unwrap(), report);

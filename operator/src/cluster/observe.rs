@@ -14,7 +14,7 @@ use kube::{Api, ResourceExt};
 
 use super::observed::{
     Answer, ChildKind, Entropy, ForeignObject, LiveChildren, ObjectRef, Observed, OwnSecrets, Presence, Reported,
-    ServerReport,
+    SeenStore, ServerReport,
 };
 use crate::api::{ClientName, ClusterName, Credential, Generation, RagCluster, labels};
 use crate::apply::{Owner, Ownership, claim_ownership, ownership};
@@ -22,6 +22,7 @@ use crate::caches::{Caches, Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
 use crate::sampler::Sample;
+use crate::server_client::SeenPart;
 
 /// Reads everything about `cluster`.
 pub fn observe<'a>(
@@ -320,6 +321,7 @@ fn report_of(context: &Context, pod: &Pod) -> Option<(String, ServerReport)> {
     let Sample { at, answer } = context.samples.of(&uid)?;
     let answer = match answer {
         Ok(status) => Answer::Said(Reported {
+            store: status.store().and_then(seen),
             config_sha256: status.config_sha256,
             live_sha256: status.live_sha256,
             ready: status.ready,
@@ -330,4 +332,9 @@ fn report_of(context: &Context, pod: &Pod) -> Option<(String, ServerReport)> {
         Err(silence) => Answer::Silent(silence.to_string()),
     };
     Some((uid, ServerReport { asked_at: at, answer }))
+}
+
+fn seen(store: &SeenPart) -> Option<SeenStore> {
+    let since = store.since.as_ref().and_then(|since| since.parse().ok());
+    Some(SeenStore { reachable: store.reachable?, since, cause: store.cause.clone() })
 }

@@ -304,6 +304,19 @@ pub struct Reported {
     pub read_only: bool,
     /// The credentials that it accepts, by the stem of their files.
     pub credentials: BTreeSet<String>,
+    /// How it last saw the vector store, if it says so.
+    pub store: Option<SeenStore>,
+}
+
+/// How the last calls of a server saw the vector store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenStore {
+    /// Whether it answered.
+    pub reachable: bool,
+    /// Since when that is so, by the server's clock.
+    pub since: Option<Timestamp>,
+    /// The class of what is wrong, such as `auth_failed`.
+    pub cause: Option<String>,
 }
 
 /// What a ControllerRevision holds: everything about the pods that must not change behind the user's back.

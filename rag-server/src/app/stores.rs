@@ -16,7 +16,7 @@ use crate::{
     },
     config::{Config, Qdrant, RecordsChoice, VectorStoreChoice},
     http::readiness::Part,
-    operations::Operations,
+    operations::{Operations, VECTOR_STORE},
     ports::{Epoch, Kind, Records, StoreError, VectorStore},
 };
 
@@ -67,7 +67,7 @@ impl Stores {
                 (Arc::new(store), Some((connection, &settings.collection)))
             }
         };
-        let vectors: Arc<dyn VectorStore> = Arc::new(Watched::new(vectors, operations.sight("vector store")));
+        let vectors: Arc<dyn VectorStore> = Arc::new(Watched::new(vectors, operations.sight(VECTOR_STORE)));
         // The first call is what reaches a store.
         vectors.active().await.map_err(AppError::VectorStore)?;
         observer.arrived(Part::VectorStore);

@@ -10,7 +10,7 @@ use super::{
     extract::OperatorKey,
     state::Api,
 };
-pub use crate::operations::Moving;
+pub use crate::operations::{Moving, VECTOR_STORE};
 use crate::{
     operations::{Operations, Work},
     ports::{Health, Held},

@@ -19,6 +19,9 @@ use crate::{
     resilience::{BreakerState, Guard},
 };
 
+/// How the vector store is called among the parts; the operator looks for this name.
+pub const VECTOR_STORE: &str = "vector store";
+
 /// The handle. Cheap to clone.
 #[derive(Clone)]
 pub struct Operations(Arc<Handles>);

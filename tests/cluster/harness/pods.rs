@@ -19,7 +19,7 @@ use axum::{Json, Router};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
-use rag_server::http::ops::{STATUS_PATH, Status};
+use rag_server::http::ops::{Part, STATUS_PATH, Status, VECTOR_STORE};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -39,6 +39,8 @@ pub struct Script {
     pub waiting_for: Vec<String>,
     /// Reports so many documents.
     pub documents: u64,
+    /// Reports that its last call of the vector store was not answered, for a cause of this class.
+    pub lost_store: Option<String>,
 }
 
 /// Whom a script is for; the most specific one wins.
@@ -168,9 +170,16 @@ async fn answer(served: &Served, address: Option<SocketAddr>, headers: &HeaderMa
         read_only: mounted.read_only,
         documents: script.documents,
         credentials: mounted.credentials,
+        parts: vec![store(script.lost_store)],
         ..Status::default()
     };
     Ok(Json(report).into_response())
+}
+
+/// How the last call saw the vector store.
+fn store(cause: Option<String>) -> Part {
+    let since = Some("2026-01-01T00:00:00Z".to_owned());
+    Part { name: VECTOR_STORE.to_owned(), reachable: Some(cause.is_none()), since, cause }
 }
 
 fn script_for(served: &Served, namespace: String, name: String) -> Script {

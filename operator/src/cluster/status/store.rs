@@ -1,11 +1,11 @@
-//! Whether the vector store is reached.
+//! Whether the vector store is reached: what the servers last saw of it, for as long as they saw it so.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::conditions::{Finding, State};
+use super::conditions::{self, Finding, State};
 use super::pods;
 use crate::api::{ConditionReason, ConditionType, RagCluster};
-use crate::cluster::observed::Observed;
+use crate::cluster::observed::{Observed, SeenStore};
 
 /// How a server calls the store among the things that it waits for.
 const STORE_IN_WAITING: &str = "vector store";
@@ -13,7 +13,8 @@ const STORE_IN_WAITING: &str = "vector store";
 /// For so long after it could have been reached, a store that a server waits for is a part of the start.
 const START: SignedDuration = SignedDuration::from_mins(1);
 
-/// The servers know best: one that is ready has reached its store. Before any is, a managed store speaks for itself.
+/// The servers know best: one that is ready has reached its store, and says when it no longer does. Before any is, a managed store
+/// speaks for itself.
 pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
     let found = |state, reason, message: String| Finding::new(ConditionType::VectorStoreReady, state, reason, message);
     if cluster.spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some()) {
@@ -24,18 +25,18 @@ pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
         let (reason, message) = trouble.unwrap_or((ConditionReason::Starting, "it is starting".to_owned()));
         return found(State::False, reason, format!("vector store 0 of 1: {message}"));
     }
+    if let Some(lost) = lost(observed) {
+        return lost.finding(cluster);
+    }
     let said = || observed.reports.values().filter_map(|report| report.answer.said());
     if said().any(|said| said.ready) {
         return found(State::True, ConditionReason::Reachable, "vector store reached by the servers".into());
     }
     match waits(observed) {
-        Some((part, since)) if observed.now.duration_since(since) > START => found(
-            State::False,
-            ConditionReason::Unreachable,
-            format!(
-                "the servers wait for {part}; see that its address and key are right, and that the network lets them through"
-            ),
-        ),
+        Some((part, since)) if observed.now.duration_since(since) > START => {
+            let reason = reason(cause_in(part).as_deref());
+            found(State::False, reason, format!("the servers wait for {part}; {}", remedy(reason, cluster)))
+        }
         Some(_) => {
             found(State::False, ConditionReason::Starting, "the servers are connecting to the vector store".into())
         }
@@ -45,6 +46,89 @@ pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
             ConditionReason::NotReported,
             "no server has said yet whether it reaches the vector store".into(),
         ),
+    }
+}
+
+/// What servers that take traffic saw of a store that some of them do not reach.
+struct Lost<'a> {
+    /// The servers that do not.
+    by: Vec<&'a SeenStore>,
+    /// Of so many that say how they see it.
+    of: usize,
+}
+
+fn lost(observed: &Observed) -> Option<Lost<'_>> {
+    let ready = observed.reports.values().filter_map(|report| report.answer.said()).filter(|said| said.ready);
+    let seen: Vec<&SeenStore> = ready.filter_map(|said| said.store.as_ref()).collect();
+    let of = seen.len();
+    let by: Vec<&SeenStore> = seen.into_iter().filter(|store| !store.reachable).collect();
+    (!by.is_empty()).then_some(Lost { by, of })
+}
+
+impl Lost<'_> {
+    fn finding(&self, cluster: &RagCluster) -> Finding {
+        let reason = self.reason(cluster);
+        let verb = if self.by.len() == 1 { "does" } else { "do" };
+        let since = self.by.iter().filter_map(|store| store.since).min();
+        let since = since.map(|since| format!(", since {since:.0}")).unwrap_or_default();
+        let mut causes = self.by.iter().filter_map(|store| store.cause.as_deref());
+        let cause = causes.find(|cause| self::reason(Some(*cause)) == reason);
+        let cause = cause.map_or_else(|| "no answer".to_owned(), in_words);
+        let message = format!(
+            "{} of {} servers {verb} not reach the vector store ({cause}{since}); {}",
+            self.by.len(),
+            self.of,
+            remedy(reason, cluster)
+        );
+        Finding::new(ConditionType::VectorStoreReady, State::False, reason, message)
+    }
+
+    /// Servers may see different causes, and a server one after the other: as long as one of them sees the cause that was told
+    /// last, it is the reason.
+    fn reason(&self, cluster: &RagCluster) -> ConditionReason {
+        let told = cluster.status.as_ref().and_then(|status| {
+            conditions::find(&status.conditions, ConditionType::VectorStoreReady).map(|told| told.reason.as_str())
+        });
+        let reasons: Vec<ConditionReason> = self.by.iter().map(|store| reason(store.cause.as_deref())).collect();
+        let same = reasons.iter().find(|reason| Some(reason.as_str()) == told);
+        same.or(reasons.first()).copied().unwrap_or(ConditionReason::Unreachable)
+    }
+}
+
+/// The class of a cause, as the servers name it.
+fn reason(cause: Option<&str>) -> ConditionReason {
+    match cause {
+        None | Some("unreachable") => ConditionReason::Unreachable,
+        Some("auth_failed") => ConditionReason::AuthFailed,
+        Some("timeout") => ConditionReason::Timeout,
+        Some("rate_limited") => ConditionReason::RateLimited,
+        Some(_) => ConditionReason::Failing,
+    }
+}
+
+fn in_words(cause: &str) -> String {
+    cause.replace('_', " ")
+}
+
+/// The cause that stands in brackets behind a part that is waited for.
+fn cause_in(part: &str) -> Option<String> {
+    let (_, cause) = part.split_once(" (")?;
+    Some(cause.strip_suffix(')')?.replace(' ', "_"))
+}
+
+/// What a person can do about a store that is not reached.
+fn remedy(reason: ConditionReason, cluster: &RagCluster) -> &'static str {
+    match reason {
+        ConditionReason::AuthFailed if is_managed(cluster) => {
+            "delete the pod of the vector store, which starts anew with the key that the servers have"
+        }
+        ConditionReason::AuthFailed => {
+            "correct the key in the Secret that spec.vectorStore.externalQdrant.apiKeySecretRef names"
+        }
+        ConditionReason::Timeout => "see the load of the vector store, and the network between",
+        ConditionReason::RateLimited => "let the vector store take more requests",
+        ConditionReason::Failing => "see the log of the vector store",
+        _ => "see that it runs, that its address and key are right, and that the network lets the servers through",
     }
 }
 
@@ -86,4 +170,136 @@ fn waits(observed: &Observed) -> Option<(&str, Timestamp)> {
         waiting.push((part, since));
     }
     waiting.into_iter().min_by_key(|(_, since)| *since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::RagClusterStatus;
+    use crate::cluster::events::events;
+    use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass};
+    use crate::cluster::observed::{Answer, Presence};
+    use crate::cluster::status::{Outcome, Planned, status};
+
+    /// A cluster and a world in which everything is ready.
+    fn serving(spec: &str) -> (RagCluster, Observed) {
+        let cluster = cluster(spec);
+        let mut world = nothing();
+        world.referenced_secrets.insert("qdrant-cloud".to_owned(), Presence::Exists);
+        let world = applied(&cluster, &world);
+        (cluster, world)
+    }
+
+    /// What a server says of the store: the class of what is wrong with it, if anything is.
+    fn sees(world: &mut Observed, pod: &str, cause: Option<&str>) {
+        let Answer::Said(said) = &mut world.reports.get_mut(pod).unwrap().answer else { panic!("{pod} is silent") };
+        let (since, cause) = (Some(world.now), cause.map(str::to_owned));
+        said.store = Some(SeenStore { reachable: cause.is_none(), since, cause });
+    }
+
+    fn after(cluster: &RagCluster, world: &Observed) -> RagClusterStatus {
+        let (valid, plan, _) = pass(cluster, world);
+        let planned = Box::new(Planned { cluster: valid, plan });
+        status(cluster, world, &Outcome::Applied { planned, corrections: Vec::new() })
+    }
+
+    fn is(status: &RagClusterStatus, type_: ConditionType, state: &str, reason: ConditionReason) -> String {
+        let found = conditions::find(&status.conditions, type_).unwrap();
+        assert_eq!((found.status.as_str(), found.reason.as_str()), (state, reason.as_str()), "{type_}");
+        found.message.clone()
+    }
+
+    fn told(cluster: &RagCluster, new: &RagClusterStatus) -> Vec<String> {
+        events(cluster.status.as_ref(), new).into_iter().map(|event| event.reason).collect()
+    }
+
+    #[test]
+    fn a_store_that_is_lost_after_the_start_degrades_and_its_return_is_told() {
+        for spec in ["{}", EXTERNAL] {
+            let (mut cluster, mut world) = serving(spec);
+            for pod in ["pod-0", "pod-1", "pod-2"] {
+                sees(&mut world, pod, None);
+            }
+            let serves = after(&cluster, &world);
+            is(&serves, ConditionType::VectorStoreReady, "True", ConditionReason::Reachable);
+            cluster.status = Some(serves);
+            for pod in ["pod-0", "pod-1", "pod-2"] {
+                sees(&mut world, pod, Some("unreachable"));
+            }
+            let lost = after(&cluster, &world);
+            let said = is(&lost, ConditionType::VectorStoreReady, "False", ConditionReason::Unreachable);
+            let expected =
+                "3 of 3 servers do not reach the vector store (unreachable, since 2026-11-21T08:00:00Z); see ";
+            assert!(said.starts_with(expected), "{said}");
+            is(&lost, ConditionType::Ready, "False", ConditionReason::Degraded);
+            assert_eq!(lost.phase, "Degraded: vector store");
+            assert_eq!(told(&cluster, &lost), ["Degraded", "Unreachable"]);
+            cluster.status = Some(lost);
+            for pod in ["pod-0", "pod-1", "pod-2"] {
+                sees(&mut world, pod, None);
+            }
+            let back = after(&cluster, &world);
+            is(&back, ConditionType::Ready, "True", ConditionReason::Serving);
+            assert_eq!(told(&cluster, &back), ["Serving", "Reachable"]);
+        }
+    }
+
+    #[test]
+    fn one_server_that_does_not_reach_the_store_is_counted() {
+        let (cluster, mut world) = serving("{}");
+        sees(&mut world, "pod-0", None);
+        sees(&mut world, "pod-1", Some("timeout"));
+        let said = is(&after(&cluster, &world), ConditionType::VectorStoreReady, "False", ConditionReason::Timeout);
+        assert!(said.starts_with("1 of 2 servers does not reach the vector store (timeout, since "), "{said}");
+    }
+
+    #[test]
+    fn each_class_of_cause_has_its_reason_and_its_remedy() {
+        for (spec, cause, expected, remedy) in [
+            ("{}", "auth_failed", ConditionReason::AuthFailed, "delete the pod of the vector store"),
+            (EXTERNAL, "auth_failed", ConditionReason::AuthFailed, "apiKeySecretRef"),
+            ("{}", "timeout", ConditionReason::Timeout, "load"),
+            ("{}", "rate_limited", ConditionReason::RateLimited, "more requests"),
+            ("{}", "failed", ConditionReason::Failing, "log"),
+            ("{}", "what a later server may say", ConditionReason::Failing, "log"),
+        ] {
+            let (cluster, mut world) = serving(spec);
+            sees(&mut world, "pod-1", Some(cause));
+            let said = is(&after(&cluster, &world), ConditionType::VectorStoreReady, "False", expected);
+            assert!(said.contains(&cause.replace('_', " ")) && said.contains(remedy), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_reason_stays_while_one_server_sees_it() {
+        let (mut cluster, mut world) = serving("{}");
+        sees(&mut world, "pod-1", Some("timeout"));
+        cluster.status = Some(after(&cluster, &world));
+        sees(&mut world, "pod-0", Some("unreachable"));
+        let both = after(&cluster, &world);
+        is(&both, ConditionType::VectorStoreReady, "False", ConditionReason::Timeout);
+        assert!(told(&cluster, &both).is_empty());
+        sees(&mut world, "pod-1", Some("unreachable"));
+        let other = after(&cluster, &world);
+        is(&other, ConditionType::VectorStoreReady, "False", ConditionReason::Unreachable);
+    }
+
+    #[test]
+    fn what_servers_wait_for_too_long_is_of_the_class_that_they_name() {
+        let (cluster, mut world) = serving(EXTERNAL);
+        for report in world.reports.values_mut() {
+            let Answer::Said(said) = &mut report.answer else { panic!("silent") };
+            (said.ready, said.waiting_for) = (false, vec!["the vector store (auth failed)".to_owned()]);
+        }
+        let late = after(&cluster, &world.later(61));
+        let said = is(&late, ConditionType::VectorStoreReady, "False", ConditionReason::AuthFailed);
+        assert!(said.contains("the vector store (auth failed); correct the key"), "{said}");
+    }
+
+    #[test]
+    fn a_store_inside_the_server_is_not_asked_over_the_network() {
+        let (cluster, mut world) = serving(EMBEDDED);
+        sees(&mut world, "pod-0", Some("failed"));
+        is(&after(&cluster, &world), ConditionType::VectorStoreReady, "True", ConditionReason::Embedded);
+    }
 }
