@@ -105,6 +105,12 @@ pub enum ConditionReason {
     CrashLooping,
     /// ServersReady, VectorStoreReady: the container cannot be created.
     ContainerNotCreated,
+    /// ServersReady, VectorStoreReady: a pod waits for a volume that nobody makes.
+    VolumeUnbound,
+    /// ServersReady: the API server does not let pods be created.
+    PodsRefused,
+    /// ServersReady: servers run and have waited too long for something that they need.
+    PartNotReady,
     /// ServersReady: the roll-out makes no progress any more.
     RolloutStuck,
     /// VectorStoreReady: the store answers.
@@ -184,6 +190,9 @@ impl ConditionReason {
             Self::ImageUnavailable => "ImageUnavailable",
             Self::CrashLooping => "CrashLooping",
             Self::ContainerNotCreated => "ContainerNotCreated",
+            Self::VolumeUnbound => "VolumeUnbound",
+            Self::PodsRefused => "PodsRefused",
+            Self::PartNotReady => "PartNotReady",
             Self::RolloutStuck => "RolloutStuck",
             Self::Reachable => "Reachable",
             Self::Embedded => "Embedded",

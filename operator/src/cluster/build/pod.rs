@@ -47,6 +47,8 @@ pub(super) fn container(name: &str, image: &str, amounts: &Amounts) -> Container
             limits: present(amounts.limits.clone()),
             claims: None,
         }),
+        // The last lines of its log say why it ended, also to those who may not read logs.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),

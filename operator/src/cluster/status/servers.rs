@@ -1,8 +1,11 @@
-//! How many query servers there are and answer.
+//! How many query servers there are and answer, and what keeps the others from it.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
 use super::conditions::{Finding, State};
+use super::store::{START, STORE_IN_WAITING};
 use super::{Planned, pods};
 use crate::api::labels;
 use crate::api::{ConditionReason, ConditionType, RagCluster};
@@ -22,6 +25,15 @@ pub(super) struct Servers {
     /// The Deployment's own word on the applied revision, once it has seen it.
     pub(super) rollout: Rollout,
     trouble: Option<(ConditionReason, String)>,
+    waiting: Option<Waiting>,
+}
+
+/// What servers that run wait for.
+struct Waiting {
+    /// Each part, with its cause and the number of servers.
+    parts: String,
+    /// Whether a server knows a cause and has waited too long.
+    is_overdue: bool,
 }
 
 /// How far the servers are with the applied revision.
@@ -50,8 +62,45 @@ pub(super) fn servers(cluster: &RagCluster, planned: Option<&Planned>, observed:
         // Before the change was seen, these are the servers of the revision before.
         updated: if is_seen { status.updated_replicas.unwrap_or(0) } else { 0 },
         rollout: deployment.map_or(Rollout::Moving, |deployment| rollout(deployment, &status, planned)),
-        trouble: pods::trouble(&observed.server_pods),
+        trouble: refused(&status).or_else(|| pods::trouble(&observed.server_pods, &pods::SERVERS, observed.now)),
+        waiting: waiting(observed),
     }
+}
+
+/// Why pods cannot even be created; there are none then that could say so.
+fn refused(status: &DeploymentStatus) -> Option<(ConditionReason, String)> {
+    let is_failure =
+        |type_: Option<&str>, state: Option<&str>| type_ == Some("ReplicaFailure") && state == Some("True");
+    let mut conditions = status.conditions.iter().flatten();
+    let failure = conditions.find(|condition| is_failure(condition.type_.as_deref(), condition.status.as_deref()))?;
+    let said = failure.message.as_deref().unwrap_or("no reason given");
+    let remedy = "change what refuses them: a quota, the Pod Security level of the namespace, or an admission webhook";
+    Some((ConditionReason::PodsRefused, format!("pods cannot be created: {said}; {remedy}")))
+}
+
+/// What the servers that run and are not ready wait for. Of the vector store a condition of its own speaks.
+fn waiting(observed: &Observed) -> Option<Waiting> {
+    let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut is_overdue = false;
+    for pod in &observed.server_pods {
+        let report = pod.metadata.uid.as_ref().and_then(|uid| observed.reports.get(uid));
+        let Some(said) = report.and_then(|report| report.answer.said()).filter(|said| !said.ready) else { continue };
+        // One with a cause holds the others up; without any, the first one is at work.
+        let has_cause = |part: &str| part.ends_with(')');
+        let held = said.waiting_for.iter().find(|part| has_cause(part)).or(said.waiting_for.first());
+        let Some(part) = held.filter(|part| !part.contains(STORE_IN_WAITING)) else { continue };
+        let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
+        let waits_long = started.is_some_and(|started| observed.now.duration_since(started) > START);
+        is_overdue |= has_cause(part) && waits_long;
+        *parts.entry(part).or_default() += 1;
+    }
+    let parts: Vec<String> = parts.into_iter().map(|(part, servers)| counted(servers, part)).collect();
+    (!parts.is_empty()).then(|| Waiting { parts: parts.join(", "), is_overdue })
+}
+
+fn counted(servers: usize, part: &str) -> String {
+    let verb = if servers == 1 { "waits" } else { "wait" };
+    format!("{servers} {verb} for {part}")
 }
 
 fn rollout(deployment: &Deployment, status: &DeploymentStatus, planned: Option<&Planned>) -> Rollout {
@@ -92,16 +141,96 @@ impl Servers {
         if let Some((reason, message)) = &self.trouble {
             return found(State::False, *reason, format!("{counted}; {message}"));
         }
+        let is_overdue = self.waiting.as_ref().is_some_and(|waiting| waiting.is_overdue);
         let reason = match (self.rollout == Rollout::Stuck, self.ready) {
             (true, _) => ConditionReason::RolloutStuck,
+            (false, _) if is_overdue => ConditionReason::PartNotReady,
             (false, 0) => ConditionReason::NoneReady,
             (false, _) => ConditionReason::SomeReady,
         };
-        found(State::False, reason, counted)
+        let message = match &self.waiting {
+            Some(waiting) if is_overdue => format!("{counted}; {}; see their logs", waiting.parts),
+            Some(waiting) => format!("{counted}; {}", waiting.parts),
+            None => counted,
+        };
+        found(State::False, reason, message)
     }
 
     /// What keeps the servers from starting, for a roll-out that is stuck.
     pub(super) fn trouble(&self) -> &str {
-        self.trouble.as_ref().map_or("see the pods' events", |(_, message)| message.as_str())
+        let waiting = self.waiting.as_ref().map_or("see the pods' events", |waiting| waiting.parts.as_str());
+        self.trouble.as_ref().map_or(waiting, |(_, message)| message.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures::{applied, cluster, nothing};
+    use crate::cluster::observed::Answer;
+    use k8s_openapi::api::apps::v1::DeploymentCondition;
+
+    /// Servers that run, of which each waits for these parts, in this order.
+    fn waiting_for(parts: &[&[&str]]) -> Observed {
+        let mut world = applied(&cluster("{}"), &nothing());
+        world.children.deployment.as_mut().unwrap().status.as_mut().unwrap().ready_replicas = None;
+        for (pod, parts) in parts.iter().enumerate() {
+            let report = world.reports.get_mut(&format!("pod-{pod}")).unwrap();
+            let Answer::Said(said) = &mut report.answer else { panic!("silent") };
+            (said.ready, said.waiting_for) = (false, parts.iter().map(|part| (*part).to_owned()).collect());
+        }
+        world
+    }
+
+    fn found(world: &Observed) -> Finding {
+        servers(&cluster("{}"), None, world).finding()
+    }
+
+    #[test]
+    fn what_each_server_waits_for_is_said_with_its_cause() {
+        let model = "the embedding model (unreachable)";
+        let world = waiting_for(&[&[model, "the corpus"], &["the records (timeout)"], &[model, "the index"]]);
+        let starting = found(&world);
+        let parts = "2 wait for the embedding model (unreachable), 1 waits for the records (timeout)";
+        assert_eq!(starting.message, format!("0 of 3 servers answer; {parts}"));
+        assert_eq!(starting.reason, ConditionReason::NoneReady);
+        let late = found(&world.later(61));
+        assert_eq!(late.message, format!("0 of 3 servers answer; {parts}; see their logs"));
+        assert_eq!(late.reason, ConditionReason::PartNotReady);
+    }
+
+    #[test]
+    fn a_part_without_a_cause_is_at_work_and_no_trouble() {
+        let world = waiting_for(&[&["the index"], &["the index"], &["the index"]]).later(600);
+        let found = found(&world);
+        assert_eq!(found.message, "0 of 3 servers answer; 3 wait for the index");
+        assert_eq!(found.reason, ConditionReason::NoneReady);
+    }
+
+    #[test]
+    fn the_store_is_left_to_its_own_condition() {
+        let store: &[&str] = &["the vector store (unreachable)", "the records", "the corpus"];
+        let found = found(&waiting_for(&[store, store, store]).later(600));
+        assert_eq!((found.message.as_str(), found.reason), ("0 of 3 servers answer", ConditionReason::NoneReady));
+    }
+
+    #[test]
+    fn pods_that_may_not_be_created_are_said_with_who_refuses_them() {
+        let mut world = waiting_for(&[]);
+        (world.server_pods, world.reports) = (Vec::new(), BTreeMap::new());
+        let status = world.children.deployment.as_mut().unwrap().status.as_mut().unwrap();
+        let condition = |state: &str| DeploymentCondition {
+            type_: Some("ReplicaFailure".to_owned()),
+            status: Some(state.to_owned()),
+            message: Some("pods \"x\" is forbidden: exceeded quota: small".to_owned()),
+            ..DeploymentCondition::default()
+        };
+        status.conditions = Some(vec![condition("True")]);
+        let refused = found(&world);
+        assert_eq!(refused.reason, ConditionReason::PodsRefused);
+        assert!(refused.message.contains("exceeded quota: small; change what refuses them"), "{}", refused.message);
+        let status = world.children.deployment.as_mut().unwrap().status.as_mut().unwrap();
+        status.conditions = Some(vec![condition("False")]);
+        assert_eq!(found(&world).reason, ConditionReason::NoneReady);
     }
 }

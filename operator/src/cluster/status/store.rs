@@ -8,10 +8,11 @@ use crate::api::{ConditionReason, ConditionType, RagCluster};
 use crate::cluster::observed::{Observed, SeenStore};
 
 /// How a server calls the store among the things that it waits for.
-const STORE_IN_WAITING: &str = "vector store";
+pub(super) const STORE_IN_WAITING: &str = "vector store";
 
-/// For so long after it could have been reached, a store that a server waits for is a part of the start.
-const START: SignedDuration = SignedDuration::from_mins(1);
+/// For so long after it could have been reached, a store that a server waits for is a part of the start; and so is what else a
+/// server waits for, for so long after its own start.
+pub(super) const START: SignedDuration = SignedDuration::from_mins(1);
 
 /// The servers know best: one that is ready has reached its store, and says when it no longer does. Before any is, a managed store
 /// speaks for itself.
@@ -21,7 +22,7 @@ pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
         return embedded(observed);
     }
     if is_down(cluster, observed) {
-        let trouble = pods::trouble(&observed.qdrant_pods);
+        let trouble = pods::trouble(&observed.qdrant_pods, &pods::STORE, observed.now);
         let (reason, message) = trouble.unwrap_or((ConditionReason::Starting, "it is starting".to_owned()));
         return found(State::False, reason, format!("vector store 0 of 1: {message}"));
     }
