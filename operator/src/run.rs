@@ -213,7 +213,7 @@ impl Process {
                 operator_namespace: self.home.clone(),
             },
             namespaces: by_namespace,
-            samples: Arc::new(Samples::default()),
+            samples: Arc::new(Samples::new(self.args.sample_every())),
             identity: self.identity.clone(),
             metrics: Arc::clone(&self.metrics),
             backoff: controller::Backoff::default(),

@@ -1,7 +1,7 @@
 //! Asks every query server about itself in the background, so that a reconcile never waits for a pod: it sees the last answer
 //! and its time. A changed answer asks for a look at the cluster; a server counts as silent only when it was so twice in a row,
 //! and so does a vector store that it does not reach.
-//! The operator's key is read by name and never shown.
+//! An answer counts for a while: what could not be asked since is silent, too. The operator's key is read by name and never shown.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use tokio::sync::{Notify, oneshot};
@@ -33,6 +33,12 @@ const SILENCES: u32 = 2;
 
 /// So many answers in a row that tell of a lost vector store are one: a call that failed once is no outage.
 const LOSSES: u32 = 2;
+
+/// After so many rounds without an answer of any kind, the last one says nothing about now.
+const ROUNDS: u32 = 3;
+
+/// And after at least this long: a round over many servers takes a while.
+const COUNTS_FOR: Duration = Duration::from_secs(45);
 
 /// A server that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +67,16 @@ pub struct Sample {
 }
 
 /// The last answers of all servers, by the uid of their pod.
-#[derive(Default)]
-pub struct Samples(RwLock<HashMap<String, Kept>>);
+pub struct Samples {
+    kept: RwLock<HashMap<String, Kept>>,
+    counts_for: SignedDuration,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self::new(Duration::ZERO)
+    }
+}
 
 /// What is known of one server.
 #[derive(Default)]
@@ -96,21 +110,32 @@ impl Kept {
 }
 
 impl Samples {
-    /// What counts as the last answer of the pod with this uid.
-    pub fn of(&self, pod_uid: &str) -> Option<Sample> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(pod_uid)?.shown.clone()
+    /// None yet, of servers that are asked this often.
+    pub fn new(every: Duration) -> Self {
+        let counts_for = every.saturating_mul(ROUNDS).max(COUNTS_FOR);
+        Self {
+            kept: RwLock::default(),
+            counts_for: SignedDuration::try_from(counts_for).unwrap_or(SignedDuration::MAX),
+        }
+    }
+
+    /// What counts at `now` as the last answer of the pod with this uid.
+    pub fn of(&self, pod_uid: &str, now: Timestamp) -> Option<Sample> {
+        let shown = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(pod_uid)?.shown.clone()?;
+        let is_old = shown.answer.is_ok() && now.duration_since(shown.at) > self.counts_for;
+        Some(if is_old { Sample { at: shown.at, answer: Err(Silence::NotAsked) } } else { shown })
     }
 
     /// Keeps an answer and says whether it tells anything new.
     fn keep(&self, pod_uid: &str, sample: Sample) -> bool {
-        let mut samples = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut samples = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         samples.entry(pod_uid.to_owned()).or_default().take(sample)
     }
 
     /// Forgets pods that are gone.
     fn retain(&self, targets: &[Target]) {
         let pods: BTreeSet<&str> = targets.iter().map(|target| target.pod_uid.as_str()).collect();
-        let mut samples = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut samples = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         samples.retain(|uid, _| pods.contains(uid.as_str()));
     }
 }
@@ -188,23 +213,37 @@ impl Sampler {
         (asked, round): (Vec<Target>, Instant),
     ) -> Vec<Target> {
         keys.refresh(&self.client, &asked).await;
-        let with_keys = asked.into_iter().filter_map(|target| keys.of(&target).map(|key| (target, key)));
-        let questions: Vec<_> = with_keys.map(|(target, key)| self.ask(target, key)).collect();
+        let mut questions = Vec::new();
+        for target in asked {
+            match keys.of(&target) {
+                Some(key) => questions.push(self.ask(target, key)),
+                None => self.take(surroundings, &target, Err(Silence::NoKey)),
+            }
+        }
         let mut answers = futures::stream::iter(questions).buffer_unordered(AT_ONCE);
         let mut again = Vec::new();
         while let Some((target, answer)) = answers.next().await {
-            self.metrics.sampled(answer.as_ref().map_or_else(|silence| silence.name(), |_| "answered"));
             if answer == Err(Silence::AuthFailed) && keys.forget_older(&target, round) {
+                self.metrics.sampled(Silence::AuthFailed.name());
                 again.push(target);
-            } else if self.samples.keep(&target.pod_uid, Sample { at: Timestamp::now(), answer }) {
-                surroundings.changed(&target);
+            } else {
+                self.take(surroundings, &target, answer);
             }
         }
         again
     }
 
+    /// Counts and keeps what became of a question, and says so if it is news.
+    fn take(&self, surroundings: &impl Surroundings, target: &Target, answer: Result<ServerStatus, Silence>) {
+        self.metrics.sampled(answer.as_ref().map_or_else(|silence| silence.name(), |_| "answered"));
+        if self.samples.keep(&target.pod_uid, Sample { at: Timestamp::now(), answer }) {
+            surroundings.changed(target);
+        }
+    }
+
     fn is_ready(&self, target: &Target) -> bool {
-        self.samples.of(&target.pod_uid).is_some_and(|sample| sample.answer.is_ok_and(|status| status.ready))
+        let last = self.samples.of(&target.pod_uid, Timestamp::now());
+        last.is_some_and(|sample| sample.answer.is_ok_and(|status| status.ready))
     }
 
     async fn ask(&self, target: Target, key: OperatorKey) -> (Target, Result<ServerStatus, Silence>) {
@@ -318,7 +357,7 @@ mod tests {
         let samples = Samples::default();
         for (step, (answer, is_news, shown)) in table.into_iter().enumerate() {
             assert_eq!(samples.keep("u", sample(answer)), is_news, "step {step}");
-            assert_eq!(samples.of("u").map(|sample| sample.answer), shown, "step {step}");
+            assert_eq!(samples.of("u", Timestamp::UNIX_EPOCH).map(|sample| sample.answer), shown, "step {step}");
         }
     }
 
@@ -342,7 +381,11 @@ mod tests {
         ];
         for (step, (reachable, is_news, is_lost)) in told.into_iter().enumerate() {
             assert_eq!(samples.keep("u", sample(seen(reachable))), is_news, "step {step}");
-            assert_eq!(samples.of("u").unwrap().answer.unwrap().has_lost_store(), is_lost, "step {step}");
+            assert_eq!(
+                samples.of("u", Timestamp::UNIX_EPOCH).unwrap().answer.unwrap().has_lost_store(),
+                is_lost,
+                "step {step}"
+            );
         }
     }
 
@@ -358,11 +401,67 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_counts_for_three_rounds_and_at_least_three_quarters_of_a_minute() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (every, last) in [(1, 45), (10, 45), (15, 45), (60, 180)] {
+            let samples = Samples::new(Duration::from_secs(every));
+            samples.keep("u", sample(Ok(ready())));
+            assert!(samples.of("u", at(last)).unwrap().answer.is_ok(), "{every}");
+            let old = samples.of("u", at(last + 1)).unwrap();
+            assert_eq!(old, sample(Err(Silence::NotAsked)), "{every}");
+            samples.keep("u", Sample { at: at(last + 1), answer: Ok(ready()) });
+            assert!(samples.of("u", at(last + 1)).unwrap().answer.is_ok(), "{every}");
+        }
+    }
+
+    /// Servers that nobody else knows of, and how often news of them was told.
+    #[derive(Clone, Default)]
+    struct Alone(Arc<std::sync::atomic::AtomicUsize>);
+
+    impl Surroundings for Alone {
+        fn targets(&self) -> Vec<Target> {
+            vec![target("u")]
+        }
+
+        fn changed(&self, _: &Target) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn servers_without_a_key_to_ask_them_with_fall_silent() {
+        let refused = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            let status = serde_json::json!({"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403});
+            let answer = kube::client::Body::from(serde_json::to_vec(&status)?);
+            Ok::<_, tower::BoxError>(http::Response::builder().status(403).body(answer)?)
+        });
+        let samples = Arc::new(Samples::default());
+        samples.keep("u", Sample { at: Timestamp::now(), answer: Ok(ready()) });
+        let sampler = Sampler {
+            client: Client::new(refused, "ns"),
+            servers: ServerClient::new(1, Duration::from_secs(1)).unwrap(),
+            samples: Arc::clone(&samples),
+            metrics: Arc::new(Metrics::new().unwrap()),
+            pods_changed: Arc::new(Notify::new()),
+            every: Duration::from_secs(10),
+        };
+        let (alone, mut keys) = (Alone::default(), Keys::default());
+        let answer = || samples.of("u", Timestamp::now()).unwrap().answer;
+        sampler.round(&alone, &mut keys, true).await;
+        assert_eq!(answer(), Ok(ready()));
+        sampler.round(&alone, &mut keys, true).await;
+        assert_eq!(answer(), Err(Silence::NoKey));
+        assert_eq!(alone.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+
+    #[test]
     fn pods_that_are_gone_are_forgotten() {
         let samples = Samples::default();
         samples.keep("gone", sample(Ok(ready())));
         samples.keep("here", sample(Ok(ready())));
         samples.retain(&[target("here")]);
-        assert!(samples.of("gone").is_none() && samples.of("here").is_some());
+        assert!(
+            samples.of("gone", Timestamp::UNIX_EPOCH).is_none() && samples.of("here", Timestamp::UNIX_EPOCH).is_some()
+        );
     }
 }

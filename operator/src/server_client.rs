@@ -150,6 +150,12 @@ pub enum Silence {
     /// The answer is not a server's status.
     #[error("the answer is not a server's status")]
     Malformed,
+    /// It was not asked: there is no key to ask with.
+    #[error("the operator's key cannot be read")]
+    NoKey,
+    /// It was not asked for so long that its last answer says nothing about now.
+    #[error("it has not been asked for a while")]
+    NotAsked,
 }
 
 impl Silence {
@@ -161,6 +167,8 @@ impl Silence {
             Self::AuthFailed => "auth_failed",
             Self::Refused(_) => "refused",
             Self::Malformed => "malformed",
+            Self::NoKey => "no_key",
+            Self::NotAsked => "not_asked",
         }
     }
 }

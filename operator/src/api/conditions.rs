@@ -25,7 +25,7 @@ pub enum ConditionType {
     MetricsAvailable,
     /// More servers were asked for than are allowed.
     ReplicasCapped,
-    /// Writes are refused, as the spec asks.
+    /// Servers refuse writes, or were asked to.
     ReadOnly,
 }
 
@@ -171,7 +171,7 @@ pub enum ConditionReason {
     MetricsMissing,
     /// ReplicasCapped: more than the ceiling was asked for.
     AboveCeiling,
-    /// ReadOnly: `readOnly` stands in the spec.
+    /// ReadOnly: the servers were asked to refuse writes.
     Requested,
 }
 

@@ -318,7 +318,7 @@ fn pods_of(caches: &Caches, uid: &str, part: &str) -> Vec<Pod> {
 
 fn report_of(context: &Context, pod: &Pod) -> Option<(String, ServerReport)> {
     let uid = pod.uid()?;
-    let Sample { at, answer } = context.samples.of(&uid)?;
+    let Sample { at, answer } = context.samples.of(&uid, (context.now)())?;
     let answer = match answer {
         Ok(status) => Answer::Said(Reported {
             store: status.store().and_then(seen),

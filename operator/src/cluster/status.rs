@@ -9,6 +9,7 @@ mod configuration;
 mod meaning;
 mod pods;
 mod progress;
+mod read_only;
 mod servers;
 mod store;
 mod unseen;
@@ -133,6 +134,7 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let servers = servers::servers(cluster, planned, observed);
     let applied = configuration::applied(outcome, observed);
     let expected = configuration::expected(&previous, applied.as_ref(), observed);
+    let read_only = read_only::finding(applied.as_ref().is_some_and(configuration::Applied::asks_read_only), observed);
     let revision = applied.map(|applied| applied.revision).or_else(|| previous.revision.clone());
     let rollup = Rollup {
         servers: servers.finding(),
@@ -145,8 +147,8 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let mut findings = vec![ready, rollup.servers, rollup.store, rollup.configuration];
     findings.extend(progress.findings());
     findings.extend(autoscaling::findings(planned, observed));
-    findings.extend(read_only(cluster, observed));
-    let phase = progress.phase(&findings, &servers, (store::summary(cluster, observed), cluster.spec.read_only));
+    let phase = progress.phase(&findings, &servers, (store::summary(cluster, observed), read_only.is_some()));
+    findings.extend(read_only);
     let mut next = progress.next(expected.as_ref(), &findings);
     next.extend(planned.and_then(|planned| budget_waits(planned, observed)));
     next.extend(planned.and_then(|planned| removed_clients(planned, observed)));
@@ -225,16 +227,6 @@ impl Rollup {
         };
         Finding::new(ConditionType::Ready, State::False, reason, missing.join("; "))
     }
-}
-
-fn read_only(cluster: &RagCluster, observed: &Observed) -> Option<Finding> {
-    let message = "writes are answered with 503 and Retry-After, as spec.readOnly asks; queries are answered";
-    let said = observed.reports.values().filter_map(|report| report.answer.said());
-    let (refusing, all) = said.fold((0, 0), |(refusing, all), said| (refusing + i32::from(said.read_only), all + 1));
-    cluster.spec.read_only.then(|| {
-        let message = format!("{message} ({refusing} of {all} servers report it)");
-        Finding::new(ConditionType::ReadOnly, State::True, ConditionReason::Requested, message)
-    })
 }
 
 /// Servers that an earlier operator gave their configuration refuse a file with keys that they do not know.

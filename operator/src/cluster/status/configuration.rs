@@ -25,6 +25,13 @@ pub(super) struct Applied {
     live: String,
 }
 
+impl Applied {
+    /// Whether it has the servers refuse writes.
+    pub(super) fn asks_read_only(&self) -> bool {
+        self.live.lines().any(|line| line == "read_only = true")
+    }
+}
+
 /// What a pass that succeeded gave them; otherwise what is with the API server, whatever was planned.
 pub(super) fn applied(outcome: &Outcome, observed: &Observed) -> Option<Applied> {
     if let Outcome::Applied { planned, .. } = outcome {
