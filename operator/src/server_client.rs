@@ -18,6 +18,9 @@ pub const PATHS: [&str; 1] = [STATUS_PATH];
 /// What a server calls its vector store, among its parts and among what it waits for.
 pub const STORE_PART: &str = "vector store";
 
+/// What a server calls its records. Beside a Qdrant they are kept in it, too, and are looked at when nobody searches.
+pub const RECORDS_PART: &str = "records";
+
 /// An answer takes about one kilobyte; what is much longer does not come from one of our servers.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -86,9 +89,10 @@ pub struct AcceptedCredential {
 }
 
 impl ServerStatus {
-    /// How its last call saw the vector store, if it says so.
+    /// How its last calls saw the vector store, if it says so: the part of it that did not answer, where one did not.
     pub fn store(&self) -> Option<&SeenPart> {
-        self.parts.iter().find(|part| part.name == STORE_PART)
+        let parts = || self.parts.iter().filter(|part| [STORE_PART, RECORDS_PART].contains(&part.name.as_str()));
+        parts().find(|part| part.reachable == Some(false)).or_else(|| parts().find(|part| part.reachable.is_some()))
     }
 
     /// Whether its last call of the vector store was not answered.
@@ -332,7 +336,28 @@ mod tests {
             ServerStatus { parts: vec![part], ..before.clone() }
         };
         assert!(!seen("provider a", true).differs_from(&seen("provider a", false)));
-        assert!(seen(STORE_PART, true).differs_from(&seen(STORE_PART, false)));
+        for part in [STORE_PART, RECORDS_PART] {
+            assert!(seen(part, true).differs_from(&seen(part, false)), "{part}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_lost_with_any_part_that_is_in_it() {
+        let seen = |store, records| {
+            let part = |name: &str, reachable| SeenPart { name: name.to_owned(), reachable, since: None, cause: None };
+            let parts = vec![part("provider a", Some(false)), part(STORE_PART, store), part(RECORDS_PART, records)];
+            ServerStatus { parts, ..ServerStatus::default() }
+        };
+        for (store, records, is_lost) in [
+            (Some(true), Some(true), false),
+            (Some(false), Some(true), true),
+            (Some(true), Some(false), true),
+            (None, Some(false), true),
+            (Some(true), None, false),
+        ] {
+            assert_eq!(seen(store, records).has_lost_store(), is_lost, "{store:?} {records:?}");
+        }
+        assert_eq!(seen(None, None).store(), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use rag_server::http::{management_openapi, ops, readiness};
-use ragops_operator::server_client::{PATHS, STORE_PART, ServerStatus};
+use ragops_operator::server_client::{PATHS, RECORDS_PART, STORE_PART, ServerStatus};
 
 use crate::rendered::{children, examples};
 
@@ -49,7 +49,7 @@ fn the_operator_reads_from_a_status_what_the_server_put_there() {
         }],
         moving: Some(ops::Moving { model: "wider".to_owned(), documents: 3, of: 12 }),
         parts: vec![
-            ops::Part { name: "records".to_owned(), reachable: Some(true), ..ops::Part::default() },
+            ops::Part { name: ops::RECORDS.to_owned(), reachable: Some(true), ..ops::Part::default() },
             ops::Part {
                 name: ops::VECTOR_STORE.to_owned(),
                 reachable: Some(false),
@@ -76,7 +76,7 @@ fn the_operator_reads_from_a_status_what_the_server_put_there() {
 
 #[test]
 fn the_operator_knows_the_store_by_the_names_that_the_server_gives_it() {
-    assert_eq!(STORE_PART, ops::VECTOR_STORE);
+    assert_eq!((STORE_PART, RECORDS_PART), (ops::VECTOR_STORE, ops::RECORDS));
     let readiness = readiness::Readiness::default();
     readiness.held_by(readiness::Part::VectorStore, "auth_failed");
     let waited_for = readiness.waiting_for().into_iter().find(|part| part.contains(STORE_PART)).unwrap();

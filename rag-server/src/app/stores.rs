@@ -16,7 +16,7 @@ use crate::{
     },
     config::{Config, Qdrant, RecordsChoice, VectorStoreChoice},
     http::readiness::Part,
-    operations::{Operations, VECTOR_STORE},
+    operations::{Operations, RECORDS, VECTOR_STORE},
     ports::{Epoch, Kind, Records, StoreError, VectorStore},
 };
 
@@ -86,7 +86,7 @@ impl Stores {
             }
             (RecordsChoice::VectorStore, None) => return Err(AppError::NoQdrant),
         };
-        let records: Arc<dyn Records> = Arc::new(Watched::new(records, operations.sight("records")));
+        let records: Arc<dyn Records> = Arc::new(Watched::new(records, operations.sight(RECORDS)));
         records.count(Kind::Corpus).await.map_err(AppError::Records)?;
         observer.arrived(Part::Records);
         Ok(Self { vectors, records, here })

@@ -10,7 +10,7 @@ use super::{
     extract::OperatorKey,
     state::Api,
 };
-pub use crate::operations::{Moving, VECTOR_STORE};
+pub use crate::operations::{Moving, RECORDS, VECTOR_STORE};
 use crate::{
     operations::{Operations, Work},
     ports::{Health, Held},

@@ -22,6 +22,9 @@ use crate::{
 /// How the vector store is called among the parts; the operator looks for this name.
 pub const VECTOR_STORE: &str = "vector store";
 
+/// How the records are called; the operator looks for this name, too.
+pub const RECORDS: &str = "records";
+
 /// The handle. Cheap to clone.
 #[derive(Clone)]
 pub struct Operations(Arc<Handles>);
