@@ -57,7 +57,8 @@ pub struct RunArgs {
     #[arg(long, env = "RAGOPS_LEASE_NAME", value_name = "NAME", default_value = "ragops-operator")]
     pub lease_name: String,
 
-    /// How long the lease is good without being renewed. After a crash another process takes over at the latest then.
+    /// How long the lease is good without being renewed. After a crash another process takes over that long after it has seen the
+    /// last renewal.
     #[arg(long, env = "RAGOPS_LEASE_SECONDS", value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(2..=600))]
     pub lease_seconds: u64,
 

@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::controller;
 use crate::error::{Call, Class, Error, Phase, Verb};
 use crate::http::{self, Readiness};
-use crate::leader::{Election, Loss, Terms};
+use crate::leader::{Election, LeaseError, Loss, Terms};
 use crate::metrics::Metrics;
 use crate::sampler::{Sampler, Samples};
 use crate::server_client::ServerClient;
@@ -66,7 +66,7 @@ pub enum RunError {
     },
     /// The Lease cannot be used.
     #[error(
-        "the lease {name} in namespace {namespace} cannot be used: {source}; the operator needs get, create and patch on leases.coordination.k8s.io there"
+        "the lease {name} in namespace {namespace} cannot be used: {source}; the operator needs get, create and update on leases.coordination.k8s.io there"
     )]
     Lease {
         /// Its namespace.
@@ -74,7 +74,7 @@ pub enum RunError {
         /// Its name.
         name: String,
         /// What went wrong.
-        source: Box<kube_lease_manager::LeaseManagerError>,
+        source: LeaseError,
     },
     /// The lease went to somebody else.
     #[error(
@@ -154,8 +154,10 @@ impl Process {
         let pods_changed = Arc::new(Notify::new());
         let mut parts = JoinSet::new();
         let (context, filled) = self.context(&pods_changed, &mut parts)?;
+        // In this order: a process that cannot read its namespaces must not keep the lease from one that can.
         let ready = async {
-            tokio::join!(election.won(), join_all(filled));
+            join_all(filled).await;
+            election.won().await;
         };
         tokio::select! {
             () = ready => {}
@@ -286,13 +288,11 @@ async fn join(config: &Config, terms: Terms) -> Result<Election, RunError> {
         let (namespace, name) = (terms.namespace.clone(), terms.name.clone());
         match Election::join(config, terms.clone()).await {
             Ok(election) => return Ok(election),
-            Err(kube_lease_manager::LeaseManagerError::KubeError(error))
-                if crate::error::class(&error) != Class::Forbidden && crate::error::class(&error) != Class::Invalid =>
-            {
-                tracing::warn!(error = crate::error::sentence(&error), "the lease cannot be asked for yet");
+            Err(error) if error.may_pass() => {
+                tracing::warn!(%error, "the lease cannot be asked for yet");
                 tokio::time::sleep(RETRY).await;
             }
-            Err(error) => return Err(RunError::Lease { namespace, name, source: Box::new(error) }),
+            Err(source) => return Err(RunError::Lease { namespace, name, source }),
         }
     }
 }
