@@ -107,7 +107,7 @@ impl Election {
             let pause = match self.desk.attempt(&mut seen).await {
                 Ok(Attempt::Won(held)) => {
                     let desk = Arc::clone(&self.desk);
-                    let renewal = tokio::spawn(async move { desk.hold(held).await });
+                    let renewal = tokio::spawn(async move { desk.hold(*held).await });
                     *self.renewal.lock().await = Some(AbortOnDropHandle::new(renewal));
                     return;
                 }
@@ -153,7 +153,7 @@ struct Held {
 
 /// What a look at the lease has led to.
 enum Attempt {
-    Won(Held),
+    Won(Box<Held>),
     Wait(Duration),
 }
 
@@ -176,7 +176,7 @@ impl Desk {
             Step::Wait(pause) => Ok(Attempt::Wait(pause)),
             Step::Claim => match self.claim(&lease).await {
                 Err(error) if error.is_conflict() => Ok(Attempt::Wait(self.pace.retry())),
-                claimed => claimed.map(Attempt::Won),
+                claimed => claimed.map(|held| Attempt::Won(Box::new(held))),
             },
         }
     }
