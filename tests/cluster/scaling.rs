@@ -88,6 +88,8 @@ async fn the_autoscaler_holds_between_30_and_70_percent_within_floor_and_ceiling
     has_replicas(&scene, 19).await?;
     held_at(&scene, 29).await?;
     assert_eq!(replicas(&scene).await?, Some(19), "never under the floor");
+    let events = scene.events("handbook").await?;
+    assert!(events.iter().all(|(reason, _)| reason != "ChangePutBack"), "a raised floor corrects nobody: {events:#?}");
     operator.stop().await
 }
 

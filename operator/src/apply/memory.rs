@@ -1,8 +1,9 @@
-//! What was wanted of each child when it was last settled.
+//! What was wanted of each child when it was last settled, and which version our last write made of it.
 //!
-//! Two uses. A field that is gone although the plan has not changed was removed by a person. And a difference that the API server
+//! Three uses. A field that is gone although the plan has not changed was removed by a person. A difference that the API server
 //! insists on (it drops a field that it does not know, or an admission webhook changes it back) is applied once and then left,
-//! instead of being fought over for ever. Lost with the process, at the price of one request.
+//! instead of being fought over for ever. And a cache that is behind our own write says nothing about anybody. Lost with the
+//! process, at the price of one request.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::drift::Difference;
+use super::version;
 
 type Cluster = (String, String);
 
@@ -20,9 +22,21 @@ struct Settled {
     remaining: u64,
 }
 
+/// Our last write of a child, by the versions around it.
+struct Change {
+    before: Option<String>,
+    after: String,
+}
+
+#[derive(Default)]
+struct Child {
+    settled: Option<Settled>,
+    change: Option<Change>,
+}
+
 /// The memory, by cluster and uid of the child.
 #[derive(Default)]
-pub struct Unsettled(Mutex<HashMap<Cluster, HashMap<String, Settled>>>);
+pub struct Unsettled(Mutex<HashMap<Cluster, HashMap<String, Child>>>);
 
 impl Unsettled {
     /// Whether exactly this was applied before, and left exactly these differences.
@@ -37,29 +51,51 @@ impl Unsettled {
 
     /// Notes what was wanted and which differences remained.
     pub(super) fn note(&self, cluster: (&str, &str), uid: &str, wanted: &Value, remaining: &[Difference]) {
-        let cluster = (cluster.0.to_owned(), cluster.1.to_owned());
-        self.lock().entry(cluster).or_default().insert(uid.to_owned(), settled(wanted, remaining));
+        let settled = settled(wanted, remaining);
+        self.change(cluster, uid, |child| child.settled = Some(settled));
+    }
+
+    /// Notes that a write of ours made the version `after` of a child; `before` is the one that it was decided by.
+    pub(super) fn wrote(&self, cluster: (&str, &str), uid: &str, before: Option<&str>, after: &str) {
+        let change = Change { before: before.map(str::to_owned), after: after.to_owned() };
+        self.change(cluster, uid, |child| child.change = Some(change));
+    }
+
+    /// Whether a child that is `shown` at this version is older than our last write of it.
+    pub(super) fn is_behind(&self, cluster: (&str, &str), uid: &str, shown: &str) -> bool {
+        let clusters = self.lock();
+        let child = clusters.get(&owned(cluster)).and_then(|children| children.get(uid));
+        let change = child.and_then(|child| child.change.as_ref());
+        change.is_some_and(|change| version::is_behind(shown, change.before.as_deref(), &change.after))
     }
 
     /// Forgets a child that was removed.
     pub(super) fn forget_child(&self, cluster: (&str, &str), uid: &str) {
-        if let Some(children) = self.lock().get_mut(&(cluster.0.to_owned(), cluster.1.to_owned())) {
+        if let Some(children) = self.lock().get_mut(&owned(cluster)) {
             children.remove(uid);
         }
     }
 
     /// Forgets a cluster that is gone.
     pub fn forget(&self, cluster: (&str, &str)) {
-        self.lock().remove(&(cluster.0.to_owned(), cluster.1.to_owned()));
+        self.lock().remove(&owned(cluster));
     }
 
     fn get(&self, cluster: (&str, &str), uid: &str) -> Option<Settled> {
-        self.lock().get(&(cluster.0.to_owned(), cluster.1.to_owned()))?.get(uid).copied()
+        self.lock().get(&owned(cluster))?.get(uid)?.settled
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Cluster, HashMap<String, Settled>>> {
+    fn change(&self, cluster: (&str, &str), uid: &str, change: impl FnOnce(&mut Child)) {
+        change(self.lock().entry(owned(cluster)).or_default().entry(uid.to_owned()).or_default());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Cluster, HashMap<String, Child>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn owned((namespace, name): (&str, &str)) -> Cluster {
+    (namespace.to_owned(), name.to_owned())
 }
 
 fn settled(wanted: &Value, remaining: &[Difference]) -> Settled {
@@ -104,5 +140,18 @@ mod tests {
         memory.note(CLUSTER, "u", &json!({"spec": 1}), &[]);
         assert!(memory.was_wanted(CLUSTER, "u", &json!({"spec": 1})));
         assert!(!memory.was_wanted(CLUSTER, "u", &json!({"spec": 2})));
+    }
+
+    #[test]
+    fn what_is_settled_and_what_was_written_are_kept_side_by_side_until_the_child_is_gone() {
+        let memory = Unsettled::default();
+        assert!(!memory.is_behind(CLUSTER, "u", "1"), "nothing was written yet");
+        memory.wrote(CLUSTER, "u", Some("1"), "3");
+        memory.note(CLUSTER, "u", &json!({"spec": 1}), &[]);
+        assert!(memory.is_behind(CLUSTER, "u", "2") && !memory.is_behind(CLUSTER, "u", "3"));
+        assert!(memory.was_wanted(CLUSTER, "u", &json!({"spec": 1})));
+        assert!(!memory.is_behind(CLUSTER, "v", "2") && !memory.is_behind(("ns", "b"), "u", "2"));
+        memory.forget_child(CLUSTER, "u");
+        assert!(!memory.is_behind(CLUSTER, "u", "2"));
     }
 }

@@ -8,6 +8,7 @@ mod fields;
 mod memory;
 mod ownership;
 mod quantity;
+mod version;
 mod writer;
 
 use std::marker::PhantomData;
@@ -25,6 +26,7 @@ use serde::Serialize;
 pub use drift::{Cause, Difference, drift};
 pub use memory::Unsettled;
 pub use ownership::{Owner, Ownership, claim_ownership, ownership};
+pub use version::has_reached;
 pub use writer::{CORE, SCALING};
 
 use crate::api::RagCluster;
@@ -136,6 +138,7 @@ async fn write_deployment(
     live: Option<&Deployment>,
 ) -> Result<Deployment, Error> {
     let count = replicas.map(|replicas| replicas.count);
+    let seen = live.and_then(|live| live.metadata.resource_version.as_deref());
     let mut live = match live {
         Some(live) => live.clone(),
         None => {
@@ -147,10 +150,10 @@ async fn write_deployment(
     let now = live.spec.replicas;
     if core_owns_replicas(&live) {
         if let Some(count) = count.or(now) {
-            live = writer.scale(&live, count).await?;
+            live = writer.scale(&live, count, seen).await?;
         }
     } else if let Some(count) = count.filter(|count| now != Some(*count)) {
-        live = writer.scale(&live, count).await?;
+        live = writer.scale(&live, count, seen).await?;
     }
     writer.apply(&wanted, Some(&live)).await
 }

@@ -188,6 +188,28 @@ async fn a_field_that_somebody_removed_is_put_back_and_told() {
 }
 
 #[tokio::test]
+async fn a_cache_that_has_not_shown_our_own_write_accuses_nobody() {
+    let (before, after) = ("read_only = false\n", "read_only = true\n");
+    let with = |version: u32, text: &str| {
+        let mut object = stored(version);
+        object["data"]["live.toml"] = json!(text);
+        object
+    };
+    let answers = [3, 3, 3, 7].map(|version| scene(CHANGE, 200, with(version, after)));
+    let play = Play::of(answers);
+    let mut writer = play.writer();
+    let mut plan = wanted();
+    plan.data = Some([("live.toml".to_owned(), after.to_owned())].into());
+    for stale in [1, 1, 2] {
+        writer.apply(&plan, Some(&parsed(with(stale, before)))).await.unwrap();
+        assert!(writer.corrections.is_empty(), "version {stale} is older than our own write");
+    }
+    writer.apply(&plan, Some(&parsed(with(6, before)))).await.unwrap();
+    assert_eq!(writer.corrections[0].fields, ["data.live.toml"]);
+    play.end();
+}
+
+#[tokio::test]
 async fn a_field_that_the_api_server_drops_is_applied_once_and_not_fought_over() {
     let dropped = |version: u32| {
         let mut object = stored(version);
@@ -276,6 +298,7 @@ mod the_number_of_servers {
         let counts: Vec<&Value> = bodies[1..].iter().map(|body| &body["spec"]["replicas"]).collect();
         assert_eq!(counts, [&json!(3), &json!(3), &Value::Null]);
         assert_eq!(bodies[2]["spec"], json!({"replicas": 3}));
+        assert_eq!(bodies[2]["metadata"]["resourceVersion"], Value::Null, "nothing is newer than the answer");
     }
 
     #[tokio::test]
@@ -286,7 +309,30 @@ mod the_number_of_servers {
         ]);
         let live = parsed(stored(3, &["ragops.dev/core"]));
         write_deployment(&mut play.writer(), wanted(), None, Some(&live)).await.unwrap();
-        assert_eq!(play.end()[0]["spec"], json!({"replicas": 3}));
+        let bodies = play.end();
+        assert_eq!(bodies[0]["spec"], json!({"replicas": 3}));
+        assert_eq!(bodies[0]["metadata"]["resourceVersion"], json!("1"));
+    }
+
+    #[tokio::test]
+    async fn a_raised_floor_takes_no_servers_away_that_the_cache_has_not_shown() {
+        let moved =
+            json!({"kind": "Status", "status": "Failure", "reason": "Conflict", "code": 409, "message": "moved"});
+        let play = Play::of([scene(SCALE, 409, moved)]);
+        let live = parsed(stored(4, &["kube-controller-manager"]));
+        let refused = write_deployment(&mut play.writer(), wanted(), Some(&replicas(10)), Some(&live)).await;
+        assert_eq!(refused.unwrap_err().class(), Class::Conflict);
+        assert_eq!(play.end()[0]["metadata"]["resourceVersion"], json!("1"));
+    }
+
+    #[tokio::test]
+    async fn a_raised_floor_is_no_correction_of_the_autoscaler() {
+        let play = Play::of([scene(SCALE, 200, stored(10, &["ragops.dev/scaling"]))]);
+        let mut writer = play.writer();
+        let live = parsed(stored(4, &["kube-controller-manager"]));
+        write_deployment(&mut writer, wanted(), Some(&replicas(10)), Some(&live)).await.unwrap();
+        assert!(writer.corrections.is_empty(), "{:?}", writer.corrections);
+        play.end();
     }
 
     #[tokio::test]

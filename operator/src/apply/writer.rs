@@ -70,18 +70,29 @@ impl Writer<'_> {
         Ok(created)
     }
 
-    /// Hands the number of servers to the manager of scaling, which never applies anything else.
-    pub(super) async fn scale(&mut self, live: &Deployment, count: i32) -> Result<Deployment, Error> {
+    /// Hands the number of servers to the manager of scaling, which never applies anything else. Where the number was judged by
+    /// what a cache shows, `seen` is the version that it shows: if the autoscaler has moved the number since, this is a conflict,
+    /// and the next pass decides by the new one.
+    pub(super) async fn scale(
+        &mut self,
+        live: &Deployment,
+        count: i32,
+        seen: Option<&str>,
+    ) -> Result<Deployment, Error> {
         let name = live.name_any();
-        let body = json!({
+        let mut body = json!({
             "apiVersion": Deployment::api_version(&()),
             "kind": Deployment::kind(&()),
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": {"replicas": count},
         });
         let found = drift(&body, &json_of(live), SCALING);
-        self.note_corrections::<Deployment>(&name, &found, false);
-        self.patch(&name, &body, &PatchParams::apply(SCALING).force()).await
+        self.note_corrections(live, &found, false);
+        if let Some(seen) = seen {
+            body["metadata"]["resourceVersion"] = json!(seen);
+        }
+        let before = live.metadata.resource_version.as_deref();
+        self.patch(&name, &body, &PatchParams::apply(SCALING).force(), before).await
     }
 
     /// Removes a child, unless a namesake has taken its place.
@@ -111,7 +122,7 @@ impl Writer<'_> {
     }
 
     async fn create_by_apply<K: Kind + Serialize>(&mut self, name: &str, body: &Value) -> Result<K, Error> {
-        let created: K = self.patch(name, body, &PatchParams::apply(CORE)).await?;
+        let created: K = self.patch(name, body, &PatchParams::apply(CORE), None).await?;
         self.settle(body, &created);
         Ok(created)
     }
@@ -125,8 +136,9 @@ impl Writer<'_> {
             return Ok(live.clone());
         }
         let was_wanted = memory.was_wanted(self.cluster(), &uid, body);
-        self.note_corrections::<K>(name, &found, was_wanted);
-        let changed: K = self.patch(name, body, &PatchParams::apply(CORE).force()).await?;
+        self.note_corrections(live, &found, was_wanted);
+        let before = live.meta().resource_version.as_deref();
+        let changed: K = self.patch(name, body, &PatchParams::apply(CORE).force(), before).await?;
         let remaining = self.settle(body, &changed);
         if !remaining.is_empty() {
             let fields: Vec<String> = remaining.iter().map(ToString::to_string).collect();
@@ -146,15 +158,32 @@ impl Writer<'_> {
         remaining
     }
 
-    async fn patch<K: Kind>(&mut self, name: &str, body: &Value, parameters: &PatchParams) -> Result<K, Error> {
+    /// `before`: the version that what is applied was decided by.
+    async fn patch<K: Kind>(
+        &mut self,
+        name: &str,
+        body: &Value,
+        parameters: &PatchParams,
+        before: Option<&str>,
+    ) -> Result<K, Error> {
         let applied: Result<K, _> = self.api().patch(name, parameters, &Patch::Apply(body)).await;
         let applied = applied.map_err(|source| self.failed::<K>(Verb::Patch, name, source))?;
         self.wrote(Verb::Patch, &applied);
+        if let (Some(uid), Some(after)) = (&applied.meta().uid, &applied.meta().resource_version) {
+            self.context.unsettled.wrote(self.cluster(), uid, before, after);
+        }
         Ok(applied)
     }
 
-    /// `was_wanted`: the plan is the one that was settled before, so that whatever is missing now was removed by somebody.
-    fn note_corrections<K: Resource<DynamicType = ()>>(&mut self, name: &str, found: &[Difference], was_wanted: bool) {
+    /// `was_wanted`: the plan is the one that was settled before, so that whatever is missing now was removed by somebody. A cache
+    /// that has not shown our own last write accuses nobody: what it lacks may be just that.
+    fn note_corrections<K: Resource<DynamicType = ()>>(&mut self, live: &K, found: &[Difference], was_wanted: bool) {
+        let metadata = live.meta();
+        let (uid, shown) = (metadata.uid.as_deref(), metadata.resource_version.as_deref());
+        if self.context.unsettled.is_behind(self.cluster(), uid.unwrap_or_default(), shown.unwrap_or_default()) {
+            return;
+        }
+        let name = metadata.name.as_deref().unwrap_or_default();
         for difference in found {
             let by = match &difference.cause {
                 Cause::SetBy(manager) if !is_expected(manager) => manager,

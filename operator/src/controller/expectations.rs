@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::apply::has_reached;
+
 /// An object that somebody deletes at once never comes back with our write; nobody waits longer for it than this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -56,14 +58,6 @@ impl Expectations {
 
 fn owned((namespace, name): (&str, &str)) -> Cluster {
     (namespace.to_owned(), name.to_owned())
-}
-
-/// Versions of one resource grow as numbers, which Kubernetes promises since 1.35 and has always kept.
-fn has_reached(cached: &str, expected: &str) -> bool {
-    match (cached.parse::<u128>(), expected.parse::<u128>()) {
-        (Ok(cached), Ok(expected)) => cached >= expected,
-        _ => cached == expected,
-    }
 }
 
 #[cfg(test)]
