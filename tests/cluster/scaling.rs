@@ -3,6 +3,9 @@
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kube::ResourceExt as _;
+use kube::api::{Patch, PatchParams};
+use ragops_operator::api::labels;
 use ragops_tests::faults::FaultProxy;
 use ragops_tests::metrics::Cpu;
 use ragops_tests::until;
@@ -137,6 +140,8 @@ async fn a_kubernetes_that_forgets_the_tolerance_is_told_with_a_remedy_and_not_f
     let inexact = scene.says("handbook", "AutoscalingExact", "False", "ToleranceDropped").await?;
     assert!(inexact.message.contains("1.35"), "the remedy names the version: {}", inexact.message);
     scene.serving("handbook").await?;
+    let autoscaler = scene.api::<HorizontalPodAutoscaler>().get("handbook").await?;
+    assert!(autoscaler.annotations().contains_key(labels::TOLERANCE_DROPPED), "{:?}", autoscaler.annotations());
     let writes = || proxy.writes().iter().filter(|write| write.path.contains("horizontalpodautoscalers")).count();
     let before = writes();
     assert!(before <= 2, "asked once, and perhaps once more without the field: {before} times");
@@ -146,4 +151,31 @@ async fn a_kubernetes_that_forgets_the_tolerance_is_told_with_a_remedy_and_not_f
         Ok(events.iter().any(|(reason, _)| reason == "ToleranceDropped").then_some(()))
     })
     .await
+}
+
+#[tokio::test]
+async fn a_tolerance_that_somebody_removes_is_put_back_and_told() -> Result<()> {
+    let test = "a_tolerance_that_somebody_removes_is_put_back_and_told";
+    let Some(scene) = Scene::new(test, "scaling").await? else { return Ok(()) };
+    scene.shared.metrics.set(&scene.namespace, Cpu::Percent(50.0));
+    let _operator = scene.operator(&[]).await?;
+    scene.apply("handbook", json!({})).await?;
+    scene.serving("handbook").await?;
+    let removal = json!({"spec": {"behavior": {"scaleDown": {"tolerance": null}}}});
+    let autoscalers = scene.api::<HorizontalPodAutoscaler>();
+    autoscalers.patch("handbook", &PatchParams::default(), &Patch::Merge(&removal)).await?;
+    scene
+        .becomes("the tolerance is back", "handbook", |autoscaler: &HorizontalPodAutoscaler| {
+            let behavior = autoscaler.spec.behavior.as_ref();
+            behavior.and_then(|behavior| behavior.scale_down.as_ref()?.tolerance.as_ref()).is_some()
+        })
+        .await?;
+    let told = &scene;
+    until("an event says who took it away", WITHIN, || async move {
+        let events = told.events("handbook").await?;
+        Ok(events.iter().any(|(reason, _)| reason == "ChangePutBack").then_some(()))
+    })
+    .await?;
+    scene.says("handbook", "AutoscalingExact", "True", "DeadBand").await?;
+    Ok(())
 }

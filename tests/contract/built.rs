@@ -30,6 +30,7 @@ pub(crate) fn nothing(server_image: &str, qdrant_image: &str) -> Observed {
             qdrant_image: qdrant_image.to_owned(),
             operator_namespace: "rag".to_owned(),
         },
+        server_version: None,
         children: LiveChildren::default(),
         foreign: Vec::new(),
         referenced_secrets: BTreeMap::new(),

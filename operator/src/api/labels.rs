@@ -22,8 +22,8 @@ pub const GENERATION: &str = "ragops.dev/generation";
 pub const MINTED_AT: &str = "ragops.dev/minted-at";
 /// Annotation of the mounted Secret: the clients whose Secrets may exist, so that they are found again without listing.
 pub const CLIENTS: &str = "ragops.dev/clients";
-/// Annotation of the autoscaler: the downward tolerance that it was asked for, to tell whether the API server dropped it.
-pub const TOLERANCE: &str = "ragops.dev/tolerance";
+/// Annotation of the autoscaler: the version of the API server that dropped its tolerance when it was asked for it.
+pub const TOLERANCE_DROPPED: &str = "ragops.dev/tolerance-dropped";
 
 /// Values of [`NAME`].
 pub mod name {

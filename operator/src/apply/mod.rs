@@ -31,6 +31,7 @@ pub use writer::{CORE, SCALING};
 
 use crate::api::RagCluster;
 use crate::caches::Kind;
+use crate::cluster::build::autoscaler::{has_tolerance, without_tolerance};
 use crate::cluster::build::{Children, Prepared, QdrantChildren, Replicas};
 use crate::cluster::observed::{ChildKind, LiveChildren, ObjectRef};
 use crate::cluster::status::Correction;
@@ -106,7 +107,7 @@ async fn write(
         deployment: write_deployment(writer, deployment, replicas.as_ref(), live.deployment.as_ref()).boxed().await?,
         replicas,
         disruption_budget: writer.apply(&disruption_budget, live.disruption_budget.as_ref()).await?,
-        autoscaler: apply_some(writer, autoscaler, live.autoscaler.as_ref()).await?,
+        autoscaler: write_autoscaler(writer, autoscaler, live.autoscaler.as_ref()).boxed().await?,
         service: writer.apply(&service, live.service.as_ref()).await?,
         prune: remove_all(writer, prune).await?,
         stage: PhantomData,
@@ -156,6 +157,23 @@ async fn write_deployment(
         live = writer.scale(&live, count, seen).await?;
     }
     writer.apply(&wanted, Some(&live)).await
+}
+
+/// The dead band needs a field that an older API server drops. Whether this one does is told by its answer to our own
+/// application, and noted on the autoscaler beside the version; that the field is missing at another time is somebody's doing,
+/// and it is put back.
+async fn write_autoscaler(
+    writer: &mut Writer<'_>,
+    wanted: Option<HorizontalPodAutoscaler>,
+    live: Option<&HorizontalPodAutoscaler>,
+) -> Result<Option<HorizontalPodAutoscaler>, Error> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    let applied = writer.apply(&wanted, live).await?;
+    if !has_tolerance(&wanted) || has_tolerance(&applied) {
+        return Ok(Some(applied));
+    }
+    let noted = without_tolerance(wanted, &writer.server_version().await);
+    writer.apply(&noted, Some(&applied)).await.map(Some)
 }
 
 async fn create_all<K: Kind + Serialize>(writer: &mut Writer<'_>, wanted: Vec<K>) -> Result<Vec<K>, Error> {

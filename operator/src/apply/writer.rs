@@ -95,6 +95,17 @@ impl Writer<'_> {
         self.patch(&name, &body, &PatchParams::apply(SCALING).force(), before).await
     }
 
+    /// The version of the API server; `true` if it does not tell it.
+    pub(super) async fn server_version(&self) -> String {
+        match self.context.client.apiserver_version().await {
+            Ok(version) => version.git_version,
+            Err(error) => {
+                tracing::warn!(error = crate::error::sentence(&error), "the API server does not tell its version");
+                "true".to_owned()
+            }
+        }
+    }
+
     /// Removes a child, unless a namesake has taken its place.
     pub(super) async fn remove<K: Kind>(&mut self, object: &ObjectRef) -> Result<(), Error> {
         let only_this = Preconditions { uid: Some(object.uid.clone()), resource_version: None };

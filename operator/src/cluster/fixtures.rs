@@ -49,6 +49,7 @@ pub(crate) fn nothing() -> Observed {
             qdrant_image: "example.com/qdrant:1.16.0".to_owned(),
             operator_namespace: "ragops-system".to_owned(),
         },
+        server_version: None,
         children: LiveChildren::default(),
         foreign: Vec::new(),
         referenced_secrets: BTreeMap::new(),

@@ -49,6 +49,7 @@ async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Resul
         now: (context.now)(),
         entropy: Entropy(rand::random()),
         defaults: context.defaults.clone(),
+        server_version: server_version(context, &children).await,
         children,
         referenced_secrets: reader.referenced_secrets(cluster).await,
         foreign: reader.foreign,
@@ -56,6 +57,19 @@ async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Resul
         server_pods,
         qdrant_pods,
     })
+}
+
+/// The version of the API server, if one has dropped what the autoscaler was asked for: another version is asked again.
+async fn server_version(context: &Context, children: &LiveChildren) -> Option<String> {
+    let autoscaler = children.autoscaler.as_ref()?;
+    autoscaler.annotations().get(labels::TOLERANCE_DROPPED)?;
+    match context.client.apiserver_version().await {
+        Ok(version) => Some(version.git_version),
+        Err(error) => {
+            tracing::warn!(error = crate::error::sentence(&error), "the API server does not tell its version");
+            None
+        }
+    }
 }
 
 /// Reads for one cluster, and collects what is in its way.

@@ -30,6 +30,8 @@ pub struct Observed {
     pub entropy: Entropy,
     /// What the operator itself was started with.
     pub defaults: OperatorDefaults,
+    /// The version of the API server. Only asked for where something was left undone because of it.
+    pub server_version: Option<String>,
     /// The objects that belong to this cluster.
     pub children: LiveChildren,
     /// Objects that bear a name which this cluster needs, and belong to somebody else.

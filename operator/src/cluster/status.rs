@@ -768,8 +768,12 @@ mod tests {
     fn a_dropped_tolerance_is_said_with_a_remedy() {
         let (cluster, mut world) = serving("{}");
         is(cluster.status.as_ref().unwrap(), ConditionType::AutoscalingExact, "True", ConditionReason::DeadBand);
-        let behavior = world.children.autoscaler.as_mut().unwrap().spec.behavior.as_mut().unwrap();
-        behavior.scale_down.as_mut().unwrap().tolerance = None;
+        let autoscaler = world.children.autoscaler.as_mut().unwrap();
+        autoscaler.spec.behavior.as_mut().unwrap().scale_down.as_mut().unwrap().tolerance = None;
+        let removed = after(&cluster, &world);
+        is(&removed, ConditionType::AutoscalingExact, "True", ConditionReason::DeadBand);
+        let metadata = &mut world.children.autoscaler.as_mut().unwrap().metadata;
+        metadata.annotations.get_or_insert_default().insert("ragops.dev/tolerance-dropped".into(), "v1.34.2".into());
         let inexact = after(&cluster, &world);
         is(&inexact, ConditionType::AutoscalingExact, "False", ConditionReason::ToleranceDropped);
         is(&inexact, ConditionType::Ready, "True", ConditionReason::Serving);

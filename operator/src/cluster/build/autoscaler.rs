@@ -25,9 +25,8 @@ pub(super) fn autoscaler(
     autoscaling: &Autoscaling,
     size: &Size,
 ) -> HorizontalPodAutoscaler {
-    let metadata = metadata::child(cluster, Part::Server, cluster.name.autoscaler());
-    HorizontalPodAutoscaler {
-        metadata: metadata::annotated(metadata, [(labels::TOLERANCE, &down_tolerance(autoscaling))]),
+    let asked = HorizontalPodAutoscaler {
+        metadata: metadata::child(cluster, Part::Server, cluster.name.autoscaler()),
         spec: HorizontalPodAutoscalerSpec {
             scale_target_ref: CrossVersionObjectReference {
                 api_version: Some("apps/v1".to_owned()),
@@ -38,12 +37,33 @@ pub(super) fn autoscaler(
             max_replicas: size.ceiling,
             metrics: Some(vec![cpu(autoscaling.scale_up.cpu_percent)]),
             behavior: Some(HorizontalPodAutoscalerBehavior {
-                scale_up: Some(up(autoscaling, size)),
-                scale_down: Some(down(autoscaling, size)),
+                scale_up: Some(up(autoscaling)),
+                scale_down: Some(down(autoscaling)),
             }),
         },
         ..HorizontalPodAutoscaler::default()
+    };
+    match &size.tolerance {
+        Tolerance::Exact => asked,
+        Tolerance::Dropped { by } => without_tolerance(asked, by),
     }
+}
+
+/// The same without its dead band, and with a note of the version of the API server that does not keep one.
+pub fn without_tolerance(mut autoscaler: HorizontalPodAutoscaler, version: &str) -> HorizontalPodAutoscaler {
+    if let Some(behavior) = &mut autoscaler.spec.behavior {
+        for rules in [&mut behavior.scale_up, &mut behavior.scale_down].into_iter().flatten() {
+            rules.tolerance = None;
+        }
+    }
+    autoscaler.metadata = metadata::annotated(autoscaler.metadata, [(labels::TOLERANCE_DROPPED, version)]);
+    autoscaler
+}
+
+/// Whether it has the tolerance that the dead band is made of.
+pub fn has_tolerance(autoscaler: &HorizontalPodAutoscaler) -> bool {
+    let behavior = autoscaler.spec.behavior.as_ref();
+    behavior.and_then(|behavior| behavior.scale_down.as_ref()?.tolerance.as_ref()).is_some()
 }
 
 fn cpu(target_percent: i32) -> MetricSpec {
@@ -62,9 +82,9 @@ fn cpu(target_percent: i32) -> MetricSpec {
 }
 
 /// Quick: as many again, or four, whichever is more.
-fn up(autoscaling: &Autoscaling, size: &Size) -> HPAScalingRules {
+fn up(autoscaling: &Autoscaling) -> HPAScalingRules {
     HPAScalingRules {
-        tolerance: tolerance(size, "0"),
+        tolerance: Some(Quantity("0".to_owned())),
         stabilization_window_seconds: Some(autoscaling.scale_up.for_seconds),
         select_policy: Some("Max".to_owned()),
         policies: Some(vec![policy("Percent", 100), policy("Pods", 4)]),
@@ -72,17 +92,13 @@ fn up(autoscaling: &Autoscaling, size: &Size) -> HPAScalingRules {
 }
 
 /// Careful: a quarter, or two, whichever is more; without a limit one decision could take all but the floor.
-fn down(autoscaling: &Autoscaling, size: &Size) -> HPAScalingRules {
+fn down(autoscaling: &Autoscaling) -> HPAScalingRules {
     HPAScalingRules {
-        tolerance: tolerance(size, &down_tolerance(autoscaling)),
+        tolerance: Some(Quantity(down_tolerance(autoscaling))),
         stabilization_window_seconds: Some(autoscaling.scale_down.for_seconds),
         select_policy: Some("Max".to_owned()),
         policies: Some(vec![policy("Percent", 25), policy("Pods", 2)]),
     }
-}
-
-fn tolerance(size: &Size, value: &str) -> Option<Quantity> {
-    (size.tolerance == Tolerance::Exact).then(|| Quantity(value.to_owned()))
 }
 
 fn policy(type_: &str, value: i32) -> HPAScalingPolicy {

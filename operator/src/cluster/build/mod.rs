@@ -391,13 +391,21 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_tolerance_is_not_asked_for_again() {
-        let cluster = cluster("{}");
+    fn a_dropped_tolerance_is_not_asked_for_again_until_the_api_server_is_another() {
+        let cluster = cluster("autoscaling: {scaleDown: {cpuPercent: 20}}");
         let mut world = applied(&cluster, &nothing());
-        let behavior = world.children.autoscaler.as_mut().unwrap().spec.behavior.as_mut().unwrap();
-        behavior.scale_down.as_mut().unwrap().tolerance = None;
-        behavior.scale_up.as_mut().unwrap().tolerance = None;
-        let live = world.children.autoscaler.clone().map(|autoscaler| autoscaler.spec);
-        assert_eq!(pass(&cluster, &world).2.autoscaler.map(|autoscaler| autoscaler.spec), live);
+        let asked = world.children.autoscaler.clone().unwrap();
+        let down = asked.spec.behavior.as_ref().unwrap().scale_down.as_ref().unwrap();
+        assert_eq!(down.tolerance.as_ref().unwrap().0, "715m", "1 - 20/70, and a little more");
+        let noted = autoscaler::without_tolerance(asked.clone(), "v1.34.2");
+        assert!(autoscaler::has_tolerance(&asked) && !autoscaler::has_tolerance(&noted));
+        world.children.autoscaler = Some(noted.clone());
+        world.server_version = Some("v1.34.2".to_owned());
+        let built = pass(&cluster, &world).2.autoscaler.unwrap();
+        assert_eq!(built.spec, noted.spec);
+        assert_eq!(built.metadata.annotations, noted.metadata.annotations);
+        world.server_version = Some("v1.35.0".to_owned());
+        let again = pass(&cluster, &world).2.autoscaler.unwrap();
+        assert_eq!((again.spec, again.metadata.annotations), (asked.spec.clone(), None));
     }
 }

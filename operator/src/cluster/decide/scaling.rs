@@ -4,7 +4,6 @@
 //! autoscaler the operator stops applying it; it steps in again only to raise a number below the floor.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 
 use crate::api::cluster::Autoscaling;
 use crate::api::labels;
@@ -15,7 +14,7 @@ use crate::cluster::validate::ValidatedCluster;
 pub const CEILING: i32 = 20;
 
 /// How many servers, and who says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Size {
     /// The fewest servers.
     pub floor: i32,
@@ -32,12 +31,15 @@ pub struct Size {
 }
 
 /// Whether the API server keeps the tolerance that makes the dead band exact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tolerance {
     /// It does, or has not been asked yet.
     Exact,
-    /// It was asked, and dropped it. Asking again would write at every pass and change nothing.
-    Dropped,
+    /// It was asked, and dropped it. Asking again would write at every pass and change nothing, until its version is another.
+    Dropped {
+        /// The version that did.
+        by: String,
+    },
 }
 
 /// Who sets the number of servers.
@@ -70,19 +72,21 @@ pub fn size(cluster: &ValidatedCluster, observed: &Observed) -> Size {
             // raised floor.
             apply: live.is_none_or(|live| live < floor).then_some(floor),
             capped_from: asked_above(autoscaling.max_replicas.max(cluster.replicas)),
-            tolerance: tolerance(autoscaling, observed.children.autoscaler.as_ref()),
+            tolerance: tolerance(observed),
         },
     }
 }
 
-/// The autoscaler itself says for which tolerance it was asked, in an annotation that is written together with it.
-fn tolerance(autoscaling: &Autoscaling, live: Option<&HorizontalPodAutoscaler>) -> Tolerance {
-    let Some(live) = live else { return Tolerance::Exact };
-    let asked = live.metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::TOLERANCE));
-    let is_asked = asked.is_some_and(|asked| *asked == down_tolerance(autoscaling));
-    let is_there =
-        live.spec.behavior.as_ref().and_then(|behavior| behavior.scale_down.as_ref()?.tolerance.as_ref()).is_some();
-    if is_asked && !is_there { Tolerance::Dropped } else { Tolerance::Exact }
+/// Whoever applied the autoscaler has noted on it which API server's answer lacked the field. That the field is not there says
+/// nothing: somebody may have removed it.
+fn tolerance(observed: &Observed) -> Tolerance {
+    let live = observed.children.autoscaler.as_ref();
+    let noted = live.and_then(|live| live.metadata.annotations.as_ref()?.get(labels::TOLERANCE_DROPPED));
+    match (noted, &observed.server_version) {
+        (None, _) => Tolerance::Exact,
+        (Some(by), Some(now)) if by != now => Tolerance::Exact,
+        (Some(by), _) => Tolerance::Dropped { by: by.clone() },
+    }
 }
 
 /// The downward tolerance, in thousandths as the API server returns it: the first above `1 - down / target`, so that the
@@ -152,16 +156,29 @@ mod tests {
     }
 
     #[test]
-    fn a_tolerance_that_was_asked_for_and_is_not_there_was_dropped() {
+    fn a_tolerance_that_is_not_there_is_asked_for_again() {
         let mut world = with_live(3);
         assert_eq!(sized("{}", &world).tolerance, Tolerance::Exact);
         let autoscaler = world.children.autoscaler.as_mut().unwrap();
         for rules in autoscaler.spec.behavior.as_mut().unwrap().scale_down.iter_mut() {
             rules.tolerance = None;
         }
-        assert_eq!(sized("{}", &world).tolerance, Tolerance::Dropped);
-        // Another threshold is another question.
-        assert_eq!(sized("autoscaling: {scaleDown: {cpuPercent: 20}}", &world).tolerance, Tolerance::Exact);
+        assert_eq!(sized("{}", &world).tolerance, Tolerance::Exact);
+    }
+
+    #[test]
+    fn a_tolerance_that_the_api_server_dropped_is_asked_for_again_when_its_version_is_another() {
+        let mut world = with_live(3);
+        let metadata = &mut world.children.autoscaler.as_mut().unwrap().metadata;
+        metadata.annotations.get_or_insert_default().insert(labels::TOLERANCE_DROPPED.into(), "v1.34.2".into());
+        let dropped = Tolerance::Dropped { by: "v1.34.2".into() };
+        assert_eq!(sized("{}", &world).tolerance, dropped, "nobody knows of another version");
+        world.server_version = Some("v1.34.2".into());
+        assert_eq!(sized("{}", &world).tolerance, dropped);
+        // Another threshold needs the same field.
+        assert_eq!(sized("autoscaling: {scaleDown: {cpuPercent: 20}}", &world).tolerance, dropped);
+        world.server_version = Some("v1.35.0".into());
+        assert_eq!(sized("{}", &world).tolerance, Tolerance::Exact);
     }
 
     proptest! {

@@ -32,7 +32,7 @@ pub(super) fn findings(planned: Option<&Planned>, observed: &Observed) -> Vec<Fi
     if plan.size.owner == ReplicasOwner::Autoscaler
         && let Some(autoscaler) = &observed.children.autoscaler
     {
-        findings.push(exact(plan.size.tolerance));
+        findings.push(exact(&plan.size.tolerance));
         findings.push(metrics(autoscaler, observed));
     }
     findings.extend(plan.size.capped_from.map(capped));
@@ -45,15 +45,15 @@ pub(super) fn is_ours(type_: &str) -> bool {
     ours.iter().any(|ours| ours.as_str() == type_)
 }
 
-fn exact(tolerance: Tolerance) -> Finding {
+fn exact(tolerance: &Tolerance) -> Finding {
     let found = |state, reason, message: &str| Finding::new(ConditionType::AutoscalingExact, state, reason, message);
     match tolerance {
         Tolerance::Exact => found(State::True, ConditionReason::DeadBand, "both thresholds hold to the percent"),
-        Tolerance::Dropped => found(
+        Tolerance::Dropped { .. } => found(
             State::False,
             ConditionReason::ToleranceDropped,
             "the API server dropped behavior.scaleDown.tolerance, so servers are removed in proportion to their load instead \
-             of only below scaleDown.cpuPercent; use Kubernetes 1.35 or newer, and delete the HorizontalPodAutoscaler to try again",
+             of only below scaleDown.cpuPercent; use Kubernetes 1.35 or newer, which is then asked for it by itself",
         ),
     }
 }
