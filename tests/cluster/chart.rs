@@ -19,6 +19,20 @@ const TABLE: [(&str, &str, Check); 11] = [
     ("admission_policy.yaml", "{}", |chart| {
         let policy = chart.one("ValidatingAdmissionPolicy", "ragops-secret-references")?;
         ensure!(policy["spec"]["failurePolicy"] == "Fail", "{policy}");
+        let variables = policy["spec"]["variables"].as_array().context("no variables")?;
+        let expression = |name: &str| {
+            let variable = variables.iter().find(|variable| variable["name"] == name);
+            variable.and_then(|variable| variable["expression"].as_str()).with_context(|| format!("no {name}"))
+        };
+        // What was named is told by the same words as what is named.
+        for (now, before) in [("named", "before"), ("images", "imagesBefore")] {
+            let words = expression(now)?.replace("object.", "oldObject.");
+            ensure!(expression(before)?.ends_with(&words), "{before}: {}", expression(before)?);
+        }
+        for variable in variables {
+            let questions = variable["expression"].as_str().context("no CEL")?.matches("check('get')").count();
+            ensure!(questions <= 2, "the API server lets an expression ask twice: {variable}");
+        }
         let binding = chart.one("ValidatingAdmissionPolicyBinding", "ragops-secret-references")?;
         ensure!(binding["spec"]["validationActions"] == json!(["Deny"]), "{binding}");
         Ok(())

@@ -151,8 +151,12 @@ async fn the_embedder_stays(clusters: &Api<RagCluster>) -> Result<()> {
     Ok(())
 }
 
-/// Both may write RagClusters; bob alone may read the Secret.
+/// Secrets that bob may read beside the first, none of which has to exist.
+const MORE_KEYS: [&str; 4] = ["key-a", "key-b", "key-c", "key-d"];
+
+/// Both may write RagClusters; bob alone may read the Secrets, by name.
 fn two_writers_of_whom_bob_reads_the_key(namespace: &str) -> [Value; 4] {
+    let read: Vec<&str> = ["qdrant-key"].into_iter().chain(MORE_KEYS).collect();
     [
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "qdrant-key"}, "stringData": {"key": "k"}}),
         json!({
@@ -162,7 +166,7 @@ fn two_writers_of_whom_bob_reads_the_key(namespace: &str) -> [Value; 4] {
         }),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "reads-key"},
-            "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["qdrant-key"], "verbs": ["get"]}],
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": read, "verbs": ["get"]}],
         }),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reads-key"},
@@ -218,6 +222,8 @@ async fn nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_sc
     let other = provider("other-key", "http://llm/v1");
     refused(&bob, "handbook", &other, "newly names the Secret other-key, and bob may not read it").await?;
     nobody_names_a_key_of_the_search(&alice, &bob).await?;
+    nobody_changes_the_image_beside_a_key(&alice, &bob, &before).await?;
+    whoever_may_read_many_keys_names_them_at_once(&bob).await?;
     let scale = json!({"spec": {"replicas": 5}});
     alice.patch_scale("handbook", &PatchParams::default(), &Patch::Merge(&scale)).await?;
     let labels = json!({"metadata": {"labels": {"team": "a"}}});
@@ -245,5 +251,58 @@ async fn nobody_names_a_key_of_the_search(alice: &Api<RagCluster>, bob: &Api<Rag
         bob.patch(name, &PatchParams::apply("kubectl").force(), &Patch::Apply(&cluster(name, &before))).await?;
         refused(alice, name, &after, sentence).await?;
     }
+    Ok(())
+}
+
+/// Another image reads whatever is mounted beside it, and another key of the Secret is another key. Whoever may read the Secret
+/// changes both.
+async fn nobody_changes_the_image_beside_a_key(
+    alice: &Api<RagCluster>,
+    bob: &Api<RagCluster>,
+    spec: &Value,
+) -> Result<()> {
+    let sentence = "newly names the Secret qdrant-key, and alice may not read it";
+    let apply = PatchParams::apply("kubectl").force();
+    let mut other_image = spec.clone();
+    other_image["image"] = json!("elsewhere.example.com/rag-server:1");
+    let mut other_key = spec.clone();
+    other_key["vectorStore"]["externalQdrant"]["apiKeySecretRef"]["key"] = json!("other");
+    for changed in [&other_image, &other_key] {
+        refused(alice, "handbook", changed, sentence).await.with_context(|| changed.to_string())?;
+        bob.patch("handbook", &apply, &Patch::Apply(&cluster("handbook", changed))).await?;
+        bob.patch("handbook", &apply, &Patch::Apply(&cluster("handbook", spec))).await?;
+    }
+
+    let mut managed = embedder("m", 8);
+    managed["embedding"]["openAI"]["secretRef"] = json!({"name": "qdrant-key", "key": "key"});
+    managed["vectorStore"] = json!({"qdrant": {}});
+    bob.patch("beside", &apply, &Patch::Apply(&cluster("beside", &managed))).await?;
+    managed["vectorStore"] = json!({"qdrant": {"image": "elsewhere.example.com/qdrant:1"}});
+    refused(alice, "beside", &managed, sentence).await?;
+    bob.patch("beside", &apply, &Patch::Apply(&cluster("beside", &managed))).await?;
+
+    // Beside no Secret of anybody's an image is free.
+    let image = json!({"image": "example.com/rag-server:1"});
+    alice.patch("keyless", &apply, &Patch::Apply(&cluster("keyless", &json!({})))).await?;
+    alice.patch("keyless", &apply, &Patch::Apply(&cluster("keyless", &image))).await?;
+    Ok(())
+}
+
+/// One expression of the policy asks for two Secrets at most, the policy for all of them; each is told once.
+async fn whoever_may_read_many_keys_names_them_at_once(bob: &Api<RagCluster>) -> Result<()> {
+    let providers = |last: &str| {
+        let secrets = MORE_KEYS.into_iter().chain(["qdrant-key", last, last]).enumerate();
+        let providers: Vec<Value> = secrets
+            .map(|(index, secret)| {
+                let secret = json!({"name": secret, "key": "key"});
+                json!({"name": format!("llm-{index}"), "baseUrl": "http://llm/v1", "model": "m", "secretRef": secret})
+            })
+            .collect();
+        json!({"generation": {"providers": providers}})
+    };
+    let names = "newly names the Secret key-a, key-b, key-c, key-d, qdrant-key, other-key, and bob may not read it";
+    refused(bob, "many", &providers("other-key"), names).await?;
+    let apply = PatchParams::apply("kubectl").force();
+    bob.patch("many", &apply, &Patch::Apply(&cluster("many", &providers("key-a")))).await?;
     Ok(())
 }

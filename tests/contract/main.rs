@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what prepares a test is test, too")]
 
+mod admission;
 mod argocd;
 #[path = "../argocd/health.rs"]
 mod argocd_health;

@@ -1,0 +1,24 @@
+{{- /* What a spec names, as CEL over `object` or `oldObject`. A test holds both lists against the schema of the CRD. */ -}}
+
+{{- /* Each key of a Secret with the address that it is sent to. */ -}}
+{{- define "ragops.references" -}}
+(has({{ . }}.spec.vectorStore) && has({{ . }}.spec.vectorStore.externalQdrant) && has({{ . }}.spec.vectorStore.externalQdrant.apiKeySecretRef)
+? [{{ . }}.spec.vectorStore.externalQdrant.apiKeySecretRef.name + " " + {{ . }}.spec.vectorStore.externalQdrant.apiKeySecretRef.key + " " + {{ . }}.spec.vectorStore.externalQdrant.url] : [])
++ (has({{ . }}.spec.embedding) && has({{ . }}.spec.embedding.openAI) && has({{ . }}.spec.embedding.openAI.secretRef)
+? [{{ . }}.spec.embedding.openAI.secretRef.name + " " + {{ . }}.spec.embedding.openAI.secretRef.key + " " + {{ . }}.spec.embedding.openAI.baseUrl] : [])
++ (has({{ . }}.spec.retrieval) && has({{ . }}.spec.retrieval.rerank) && has({{ . }}.spec.retrieval.rerank.secretRef)
+? [{{ . }}.spec.retrieval.rerank.secretRef.name + " " + {{ . }}.spec.retrieval.rerank.secretRef.key + " " + {{ . }}.spec.retrieval.rerank.baseUrl] : [])
++ (has({{ . }}.spec.generation) && has({{ . }}.spec.generation.providers)
+? {{ . }}.spec.generation.providers.filter(p, has(p.secretRef)).map(p, p.secretRef.name + " " + p.secretRef.key + " " + p.baseUrl) : [])
++ (has({{ . }}.spec.podTemplate) && has({{ . }}.spec.podTemplate.imagePullSecrets)
+? {{ . }}.spec.podTemplate.imagePullSecrets.map(s, s.name) : [])
+{{- end -}}
+
+{{- /* The images, in a fixed order: whoever chooses one reads what is mounted beside it. */ -}}
+{{- define "ragops.images" -}}
+[has({{ . }}.spec.image) ? {{ . }}.spec.image : "",
+has({{ . }}.spec.vectorStore) && has({{ . }}.spec.vectorStore.qdrant) && has({{ . }}.spec.vectorStore.qdrant.image) ? {{ . }}.spec.vectorStore.qdrant.image : ""]
+{{- end -}}
+
+{{- /* One CEL expression may ask the authorizer twice, so that many pairs cover every Secret that a spec can name. */ -}}
+{{- define "ragops.pairs" -}}10{{- end -}}
