@@ -2,13 +2,14 @@
 //!
 //! Only objects that carry our labels are watched, Secrets never. Every change of one asks for a look at its cluster.
 
-use std::collections::HashMap;
+mod generations;
+
 use std::fmt::Debug;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Shared, join_all};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
@@ -16,6 +17,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Event, watcher};
@@ -27,7 +29,7 @@ use tokio::sync::Notify;
 use crate::api::{RagCluster, labels};
 use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
-use crate::http::{Awaited, Readiness};
+use generations::Generations;
 
 /// A RagCluster, or the reason why an object of that name is none.
 pub type GuardedCluster = DeserializeGuard<RagCluster>;
@@ -63,31 +65,54 @@ pub struct Caches {
     pub queue: Arc<Queue>,
 }
 
+/// Resolves when every cache of a namespace has been filled for the first time.
+pub type Filled = Shared<BoxFuture<'static, ()>>;
+
 /// The watches of one namespace. To be polled for as long as the process lives.
 pub struct Watches {
     /// Fill the caches; end never.
     pub running: Vec<BoxFuture<'static, ()>>,
-    /// One for each cache; resolves when it has been filled for the first time.
-    pub filled: Vec<BoxFuture<'static, ()>>,
+    /// Told when they have.
+    pub filled: Filled,
+    /// Whether what they watch can be read, one question for each kind; the first is about the clusters.
+    pub probes: Vec<Probe>,
+    /// Signalled when one of them has failed.
+    pub troubled: Arc<Notify>,
+}
+
+/// Asks whether a kind can be read in a namespace.
+pub struct Probe {
+    /// The kind, as a Role spells it.
+    pub resource: String,
+    /// Asks.
+    pub ask: Box<Question>,
+}
+
+/// One cheap request.
+pub type Question = dyn Fn() -> BoxFuture<'static, kube::Result<()>> + Send + Sync;
+
+/// What talks to the API server.
+#[derive(Clone, Copy)]
+pub struct Clients<'a> {
+    /// For requests that are answered at once, or not at all.
+    pub asking: &'a Client,
+    /// For watches, which stay open for minutes.
+    pub watching: &'a Client,
 }
 
 /// Caches for `namespace`, and the watches that fill them. `pods_changed` is signalled when a pod changes.
-pub fn caches(
-    client: &Client,
-    namespace: &str,
-    readiness: &Arc<Readiness>,
-    pods_changed: &Arc<Notify>,
-) -> (Caches, Watches) {
-    let queue = Arc::new(Queue::default());
-    let (clusters, watch_clusters) = clusters(client, namespace, readiness, &queue);
+pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>) -> (Caches, Watches) {
+    let (queue, troubled) = (Arc::new(Queue::default()), Arc::new(Notify::new()));
+    let (clusters, watch_clusters) = clusters(clients.watching, namespace, &queue, &troubled);
     let mut watching = Watching {
-        client,
+        clients,
         namespace,
-        readiness,
         queue: &queue,
+        troubled: &troubled,
         clusters: &clusters,
         filled: vec![filled(&clusters)],
         running: vec![watch_clusters],
+        probes: vec![probe::<GuardedCluster>(clients.asking, namespace, ListParams::default())],
     };
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     let caches = Caches {
@@ -105,7 +130,9 @@ pub fn caches(
         clusters: clusters.clone(),
         queue: Arc::clone(&queue),
     };
-    (caches, Watches { running: watching.running, filled: watching.filled })
+    let Watching { running, filled, probes, .. } = watching;
+    let filled = join_all(filled).map(drop).boxed().shared();
+    (caches, Watches { running, filled, probes, troubled })
 }
 
 /// A kind that lives in namespaces and is known at compile time.
@@ -134,13 +161,14 @@ pub fn resource_name<K: Resource<DynamicType = ()>>() -> String {
 }
 
 struct Watching<'a> {
-    client: &'a Client,
+    clients: Clients<'a>,
     namespace: &'a str,
-    readiness: &'a Arc<Readiness>,
     queue: &'a Arc<Queue>,
+    troubled: &'a Arc<Notify>,
     clusters: &'a Store<GuardedCluster>,
     running: Vec<BoxFuture<'static, ()>>,
     filled: Vec<BoxFuture<'static, ()>>,
+    probes: Vec<Probe>,
 }
 
 impl Watching<'_> {
@@ -176,14 +204,13 @@ impl Watching<'_> {
                 Event::Init | Event::InitApply(_) => {}
             }
         };
-        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let api: Api<K> = Api::namespaced(self.clients.watching.clone(), self.namespace);
         let config = watcher::Config::default().labels(selector);
-        let awaited =
-            self.readiness.waits_for(format!("the cache of {} in namespace {}", resource_name::<K>(), self.namespace));
-        let progress = Progress { namespace: self.namespace.to_owned(), awaited: Some(awaited) };
+        let progress = Progress { namespace: self.namespace.to_owned(), troubled: Arc::clone(self.troubled) };
         let (reader, watch) = fill(api, config, reduce, progress, seen);
         self.running.push(watch.boxed());
         self.filled.push(filled(&reader));
+        self.probes.push(probe::<K>(self.clients.asking, self.namespace, ListParams::default().labels(selector)));
         reader
     }
 }
@@ -191,31 +218,25 @@ impl Watching<'_> {
 fn clusters(
     client: &Client,
     namespace: &str,
-    readiness: &Arc<Readiness>,
     queue: &Arc<Queue>,
+    troubled: &Arc<Notify>,
 ) -> (Store<GuardedCluster>, BoxFuture<'static, ()>) {
-    let awaited =
-        readiness.waits_for(format!("the cache of {} in namespace {namespace}", resource_name::<RagCluster>()));
-    let queue = Arc::clone(queue);
-    // Our own status writes come back as changes too; only what a person may have changed is a reason to look.
-    let mut generations: HashMap<String, (Option<String>, Option<i64>)> = HashMap::new();
-    let seen = move |event: &Event<GuardedCluster>| match event {
-        Event::Apply(cluster) | Event::InitApply(cluster) => {
-            let now = (cluster.uid(), cluster.meta().generation);
-            if generations.insert(cluster.name_any(), now.clone()) != Some(now) {
-                queue.push(&cluster.name_any());
-            }
-        }
-        Event::Delete(cluster) => {
-            generations.remove(&cluster.name_any());
-            queue.push(&cluster.name_any());
-        }
-        Event::Init | Event::InitDone => {}
-    };
+    let (queue, mut known) = (Arc::clone(queue), Generations::default());
+    let seen = move |event: &Event<GuardedCluster>| known.after(event).iter().for_each(|name| queue.push(name));
     let api: Api<GuardedCluster> = Api::namespaced(client.clone(), namespace);
-    let progress = Progress { namespace: namespace.to_owned(), awaited: Some(awaited) };
+    let progress = Progress { namespace: namespace.to_owned(), troubled: Arc::clone(troubled) };
     let (reader, watch) = fill(api, watcher::Config::default(), |_| {}, progress, seen);
     (reader, watch.boxed())
+}
+
+/// The least that can be asked for: the metadata of one object.
+fn probe<K: Kind>(client: &Client, namespace: &str, params: ListParams) -> Probe {
+    let (api, params) = (Api::<K>::namespaced(client.clone(), namespace), params.limit(1));
+    let ask = move || {
+        let (api, params) = (api.clone(), params.clone());
+        async move { api.list_metadata(&params).await.map(drop) }.boxed()
+    };
+    Probe { resource: resource_name::<K>(), ask: Box::new(ask) }
 }
 
 fn filled<K>(cache: &Store<K>) -> BoxFuture<'static, ()>
@@ -231,16 +252,10 @@ where
 /// What a watch has to say about itself.
 struct Progress {
     namespace: String,
-    awaited: Option<Awaited>,
+    troubled: Arc<Notify>,
 }
 
 impl Progress {
-    fn filled(&mut self) {
-        if let Some(awaited) = self.awaited.take() {
-            awaited.done();
-        }
-    }
-
     fn failed<K: Resource<DynamicType = ()>>(&self, error: watcher::Error) {
         let Some(source) = client_error(error) else { return };
         let call = Call {
@@ -250,11 +265,8 @@ impl Progress {
             name: "*".to_owned(),
         };
         let error = Error::Call { phase: Phase::Observe, call, source: Box::new(source) };
-        let remedy = error.remedy();
-        tracing::warn!(%error, remedy, "a watch has failed");
-        if let Some(awaited) = &self.awaited {
-            awaited.troubled(format!("{error}; {remedy}"));
-        }
+        tracing::warn!(%error, remedy = error.remedy(), "a watch has failed");
+        self.troubled.notify_one();
     }
 }
 
@@ -274,7 +286,7 @@ fn fill<K>(
     api: Api<K>,
     config: watcher::Config,
     reduce: fn(&mut K),
-    mut progress: Progress,
+    progress: Progress,
     mut seen: impl FnMut(&Event<K>) + Send + 'static,
 ) -> (Store<K>, impl Future<Output = ()> + Send + 'static)
 where
@@ -284,12 +296,7 @@ where
     let events = watcher(api, config).default_backoff().map_ok(move |event| event.modify(reduce));
     let watch = reflector(writer, events).for_each(move |event| {
         match event {
-            Ok(event) => {
-                if matches!(event, Event::InitDone) {
-                    progress.filled();
-                }
-                seen(&event);
-            }
+            Ok(event) => seen(&event),
             Err(error) => progress.failed::<K>(error),
         }
         std::future::ready(())

@@ -31,7 +31,8 @@ pub enum Command {
 /// How to run.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// Namespaces to watch, separated by commas. Each needs the operator's Role. Default: the operator's own.
+    /// Namespaces to watch, separated by commas. Each needs the operator's Role; one that cannot be read stops no other, and is
+    /// asked for again until it can. Default: the operator's own.
     #[arg(long, env = "RAGOPS_NAMESPACES", value_name = "NAME,...", value_delimiter = ',')]
     pub namespaces: Vec<String>,
 

@@ -17,28 +17,50 @@ use crate::metrics::Metrics;
 /// What has to happen before the process is ready. Each part holds a handle, and says when it is done.
 #[derive(Default)]
 pub struct Readiness {
-    missing: Mutex<BTreeMap<String, Option<String>>>,
+    parts: Mutex<Parts>,
+}
+
+#[derive(Default)]
+struct Parts {
+    missing: BTreeMap<String, Missing>,
+    /// Whether one of the parts that can do without each other is done.
+    one_is_done: bool,
+}
+
+struct Missing {
+    trouble: Option<String>,
+    is_one_of_many: bool,
 }
 
 impl Readiness {
     /// The process is not ready before the returned handle says so.
     pub fn waits_for(self: &Arc<Self>, what: impl Into<String>) -> Awaited {
-        let what = what.into();
-        self.lock().insert(what.clone(), None);
-        Awaited { what, readiness: Arc::clone(self) }
+        self.wait(what.into(), false)
+    }
+
+    /// The same of parts that can do without each other: one that is in trouble is not waited for once another one is done.
+    pub fn waits_for_one_of_many(self: &Arc<Self>, what: impl Into<String>) -> Awaited {
+        self.wait(what.into(), true)
     }
 
     /// What is missing, with the trouble that keeps it, one sentence each. Empty: ready.
     pub fn missing(&self) -> Vec<String> {
-        let say = |(what, trouble): (&String, &Option<String>)| match trouble {
+        let parts = self.lock();
+        let counts = |part: &Missing| !(parts.one_is_done && part.is_one_of_many && part.trouble.is_some());
+        let say = |(what, part): (&String, &Missing)| match &part.trouble {
             Some(trouble) => format!("{what}: {trouble}"),
             None => what.clone(),
         };
-        self.lock().iter().map(say).collect()
+        parts.missing.iter().filter(|(_, part)| counts(part)).map(say).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wait(self: &Arc<Self>, what: String, is_one_of_many: bool) -> Awaited {
+        self.lock().missing.insert(what.clone(), Missing { trouble: None, is_one_of_many });
+        Awaited { what, readiness: Arc::clone(self) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,14 +73,16 @@ pub struct Awaited {
 impl Awaited {
     /// Says what stands in the way.
     pub fn troubled(&self, why: String) {
-        if let Some(trouble) = self.readiness.lock().get_mut(&self.what) {
-            *trouble = Some(why);
+        if let Some(part) = self.readiness.lock().missing.get_mut(&self.what) {
+            part.trouble = Some(why);
         }
     }
 
     /// It has happened.
     pub fn done(self) {
-        self.readiness.lock().remove(&self.what);
+        let mut parts = self.readiness.lock();
+        let part = parts.missing.remove(&self.what);
+        parts.one_is_done |= part.is_some_and(|part| part.is_one_of_many);
     }
 }
 
@@ -134,6 +158,26 @@ mod tests {
         assert_eq!(reqwest::get(format!("{address}/healthz")).await.unwrap().status().as_u16(), 200);
         let figures = reqwest::get(format!("{address}/metrics")).await.unwrap().text().await.unwrap();
         assert!(figures.contains("ragops_leader 0"), "{figures}");
+    }
+
+    #[test]
+    fn one_namespace_in_trouble_keeps_the_process_from_being_ready_only_while_none_works() {
+        let readiness = Arc::new(Readiness::default());
+        let works = readiness.waits_for_one_of_many("the caches of namespace a");
+        let gone = readiness.waits_for_one_of_many("the caches of namespace b");
+        let slow = readiness.waits_for_one_of_many("the caches of namespace c");
+        gone.troubled("list is forbidden".to_owned());
+        assert_eq!(
+            readiness.missing(),
+            ["the caches of namespace a", "the caches of namespace b: list is forbidden", "the caches of namespace c"]
+        );
+        works.done();
+        assert_eq!(readiness.missing(), ["the caches of namespace c"]);
+        slow.done();
+        assert_eq!(readiness.missing(), [""; 0]);
+        let lease = readiness.waits_for("an answer about the lease");
+        lease.troubled("late".to_owned());
+        assert_eq!(readiness.missing(), ["an answer about the lease: late"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod error;
 pub mod http;
 pub mod leader;
 pub mod metrics;
+pub mod namespace;
 pub mod report;
 pub mod run;
 pub mod sampler;

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub unreadable: IntCounter,
     /// 1 while this process holds the lease.
     pub leader: IntGauge,
+    /// Watched namespaces in which something cannot be listed.
+    pub unreadable_namespaces: IntGauge,
 }
 
 impl Metrics {
@@ -67,13 +69,18 @@ impl Metrics {
             "Passes over objects that do not have the shape of their kind",
         )?;
         let leader = IntGauge::new("ragops_leader", "1 while this process holds the lease, otherwise 0")?;
+        let unreadable_namespaces = IntGauge::new(
+            "ragops_namespaces_unreadable",
+            "Watched namespaces that are gone, or in which the operator may not list what it runs",
+        )?;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(writes.clone()))?;
         registry.register(Box::new(samples.clone()))?;
         registry.register(Box::new(backing_off.clone()))?;
         registry.register(Box::new(unreadable.clone()))?;
         registry.register(Box::new(leader.clone()))?;
-        Ok(Self { registry, reconciles, writes, samples, backing_off, unreadable, leader })
+        registry.register(Box::new(unreadable_namespaces.clone()))?;
+        Ok(Self { registry, reconciles, writes, samples, backing_off, unreadable, leader, unreadable_namespaces })
     }
 
     /// Starts the measurement of one pass over an object of `kind`. It counts when the guard is dropped, whatever happens.

@@ -4,33 +4,28 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
-use kube::api::ListParams;
-use kube::{Api, Client, Config};
+use kube::{Client, Config};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::RagCluster;
-use crate::caches::{GuardedCluster, Watches, caches, resource_name};
+use crate::caches::{Clients, Filled, caches};
 use crate::cli::RunArgs;
 use crate::cluster::observed::OperatorDefaults;
 use crate::context::Context;
 use crate::controller;
-use crate::error::{Call, Class, Error, Phase, Verb};
+use crate::error::Class;
 use crate::http::{self, Readiness};
 use crate::leader::{Election, LeaseError, Loss, Terms};
 use crate::metrics::Metrics;
-use crate::sampler::{Sampler, Samples};
+use crate::namespace::{Reading, Work};
+use crate::sampler::{Rounds, Sampler, Samples};
 use crate::server_client::ServerClient;
 
 /// Passes under way at a stop get this long; it is shorter than the grace period that Kubernetes gives a pod.
 const DRAIN: Duration = Duration::from_secs(20);
-
-/// The servers are asked once before the first pass, but pods that do not answer hold nothing up for longer than this.
-const FIRST_ROUND: Duration = Duration::from_secs(5);
 
 /// The pause between attempts while the API server does not answer at the start.
 const RETRY: Duration = Duration::from_secs(2);
@@ -51,18 +46,6 @@ pub enum RunError {
         address: std::net::SocketAddr,
         /// What the system said.
         source: std::io::Error,
-    },
-    /// The CRD is missing.
-    #[error(
-        "the CustomResourceDefinition ragclusters.ragops.dev is not installed; install the chart, or run: \
-         ragops-operator crd | kubectl apply --server-side -f -"
-    )]
-    NoDefinition,
-    /// A verb is missing.
-    #[error("{error}; {}", .error.remedy())]
-    Forbidden {
-        /// What was refused.
-        error: Box<Error>,
     },
     /// The Lease cannot be used.
     #[error(
@@ -113,9 +96,6 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
 
     let client = client(&patient(&config, args.request_timeout()))?;
     let work = async {
-        for namespace in &namespaces {
-            check(&client, namespace).await?;
-        }
         let terms = Terms {
             namespace: home.clone(),
             name: args.lease_name.clone(),
@@ -149,32 +129,33 @@ struct Process {
 }
 
 impl Process {
-    /// Fills the caches, waits for the lease, works, and frees the lease.
+    /// Fills the caches, waits for the lease, works on each namespace that can be read, and frees the lease.
     async fn run(self, election: &Election) -> Result<(), RunError> {
         let pods_changed = Arc::new(Notify::new());
         let mut parts = JoinSet::new();
         let (context, filled) = self.context(&pods_changed, &mut parts)?;
-        // In this order: a process that cannot read its namespaces must not keep the lease from one that can.
-        let ready = async {
-            join_all(filled).await;
-            election.won().await;
-        };
         tokio::select! {
-            () = ready => {}
+            () = election.won() => {}
             () = self.stop.cancelled() => return self.release(election).await,
             _ = parts.join_next() => return Err(RunError::PartDied("a watch")),
         }
         self.metrics.leader.set(1);
         tracing::info!(identity = self.identity, "holding the lease");
-        let sampler = self.sampler(&context, pods_changed)?;
-        let (first_round, asked_once) = oneshot::channel();
-        parts.spawn(sampler.run(Arc::clone(&context), first_round));
-        // A pass that knows no answers would report that nobody has answered yet, only to take it back a moment later.
-        let _ = tokio::time::timeout(FIRST_ROUND, asked_once).await;
+        let sampler = self.sampler(&context, Arc::clone(&pods_changed))?;
+        let (asking, rounds) = watch::channel(Rounds::default());
+        parts.spawn(sampler.run(Arc::clone(&context), asking));
         let mut controllers = JoinSet::new();
-        for namespace in &self.namespaces {
-            let stop = self.stop.clone().cancelled_owned();
-            controllers.spawn(controller::run(Arc::clone(&context), namespace.clone(), self.args.concurrency, stop));
+        for (namespace, filled) in filled {
+            let work = Work {
+                context: Arc::clone(&context),
+                namespace,
+                filled,
+                rounds: rounds.clone(),
+                pods_changed: Arc::clone(&pods_changed),
+                concurrency: self.args.concurrency,
+                stop: self.stop.clone(),
+            };
+            controllers.spawn(work.run());
         }
         let ended = tokio::select! {
             loss = election.lost() => Err(RunError::LeaseLost(loss)),
@@ -190,22 +171,29 @@ impl Process {
         }
     }
 
+    /// What every pass shares, and of each namespace when its caches are filled, which nothing waits for but its own clusters.
     fn context(
         &self,
         pods_changed: &Arc<Notify>,
         parts: &mut JoinSet<()>,
-    ) -> Result<(Arc<Context>, Vec<BoxFuture<'static, ()>>), RunError> {
+    ) -> Result<(Arc<Context>, Vec<(String, Filled)>), RunError> {
         // Watches stay open for minutes, so they cannot have the patience of ordinary requests.
         let watching = client(&self.config)?;
+        let clients = Clients { asking: &self.client, watching: &watching };
         let mut by_namespace = BTreeMap::new();
         let mut all_filled = Vec::new();
         for namespace in &self.namespaces {
-            let (caches, Watches { running, filled }) = caches(&watching, namespace, &self.readiness, pods_changed);
-            running.into_iter().for_each(|watch| {
-                parts.spawn(watch);
-            });
-            all_filled.extend(filled);
-            by_namespace.insert(namespace.clone(), caches);
+            let (caches, watches) = caches(clients, namespace, pods_changed);
+            by_namespace.insert(namespace.clone(), caches.clone());
+            all_filled.push((namespace.clone(), watches.filled.clone()));
+            let reading = Reading {
+                namespace: namespace.clone(),
+                caches,
+                watches,
+                awaited: self.readiness.waits_for_one_of_many(format!("the caches of namespace {namespace}")),
+                metrics: Arc::clone(&self.metrics),
+            };
+            parts.spawn(reading.run());
         }
         let context = Context {
             client: self.client.clone(),
@@ -257,30 +245,6 @@ async fn drained(controllers: &mut JoinSet<()>, stop: &CancellationToken) -> Res
         }
     }
     Ok(())
-}
-
-/// Outlasts an API server that does not answer yet; says at once what will not mend itself.
-async fn check(client: &Client, namespace: &str) -> Result<(), RunError> {
-    let clusters: Api<GuardedCluster> = Api::namespaced(client.clone(), namespace);
-    loop {
-        let source = match clusters.list_metadata(&ListParams::default().limit(1)).await {
-            Ok(_) => return Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => return Err(RunError::NoDefinition),
-            Err(source) => Box::new(source),
-        };
-        let call = Call {
-            verb: Verb::List,
-            resource: resource_name::<RagCluster>(),
-            namespace: namespace.to_owned(),
-            name: "*".to_owned(),
-        };
-        let error = Error::Call { phase: Phase::Observe, call, source };
-        if error.class() == Class::Forbidden {
-            return Err(RunError::Forbidden { error: Box::new(error) });
-        }
-        tracing::warn!(%error, "the API server does not answer yet");
-        tokio::time::sleep(RETRY).await;
-    }
 }
 
 async fn join(config: &Config, terms: Terms) -> Result<Election, RunError> {

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::api::Credential;
@@ -156,6 +156,22 @@ pub trait Surroundings: Send + Sync {
     fn changed(&self, target: &Target);
 }
 
+/// How many rounds of questions there have been.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rounds {
+    begun: u64,
+    ended: u64,
+}
+
+/// Resolves when every server that is known now has been asked.
+pub async fn asked(rounds: &mut watch::Receiver<Rounds>) {
+    // A round that is under way may have begun before a server was known.
+    let next = rounds.borrow().begun + 1;
+    if rounds.wait_for(|rounds| rounds.ended >= next).await.is_err() {
+        tracing::warn!("nobody asks the servers any more");
+    }
+}
+
 /// The background task.
 pub struct Sampler {
     /// Reads the operator's keys.
@@ -173,13 +189,12 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Asks all servers at every interval, and those without a good answer as soon as pods change. Ends never. `first_round` is
-    /// told when everybody has been asked once.
-    pub async fn run(self, surroundings: impl Surroundings, first_round: oneshot::Sender<()>) {
+    /// Asks all servers at every interval, and those without a good answer as soon as pods change. Ends never. `rounds` tells how
+    /// far it is.
+    pub async fn run(self, surroundings: impl Surroundings, rounds: watch::Sender<Rounds>) {
         let mut keys = Keys::default();
         let mut tick = interval(self.every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut first_round = Some(first_round);
         loop {
             let all = tokio::select! {
                 _ = tick.tick() => true,
@@ -188,9 +203,9 @@ impl Sampler {
                     false
                 }
             };
+            rounds.send_modify(|rounds| rounds.begun += 1);
             self.round(&surroundings, &mut keys, all).await;
-            // Nobody may be waiting any more.
-            let _ = first_round.take().map(|waiting| waiting.send(()));
+            rounds.send_modify(|rounds| rounds.ended += 1);
         }
     }
 
@@ -387,6 +402,18 @@ mod tests {
                 "step {step}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_round_that_was_under_way_already_has_not_asked_everybody() {
+        let (rounds, mut seen) = watch::channel(Rounds { begun: 4, ended: 3 });
+        let waiting = tokio::spawn(async move { asked(&mut seen).await });
+        tokio::task::yield_now().await;
+        rounds.send_modify(|rounds| rounds.ended = 4);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        rounds.send_modify(|rounds| *rounds = Rounds { begun: 5, ended: 5 });
+        waiting.await.unwrap();
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod examples;
 mod history;
 mod leader;
 mod lost_material;
+mod namespaces;
 mod ownership;
 mod quiet;
 mod refusals;

@@ -31,6 +31,8 @@ const SAMPLE_SECONDS: &str = "1";
 #[derive(Clone, Debug)]
 pub struct Installation {
     namespace: String,
+    /// What the operator watches.
+    namespaces: Vec<String>,
     kubeconfig: PathBuf,
     log: PathBuf,
 }
@@ -50,12 +52,20 @@ impl Installation {
     /// # Errors
     /// When the chart does not render, or the API server does not accept it.
     pub async fn new(cluster: &Cluster, namespace: &str) -> Result<Self> {
+        Self::over(cluster, namespace, &[namespace]).await
+    }
+
+    /// The same for an operator that watches these namespaces.
+    ///
+    /// # Errors
+    /// When the chart does not render, or the API server does not accept it.
+    pub async fn over(cluster: &Cluster, namespace: &str, namespaces: &[&str]) -> Result<Self> {
         define_kinds(&cluster.client().await?).await?;
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/ragops");
         let rendered = Command::new(cluster.parts().program("helm"))
             .args(["template", namespace])
             .arg(chart)
-            .args(["--namespace", namespace])
+            .args(["--namespace", namespace, "--set", &format!("namespaces={{{}}}", namespaces.join(","))])
             .env("HOME", cluster.folder())
             .output()
             .await
@@ -77,7 +87,8 @@ impl Installation {
             .context("a token request without a token")?;
         let kubeconfig = cluster.kubeconfig_for(&format!("operator-{namespace}"), &token, None)?;
         let log = cluster.folder().join(format!("log/operator-{namespace}.log"));
-        Ok(Self { namespace: namespace.to_owned(), kubeconfig, log })
+        let namespaces = namespaces.iter().map(|&watched| watched.to_owned()).collect();
+        Ok(Self { namespace: namespace.to_owned(), namespaces, kubeconfig, log })
     }
 
     /// The operator's user in the audit log.
@@ -110,7 +121,7 @@ impl Installation {
         crate::kubeconfig::private(&self.kubeconfig, document.to_string().as_bytes())
     }
 
-    /// Starts an operator for the namespace with further `flags`, and waits until it works.
+    /// Starts an operator for the namespaces with further `flags`, and waits until it works.
     ///
     /// # Errors
     /// When it ends, or does not become ready; with the end of its log.
@@ -137,7 +148,8 @@ impl Installation {
             .args(["--pdeathsig", "KILL"])
             .arg(program)
             .arg("run")
-            .args(["--namespaces", &self.namespace, "--operator-namespace", &self.namespace, "--listen", &listen])
+            .args(["--namespaces", &self.namespaces.join(",")])
+            .args(["--operator-namespace", &self.namespace, "--listen", &listen])
             .args(defaults)
             .args(flags)
             .env("KUBECONFIG", &self.kubeconfig)
