@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::select_all;
 use jiff::Timestamp;
 use kube::{Client, Config};
 use tokio::net::TcpListener;
@@ -134,8 +135,13 @@ impl Process {
         let pods_changed = Arc::new(Notify::new());
         let mut parts = JoinSet::new();
         let (context, filled) = self.context(&pods_changed, &mut parts)?;
+        // In this order: a process that can read no namespace must not keep the lease from one that can.
+        let ready = async {
+            select_all(filled.iter().map(|(_, filled)| filled.clone())).await;
+            election.won().await;
+        };
         tokio::select! {
-            () = election.won() => {}
+            () = ready => {}
             () = self.stop.cancelled() => return self.release(election).await,
             _ = parts.join_next() => return Err(RunError::PartDied("a watch")),
         }
