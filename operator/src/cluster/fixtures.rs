@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::build::{Children, Prepared, build, config, metadata};
-use super::decide::revision::CONFIG_SCHEMA;
 use super::decide::{Plan, decide};
 use super::observed::{Answer, Entropy, LiveChildren, Observed, OperatorDefaults, OwnSecrets, Reported, ServerReport};
 use super::validate::{ValidatedCluster, validate};
@@ -183,7 +182,7 @@ fn settle(world: &mut Observed, valid: &ValidatedCluster) {
         config.metadata.labels.as_ref().and_then(|labels| labels.get(labels::REVISION)) == Some(&revision)
     });
     let bytes = config.unwrap().data.as_ref().unwrap()[config::CONFIG_FILE].clone();
-    let live = config::render_live(valid, CONFIG_SCHEMA);
+    let live = world.children.live.as_ref().unwrap().data.as_ref().unwrap()[config::LIVE_FILE].clone();
     world.server_pods = (0..count).map(|index| server_pod(valid, index, &revision, world.now)).collect();
     world.reports.clear();
     for pod in &world.server_pods {

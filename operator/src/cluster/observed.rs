@@ -337,8 +337,11 @@ pub struct Frozen {
     pub config_schema: u32,
 }
 
+/// The version of the configuration's schema before versions were written down.
+pub const FIRST_SCHEMA: u32 = 1;
+
 fn first_schema() -> u32 {
-    1
+    FIRST_SCHEMA
 }
 
 impl Frozen {

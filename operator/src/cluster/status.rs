@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::build::config::BUDGET_SCHEMA;
 use super::build::metadata::{self, Part};
-use super::build::{self, service};
+use super::build::service;
 use super::decide::Plan;
 use super::observed::Observed;
 use super::validate::{Problem, ValidatedCluster};
@@ -150,7 +151,7 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let phase = progress.phase(&findings, &servers, (store::summary(cluster, observed), read_only.is_some()));
     findings.extend(read_only);
     let mut next = progress.next(expected.as_ref(), &findings);
-    next.extend(planned.and_then(|planned| budget_waits(planned, observed)));
+    next.extend(planned.and_then(budget_waits));
     next.extend(planned.and_then(|planned| removed_clients(planned, observed)));
     let described = planned.map(|planned| &planned.cluster);
     let mut conditions = conditions::merge(&previous.conditions, findings, cluster.metadata.generation, observed.now);
@@ -230,12 +231,9 @@ impl Rollup {
 }
 
 /// Servers that an earlier operator gave their configuration refuse a file with keys that they do not know.
-fn budget_waits(planned: &Planned, observed: &Observed) -> Option<NextStep> {
-    let schema = build::frozen(&planned.cluster, &planned.plan, observed).config_schema;
-    let waits = planned.cluster.budget.is_some() && schema < build::config::BUDGET_SCHEMA;
-    waits.then(|| {
-        step("hold the providers to spec.budget, from the next revision on: these servers know no budget", None)
-    })
+fn budget_waits(planned: &Planned) -> Option<NextStep> {
+    let waits = planned.cluster.budget.is_some() && planned.plan.live_schema < BUDGET_SCHEMA;
+    waits.then(|| step("hold the providers to spec.budget, once no server is of a revision that knows no budget", None))
 }
 
 /// Servers accept what they mounted until they have read what took its place.

@@ -117,7 +117,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
         client_keys: secrets::client_keys(cluster, &plan.credentials),
         revision: revision::revision(cluster, Part::Server, &plan.revision, &frozen),
         config: config::config(cluster, &plan.revision.name, config),
-        live: config::live(cluster, frozen.config_schema),
+        live: config::live(cluster, plan.live_schema),
         network_policy: cluster.network.as_ref().map(|scrape_from| {
             let policy = network_policy::network_policy(cluster, scrape_from, operator_namespace);
             let live = observed.children.network_policy.as_ref().filter(|_| plan.awaited.is_some());

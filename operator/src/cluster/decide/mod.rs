@@ -28,6 +28,8 @@ pub struct Plan {
     pub revision: PlannedRevision,
     /// The revision that the managed vector store runs, where there is one.
     pub qdrant_revision: Option<PlannedRevision>,
+    /// The version of the configuration's schema in which the live settings are rendered: servers of every revision read them.
+    pub live_schema: u32,
     /// How many servers, and who says so.
     pub size: Size,
     /// Which generations of which credentials exist.
@@ -40,11 +42,13 @@ pub struct Plan {
 pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
     let Revisions { held, awaited, servers, qdrant } = revision::revisions(cluster, observed);
     let credentials = credentials::credentials(cluster, observed);
-    let prune = prune::surplus(cluster, &servers, qdrant.as_ref(), observed);
+    let in_use = prune::revisions_in_use(&servers, observed);
+    let prune = prune::surplus(cluster, &in_use, qdrant.as_ref(), observed);
     Plan {
         paused: cluster.paused,
         held,
         awaited,
+        live_schema: revision::live_schema(cluster, &servers, &in_use, observed),
         revision: servers,
         qdrant_revision: qdrant,
         size: scaling::size(cluster, observed),

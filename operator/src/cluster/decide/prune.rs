@@ -21,7 +21,7 @@ const HISTORY: usize = 10;
 /// Everything that is to be removed, in a fixed order.
 pub fn surplus(
     cluster: &ValidatedCluster,
-    revision: &PlannedRevision,
+    in_use: &BTreeSet<Revision>,
     qdrant_revision: Option<&PlannedRevision>,
     observed: &Observed,
 ) -> Vec<ObjectRef> {
@@ -34,9 +34,8 @@ pub fn surplus(
         surplus.extend(reference(ChildKind::NetworkPolicy, live.network_policy.as_ref()));
         surplus.extend(reference(ChildKind::NetworkPolicy, live.qdrant_network_policy.as_ref()));
     }
-    let in_use = revisions_in_use(revision, observed);
-    surplus.extend(configs(cluster, &in_use, observed));
-    surplus.extend(revisions(&cluster.name.server(), &in_use, observed));
+    surplus.extend(configs(cluster, in_use, observed));
+    surplus.extend(revisions(&cluster.name.server(), in_use, observed));
     if let Some(revision) = qdrant_revision {
         surplus.extend(revisions(&cluster.name.qdrant(), &BTreeSet::from([revision.name.clone()]), observed));
     }
@@ -45,7 +44,7 @@ pub fn surplus(
 }
 
 /// The revision that is to run and, until the servers have settled on it, every other that a pod may still be made of.
-fn revisions_in_use(revision: &PlannedRevision, observed: &Observed) -> BTreeSet<Revision> {
+pub(super) fn revisions_in_use(revision: &PlannedRevision, observed: &Observed) -> BTreeSet<Revision> {
     let mut in_use: BTreeSet<Revision> =
         observed.server_pods.iter().filter_map(|pod| revision_of(&pod.metadata)).collect();
     in_use.extend(observed.children.server_revision());

@@ -5,7 +5,7 @@
 //! changes no running pod until the spec changes. While something is in the way of the revision that the spec asks for, the
 //! one in use stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Toleration;
@@ -17,7 +17,7 @@ use crate::api::cluster::{
     EmbeddingModel, ExternalQdrant, Generation, ManagedQdrant, OpenAiEmbedding, PodTemplate, PullSecret, Resources,
     Retrieval, Role,
 };
-use crate::cluster::observed::Observed;
+use crate::cluster::observed::{FIRST_SCHEMA, Observed};
 use crate::cluster::validate::{Embedder, Problem, Scope, Store, ValidatedCluster};
 
 pub use crate::cluster::observed::Frozen;
@@ -78,6 +78,27 @@ fn unreadable(name: &str, observed: &Observed) -> Option<Problem> {
     let revision = revisions.iter().find(|revision| revision.metadata.name.as_deref() == Some(name))?;
     let error = Frozen::read(revision).err()?;
     Some(Problem::unreadable_revision(Scope::Revision, name, &error))
+}
+
+/// The newest version of the schema that the servers of all these revisions know: each of them reads the same live settings,
+/// and refuses the whole of them where one key is unknown to it.
+pub fn live_schema(
+    cluster: &ValidatedCluster,
+    planned: &PlannedRevision,
+    in_use: &BTreeSet<Revision>,
+    observed: &Observed,
+) -> u32 {
+    let schema = |revision: &Revision| {
+        if *revision == planned.name {
+            return planned.frozen.as_ref().map_or(CONFIG_SCHEMA, |frozen| frozen.config_schema);
+        }
+        let name = cluster.name.server_revision(revision);
+        let named = |known: &&ControllerRevision| known.metadata.name.as_deref() == Some(name.as_str());
+        let known = observed.children.revisions.iter().find(named).and_then(|known| Frozen::read(known).ok());
+        // One that was removed cannot say what its servers know; what the first servers know, all do.
+        known.map_or(FIRST_SCHEMA, |frozen| frozen.config_schema)
+    };
+    in_use.iter().map(schema).min().unwrap_or(CONFIG_SCHEMA)
 }
 
 fn planned(object_name: &str, workload: &str, name: Revision, observed: &Observed) -> PlannedRevision {
@@ -202,6 +223,7 @@ fn hash(inputs: &impl Serialize) -> Revision {
 #[cfg(test)]
 mod tests {
     use crate::api::ConditionReason;
+    use crate::cluster::build::config::LIVE_FILE;
     use crate::cluster::fixtures::{EXTERNAL, applied, cluster, nothing, pass};
     use crate::cluster::observed::{Observed, Presence};
 
@@ -279,6 +301,34 @@ mod tests {
         let servers = children.deployment.spec.template.spec.unwrap();
         assert_eq!(servers.containers[0].image.as_deref(), Some("example.com/rag-server:0.2.0"));
         assert_eq!(plan.revision.number, 2);
+    }
+
+    fn live_settings(spec: &str, world: &Observed) -> String {
+        let (_, _, children) = pass(&cluster(spec), world);
+        children.live.data.unwrap()[LIVE_FILE].clone()
+    }
+
+    #[test]
+    fn live_settings_hold_no_key_that_a_server_which_still_runs_would_not_know() {
+        let old = cluster("{}");
+        let mut world = applied(&old, &nothing());
+        for revision in &mut world.children.revisions {
+            revision.data.0["configSchema"] = serde_json::json!(1);
+        }
+        let new = "{retrieval: {topK: 6}, readOnly: true, budget: {monthlyUsd: 200}}";
+        // The new revision is planned, and every server is of the old one.
+        assert_eq!(live_settings(new, &world), "read_only = true\n");
+        // One of the old servers is left.
+        let mut rolling = applied(&cluster(new), &world);
+        rolling.server_pods.push(world.server_pods[0].clone());
+        assert_eq!(live_settings(new, &rolling), "read_only = true\n");
+        // Its revision was removed by hand, so that nothing says what it knows.
+        let mut unknown = rolling.clone();
+        unknown.children.revisions.retain(|revision| revision.data.0["configSchema"] != 1);
+        assert_eq!(live_settings(new, &unknown), "read_only = true\n");
+        rolling.server_pods.pop();
+        let settled = applied(&cluster(new), &rolling);
+        assert!(live_settings(new, &settled).starts_with("read_only = true\n\n[budget]\n"));
     }
 
     #[test]

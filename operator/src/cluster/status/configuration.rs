@@ -38,7 +38,7 @@ pub(super) fn applied(outcome: &Outcome, observed: &Observed) -> Option<Applied>
         let frozen = build::frozen(&planned.cluster, &planned.plan, observed);
         return Some(Applied {
             revision: planned.plan.revision.name.to_string(),
-            live: config::render_live(&planned.cluster, frozen.config_schema),
+            live: config::render_live(&planned.cluster, planned.plan.live_schema),
             config: frozen.config.unwrap_or_default(),
         });
     }
