@@ -171,6 +171,7 @@ fn settle(world: &mut Observed, valid: &ValidatedCluster) {
         replicas: Some(count),
         ready_replicas: Some(count),
         updated_replicas: Some(count),
+        available_replicas: Some(count),
         ..DeploymentStatus::default()
     });
     let revision =

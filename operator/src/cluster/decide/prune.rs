@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::Metadata;
-use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -43,13 +43,26 @@ pub fn surplus(
     surplus
 }
 
-/// The revision that is to run and, until the servers have settled on it, every other that a pod may still be made of.
+/// The revision that is to run and every other that a pod may still be made of: until the servers have settled, those whose
+/// configuration is there, since a ReplicaSet makes pods of an old revision again while no pod of it exists at the moment.
 pub(super) fn revisions_in_use(revision: &PlannedRevision, observed: &Observed) -> BTreeSet<Revision> {
     let mut in_use: BTreeSet<Revision> =
         observed.server_pods.iter().filter_map(|pod| revision_of(&pod.metadata)).collect();
     in_use.extend(observed.children.server_revision());
     in_use.insert(revision.name.clone());
+    if !observed.children.deployment.as_ref().is_some_and(have_settled) {
+        in_use.extend(observed.children.configs.iter().filter_map(|config| revision_of(&config.metadata)));
+    }
     in_use
+}
+
+/// Every server that is wanted is of the Deployment's template and available, and there is no other.
+fn have_settled(deployment: &Deployment) -> bool {
+    let Some(status) = &deployment.status else { return false };
+    let wanted = deployment.spec.replicas.unwrap_or(1);
+    let is_seen = status.observed_generation.is_some() && status.observed_generation >= deployment.metadata.generation;
+    let counts = [status.updated_replicas, status.replicas, status.available_replicas];
+    is_seen && counts.into_iter().all(|count| count.unwrap_or(0) == wanted)
 }
 
 fn configs(cluster: &ValidatedCluster, in_use: &BTreeSet<Revision>, observed: &Observed) -> Vec<ObjectRef> {
@@ -130,6 +143,44 @@ mod tests {
         let surplus = pruned(new, &settled);
         assert_eq!(surplus.len(), 1, "{surplus:?}");
         assert!(surplus[0].starts_with("ConfigMap/handbook-config-"));
+    }
+
+    #[test]
+    fn the_configuration_of_an_old_revision_stays_while_a_roll_out_is_stuck_without_a_pod_of_it() {
+        let new = cluster("retrieval: {topK: 6}");
+        let world = applied(&new, &applied(&cluster("{}"), &nothing()));
+        let left = |change: fn(&mut Deployment)| {
+            let mut world = world.clone();
+            change(world.children.deployment.as_mut().unwrap());
+            world.server_pods.clear();
+            pruned("retrieval: {topK: 6}", &world)
+        };
+        // As if the last servers of the old revision had gone at one moment; settled, it is in surplus.
+        assert_eq!(left(|_| {}).len(), 1);
+        let unsettled: [fn(&mut Deployment); 6] = [
+            |deployment| deployment.status.as_mut().unwrap().updated_replicas = Some(0),
+            |deployment| deployment.status.as_mut().unwrap().replicas = Some(4),
+            |deployment| deployment.status.as_mut().unwrap().available_replicas = Some(2),
+            |deployment| deployment.metadata.generation = Some(2),
+            |deployment| deployment.spec.replicas = Some(4),
+            |deployment| deployment.status = None,
+        ];
+        for change in unsettled {
+            assert_eq!(left(change), [] as [String; 0]);
+        }
+    }
+
+    #[test]
+    fn live_settings_are_those_of_a_revision_that_may_come_back() {
+        let mut world = applied(&cluster("{}"), &nothing());
+        for revision in &mut world.children.revisions {
+            revision.data.0["configSchema"] = serde_json::json!(1);
+        }
+        let new = "{retrieval: {topK: 6}, budget: {monthlyUsd: 200}}";
+        let mut stuck = applied(&cluster(new), &world);
+        stuck.server_pods.clear();
+        stuck.children.deployment.as_mut().unwrap().status.as_mut().unwrap().updated_replicas = Some(0);
+        assert_eq!(pass(&cluster(new), &stuck).1.live_schema, 1);
     }
 
     #[test]
