@@ -15,5 +15,6 @@ roots=/etc/ssl/certs/ca-certificates.crt
 image() { "$bin/cluster" image "$@"; }
 image --name "$prefix/ragops-operator:$tag" --user 65532 --entrypoint /bin/ragops-operator --file target/images/bin/ragops-operator:/bin/ragops-operator --out target/images/ragops-operator.tar
 image --name "$prefix/rag-server:$tag" --user 65532 --entrypoint /bin/rag-server --file target/images/bin/rag-server:/bin/rag-server --file model:/model --file "$roots:$roots" --out target/images/rag-server.tar
-image --name "$prefix/qdrant-double:$tag" --user 1000 --entrypoint /bin/qdrant-double --file target/images/bin/qdrant-double:/bin/qdrant-double --out target/images/qdrant-double.tar
+# Its tag begins with the version of Qdrant whose API it serves.
+image --name "$prefix/qdrant-double:1.20-$tag" --user 1000 --entrypoint /bin/qdrant-double --file target/images/bin/qdrant-double:/bin/qdrant-double --out target/images/qdrant-double.tar
 ls -sh target/images/*.tar

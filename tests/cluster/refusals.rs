@@ -224,6 +224,8 @@ async fn nobody_newly_names_a_secret_that_they_may_not_read_yet_everybody_may_sc
     nobody_names_a_key_of_the_search(&alice, &bob).await?;
     nobody_changes_the_image_beside_a_key(&alice, &bob, &before).await?;
     whoever_may_read_many_keys_names_them_at_once(&bob).await?;
+    let pulling = json!({"vectorStore": {"qdrant": {"podTemplate": {"imagePullSecrets": [{"name": "qdrant-key"}]}}}});
+    refused(&alice, "pulling", &pulling, "newly names the Secret qdrant-key, and alice may not read it").await?;
     let scale = json!({"spec": {"replicas": 5}});
     alice.patch_scale("handbook", &PatchParams::default(), &Patch::Merge(&scale)).await?;
     let labels = json!({"metadata": {"labels": {"team": "a"}}});

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::api::{DeleteParams, PostParams};
 use ragops_operator::api::labels;
 use serde_json::json;
@@ -39,7 +40,24 @@ async fn another_default_image_changes_no_pod_until_the_spec_changes() -> Result
 
     scene.apply("handbook", json!({"resources": {"requests": {"cpu": "300m"}}})).await?;
     scene.becomes("the new default", "handbook-server", |d: &Deployment| image(d) == Some("example/server:2")).await?;
-    scene.serving("handbook").await
+    scene.serving("handbook").await?;
+
+    // What the servers' pods carry is none of the store's business, and what its own pod carries moves no image.
+    scene.apply("handbook", json!({"podTemplate": {"labels": {"team": "a"}}})).await?;
+    let labelled = |template: &PodTemplateSpec| {
+        let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
+        labels.is_some_and(|labels| labels.contains_key("team"))
+    };
+    scene.becomes("labelled servers", "handbook-server", |d: &Deployment| labelled(&d.spec.template)).await?;
+    scene.serving("handbook").await?;
+    assert_eq!(store.get("handbook-qdrant").await?.metadata.generation, before.1.metadata.generation);
+    let own = json!({"vectorStore": {"qdrant": {"podTemplate": {"labels": {"team": "a"}}}}});
+    scene.apply("handbook", own).await?;
+    let labelled =
+        scene.becomes("a labelled store", "handbook-qdrant", |set: &StatefulSet| labelled(&set.spec.template)).await?;
+    let pod = labelled.spec.template.spec.context("no pod")?;
+    assert_eq!(pod.containers[0].image.as_deref(), Some("qdrant/qdrant:v1.20.0"));
+    Ok(())
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ connect() { # CLUSTER: forwards its Service to a free port of this machine
 
 say "install the operator with its chart"
 run helm upgrade --install ragops charts/ragops --namespace $namespace --create-namespace \
-  --set image.repository="$prefix/ragops-operator",image.tag="$tag",serverImage="$prefix/rag-server:$tag",qdrantImage="$prefix/qdrant-double:$tag" --wait --timeout 3m
+  --set image.repository="$prefix/ragops-operator",image.tag="$tag",serverImage="$prefix/rag-server:$tag",qdrantImage="$prefix/qdrant-double:1.20-$tag" --wait --timeout 3m
 
 say "a Development cluster: one server with the embedded engine"
 run kubectl -n $namespace apply -f examples/02-development-embedded.yaml

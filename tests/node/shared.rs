@@ -16,7 +16,7 @@ pub(crate) const WITHIN: Duration = Duration::from_secs(300);
 /// Where the release is, as in the pages for users.
 pub(crate) const NAMESPACE: &str = "rag";
 /// What runs in place of Qdrant's own image, which no package registry has.
-pub(crate) const QDRANT_DOUBLE: &str = "ragops/qdrant-double:0.1.0";
+pub(crate) const QDRANT_DOUBLE: &str = "ragops/qdrant-double:1.20-0.1.0";
 
 const IMAGES: [&str; 3] = ["ragops-operator", "rag-server", "qdrant-double"];
 

@@ -149,6 +149,8 @@ pub enum ConditionReason {
     Unhindered,
     /// Stalled: the spec cannot be carried out.
     InvalidSpec,
+    /// Stalled: the managed vector store's version is too old, or cannot read the data that is there.
+    VersionUnsupported,
     /// Stalled: a Secret that the spec names does not exist.
     SecretMissing,
     /// Stalled: a key that is in use stands in no Secret any more.
@@ -212,6 +214,7 @@ impl ConditionReason {
             Self::NotObserved => "NotObserved",
             Self::Unhindered => "Unhindered",
             Self::InvalidSpec => "InvalidSpec",
+            Self::VersionUnsupported => "VersionUnsupported",
             Self::SecretMissing => "SecretMissing",
             Self::CredentialLost => "CredentialLost",
             Self::NameTaken => "NameTaken",

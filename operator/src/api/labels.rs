@@ -24,6 +24,8 @@ pub const MINTED_AT: &str = "ragops.dev/minted-at";
 pub const CLIENTS: &str = "ragops.dev/clients";
 /// Annotation of the autoscaler: the version of the API server that dropped its tolerance when it was asked for it.
 pub const TOLERANCE_DROPPED: &str = "ragops.dev/tolerance-dropped";
+/// Annotation of the managed vector store's StatefulSet: the image that started last, and so has the data.
+pub const LAST_RUN: &str = "ragops.dev/last-run-image";
 
 /// Values of [`NAME`].
 pub mod name {

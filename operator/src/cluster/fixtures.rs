@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DeploymentStatus, StatefulSetStatus};
-use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateRunning, ContainerStateWaiting, ContainerStatus, Pod, PodCondition, PodStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::build::{Children, Prepared, build, config, metadata};
@@ -45,7 +47,7 @@ pub(crate) fn nothing() -> Observed {
         entropy: Entropy([7; 32]),
         defaults: OperatorDefaults {
             server_image: "example.com/rag-server:0.1.0".to_owned(),
-            qdrant_image: "example.com/qdrant:1.16.0".to_owned(),
+            qdrant_image: "example.com/qdrant:1.20.0".to_owned(),
             operator_namespace: "ragops-system".to_owned(),
         },
         server_version: None,
@@ -178,6 +180,8 @@ fn settle(world: &mut Observed, valid: &ValidatedCluster) {
         deployment.spec.template.metadata.as_ref().unwrap().labels.as_ref().unwrap()[labels::REVISION].clone();
     if let Some(set) = &mut world.children.qdrant_stateful_set {
         set.status = Some(StatefulSetStatus { replicas: 1, ready_replicas: Some(1), ..StatefulSetStatus::default() });
+        let revision = &set.spec.template.metadata.as_ref().unwrap().labels.as_ref().unwrap()[labels::REVISION];
+        world.qdrant_pods = vec![store_pod(valid, revision, world.now)];
     }
     let config = world.children.configs.iter().find(|config| {
         config.metadata.labels.as_ref().and_then(|labels| labels.get(labels::REVISION)) == Some(&revision)
@@ -203,15 +207,41 @@ fn settle(world: &mut Observed, valid: &ValidatedCluster) {
 
 /// A server's pod that is ready.
 pub(crate) fn server_pod(valid: &ValidatedCluster, index: i32, revision: &str, started: Timestamp) -> Pod {
-    let mut labels = metadata::selector(valid, metadata::Part::Server);
+    let names = (format!("handbook-server-{index}"), format!("pod-{index}"));
+    pod(valid, metadata::Part::Server, names, revision, started)
+}
+
+/// The managed store's pod, which is ready.
+pub(crate) fn store_pod(valid: &ValidatedCluster, revision: &str, started: Timestamp) -> Pod {
+    let names = ("handbook-qdrant-0".to_owned(), format!("store-of-{revision}"));
+    let mut pod = pod(valid, metadata::Part::VectorStore, names, revision, started);
+    let running = ContainerState { running: Some(ContainerStateRunning::default()), ..ContainerState::default() };
+    pod.status.as_mut().unwrap().container_statuses =
+        Some(vec![ContainerStatus { name: "qdrant".to_owned(), state: Some(running), ..ContainerStatus::default() }]);
+    pod
+}
+
+/// The managed store's pod cannot fetch its image.
+pub(crate) fn store_waits_for_its_image(world: &mut Observed) {
+    let waiting =
+        ContainerStateWaiting { reason: Some("ImagePullBackOff".to_owned()), ..ContainerStateWaiting::default() };
+    let status = world.qdrant_pods[0].status.as_mut().unwrap();
+    status.conditions = None;
+    let state = ContainerState { waiting: Some(waiting), ..ContainerState::default() };
+    status.container_statuses.as_mut().unwrap()[0].state = Some(state);
+}
+
+fn pod(
+    valid: &ValidatedCluster,
+    part: metadata::Part,
+    (name, uid): (String, String),
+    revision: &str,
+    started: Timestamp,
+) -> Pod {
+    let mut labels = metadata::selector(valid, part);
     labels.insert(labels::REVISION.to_owned(), revision.to_owned());
     Pod {
-        metadata: ObjectMeta {
-            name: Some(format!("handbook-server-{index}")),
-            uid: Some(format!("pod-{index}")),
-            labels: Some(labels),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { name: Some(name), uid: Some(uid), labels: Some(labels), ..ObjectMeta::default() },
         status: Some(PodStatus {
             start_time: Some(Time(started)),
             conditions: Some(vec![PodCondition {

@@ -558,6 +558,16 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_is_far_from_the_servers_client_is_said_where_the_store_is() {
+        let (cluster, _) = serving("vectorStore: {qdrant: {image: 'example.com/qdrant:1.18.2'}}");
+        let status = cluster.status.unwrap();
+        is(&status, ConditionType::VectorStoreReady, "True", ConditionReason::Reachable);
+        let said = message(&status, ConditionType::VectorStoreReady);
+        assert!(said.starts_with("vector store reached by the servers (Qdrant 1.18 is more than one minor"), "{said}");
+        assert!(!message(&serving("{}").0.status.unwrap(), ConditionType::VectorStoreReady).contains("Qdrant"));
+    }
+
+    #[test]
     fn the_embedded_store_is_never_asked_for_a_connection() {
         let (cluster, world) = starting(EMBEDDED);
         let new = after(&cluster, &world);

@@ -4,6 +4,7 @@
 //! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
 
 mod outside;
+mod qdrant;
 mod secrets;
 mod store;
 
@@ -20,6 +21,7 @@ use crate::api::cluster::{
 use crate::api::{ClientName, ClusterName};
 
 pub use outside::{EMBEDDING, Outside, RERANK};
+pub use qdrant::{client_warning, last_run};
 pub use store::{ExternalStore, ManagedStore, Store};
 
 /// What a query server requests when the spec does not say: enough for the model, and a base for the autoscaler.
@@ -109,7 +111,7 @@ pub struct ValidatedCluster {
     pub clients: BTreeMap<ClientName, Client>,
     /// Who may scrape, where NetworkPolicies are kept.
     pub network: Option<Vec<ScrapePeer>>,
-    /// What the pods carry besides.
+    /// What the servers' pods carry besides.
     pub pod_template: PodTemplate,
     /// Nothing is to be written.
     pub paused: bool,
@@ -164,7 +166,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let name = problems.take("metadata.name", ClusterName::parse(name));
     let clients = clients(spec, &mut problems);
-    let store = store::store(cluster, &mut problems);
+    let store = store::store(cluster, observed, &mut problems);
     if let (Some(name), Some(store)) = (&name, &store) {
         check_revisions(name, observed, &mut problems);
         secrets::check_lost(name, &clients, store, observed, &mut problems);
@@ -443,6 +445,18 @@ mod tests {
                 ("spec.retrieval.rerank.baseUrl", ConditionReason::InvalidSpec),
             ]
         );
+    }
+
+    #[test]
+    fn a_pull_secret_of_the_store_is_looked_for_as_well() {
+        let spec = "vectorStore: {qdrant: {podTemplate: {imagePullSecrets: [{name: there}, {name: missing}]}}}";
+        let mut observed = nothing();
+        observed.referenced_secrets.insert("there".to_owned(), Presence::Exists);
+        observed.referenced_secrets.insert("missing".to_owned(), Presence::Missing);
+        let problems = validate(&cluster(spec), &observed).unwrap_err();
+        let found: Vec<(&str, ConditionReason)> = problems.iter().map(|p| (p.field.as_str(), p.reason)).collect();
+        let field = "spec.vectorStore.qdrant.podTemplate.imagePullSecrets[1].name";
+        assert_eq!(found, [(field, ConditionReason::SecretMissing)]);
     }
 
     #[test]

@@ -224,7 +224,7 @@ pub struct RagClusterSpec {
     #[serde(default)]
     pub network_policy: NetworkPolicySpec,
 
-    /// What the pods carry besides what the operator gives them.
+    /// What the servers' pods carry besides what the operator gives them. The managed vector store has a podTemplate of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
 
@@ -275,9 +275,18 @@ impl RagClusterSpec {
             let secret = provider.secret_ref.as_ref()?;
             Some((format!("spec.generation.providers[{index}].secretRef.name"), secret.name.as_str()))
         });
-        let pull = self.pod_template.iter().flat_map(|template| template.image_pull_secrets.iter().enumerate());
-        let pull = pull
-            .map(|(index, secret)| (format!("spec.podTemplate.imagePullSecrets[{index}].name"), secret.name.as_str()));
+        let qdrant = self.vector_store.as_ref().and_then(|store| store.qdrant.as_ref());
+        let templates = [
+            ("podTemplate", self.pod_template.as_ref()),
+            ("vectorStore.qdrant.podTemplate", qdrant.and_then(|qdrant| qdrant.pod_template.as_ref())),
+        ];
+        let pull = templates.into_iter().filter_map(|(field, template)| Some((field, template?)));
+        let pull = pull.flat_map(|(field, template)| {
+            let secrets = template.image_pull_secrets.iter().enumerate();
+            secrets.map(move |(index, secret)| {
+                (format!("spec.{field}.imagePullSecrets[{index}].name"), secret.name.as_str())
+            })
+        });
         services.chain(providers).chain(pull).collect()
     }
 }

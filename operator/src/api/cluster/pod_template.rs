@@ -7,11 +7,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Additions to the pods of the servers and, where it says so, of the managed vector store.
+/// Additions to the pods of the servers, or to those of the managed vector store.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
-    /// Labels of all pods. The operator's own labels cannot be set here.
+    /// Labels of the pods. The operator's own labels cannot be set here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32), inner(length(max = 63)))]
     #[x_kube(validation = Rule::new(
@@ -25,38 +25,38 @@ pub struct PodTemplate {
         ))]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations of all pods. Those that begin with ragops.dev/ are the operator's.
+    /// Annotations of the pods. Those that begin with ragops.dev/ are the operator's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32), inner(length(max = 4096)))]
     #[x_kube(validation = Rule::new("self.all(key, key.size() <= 317 && !key.startsWith('ragops.dev/'))")
         .message("annotations that begin with ragops.dev/ are the operator's; choose other keys"))]
     pub annotations: BTreeMap<String, String>,
 
-    /// Labels that a node must have, for all pods.
+    /// Labels that a node must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32), inner(length(max = 63)))]
     pub node_selector: BTreeMap<String, String>,
 
-    /// Taints that all pods tolerate.
+    /// Taints that the pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
 
-    /// Scheduling preferences of the servers' pods.
+    /// Scheduling preferences of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
 
-    /// How the servers' pods spread. Absent: over nodes and zones as far as possible (ScheduleAnyway).
+    /// How the pods spread. Absent: the servers over nodes and zones as far as possible (ScheduleAnyway).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
 
-    /// PriorityClass of all pods.
+    /// PriorityClass of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
 
-    /// Secrets, in the same namespace, with which images are fetched, for all pods.
+    /// Secrets, in the same namespace, with which images are fetched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]

@@ -7,6 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::pod_template::PodTemplate;
 use super::resources::Resources;
 use super::storage::Storage;
 
@@ -50,7 +51,8 @@ pub struct ManagedQdrant {
     #[serde(default)]
     pub storage: Storage,
 
-    /// Image of Qdrant. Absent: the operator's default, resolved once and kept until the store's part of the spec changes.
+    /// Image of Qdrant, 1.17 or newer. Absent: the one that runs, at first the operator's default, whatever the default is
+    /// later. A minor is followed by itself or the next one. A tag without a version is not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
@@ -58,6 +60,10 @@ pub struct ManagedQdrant {
     /// CPU and memory. Absent amounts: requests of 250m CPU and 512Mi memory, no limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+
+    /// What its pod carries besides what the operator gives it. Nothing of the servers' podTemplate reaches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
 }
 
 /// A Qdrant that somebody else runs.

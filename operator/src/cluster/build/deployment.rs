@@ -79,7 +79,10 @@ pub(super) fn pod_template(cluster: &ValidatedCluster, revision: &Revision, imag
         termination_grace_period_seconds: Some(i64::from(PRE_STOP_SECONDS + DRAIN_SECONDS + STOP_RESERVE_SECONDS)),
         ..pod::restricted(SERVER_USER, additions)
     };
-    PodTemplateSpec { metadata: Some(metadata::pod(cluster, Part::Server, revision.as_str())), spec: Some(spec) }
+    PodTemplateSpec {
+        metadata: Some(metadata::pod(cluster, Part::Server, revision.as_str(), additions)),
+        spec: Some(spec),
+    }
 }
 
 fn server(cluster: &ValidatedCluster, image: &str) -> Container {

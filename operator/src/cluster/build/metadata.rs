@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
+use crate::api::cluster::PodTemplate;
 use crate::api::{GROUP, VERSION, labels};
 use crate::cluster::validate::ValidatedCluster;
 
@@ -81,14 +82,13 @@ pub(super) fn annotated<const N: usize>(mut metadata: ObjectMeta, more: [(&str, 
 }
 
 /// Metadata of the pods of a part: what the user adds, and ours over it.
-pub(super) fn pod(cluster: &ValidatedCluster, part: Part, revision: &str) -> ObjectMeta {
-    let mut labels = cluster.pod_template.labels.clone();
+pub(super) fn pod(cluster: &ValidatedCluster, part: Part, revision: &str, additions: &PodTemplate) -> ObjectMeta {
+    let mut labels = additions.labels.clone();
     labels.extend(selector(cluster, part));
     labels.extend(owned([(labels::MANAGED_BY, labels::MANAGED_BY_VALUE), (labels::REVISION, revision)]));
-    let annotations = &cluster.pod_template.annotations;
     ObjectMeta {
         labels: Some(labels),
-        annotations: (!annotations.is_empty()).then(|| annotations.clone()),
+        annotations: (!additions.annotations.is_empty()).then(|| additions.annotations.clone()),
         ..ObjectMeta::default()
     }
 }

@@ -304,9 +304,33 @@ mod tests {
         let qdrant = children("vectorStore: {qdrant: {storage: {size: 50Gi, className: fast}}}").qdrant.unwrap();
         assert_yaml_snapshot!("qdrant_stateful_set", qdrant.stateful_set);
         assert_yaml_snapshot!("qdrant_small", sorted(json!([qdrant.service, qdrant.network_policy])));
+        assert_eq!(qdrant.stateful_set.metadata.annotations, None);
         let deleted = children("vectorStore: {qdrant: {}, deletionPolicy: Delete}").qdrant.unwrap();
         let policy = deleted.stateful_set.spec.persistent_volume_claim_retention_policy.unwrap();
         assert_eq!(policy.when_deleted.as_deref(), Some("Delete"));
+    }
+
+    #[test]
+    fn the_store_has_a_pod_template_of_its_own() {
+        let template =
+            "{labels: {team: a, app.kubernetes.io/name: mine}, annotations: {note: here}, nodeSelector: {disk: fast},
+            tolerations: [{key: rag, operator: Exists}], affinity: {nodeAffinity: {}}, priorityClassName: high,
+            imagePullSecrets: [{name: pull}]}";
+        let built = children(&format!("vectorStore: {{qdrant: {{podTemplate: {template}}}}}"));
+        let pods = built.qdrant.unwrap().stateful_set.spec.template;
+        let (metadata, spec) = (pods.metadata.unwrap(), pods.spec.unwrap());
+        let labels = metadata.labels.unwrap();
+        assert_eq!((labels["team"].as_str(), labels["app.kubernetes.io/name"].as_str()), ("a", "qdrant"));
+        assert_eq!(metadata.annotations.unwrap()["note"], "here");
+        assert_eq!(spec.node_selector.unwrap()["disk"], "fast");
+        assert_eq!(spec.priority_class_name.as_deref(), Some("high"));
+        assert_eq!(spec.image_pull_secrets.unwrap()[0].name, "pull");
+        assert!(spec.affinity.is_some() && spec.tolerations.is_some());
+        let servers = built.deployment.spec.template.spec.unwrap();
+        assert_eq!((servers.node_selector, servers.image_pull_secrets, servers.affinity), (None, None, None));
+
+        let store = children(&format!("podTemplate: {template}")).qdrant.unwrap().stateful_set;
+        assert_eq!(store, children("{}").qdrant.unwrap().stateful_set);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn surplus(
     surplus.extend(configs(cluster, in_use, observed));
     surplus.extend(revisions(&cluster.name.server(), in_use, observed));
     if let Some(revision) = qdrant_revision {
-        surplus.extend(revisions(&cluster.name.qdrant(), &BTreeSet::from([revision.name.clone()]), observed));
+        surplus.extend(revisions(&cluster.name.qdrant(), &store_revisions_in_use(revision, observed), observed));
     }
     surplus.extend(secrets(cluster, observed));
     surplus
@@ -54,6 +54,14 @@ pub(super) fn revisions_in_use(revision: &PlannedRevision, observed: &Observed) 
         in_use.extend(observed.children.configs.iter().filter_map(|config| revision_of(&config.metadata)));
     }
     in_use
+}
+
+/// The store's revision that is to run, the one that is applied and the one that has the data.
+fn store_revisions_in_use(revision: &PlannedRevision, observed: &Observed) -> BTreeSet<Revision> {
+    let pods = observed.qdrant_pods.iter().filter_map(|pod| revision_of(&pod.metadata));
+    let set = observed.children.qdrant_stateful_set.as_ref();
+    let applied = set.and_then(|set| revision_of(set.spec.template.metadata.as_ref()?));
+    pods.chain(applied).chain([revision.name.clone()]).collect()
 }
 
 /// Every server that is wanted is of the Deployment's template and available, and there is no other.

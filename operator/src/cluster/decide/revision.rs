@@ -8,17 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::api::core::v1::Toleration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::api::Revision;
 use crate::api::cluster::{
-    EmbeddingModel, ExternalQdrant, Generation, ManagedQdrant, OpenAiEmbedding, PodTemplate, PullSecret, Resources,
-    Retrieval, Role,
+    EmbeddingModel, ExternalQdrant, Generation, OpenAiEmbedding, PodTemplate, Resources, Retrieval, Role,
 };
 use crate::cluster::observed::{FIRST_SCHEMA, Observed};
-use crate::cluster::validate::{Embedder, Problem, Scope, Store, ValidatedCluster};
+use crate::cluster::validate::{Embedder, ManagedStore, Problem, Scope, Store, ValidatedCluster, last_run};
 
 pub use crate::cluster::observed::Frozen;
 
@@ -54,7 +52,10 @@ pub fn revisions(cluster: &ValidatedCluster, observed: &Observed) -> Revisions {
     let (of_servers, of_qdrant) =
         (|name: &Revision| cluster.name.server_revision(name), |name: &Revision| cluster.name.qdrant_revision(name));
     let wanted = server_revision(cluster);
-    let wanted_qdrant = matches!(cluster.store, Store::Managed(_)).then(|| qdrant_revision(cluster));
+    let wanted_qdrant = match &cluster.store {
+        Store::Managed(store) => Some(qdrant_revision(cluster, store, &store_image(store, observed))),
+        Store::External(_) | Store::Embedded { .. } => None,
+    };
     let mut held = cluster.held.clone();
     held.extend(unreadable(&of_servers(&wanted), observed));
     held.extend(wanted_qdrant.as_ref().and_then(|name| unreadable(&of_qdrant(name), observed)));
@@ -78,6 +79,12 @@ fn unreadable(name: &str, observed: &Observed) -> Option<Problem> {
     let revision = revisions.iter().find(|revision| revision.metadata.name.as_deref() == Some(name))?;
     let error = Frozen::read(revision).err()?;
     Some(Problem::unreadable_revision(Scope::Revision, name, &error))
+}
+
+/// The image of the managed vector store: the one that the spec names, or the one that has the data, or the operator's default.
+pub fn store_image(store: &ManagedStore, observed: &Observed) -> String {
+    let image = store.image.clone().or_else(|| last_run(observed));
+    image.unwrap_or_else(|| observed.defaults.qdrant_image.clone())
 }
 
 /// The newest version of the schema that the servers of all these revisions know: each of them reads the same live settings,
@@ -181,35 +188,19 @@ fn server_revision(cluster: &ValidatedCluster) -> Revision {
     })
 }
 
-/// The fields of the spec that need a restart of the managed vector store. The same holds for fields that are added later.
+/// What needs a restart of the managed vector store. The same holds for fields that are added later. The image is the resolved
+/// one: naming the one that runs anyway, or no longer naming it, changes nothing.
 #[derive(Serialize)]
 struct QdrantInputs<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    image: Option<String>,
+    image: &'a str,
     resources: Resources,
-    labels: &'a BTreeMap<String, String>,
-    annotations: &'a BTreeMap<String, String>,
-    node_selector: &'a BTreeMap<String, String>,
-    tolerations: &'a [Toleration],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    priority_class_name: Option<&'a str>,
-    image_pull_secrets: &'a [PullSecret],
+    pods: &'a PodTemplate,
 }
 
-fn qdrant_revision(cluster: &ValidatedCluster) -> Revision {
-    let given = cluster.spec.vector_store.as_ref().and_then(|store| store.qdrant.clone());
-    let ManagedQdrant { image, resources, storage: _ } = given.unwrap_or_default();
-    let pods = &cluster.pod_template;
-    hash(&QdrantInputs {
-        image,
-        resources: resources.unwrap_or_default(),
-        labels: &pods.labels,
-        annotations: &pods.annotations,
-        node_selector: &pods.node_selector,
-        tolerations: &pods.tolerations,
-        priority_class_name: pods.priority_class_name.as_deref(),
-        image_pull_secrets: &pods.image_pull_secrets,
-    })
+fn qdrant_revision(cluster: &ValidatedCluster, store: &ManagedStore, image: &str) -> Revision {
+    let asked = cluster.spec.vector_store.as_ref().and_then(|store| store.qdrant.as_ref());
+    let resources = asked.and_then(|qdrant| qdrant.resources.clone()).unwrap_or_default();
+    hash(&QdrantInputs { image, resources, pods: &store.pod_template })
 }
 
 fn hash(inputs: &impl Serialize) -> Revision {
@@ -222,9 +213,9 @@ fn hash(inputs: &impl Serialize) -> Revision {
 
 #[cfg(test)]
 mod tests {
-    use crate::api::ConditionReason;
+    use crate::api::{ConditionReason, labels};
     use crate::cluster::build::config::LIVE_FILE;
-    use crate::cluster::fixtures::{EXTERNAL, applied, cluster, nothing, pass};
+    use crate::cluster::fixtures::{EXTERNAL, applied, cluster, nothing, pass, store_waits_for_its_image};
     use crate::cluster::observed::{Observed, Presence};
 
     fn names(spec: &str) -> (String, Option<String>) {
@@ -235,10 +226,10 @@ mod tests {
     /// A change of these values rolls the pods of every cluster that exists.
     #[test]
     fn the_revision_of_a_spec_is_the_same_in_every_version_of_the_operator() {
-        assert_eq!(names("{}"), ("fa7cccbd83".to_owned(), Some("ad0627c86c".to_owned())));
+        assert_eq!(names("{}"), ("fa7cccbd83".to_owned(), Some("8552b9dc87".to_owned())));
         // What is stored of an empty spec where minScore still had a default.
         let stored = "retrieval: {mode: Hybrid, topK: 5, minScore: 0.4}";
-        assert_eq!(names(stored), ("f5675e4a03".to_owned(), Some("ad0627c86c".to_owned())));
+        assert_eq!(names(stored), ("f5675e4a03".to_owned(), Some("8552b9dc87".to_owned())));
     }
 
     #[test]
@@ -281,7 +272,59 @@ mod tests {
         assert_eq!(servers, servers_after);
         assert_ne!(store, store_after);
         assert_eq!(names("retrieval: {topK: 6}").1, store);
-        assert_ne!(names("podTemplate: {nodeSelector: {disk: fast}}").1, store);
+        let pods =
+            "{labels: {team: a}, annotations: {note: here}, nodeSelector: {disk: fast}, tolerations: [{key: rag}],
+            affinity: {}, priorityClassName: high, imagePullSecrets: [{name: pull}]}";
+        let (servers_after, store_after) = names(&format!("podTemplate: {pods}"));
+        assert_ne!(servers_after, servers);
+        assert_eq!(store_after, store);
+        let (servers_after, store_after) = names(&format!("vectorStore: {{qdrant: {{podTemplate: {pods}}}}}"));
+        assert_eq!(servers_after, servers);
+        assert_ne!(store_after, store);
+    }
+
+    /// The store's image and revision after each of these specs was applied and its pod had started, in turn.
+    fn store_after(specs: &[&str]) -> Vec<(String, String)> {
+        let mut world = nothing();
+        let mut stores = Vec::new();
+        for spec in specs {
+            world = applied(&cluster(spec), &world.later(60));
+            let template = &world.children.qdrant_stateful_set.as_ref().unwrap().spec.template;
+            let image = template.spec.as_ref().unwrap().containers[0].image.clone().unwrap();
+            let labels = template.metadata.as_ref().unwrap().labels.as_ref().unwrap();
+            stores.push((image, labels[labels::REVISION].clone()));
+            // A new operator has another default each time.
+            world.defaults.qdrant_image = format!("example.com/qdrant:1.25.{}", stores.len());
+        }
+        stores
+    }
+
+    #[test]
+    fn the_image_that_has_the_data_stays_whatever_the_default_is_and_whatever_else_changes() {
+        let stores = store_after(&[
+            "{}",
+            "{}",
+            "vectorStore: {qdrant: {podTemplate: {labels: {team: a}}}}",
+            "vectorStore: {qdrant: {image: 'example.com/qdrant:1.20.0'}}",
+            "vectorStore: {qdrant: {image: 'example.com/qdrant:1.21.0'}}",
+            "{}",
+        ]);
+        let images: Vec<&str> = stores.iter().map(|(image, _)| image.as_str()).collect();
+        let minor = |minor: &str| images.iter().filter(|image| image.ends_with(minor)).count();
+        assert_eq!((minor("1.20.0"), minor("1.21.0")), (4, 2), "{images:?}");
+        // Naming what runs, and no longer naming it, restarts nothing.
+        assert_eq!(stores[0], stores[3]);
+        assert_eq!(stores[4], stores[5]);
+    }
+
+    #[test]
+    fn an_image_that_was_never_fetched_gives_way_to_the_one_before() {
+        let mut world = applied(&cluster("{}"), &applied(&cluster("{}"), &nothing()));
+        world.defaults.qdrant_image = "example.com/qdrant:1.25.0".to_owned();
+        world = applied(&cluster("vectorStore: {qdrant: {image: 'example.com/qdrant:1.21.99'}}"), &world);
+        store_waits_for_its_image(&mut world);
+        let store = pass(&cluster("{}"), &world).2.qdrant.unwrap().stateful_set.spec.template.spec.unwrap();
+        assert_eq!(store.containers[0].image.as_deref(), Some("example.com/qdrant:1.20.0"));
     }
 
     #[test]
@@ -295,7 +338,7 @@ mod tests {
         assert_eq!(children.deployment.spec.template, template);
         assert_eq!(plan.revision.number, 1);
         let store = children.qdrant.unwrap().stateful_set.spec.template.spec.unwrap();
-        assert_eq!(store.containers[0].image.as_deref(), Some("example.com/qdrant:1.16.0"));
+        assert_eq!(store.containers[0].image.as_deref(), Some("example.com/qdrant:1.20.0"));
 
         let (_, plan, children) = pass(&cluster("retrieval: {topK: 6}"), &world);
         let servers = children.deployment.spec.template.spec.unwrap();

@@ -82,7 +82,7 @@ fn waiting(container: &ContainerStatus) -> Option<(ConditionReason, String)> {
             Some((
                 ConditionReason::ImageUnavailable,
                 format!(
-                    "image {image} cannot be fetched: {said}; correct the image, or name a pull secret in spec.podTemplate"
+                    "image {image} cannot be fetched: {said}; correct the image, or name a pull secret in the podTemplate beside it"
                 ),
             ))
         }

@@ -6,6 +6,7 @@ use super::conditions::{self, Finding, State};
 use super::pods;
 use crate::api::{ConditionReason, ConditionType, RagCluster};
 use crate::cluster::observed::{Observed, SeenStore};
+use crate::cluster::validate::client_warning;
 
 /// How a server calls the store among the things that it waits for.
 pub(super) const STORE_IN_WAITING: &str = "vector store";
@@ -14,9 +15,18 @@ pub(super) const STORE_IN_WAITING: &str = "vector store";
 /// server waits for, for so long after its own start.
 pub(super) const START: SignedDuration = SignedDuration::from_mins(1);
 
+/// Whether it is reached, and what it may be too far from.
+pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
+    let mut finding = reached(cluster, observed);
+    if let Some(warning) = client_warning(observed).filter(|_| is_managed(cluster)) {
+        finding.message = format!("{} ({warning})", finding.message);
+    }
+    finding
+}
+
 /// The servers know best: one that is ready has reached its store, and says when it no longer does. Before any is, a managed store
 /// speaks for itself.
-pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
+fn reached(cluster: &RagCluster, observed: &Observed) -> Finding {
     let found = |state, reason, message: String| Finding::new(ConditionType::VectorStoreReady, state, reason, message);
     if cluster.spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some()) {
         return embedded(observed);

@@ -2,8 +2,11 @@
 
 use http::Uri;
 
-use super::{Amounts, Problems, QDRANT_REQUESTS, amounts};
-use crate::api::cluster::{ExternalQdrant, ManagedQdrant, Profile, RagCluster, RagClusterSpec, SecretKeyRef, Storage};
+use super::{Amounts, Problems, QDRANT_REQUESTS, amounts, qdrant};
+use crate::api::cluster::{
+    ExternalQdrant, ManagedQdrant, PodTemplate, Profile, RagCluster, RagClusterSpec, SecretKeyRef, Storage,
+};
+use crate::cluster::observed::Observed;
 
 /// Where vectors and records live.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +31,8 @@ pub struct ManagedStore {
     pub image: Option<String>,
     /// Its CPU and memory.
     pub resources: Amounts,
+    /// What its pod carries besides.
+    pub pod_template: PodTemplate,
 }
 
 /// A Qdrant that somebody else runs.
@@ -43,12 +48,12 @@ pub struct ExternalStore {
     pub collection: String,
 }
 
-pub(super) fn store(cluster: &RagCluster, problems: &mut Problems) -> Option<Store> {
+pub(super) fn store(cluster: &RagCluster, observed: &Observed, problems: &mut Problems) -> Option<Store> {
     let Some(store) = &cluster.spec.vector_store else {
-        return Some(managed(&ManagedQdrant::default(), problems));
+        return Some(managed(&ManagedQdrant::default(), observed, problems));
     };
     match (&store.qdrant, &store.external_qdrant, &store.embedded) {
-        (Some(qdrant), None, None) => Some(managed(qdrant, problems)),
+        (Some(qdrant), None, None) => Some(managed(qdrant, observed, problems)),
         (None, Some(external), None) => self::external(external, cluster, problems),
         (None, None, Some(embedded)) => Some(Store::Embedded { storage: embedded.storage.clone() }),
         _ => {
@@ -62,12 +67,16 @@ pub(super) fn store(cluster: &RagCluster, problems: &mut Problems) -> Option<Sto
     }
 }
 
-fn managed(qdrant: &ManagedQdrant, problems: &mut Problems) -> Store {
+fn managed(asked: &ManagedQdrant, observed: &Observed, problems: &mut Problems) -> Store {
+    if let Some(image) = &asked.image {
+        qdrant::check(image, observed, problems);
+    }
     let field = "spec.vectorStore.qdrant.resources";
     Store::Managed(ManagedStore {
-        storage: qdrant.storage.clone(),
-        image: qdrant.image.clone(),
-        resources: amounts(field, qdrant.resources.as_ref(), QDRANT_REQUESTS, problems),
+        storage: asked.storage.clone(),
+        image: asked.image.clone(),
+        resources: amounts(field, asked.resources.as_ref(), QDRANT_REQUESTS, problems),
+        pod_template: asked.pod_template.clone().unwrap_or_default(),
     })
 }
 

@@ -8,9 +8,9 @@ use super::QdrantChildren;
 use super::metadata::Part;
 use super::{revision, secrets};
 use crate::cluster::decide::Plan;
-use crate::cluster::decide::revision::{CONFIG_SCHEMA, Frozen, PlannedRevision};
+use crate::cluster::decide::revision::{CONFIG_SCHEMA, Frozen, PlannedRevision, store_image};
 use crate::cluster::observed::Observed;
-use crate::cluster::validate::{ManagedStore, ValidatedCluster};
+use crate::cluster::validate::{ManagedStore, ValidatedCluster, last_run};
 
 /// Everything that the managed vector store consists of.
 pub(super) fn children(
@@ -21,7 +21,7 @@ pub(super) fn children(
     observed: &Observed,
 ) -> QdrantChildren {
     let frozen = planned.frozen.clone().unwrap_or_else(|| {
-        let image = store.image.clone().unwrap_or_else(|| observed.defaults.qdrant_image.clone());
+        let image = store_image(store, observed);
         let pod_template = stateful_set::pod_template(cluster, store, &planned.name, &image);
         Frozen { image, pod_template, config: None, config_schema: CONFIG_SCHEMA }
     });
@@ -30,6 +30,6 @@ pub(super) fn children(
         revision: revision::revision(cluster, Part::VectorStore, planned, &frozen),
         network_policy: cluster.network.is_some().then(|| network_policy::network_policy(cluster)),
         service: service::service(cluster),
-        stateful_set: stateful_set::stateful_set(cluster, store, &frozen),
+        stateful_set: stateful_set::stateful_set(cluster, store, &frozen, last_run(observed)),
     }
 }

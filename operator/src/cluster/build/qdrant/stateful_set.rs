@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::api::Revision;
 use crate::api::cluster::DeletionPolicy;
+use crate::api::{Revision, labels};
 use crate::cluster::build::config::QDRANT_GRPC_PORT;
 use crate::cluster::build::metadata::{self, Part};
 use crate::cluster::build::secrets::QDRANT_KEY;
@@ -26,13 +26,23 @@ const SNAPSHOTS_DIR: &str = "/qdrant/snapshots";
 const INIT_DIR: &str = "/qdrant/init";
 
 /// NAME-qdrant: one replica, whose restart is a short pause of the service.
-pub(super) fn stateful_set(cluster: &ValidatedCluster, store: &ManagedStore, frozen: &Frozen) -> StatefulSet {
+pub(super) fn stateful_set(
+    cluster: &ValidatedCluster,
+    store: &ManagedStore,
+    frozen: &Frozen,
+    last_run: Option<String>,
+) -> StatefulSet {
+    let metadata = metadata::child(cluster, Part::VectorStore, cluster.name.qdrant());
+    let metadata = match last_run {
+        Some(image) => metadata::annotated(metadata, [(labels::LAST_RUN, &image)]),
+        None => metadata,
+    };
     let when_deleted = match cluster.deletion_policy {
         DeletionPolicy::Retain => "Retain",
         DeletionPolicy::Delete => "Delete",
     };
     StatefulSet {
-        metadata: metadata::child(cluster, Part::VectorStore, cluster.name.qdrant()),
+        metadata,
         spec: StatefulSetSpec {
             replicas: Some(1),
             service_name: Some(cluster.name.qdrant()),
@@ -61,14 +71,19 @@ pub(super) fn pod_template(
     revision: &Revision,
     image: &str,
 ) -> PodTemplateSpec {
+    let additions = &store.pod_template;
+    let spread = &additions.topology_spread_constraints;
     let spec = PodSpec {
         containers: vec![qdrant(cluster, store, image)],
         volumes: Some(vec![pod::empty_dir("snapshots"), pod::empty_dir("init"), pod::empty_dir("tmp")]),
         // Time to write what is in memory.
         termination_grace_period_seconds: Some(60),
-        ..pod::restricted(QDRANT_USER, &cluster.pod_template)
+        affinity: additions.affinity.clone(),
+        topology_spread_constraints: (!spread.is_empty()).then(|| spread.clone()),
+        ..pod::restricted(QDRANT_USER, additions)
     };
-    PodTemplateSpec { metadata: Some(metadata::pod(cluster, Part::VectorStore, revision.as_str())), spec: Some(spec) }
+    let metadata = metadata::pod(cluster, Part::VectorStore, revision.as_str(), additions);
+    PodTemplateSpec { metadata: Some(metadata), spec: Some(spec) }
 }
 
 fn qdrant(cluster: &ValidatedCluster, store: &ManagedStore, image: &str) -> Container {
