@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -58,8 +58,14 @@ async fn live_through_everything(scene: &Scene) -> Result<()> {
     let less = json!({
         "autoscaling": {"enabled": false}, "networkPolicy": {"enabled": false}, "readOnly": true,
         "auth": {"apiKeys": [{"name": "writer", "role": "Writer"}]}, "retrieval": {"topK": 7},
+        "vectorStore": {"qdrant": {"podTemplate": {"labels": {"team": "a"}}}},
     });
     scene.apply("handbook", less).await?;
+    scene
+        .becomes("the store's pod is replaced", "handbook-qdrant-0", |pod: &Pod| {
+            pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key("team"))
+        })
+        .await?;
     scene.serving("handbook").await?;
     let autoscalers = scene.api::<HorizontalPodAutoscaler>();
     let autoscalers = &autoscalers;

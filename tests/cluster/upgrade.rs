@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use kube::api::{DeleteParams, PostParams};
 use ragops_operator::api::labels;
 use serde_json::json;
@@ -58,6 +58,30 @@ async fn another_default_image_changes_no_pod_until_the_spec_changes() -> Result
     let pod = labelled.spec.template.spec.context("no pod")?;
     assert_eq!(pod.containers[0].image.as_deref(), Some("qdrant/qdrant:v1.20.0"));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_store_that_never_becomes_ready_is_left_by_correcting_the_spec() -> Result<()> {
+    let test = "a_store_that_never_becomes_ready_is_left_by_correcting_the_spec";
+    let Some(scene) = Scene::new(test, "corrected").await? else { return Ok(()) };
+    let _operator = scene.operator(&[]).await?;
+    scene.apply("handbook", json!({})).await?;
+    scene.serving("handbook").await?;
+    let first = scene.api::<Pod>().get("handbook-qdrant-0").await?;
+
+    // The simulated node leaves such a pod pending, as a kubelet does that cannot fetch an image.
+    let held = json!({"vectorStore": {"qdrant": {"podTemplate": {"annotations": {"ragops.test/hold": "yes"}}}}});
+    scene.apply("handbook", held).await?;
+    let other = |of: &Pod| {
+        let uid = of.metadata.uid.clone();
+        move |pod: &Pod| pod.metadata.uid != uid && pod.metadata.deletion_timestamp.is_none()
+    };
+    let stuck = scene.becomes("the pod is replaced", "handbook-qdrant-0", other(&first)).await?;
+    scene.says("handbook", "VectorStoreReady", "False", "Starting").await?;
+
+    scene.apply("handbook", json!({})).await?;
+    scene.becomes("the pod that is stuck is replaced", "handbook-qdrant-0", other(&stuck)).await?;
+    scene.serving("handbook").await
 }
 
 #[tokio::test]

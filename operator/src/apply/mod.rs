@@ -17,7 +17,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
@@ -33,6 +33,7 @@ use crate::api::RagCluster;
 use crate::caches::Kind;
 use crate::cluster::build::autoscaler::{has_tolerance, without_tolerance};
 use crate::cluster::build::{Children, Prepared, QdrantChildren, Replicas};
+use crate::cluster::decide::replace::is_seen;
 use crate::cluster::observed::{ChildKind, LiveChildren, ObjectRef};
 use crate::cluster::status::Correction;
 use crate::context::Context;
@@ -119,14 +120,26 @@ async fn write_qdrant(
     children: QdrantChildren,
     live: &LiveChildren,
 ) -> Result<QdrantChildren, Error> {
-    let QdrantChildren { secret, revision, network_policy, service, stateful_set } = children;
-    Ok(QdrantChildren {
+    let QdrantChildren { secret, revision, network_policy, service, stateful_set, outdated } = children;
+    let mut applied = QdrantChildren {
         secret: apply_some(writer, secret, live.secrets.qdrant.as_ref()).await?,
         revision: apply_one_of(writer, revision, &live.revisions).await?,
         network_policy: apply_some(writer, network_policy, live.qdrant_network_policy.as_ref()).await?,
         service: writer.apply(&service, live.qdrant_service.as_ref()).await?,
         stateful_set: writer.apply(&stateful_set, live.qdrant_stateful_set.as_ref()).await?,
-    })
+        outdated: Vec::new(),
+    };
+    applied.outdated = replace(writer, &applied.stateful_set, outdated).await?;
+    Ok(applied)
+}
+
+/// A StatefulSet that was changed just now has another revision than the pods were compared with: the next pass compares anew.
+async fn replace(
+    writer: &mut Writer<'_>,
+    applied: &StatefulSet,
+    outdated: Vec<ObjectRef>,
+) -> Result<Vec<ObjectRef>, Error> {
+    if is_seen(applied) { remove_all(writer, outdated).await } else { Ok(Vec::new()) }
 }
 
 /// The Deployment is created with its number of servers, which the manager of scaling then takes over before the other lets go of
@@ -227,6 +240,7 @@ async fn remove_all(writer: &mut Writer<'_>, surplus: Vec<ObjectRef>) -> Result<
             ChildKind::PodDisruptionBudget => writer.remove::<PodDisruptionBudget>(object).await?,
             ChildKind::HorizontalPodAutoscaler => writer.remove::<HorizontalPodAutoscaler>(object).await?,
             ChildKind::Service => writer.remove::<Service>(object).await?,
+            ChildKind::Pod => writer.remove::<Pod>(object).await?,
         }
     }
     Ok(surplus)

@@ -9,13 +9,13 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::writer::Writer;
-use super::{Owner, Unsettled, write_autoscaler, write_deployment};
+use super::{Owner, Unsettled, replace, write_autoscaler, write_deployment};
 use crate::api::labels;
 use crate::cluster::build::Replicas;
 use crate::cluster::observed::{ChildKind, ObjectRef, OperatorDefaults};
 use crate::context::Context;
 use crate::error::{Class, Error};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 
 /// What one request is expected to be, and what it is answered with.
@@ -243,6 +243,22 @@ async fn only_the_object_that_was_seen_is_removed() {
     play.writer().remove::<ConfigMap>(&old).await.unwrap();
     let bodies = play.end();
     assert_eq!(bodies[0]["preconditions"]["uid"], json!("seen"));
+}
+
+#[tokio::test]
+async fn a_pod_of_the_store_goes_only_while_its_stateful_set_stands_as_it_was_seen() {
+    let deleted = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "handbook-qdrant-0", "uid": "p1"}});
+    let play = Play::of([scene("DELETE /api/v1/namespaces/ns/pods/handbook-qdrant-0?", 200, deleted)]);
+    let pod = ObjectRef { kind: ChildKind::Pod, name: "handbook-qdrant-0".into(), uid: "p1".into() };
+    let set = |generation: i64| -> StatefulSet {
+        let spec = json!({"selector": {}, "template": {}});
+        let metadata = json!({"name": "handbook-qdrant", "generation": generation});
+        parsed(json!({"metadata": metadata, "spec": spec, "status": {"replicas": 1, "observedGeneration": 1}}))
+    };
+    let mut writer = play.writer();
+    assert!(replace(&mut writer, &set(2), vec![pod.clone()]).await.unwrap().is_empty());
+    assert_eq!(replace(&mut writer, &set(1), vec![pod.clone()]).await.unwrap(), [pod]);
+    assert_eq!(play.end()[0]["preconditions"]["uid"], json!("p1"));
 }
 
 mod the_number_of_servers {

@@ -9,7 +9,7 @@ use k8s_openapi::api::apps::v1::{DeploymentStatus, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateRunning, ContainerStateWaiting, ContainerStatus, Pod, PodCondition, PodStatus,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 use super::build::{Children, Prepared, build, config, metadata};
 use super::decide::{Plan, decide};
@@ -179,8 +179,16 @@ fn settle(world: &mut Observed, valid: &ValidatedCluster) {
     let revision =
         deployment.spec.template.metadata.as_ref().unwrap().labels.as_ref().unwrap()[labels::REVISION].clone();
     if let Some(set) = &mut world.children.qdrant_stateful_set {
-        set.status = Some(StatefulSetStatus { replicas: 1, ready_replicas: Some(1), ..StatefulSetStatus::default() });
         let revision = &set.spec.template.metadata.as_ref().unwrap().labels.as_ref().unwrap()[labels::REVISION];
+        set.status = Some(StatefulSetStatus {
+            observed_generation: Some(1),
+            replicas: 1,
+            ready_replicas: Some(1),
+            update_revision: Some(of_stateful_set(revision)),
+            ..StatefulSetStatus::default()
+        });
+        set.metadata.generation = Some(1);
+        uid(&mut set.metadata);
         world.qdrant_pods = vec![store_pod(valid, revision, world.now)];
     }
     let config = world.children.configs.iter().find(|config| {
@@ -215,10 +223,25 @@ pub(crate) fn server_pod(valid: &ValidatedCluster, index: i32, revision: &str, s
 pub(crate) fn store_pod(valid: &ValidatedCluster, revision: &str, started: Timestamp) -> Pod {
     let names = ("handbook-qdrant-0".to_owned(), format!("store-of-{revision}"));
     let mut pod = pod(valid, metadata::Part::VectorStore, names, revision, started);
+    let hash = ("controller-revision-hash".to_owned(), of_stateful_set(revision));
+    pod.metadata.labels.as_mut().unwrap().extend([hash]);
+    pod.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "StatefulSet".to_owned(),
+        name: "handbook-qdrant".to_owned(),
+        uid: "uid-of-handbook-qdrant".to_owned(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }]);
     let running = ContainerState { running: Some(ContainerStateRunning::default()), ..ContainerState::default() };
     pod.status.as_mut().unwrap().container_statuses =
         Some(vec![ContainerStatus { name: "qdrant".to_owned(), state: Some(running), ..ContainerStatus::default() }]);
     pod
+}
+
+/// How Kubernetes names the StatefulSet's own revision of a template.
+fn of_stateful_set(revision: &str) -> String {
+    format!("handbook-qdrant-of-{revision}")
 }
 
 /// The managed store's pod cannot fetch its image.

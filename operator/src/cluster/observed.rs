@@ -208,6 +208,8 @@ pub enum ChildKind {
     HorizontalPodAutoscaler,
     /// core/v1
     Service,
+    /// core/v1. Made by the workloads, and only ever removed.
+    Pod,
 }
 
 impl ChildKind {
@@ -225,6 +227,7 @@ impl ChildKind {
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
             Self::Service => "Service",
+            Self::Pod => "Pod",
         }
     }
 }

@@ -144,7 +144,8 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     };
     let ready = rollup.ready(&previous, servers.ready);
     let is_ready = ready.state == State::True;
-    let progress = progress::progress(outcome, &servers, is_ready);
+    let is_reached = is_ready && store::has_settled(planned, observed);
+    let progress = progress::progress(outcome, &servers, is_reached);
     let mut findings = vec![ready, rollup.servers, rollup.store, rollup.configuration];
     findings.extend(progress.findings());
     findings.extend(autoscaling::findings(planned, observed));
@@ -555,6 +556,32 @@ mod tests {
             ConditionReason::Starting,
         );
         is(&after(&cluster, &later.later(61)), ConditionType::VectorStoreReady, "False", ConditionReason::Unreachable);
+    }
+
+    #[test]
+    fn a_change_of_the_store_is_under_way_until_its_pod_is_replaced() {
+        let (mut cluster, world) = serving("{}");
+        let changed = "{qdrant: {podTemplate: {labels: {team: a}}}}";
+        cluster.spec.vector_store = serde_yaml_ng::from_str(changed).unwrap();
+        let moves = |world: &Observed| {
+            let new = after(&cluster, world);
+            is(&new, ConditionType::Reconciling, "True", ConditionReason::Progressing);
+            assert!(
+                message(&new, ConditionType::Reconciling).contains("of an earlier revision"),
+                "{:?}",
+                new.conditions
+            );
+        };
+        moves(&world);
+        let mut replaced = applied(&cluster, &world);
+        is(&after(&cluster, &replaced), ConditionType::Reconciling, "False", ConditionReason::Settled);
+        let unseen = |world: &mut Observed, generation| {
+            world.children.qdrant_stateful_set.as_mut().unwrap().metadata.generation = Some(generation);
+        };
+        unseen(&mut replaced, 2);
+        moves(&replaced);
+        unseen(&mut replaced, 1);
+        moves(&Observed { qdrant_pods: world.qdrant_pods.clone(), ..replaced });
     }
 
     #[test]

@@ -88,8 +88,10 @@ pub struct QdrantChildren {
     pub network_policy: Option<NetworkPolicy>,
     /// NAME-qdrant, headless.
     pub service: Service,
-    /// NAME-qdrant.
+    /// NAME-qdrant, which replaces no pod by itself.
     pub stateful_set: StatefulSet,
+    /// Its pods of an earlier revision, removed once it stands as it should.
+    pub outdated: Vec<ObjectRef>,
 }
 
 /// How many servers the Deployment gets.

@@ -5,6 +5,7 @@
 
 pub mod credentials;
 pub mod prune;
+pub mod replace;
 pub mod revision;
 pub mod scaling;
 
@@ -34,6 +35,8 @@ pub struct Plan {
     pub size: Size,
     /// Which generations of which credentials exist.
     pub credentials: CredentialPlan,
+    /// The pods of the managed vector store that are of an earlier revision.
+    pub outdated: Vec<ObjectRef>,
     /// What is to be removed, last of all.
     pub prune: Vec<ObjectRef>,
 }
@@ -53,6 +56,7 @@ pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
         qdrant_revision: qdrant,
         size: scaling::size(cluster, observed),
         credentials,
+        outdated: replace::outdated(observed),
         prune,
     }
 }
@@ -95,6 +99,7 @@ mod tests {
             let world = applied(&last, &world);
             let (_, plan, children) = pass(&last, &world.clone().later(3600));
             prop_assert!(plan.prune.is_empty(), "{:?}", plan.prune);
+            prop_assert!(plan.outdated.is_empty(), "{:?}", plan.outdated);
             prop_assert!(children.minted.is_empty());
             prop_assert!(plan.revision.frozen.is_some());
             let live = &world.children;

@@ -49,7 +49,9 @@ pub(super) fn progress(outcome: &Outcome, servers: &Servers, is_ready: bool) -> 
                 )),
                 Rollout::Moving => Progress::Moving(format!("creating the servers of revision {revision}")),
                 Rollout::Done if is_ready => Progress::Settled,
-                Rollout::Done => Progress::Moving("waiting for what is not ready".to_owned()),
+                Rollout::Done => {
+                    Progress::Moving("waiting for what is not ready, or of an earlier revision".to_owned())
+                }
             }
         }
     }

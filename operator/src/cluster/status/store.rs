@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::conditions::{self, Finding, State};
-use super::pods;
-use crate::api::{ConditionReason, ConditionType, RagCluster};
+use super::{Planned, pods};
+use crate::api::{ConditionReason, ConditionType, RagCluster, labels};
+use crate::cluster::decide::replace::is_seen;
 use crate::cluster::observed::{Observed, SeenStore};
 use crate::cluster::validate::client_warning;
 
@@ -141,6 +142,16 @@ fn remedy(reason: ConditionReason, cluster: &RagCluster) -> &'static str {
         ConditionReason::Failing => "see the log of the vector store",
         _ => "see that it runs, that its address and key are right, and that the network lets the servers through",
     }
+}
+
+/// Whether the managed store's pod is of the revision that is planned. Whether it is ready is another matter.
+pub(super) fn has_settled(planned: Option<&Planned>, observed: &Observed) -> bool {
+    let Some(plan) = planned.map(|planned| &planned.plan) else { return true };
+    let Some(revision) = &plan.qdrant_revision else { return true };
+    let Some(set) = &observed.children.qdrant_stateful_set else { return false };
+    let labels = set.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
+    let applied = labels.and_then(|labels| labels.get(labels::REVISION));
+    applied.map(String::as_str) == Some(revision.name.as_str()) && is_seen(set) && plan.outdated.is_empty()
 }
 
 /// A few words for a store that is not ready.

@@ -31,5 +31,6 @@ pub(super) fn children(
         network_policy: cluster.network.is_some().then(|| network_policy::network_policy(cluster)),
         service: service::service(cluster),
         stateful_set: stateful_set::stateful_set(cluster, store, &frozen, last_run(observed)),
+        outdated: plan.outdated.clone(),
     }
 }

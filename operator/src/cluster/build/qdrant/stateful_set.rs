@@ -1,6 +1,8 @@
 //! The managed vector store's StatefulSet, and the pod that a new revision freezes.
 
-use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec};
+use k8s_openapi::api::apps::v1::{
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, EnvVarSource, PersistentVolumeClaim, PodSpec, PodTemplateSpec, SecretKeySelector,
 };
@@ -25,7 +27,8 @@ const STORAGE_DIR: &str = "/qdrant/storage";
 const SNAPSHOTS_DIR: &str = "/qdrant/snapshots";
 const INIT_DIR: &str = "/qdrant/init";
 
-/// NAME-qdrant: one replica, whose restart is a short pause of the service.
+/// NAME-qdrant: one replica, whose restart is a short pause of the service. Whose pods go, and when, is decided here and not by
+/// Kubernetes, which would wait for a pod that cannot start before it replaced it.
 pub(super) fn stateful_set(
     cluster: &ValidatedCluster,
     store: &ManagedStore,
@@ -45,6 +48,11 @@ pub(super) fn stateful_set(
         metadata,
         spec: StatefulSetSpec {
             replicas: Some(1),
+            pod_management_policy: Some("Parallel".to_owned()),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("OnDelete".to_owned()),
+                rolling_update: None,
+            }),
             service_name: Some(cluster.name.qdrant()),
             selector: metadata::label_selector(cluster, Part::VectorStore),
             template: frozen.pod_template.clone(),
