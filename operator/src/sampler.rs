@@ -331,6 +331,12 @@ fn key_in(secret: &Secret) -> Option<OperatorKey> {
 mod tests {
     use super::*;
     use crate::server_client::{STORE_PART, SeenPart};
+    use axum::Router;
+    use axum::http::header::AUTHORIZATION;
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::get;
+    use k8s_openapi::ByteString;
+    use kube::client::Body;
 
     fn sample(answer: Result<ServerStatus, Silence>) -> Sample {
         Sample { at: Timestamp::UNIX_EPOCH, answer }
@@ -427,20 +433,6 @@ mod tests {
         assert!(keys.of(&target("u")).is_none());
     }
 
-    #[test]
-    fn an_answer_counts_for_three_rounds_and_at_least_three_quarters_of_a_minute() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        for (every, last) in [(1, 45), (10, 45), (15, 45), (60, 180)] {
-            let samples = Samples::new(Duration::from_secs(every));
-            samples.keep("u", sample(Ok(ready())));
-            assert!(samples.of("u", at(last)).unwrap().answer.is_ok(), "{every}");
-            let old = samples.of("u", at(last + 1)).unwrap();
-            assert_eq!(old, sample(Err(Silence::NotAsked)), "{every}");
-            samples.keep("u", Sample { at: at(last + 1), answer: Ok(ready()) });
-            assert!(samples.of("u", at(last + 1)).unwrap().answer.is_ok(), "{every}");
-        }
-    }
-
     /// Servers that nobody else knows of, and how often news of them was told.
     #[derive(Clone, Default)]
     struct Alone(Arc<std::sync::atomic::AtomicUsize>);
@@ -452,6 +444,63 @@ mod tests {
 
         fn changed(&self, _: &Target) {
             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// Management ports that accept one key.
+    async fn servers_with(key: &'static str) -> ServerClient {
+        let status = move |headers: HeaderMap| async move {
+            let expected = format!("Bearer {key}");
+            let is_right = headers.get(AUTHORIZATION).is_some_and(|sent| sent.as_bytes() == expected.as_bytes());
+            if is_right { (StatusCode::OK, r#"{"ready": true}"#) } else { (StatusCode::UNAUTHORIZED, "") }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new().route(crate::server_client::STATUS_PATH, get(status));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        ServerClient::new(port, Duration::from_secs(10)).unwrap()
+    }
+
+    /// An API server with one Secret, which holds this key.
+    fn api_server_with(key: &str) -> Client {
+        let data = BTreeMap::from([(Credential::Operator.current_file(), ByteString(key.as_bytes().to_vec()))]);
+        let secret = serde_json::to_vec(&Secret { data: Some(data), ..Secret::default() }).unwrap();
+        let service = tower::service_fn(move |_: http::Request<Body>| {
+            let secret = secret.clone();
+            async move { Ok::<_, tower::BoxError>(http::Response::new(Body::from(secret))) }
+        });
+        Client::new(service, "ns")
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_the_key_of_before_is_asked_in_the_same_round_with_the_one_of_now() {
+        let mut keys = Keys::default();
+        keys.0.insert(place(&target("u")), (Instant::now(), OperatorKey::from_bytes(b"old")));
+        let sampler = Sampler {
+            client: api_server_with("new"),
+            servers: servers_with("new").await,
+            samples: Arc::default(),
+            metrics: Arc::new(Metrics::new().unwrap()),
+            pods_changed: Arc::default(),
+            every: Duration::from_secs(60),
+        };
+        sampler.samples.keep("gone", sample(Ok(ready())));
+        sampler.round(&Alone::default(), &mut keys, true).await;
+        assert_eq!(sampler.samples.of("u", Timestamp::now()).map(|sample| sample.answer), Some(Ok(ready())));
+        assert_eq!(sampler.samples.of("gone", Timestamp::UNIX_EPOCH), None, "a round forgets pods that are gone");
+    }
+
+    #[test]
+    fn an_answer_counts_for_three_rounds_and_at_least_three_quarters_of_a_minute() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (every, last) in [(1, 45), (10, 45), (15, 45), (60, 180)] {
+            let samples = Samples::new(Duration::from_secs(every));
+            samples.keep("u", sample(Ok(ready())));
+            assert!(samples.of("u", at(last)).unwrap().answer.is_ok(), "{every}");
+            let old = samples.of("u", at(last + 1)).unwrap();
+            assert_eq!(old, sample(Err(Silence::NotAsked)), "{every}");
+            samples.keep("u", Sample { at: at(last + 1), answer: Ok(ready()) });
+            assert!(samples.of("u", at(last + 1)).unwrap().answer.is_ok(), "{every}");
         }
     }
 
