@@ -4,6 +4,7 @@
 //! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
 
 mod outside;
+mod place;
 mod qdrant;
 mod secrets;
 mod store;
@@ -21,6 +22,7 @@ use crate::api::cluster::{
 use crate::api::{ClientName, ClusterName};
 
 pub use outside::{EMBEDDING, Outside, RERANK};
+pub use place::Place;
 pub use qdrant::{client_warning, last_run};
 pub use store::{ExternalStore, ManagedStore, Store};
 
@@ -172,7 +174,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
         secrets::check_lost(name, &clients, store, observed, &mut problems);
     }
     let embedder = embedder(spec, &mut problems);
-    let outside = outside::outside(spec, &mut problems);
+    let outside = outside::outside(cluster, &mut problems);
     let resources = amounts("spec.resources", spec.resources.as_ref(), SERVER_REQUESTS, &mut problems);
     let autoscaling = spec.autoscaling.enabled.then(|| spec.autoscaling.clone());
     if autoscaling.is_some() {

@@ -154,7 +154,6 @@ mod tests {
     use super::*;
     use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass};
     use insta::{assert_snapshot, assert_yaml_snapshot};
-    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     use serde_json::json;
 
     fn children(spec: &str) -> Children<Prepared> {
@@ -244,9 +243,13 @@ mod tests {
         assert!(config.contains("api_key_file = \"/etc/ragops/providers/far/key\""), "{config}");
         assert_eq!(config.matches("api_key_file").count(), 2, "{config}");
         let egress = built.network_policy.unwrap().spec.unwrap().egress.unwrap();
-        let ports: Vec<_> =
-            egress.last().unwrap().ports.iter().flatten().filter_map(|port| port.port.clone()).collect();
-        assert_eq!(ports, [IntOrString::Int(443), IntOrString::Int(8000)]);
+        let [.., near, far] = egress.as_slice() else { panic!("{egress:?}") };
+        assert_eq!((&near.ports, &far.to), (&None, &None));
+        assert_eq!(
+            json!(near.to),
+            json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "rag"}}}])
+        );
+        assert_eq!(json!(far.ports), json!([{"port": 443, "protocol": "TCP"}]));
     }
 
     const SEARCH_SERVICES: &str = "{embedding: {openAI: {
@@ -260,7 +263,7 @@ mod tests {
         assert_snapshot!("config_search_services", built.config.data.unwrap()[config::CONFIG_FILE]);
         let pod = built.deployment.spec.template.spec.unwrap();
         let keys = pod.volumes.unwrap().into_iter().find(|volume| volume.name == "providers");
-        let egress = built.network_policy.unwrap().spec.unwrap().egress.unwrap().pop();
+        let egress = built.network_policy.unwrap().spec.unwrap().egress.unwrap().split_off(2);
         assert_yaml_snapshot!("search_services", sorted(json!({"keys": keys, "egress": egress})));
     }
 

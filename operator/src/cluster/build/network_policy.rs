@@ -12,12 +12,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::config::{HTTP_PORT, MANAGEMENT_PORT, QDRANT_GRPC_PORT};
 use super::metadata::{self, Part};
 use crate::api::cluster::ScrapePeer;
-use crate::cluster::validate::{Store, ValidatedCluster};
+use crate::cluster::validate::{Place, Store, ValidatedCluster};
 
 /// The label that every namespace carries with its own name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
-const DNS_PORT: i32 = 53;
+/// Where Services of DNS listen, and where the pods behind them do on OpenShift: policies are enforced on the way to the pods.
+const DNS_PORTS: [i32; 2] = [53, 5353];
 
 /// NAME-server: clients reach the public port, the operator and the scrapers the management port; the servers reach DNS, the
 /// vector store and the services outside that the spec names. The kubelet's probes come from the pod's own node, which no
@@ -32,14 +33,17 @@ pub(super) fn network_policy(
         NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", HTTP_PORT)]) },
         NetworkPolicyIngressRule { from: Some(management), ports: Some(vec![port("TCP", MANAGEMENT_PORT)]) },
     ];
-    let dns = NetworkPolicyEgressRule { to: None, ports: Some(vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)]) };
+    let dns = DNS_PORTS.into_iter().flat_map(|number| [port("UDP", number), port("TCP", number)]).collect();
+    let dns = NetworkPolicyEgressRule { to: None, ports: Some(dns) };
+    let [near, far] = to_others(cluster);
+    let to_others = near.into_iter().chain(far);
     NetworkPolicy {
         metadata: metadata::child(cluster, Part::Server, cluster.name.server()),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(metadata::label_selector(cluster, Part::Server)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(ingress),
-            egress: Some(std::iter::once(dns).chain(to_vector_store(cluster)).chain(to_outside(cluster)).collect()),
+            egress: Some(std::iter::once(dns).chain(to_vector_store(cluster)).chain(to_others).collect()),
         }),
     }
 }
@@ -54,24 +58,33 @@ pub(super) fn with_ways_out_of(mut policy: NetworkPolicy, live: Option<&NetworkP
 }
 
 fn to_vector_store(cluster: &ValidatedCluster) -> Option<NetworkPolicyEgressRule> {
-    match &cluster.store {
-        Store::Embedded { .. } => None,
-        Store::Managed(_) => Some(NetworkPolicyEgressRule {
-            to: Some(vec![pods(cluster, Part::VectorStore)]),
-            ports: Some(vec![port("TCP", QDRANT_GRPC_PORT)]),
-        }),
-        // A policy cannot name a host; the port is what can be told.
-        Store::External(external) => {
-            Some(NetworkPolicyEgressRule { to: None, ports: Some(vec![port("TCP", i32::from(external.port))]) })
-        }
-    }
+    matches!(cluster.store, Store::Managed(_)).then(|| NetworkPolicyEgressRule {
+        to: Some(vec![pods(cluster, Part::VectorStore)]),
+        ports: Some(vec![port("TCP", QDRANT_GRPC_PORT)]),
+    })
 }
 
-/// A policy cannot name a host; the ports of the services outside are what can be told.
-fn to_outside(cluster: &ValidatedCluster) -> Option<NetworkPolicyEgressRule> {
-    let ports: BTreeSet<u16> = cluster.outside.iter().map(|service| service.port).collect();
-    let ports: Vec<NetworkPolicyPort> = ports.into_iter().map(|number| port("TCP", i32::from(number))).collect();
-    (!ports.is_empty()).then_some(NetworkPolicyEgressRule { to: None, ports: Some(ports) })
+/// To what others run: the pods of the namespaces whose Services are named, on every port, since policies are enforced where the
+/// port is the pod's and no longer the Service's; and the ports of hosts elsewhere, which a policy cannot name.
+fn to_others(cluster: &ValidatedCluster) -> [Option<NetworkPolicyEgressRule>; 2] {
+    let store = match &cluster.store {
+        Store::External(external) => Some(&external.place),
+        Store::Managed(_) | Store::Embedded { .. } => None,
+    };
+    let places = store.into_iter().chain(cluster.outside.iter().map(|service| &service.place));
+    let (mut namespaces, mut ports) = (BTreeSet::new(), BTreeSet::new());
+    for place in places {
+        match place {
+            Place::Namespace(name) => namespaces.insert(name.as_str()),
+            Place::Port(number) => ports.insert(*number),
+        };
+    }
+    let namespaces: Vec<_> = namespaces.into_iter().map(namespace).collect();
+    let ports: Vec<_> = ports.into_iter().map(|number| port("TCP", i32::from(number))).collect();
+    [
+        (!namespaces.is_empty()).then_some(NetworkPolicyEgressRule { to: Some(namespaces), ports: None }),
+        (!ports.is_empty()).then_some(NetworkPolicyEgressRule { to: None, ports: Some(ports) }),
+    ]
 }
 
 pub(super) fn pods(cluster: &ValidatedCluster, part: Part) -> NetworkPolicyPeer {

@@ -1,8 +1,8 @@
 //! The services outside that the servers call with a key of the user's.
 
 use super::Problems;
-use super::store::port_of;
-use crate::api::cluster::{RagClusterSpec, SecretKeyRef};
+use super::place::{Place, place_of};
+use crate::api::cluster::{RagCluster, SecretKeyRef};
 
 /// The folder of the embedder's key; the CRD lets no provider have this name.
 pub const EMBEDDING: &str = "embedding";
@@ -14,18 +14,22 @@ pub const RERANK: &str = "rerank";
 pub struct Outside {
     /// The folder of its key, which is unique in a cluster.
     pub name: String,
-    /// The port that it listens on.
-    pub port: u16,
+    /// Where it is.
+    pub place: Place,
     /// Where its key stands, if it needs one.
     pub key: Option<SecretKeyRef>,
 }
 
 /// All of them, in the order of the spec.
-pub(super) fn outside(spec: &RagClusterSpec, problems: &mut Problems) -> Vec<Outside> {
+pub(super) fn outside(cluster: &RagCluster, problems: &mut Problems) -> Vec<Outside> {
+    let (spec, namespace) = (&cluster.spec, cluster.metadata.namespace.as_deref().unwrap_or_default());
     let mut all = Vec::new();
-    let mut add = |field: String, name: &str, url: &str, key: &Option<SecretKeyRef>| {
-        let port = port(&field, url, problems);
-        all.extend(port.map(|port| Outside { name: name.to_owned(), port, key: key.clone() }));
+    let mut add = |field: String, name: &str, url: &str, key: &Option<SecretKeyRef>| match place_of(url, namespace) {
+        Some(place) => all.push(Outside { name: name.to_owned(), place, key: key.clone() }),
+        // Somebody may have put a password into it.
+        None => {
+            problems.invalid(field, "a URL that names no host, or no valid port", "write it as https://HOST/v1");
+        }
     };
     if let Some(service) = spec.embedding.as_ref().and_then(|embedding| embedding.open_ai.as_ref()) {
         add("spec.embedding.openAI.baseUrl".to_owned(), EMBEDDING, &service.base_url, &service.secret_ref);
@@ -39,13 +43,4 @@ pub(super) fn outside(spec: &RagClusterSpec, problems: &mut Problems) -> Vec<Out
         add(field, &provider.name, &provider.base_url, &provider.secret_ref);
     }
     all
-}
-
-fn port(field: &str, url: &str, problems: &mut Problems) -> Option<u16> {
-    let port = port_of(url);
-    if port.is_none() {
-        // Somebody may have put a password into it.
-        problems.invalid(field, "a URL that names no host, or no valid port", "write it as https://HOST/v1");
-    }
-    port
 }

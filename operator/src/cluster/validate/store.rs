@@ -1,7 +1,6 @@
 //! Where vectors and records live: exactly one store, with every absent value resolved.
 
-use http::Uri;
-
+use super::place::{Place, place_of};
 use super::{Amounts, Problems, QDRANT_REQUESTS, amounts, qdrant};
 use crate::api::cluster::{
     ExternalQdrant, ManagedQdrant, PodTemplate, Profile, RagCluster, RagClusterSpec, SecretKeyRef, Storage,
@@ -40,8 +39,8 @@ pub struct ManagedStore {
 pub struct ExternalStore {
     /// Address of its gRPC port.
     pub url: String,
-    /// Its port.
-    pub port: u16,
+    /// Where that is.
+    pub place: Place,
     /// Where its key stands, if it needs one.
     pub api_key: Option<SecretKeyRef>,
     /// The collection.
@@ -81,7 +80,8 @@ fn managed(asked: &ManagedQdrant, observed: &Observed, problems: &mut Problems) 
 }
 
 fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Problems) -> Option<Store> {
-    let Some(port) = port_of(&external.url) else {
+    let namespace = cluster.metadata.namespace.as_deref().unwrap_or_default();
+    let Some(place) = place_of(&external.url, namespace) else {
         problems.invalid(
             "spec.vectorStore.externalQdrant.url",
             format!("\"{}\" names no host, or no valid port", external.url),
@@ -91,25 +91,10 @@ fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Prob
     };
     Some(Store::External(ExternalStore {
         url: external.url.trim_end_matches('/').to_owned(),
-        port,
+        place,
         api_key: external.api_key_secret_ref.clone(),
         collection: external.collection.clone().or_else(|| cluster.metadata.name.clone()).unwrap_or_default(),
     }))
-}
-
-/// The port of a URL; a scheme's own port where it names none. What has none, the servers would refuse, too.
-pub(super) fn port_of(url: &str) -> Option<u16> {
-    let url: Uri = url.parse().ok()?;
-    let default = match url.scheme_str() {
-        Some("http") => 80,
-        Some("https") => 443,
-        _ => return None,
-    };
-    let authority = url.authority().filter(|authority| !authority.host().is_empty())?;
-    match authority.as_str().strip_prefix(authority.host())? {
-        "" => Some(default),
-        port => port.strip_prefix(':')?.parse().ok().filter(|port| *port != 0),
-    }
 }
 
 /// The CRD says so too; this holds where an object was stored before the rule existed.
@@ -122,36 +107,5 @@ pub(super) fn check_embedded(spec: &RagClusterSpec, problems: &mut Problems) {
             "the embedded vector store lives inside one server",
             "set profile: Development, replicas: 1 and autoscaling.enabled: false, or choose vectorStore.qdrant",
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_gives_its_port() {
-        for (url, port) in [
-            ("https://qdrant.example.com:6334", Some(6334)),
-            ("https://qdrant.example.com/", Some(443)),
-            ("http://qdrant", Some(80)),
-            ("http://[::1]:6334", Some(6334)),
-            ("http://[::1]", Some(80)),
-            ("https://api.example.com/v1", Some(443)),
-            ("http://llm.rag.svc:8000/v1/", Some(8000)),
-            ("https:///v1", None),
-            ("https://:6334", None),
-            ("https://host:0", None),
-            ("https://host:70000", None),
-            ("ftp://host", None),
-            ("host:6334", None),
-            ("https://user:secret@host", None),
-            ("https://host:443:443", None),
-            ("http://[::1", None),
-            ("https://ho{st}/v1", None),
-            ("https://h\u{f6}st/v1", None),
-        ] {
-            assert_eq!(port_of(url), port, "{url}");
-        }
     }
 }
