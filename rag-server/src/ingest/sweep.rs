@@ -2,16 +2,20 @@
 //!
 //! Where such chunks come from: a writer that lost its claim while a write of it was on its way, a deletion while an epoch is built, a crash of an older server. No reader sees them; they take room,
 //! and what was deleted shall not be kept.
-//! Guarantees: within some passes every epoch is gone through, and what no record held when its turn came is removed from every epoch. What is committed, or in work, is never touched: a version
+//! Guarantees: pass by pass every epoch is gone through, whichever process makes the pass and however often it is restarted, and what no record held when its turn came is removed from every epoch. What is committed, or in work, is never touched: a version
 //! stands in its writer's claim before its first chunk is stored and until its record stands, so that whoever looks at the claim first and at the record then finds it in one of them; and what is in
 //! neither is dead for good.
-//! One process sweeps at a time; that saves work, and nothing depends on it.
+//! One process sweeps at a time, and the next one goes on where it ended; that saves work, and nothing depends on it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Ingest,
     claim::{standing_of, versions_of},
+    json,
 };
 use crate::{
     model::{ChunkId, ContentHash, DocumentId},
@@ -24,12 +28,15 @@ const NAME: &str = "sweep";
 const PAGE: usize = 1_000;
 /// Pages of a pass.
 const PAGES: usize = 4;
+/// Chunks that a pass goes through.
+#[cfg(test)]
+pub(super) const CHUNKS: usize = PAGE * PAGES;
 /// Records that are read together.
 const RECORDS: usize = 256;
 
-/// Where the next pass goes on.
-#[derive(Debug, Default)]
-pub(super) struct Place {
+/// Where the next pass goes on: the note that each pass leaves for the next one.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Place {
     /// Among the marks of deletions.
     mark: Option<String>,
     /// In this epoch; in none: in the oldest.
@@ -38,21 +45,30 @@ pub(super) struct Place {
     chunk: Option<ChunkId>,
 }
 
+impl Place {
+    /// Where the pass before ended; the beginning where it left nothing.
+    fn after(note: Option<&Value>) -> Self {
+        note.and_then(|note| Self::deserialize(note).ok()).unwrap_or_default()
+    }
+}
+
 /// Versions of documents.
 type Versions = BTreeMap<DocumentId, BTreeSet<ContentHash>>;
 
 impl Ingest {
-    /// One pass: a page of marks, and some pages of chunks unless another process sweeps.
+    /// One pass, unless another process sweeps: a page of marks, and some pages of chunks.
     pub(super) async fn sweep(&self) -> Result<(), StoreError> {
-        let mut place = self.sweeping.lock().await;
+        let note = |before: Option<&Value>| before.cloned().unwrap_or_default();
+        let Some(hold) = self.holds.take(Kind::Lease, NAME, note).await? else { return Ok(()) };
+        let mut place = Place::after(hold.inherited());
         place.mark = self.forget_marks(place.mark.as_deref()).await?;
-        let Some(hold) = self.holds.take(Kind::Lease, NAME, |_| serde_json::Value::Null).await? else { return Ok(()) };
         for _ in 0..PAGES {
             if !hold.check().await? || !self.sweep_page(&mut place).await? {
                 break;
             }
         }
-        hold.give_back().await.map(drop)
+        // It is not given back: its note is for the next pass, of this process at any time and of another one when the time of the hold is over.
+        hold.leave_note(json(&place)?).await.map(drop)
     }
 
     /// Sweeps a page of an epoch; false at the end of the last one, and the next begins again with the first.
@@ -121,7 +137,7 @@ impl Ingest {
         Ok(versions)
     }
 
-    async fn bodies(&self, kind: Kind, of: &Versions) -> Result<HashMap<String, serde_json::Value>, StoreError> {
+    async fn bodies(&self, kind: Kind, of: &Versions) -> Result<HashMap<String, Value>, StoreError> {
         let ids: Vec<&str> = of.keys().map(DocumentId::key).collect();
         let mut bodies = HashMap::new();
         for some in ids.chunks(RECORDS) {

@@ -23,7 +23,7 @@ use super::{
 use crate::ports::{EmbedError, Hold, Kind, StoreError};
 
 /// Pause between two rounds of cleaning up.
-const CLEANING: Duration = Duration::from_secs(60);
+pub(super) const CLEANING: Duration = Duration::from_secs(60);
 /// Longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Age after which a place in the line without a job was left by a submission that died.

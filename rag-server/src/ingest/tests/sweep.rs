@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::{
+    super::{sweep::CHUNKS, work::CLEANING},
     replicas::{held, permits, reached, world_with},
     world::{Kill, SetClock, World, ingest, long, markdown, replica, world},
 };
@@ -13,6 +14,9 @@ use crate::{
     model::{ChunkId, ContentHash, DocumentId, Outcome},
     ports::{Holds, Kind, Records},
 };
+
+/// Longer than a hold stands that nobody prolongs.
+const PAST: SignedDuration = SignedDuration::from_secs(31);
 
 /// A chunk of a version that nobody ever commits.
 async fn orphan(world: &World, id: &str) {
@@ -120,4 +124,39 @@ async fn a_sweep_that_dies_anywhere_loses_nothing() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn a_sweep_goes_on_where_the_one_before_ended_also_in_another_process() {
+    let (world, clock, flow) = world();
+    flow.ingest(markdown("a.md", &long("pump"))).await.result.unwrap();
+    {
+        // As many committed chunks as two passes go through, and behind them one that nobody ever commits.
+        let mut points = world.points.lock().unwrap();
+        let mut point = points.values().next().unwrap().clone();
+        for ordinal in 1_000..1_000 + 2 * CHUNKS as u32 {
+            point.chunk.id = ChunkId::new(&point.chunk.document, &point.chunk.version, ordinal);
+            points.insert(point.chunk.id, point.clone());
+        }
+        point.chunk.id = ChunkId(uuid::Uuid::max());
+        point.chunk.version = ContentHash("dead".to_owned());
+        points.insert(point.chunk.id, point);
+    }
+    let is_there = || world.points.lock().unwrap().contains_key(&ChunkId(uuid::Uuid::max()));
+    drop(flow);
+    for _ in 0..2 {
+        replica(&world, &clock).sweep().await.unwrap();
+        assert!(is_there(), "a pass ends, so that it holds nothing else up");
+        // Each process ends after its pass.
+        clock.advance(PAST);
+    }
+    replica(&world, &clock).sweep().await.unwrap();
+    assert!(!is_there(), "however often processes come and go, the last chunk has its turn");
+}
+
+#[test]
+fn the_page_about_documents_says_how_fast_the_sweep_is() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/documents.md")).unwrap();
+    let minutes = 100_000 / CHUNKS as u64 * CLEANING.as_secs() / 60;
+    assert!(page.contains(&format!("within about {minutes} minutes for each hundred thousand chunks")), "{minutes}");
 }
