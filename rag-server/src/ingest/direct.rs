@@ -124,25 +124,34 @@ impl Ingest {
         let inspected = self.inspect_all(Arc::clone(&batch)).await?;
         let standing = self.standing_whole(&batch).await.map_err(Interrupted::Store)?;
         let mut writer = Writer::new(self);
-        for (source, inspected) in batch.iter().zip(inspected) {
-            if stop.is_cancelled() {
-                break;
+        let ended: Result<(), Interrupted> = async {
+            for (source, inspected) in batch.iter().zip(inspected) {
+                if stop.is_cancelled() {
+                    break;
+                }
+                let plan = inspected.map(|inspected| (plan(source, &inspected, marks.get(source.id.key())), inspected));
+                let done = match plan {
+                    Err(reason) => Some(DocumentReport::failed(source.id.as_str(), reason)),
+                    Ok((plan, _)) if standing.get(source.id.key()).is_some_and(|now| plan.is_met_by(now)) => {
+                        Some(DocumentReport { name: plan.id.into(), result: Ok(Outcome::Unchanged), chunks: 0 })
+                    }
+                    Ok((plan, inspected)) => {
+                        self.write(&mut writer, source, plan, inspected).await?;
+                        None
+                    }
+                };
+                writer.reports().into_iter().for_each(&mut *report);
+                done.into_iter().for_each(&mut *report);
             }
-            let plan = inspected.map(|inspected| (plan(source, &inspected, marks.get(source.id.key())), inspected));
-            let done = match plan {
-                Err(reason) => Some(DocumentReport::failed(source.id.as_str(), reason)),
-                Ok((plan, _)) if standing.get(source.id.key()).is_some_and(|now| plan.is_met_by(now)) => {
-                    Some(DocumentReport { name: plan.id.into(), result: Ok(Outcome::Unchanged), chunks: 0 })
-                }
-                Ok((plan, inspected)) => {
-                    self.write(&mut writer, source, plan, inspected).await?;
-                    None
-                }
-            };
-            writer.reports().into_iter().for_each(&mut *report);
-            done.into_iter().for_each(&mut *report);
+            writer.flush().await
         }
-        writer.flush().await?;
+        .await;
+        if let Err(Interrupted::Outdated | Interrupted::Embed(_)) = ended
+            && let Err(error) = writer.cancel().await
+        {
+            tracing::warn!(%error, "documents that were begun are not put away; that is done once their claims end");
+        }
+        ended?;
         writer.reports().into_iter().for_each(report);
         Ok(())
     }

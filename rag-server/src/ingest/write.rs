@@ -102,7 +102,10 @@ impl<'i> Writer<'i> {
                     labels: plan.labels(Some(&standing.metadata)),
                     ..Open::new(plan, claim, record, before)
                 };
-                ingest.up_to_date().await?;
+                if let Err(interrupted) = ingest.up_to_date().await {
+                    ingest.release(open.claim).await.map_err(Interrupted::Store)?;
+                    return Err(interrupted);
+                }
                 let report = ingest.finish(open).await.map_err(Interrupted::Store)?;
                 self.reports.push(report);
                 Ok(false)

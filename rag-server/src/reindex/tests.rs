@@ -142,6 +142,14 @@ async fn a_writer_that_does_not_know_of_the_change_commits_nothing_and_what_it_h
     let late = writer().ingest_all(vec![text("late")], &CancellationToken::new(), &mut |_| {}).await;
     assert_eq!(late, Err(Interrupted::Outdated));
     assert_eq!(writer().document(&"late".parse().unwrap()).await, Ok(None));
+    let (id, stands) = DOCUMENTS[0];
+    let metadata = BTreeMap::from([("lang".to_owned(), "en".to_owned())]);
+    let source = Source::text(id.parse().unwrap(), Format::Text, stands);
+    let labelled = vec![Source { metadata: Some(metadata), ..source }];
+    let late = writer().ingest_all(labelled, &CancellationToken::new(), &mut |_| {}).await;
+    assert_eq!(late, Err(Interrupted::Outdated));
+    let left = (corpus.records.count(Kind::Document).await, corpus.records.count(Kind::Claim).await);
+    assert_eq!(left, (Ok(3), Ok(0)), "neither a place nor a claim is left for others to wait for");
     // Committed between the last look and the change: the change is put off by hand for that.
     corpus.store.activate(Epoch(1)).await.unwrap();
     writer().ingest(text("visit")).await.result.unwrap();
