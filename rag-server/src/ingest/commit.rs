@@ -11,7 +11,7 @@ use super::{
     write::file_name,
 };
 use crate::{
-    model::{ContentHash, DocumentId, DocumentRecord, Outcome},
+    model::{ContentHash, DocumentId, DocumentRecord, Filter, Outcome},
     ports::{Kind, StoreError, Swap},
 };
 
@@ -51,7 +51,11 @@ impl Ingest {
         } else {
             self.patiently(|| self.store.relabel(self.epoch, id, &open.labels)).await?;
         }
-        match self.commit(&open, replaced.as_ref()).await? {
+        let committed = self.commit(&open, replaced.as_ref()).await?;
+        if !is_written && !matches!(committed, Committed::Done) {
+            self.relabel_as_it_stands(id).await?;
+        }
+        match committed {
             Committed::Done => {}
             Committed::Deleted => {
                 self.release(open.claim).await?;
@@ -71,6 +75,17 @@ impl Ingest {
         self.release_committed(open.claim, &open.version).await?;
         let chunks = if outcome == Outcome::MetadataOnly { 0 } else { open.chunks };
         Ok(DocumentReport { name, result: Ok(outcome), chunks })
+    }
+
+    /// Labels are the only thing of a document that is written before its commit and is no version's own: those of a commit that did not come give way to those of the record that stands.
+    async fn relabel_as_it_stands(&self, id: &DocumentId) -> Result<(), StoreError> {
+        let mut standing = self.patiently(|| self.document(id)).await?;
+        while let Some(document) = standing {
+            let labels = Filter::labels(&document.metadata);
+            self.patiently(|| self.store.relabel(self.epoch, id, &labels)).await?;
+            standing = self.patiently(|| self.document(id)).await?.filter(|now| now.metadata != document.metadata);
+        }
+        self.note_change().await
     }
 
     /// The original of a duplicate, if it still stands.

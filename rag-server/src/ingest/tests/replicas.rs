@@ -1,12 +1,20 @@
 //! Several replicas over the same stores.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{HeldEmbedder, Kill, SetClock, World, ingest, long, markdown, replica, replica_with};
-use crate::{doubles::eventually, ingest::JobState, model::Outcome, ports::Kind};
+use super::{
+    super::{Ingest, open::Plan, write::Writer},
+    world::{HeldEmbedder, Kill, SetClock, World, ingest, long, markdown, replica, replica_with, world},
+};
+use crate::{
+    doubles::eventually,
+    ingest::JobState,
+    model::{Filter, Outcome},
+    ports::Kind,
+};
 
 pub(super) fn held() -> HeldEmbedder {
     HeldEmbedder { hold: Some((tokio::sync::Semaphore::new(0), tokio::sync::Notify::new())), ..HeldEmbedder::default() }
@@ -86,6 +94,47 @@ async fn a_writer_that_lost_its_claim_touches_nothing_of_the_next_one() {
     assert_eq!(stalled.await.unwrap(), Ok(Outcome::Unchanged));
     assert_eq!(world.torn().await, Vec::<String>::new());
     assert_eq!(world.state().await.left[&Kind::Claim], 0);
+}
+
+/// Changes the metadata of a document once, as a process does that ends before it tries again.
+async fn relabel(flow: &Ingest, language: &str) {
+    let standing = flow.document(&"a.md".parse().unwrap()).await.unwrap().unwrap();
+    let metadata = BTreeMap::from([("lang".to_owned(), language.to_owned())]);
+    let content = standing.content().clone();
+    let plan = Plan { id: standing.id, content, bytes: 1, title: None, metadata: Some(metadata), after: None };
+    assert!(!Writer::new(flow).begin(plan).await.unwrap(), "nothing has to be cut");
+}
+
+#[tokio::test]
+async fn wherever_a_change_of_metadata_stalls_the_labels_are_those_of_the_record_in_the_end() {
+    for calls in 0.. {
+        let (world, clock, flow) = world();
+        flow.ingest(markdown("a.md", "text")).await.result.unwrap();
+        world.schedule();
+        let late = tokio::spawn(async move { relabel(&flow, "en").await });
+        let calls_or_ends = async || eventually("it calls", async || world.waiting() > 0 || late.is_finished()).await;
+        for _ in 0..calls {
+            calls_or_ends().await;
+            if world.waiting() > 0 {
+                world.let_through(0);
+            }
+        }
+        calls_or_ends().await;
+        let is_over = late.is_finished();
+        // It stalls there, and another process does its own change meanwhile.
+        clock.advance(SignedDuration::from_secs(31));
+        let other = replica(&world, &clock);
+        world.unscheduled(relabel(&other, "de")).await;
+        world.unschedule();
+        late.await.unwrap();
+        let record = world.standing().await.remove(0);
+        let labels = world.points.lock().unwrap().values().next().unwrap().labels.clone();
+        assert_eq!(labels, Filter::labels(&record.metadata), "after {calls} calls");
+        if is_over {
+            assert!(calls > 5, "a change makes only {calls} calls");
+            break;
+        }
+    }
 }
 
 #[tokio::test]
