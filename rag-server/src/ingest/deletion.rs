@@ -4,6 +4,7 @@
 //! version of the document's record: another mark means that the document was deleted in between. A deletion after that look changes the record, and the commit fails.
 //! Guarantee: a document that was accepted before a deletion is never visible after the deletion was acknowledged, however long it waited and wherever it was written. What is accepted
 //! afterwards is written as ever.
+//! Assumption: a run from the command line works through what it looks at together within a day.
 //! Marks are removed once nothing can be waiting that was accepted before them.
 
 use std::collections::HashMap;
@@ -17,8 +18,9 @@ use crate::{
     ports::{Kind, Put, StoreError, Swap},
 };
 
-/// How much older than the oldest waiting job a mark must be before it goes: clocks differ, and a submission takes its time.
-const MARGIN: SignedDuration = SignedDuration::from_hours(1);
+/// How much older than the oldest waiting job a mark must be before it goes: clocks differ, a submission takes its time, and the documents that a run from the command line looks at together stand in no
+/// line while it works through them.
+const MARGIN: SignedDuration = SignedDuration::from_hours(24);
 /// Marks that are looked at together.
 const PAGE: usize = 256;
 
