@@ -176,7 +176,7 @@ impl Reindex {
     /// The newest epoch of a model, the searched one excepted.
     async fn newest_of(&self, model: &ModelIdentity, searched: Epoch) -> Result<Option<Epoch>, ReindexError> {
         let mut newest = None;
-        for epoch in ports::epochs(&*self.records).await?.into_iter().filter(|epoch| *epoch != searched) {
+        for epoch in self.store.epochs().await?.into_iter().filter(|epoch| *epoch != searched) {
             let found = corpus::recorded(&*self.records, epoch).await?;
             if found.is_some_and(|found| found.model == *model && found.owner == self.owner) {
                 newest = Some(epoch);

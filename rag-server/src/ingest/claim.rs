@@ -120,8 +120,10 @@ impl Ingest {
         if claim.dirty {
             let standing = self.fence_off(&claim).await?;
             self.purge(&claim.id, &claim.others_than(standing.as_ref())).await?;
-            // A writer that died after its commit may not have said so.
-            self.note_change().await?;
+            if claim.hold.inherited().is_some() {
+                // A writer that died after its commit may not have said so.
+                self.note_change().await?;
+            }
         }
         self.patiently(|| claim.hold.give_back()).await
     }

@@ -25,7 +25,7 @@ pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLim
 pub use clock::{Clock, SystemClock};
 pub use documents::{content_prefix, contents_of, documents_of, place, stands};
 pub use embedder::{EmbedError, Embedder, EmbedderDecorator, ModelIdentity, ProviderFailure};
-pub use epoch::{Epoch, epochs};
+pub use epoch::Epoch;
 pub use error::StoreError;
 pub use generator::{Draft, GenerateError, Generator, Passage, Sentence};
 pub use hold::{Hold, Holds, TTL};
