@@ -7,9 +7,12 @@
 //! Caveats: whoever still writes to the old epoch after the last look is missed until somebody catches up: a server that changes over does, the command line asks for servers that are
 //! read-only or stopped.
 
+mod held;
+
 use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use futures::{Stream, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -19,6 +22,8 @@ use crate::{
     model::{Chunk, ChunkId, DocumentId, DocumentRecord, Filter, Point},
     ports::{self, EmbedError, Embedder, Epoch, Hold, Kind, ModelIdentity, Records, StoreError, VectorStore},
 };
+
+pub use held::hold;
 
 /// Looks at all documents before an epoch is judged, and again before it is activated.
 const LOOKS: usize = 2;
@@ -64,8 +69,18 @@ pub enum ReindexError {
     /// A store did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another server goes on with the work.
-    #[error("another server took over the change of the epoch")]
+    /// Another process works on it.
+    #[error(
+        "{by} changes the searched epoch just now, and has the sole right to until {until:.0}, which it prolongs while it works; wait until it is done, or stop it and run this again after that time"
+    )]
+    Held {
+        /// What it says that it is.
+        by: String,
+        /// When its right ends, unless it prolongs it.
+        until: Timestamp,
+    },
+    /// Another process goes on with the work.
+    #[error("this process was silent for so long that another one may go on with the change of the searched epoch")]
     TakenOver,
     /// The model did not embed a document's passages.
     #[error("the document {}: {error}", .document.as_str())]

@@ -14,6 +14,7 @@ pub mod read_document;
 pub mod reindex;
 pub mod serve;
 mod server;
+mod this_process;
 
 use std::{
     error::Error,

@@ -1,17 +1,18 @@
 //! `rag-server reindex`: the stored texts, embedded with the configured model.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use indicatif::ProgressBar;
+use tokio_util::sync::CancellationToken;
 
-use super::{evaluate::show, ingest::stop_on_ctrl_c, printable, progress};
+use super::{evaluate::show, ingest::stop_on_ctrl_c, printable, progress, this_process::this_process};
 use crate::{
-    app::{self, Trial},
+    app::{self, Stores, Trial},
     config::Config,
     model::DocumentRecord,
-    ports::Epoch,
-    reindex::Reindexed,
+    ports::{Epoch, Holds, SystemClock},
+    reindex::{self, Reindex, ReindexError, Reindexed},
 };
 
 /// Embed the stored texts with the configured model, and search with it from then on.
@@ -29,21 +30,10 @@ fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "it must be from 0 to 1".to_owned())
 }
 
-/// Runs, and says how far it is.
+/// Runs, and says what it came to.
 pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
-    let (reindex, trial) = app::reindex(&app::open_models(config), &stores).await?;
-    // Everything is looked at three times: the later looks find what changed during the first, and while it was measured.
-    let bar = progress::bar(Some(reindex.documents().await?.saturating_mul(3)), "documents");
-    let mut embedded = 0;
-    let tell = |document: &DocumentRecord, chunks| {
-        embedded += chunks;
-        bar.inc(1);
-        bar.set_message(format!("{embedded} chunks  {}", printable::line(document.id.as_str())));
-    };
-    let judge = async |epoch| is_good_enough((trial, epoch), args.least, &bar).await;
-    let done = reindex.run(&stop_on_ctrl_c(), tell, judge).await;
-    bar.finish_and_clear();
+    let done = alone(args.least, config, &stores).await;
     stores.close().await?;
     let (said, code) = match done? {
         Reindexed::Fits(epoch) => {
@@ -66,6 +56,42 @@ pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, 
     };
     println!("{said}");
     Ok(code)
+}
+
+/// Works as long as no other process changes the searched epoch, and lets others do so afterwards.
+async fn alone(least: Option<f64>, config: &Config, stores: &Stores) -> Result<Reindexed, Box<dyn Error>> {
+    let (reindex, trial) = app::reindex(&app::open_models(config), stores).await?;
+    let holds = Holds::new(Arc::clone(&stores.records), Arc::new(SystemClock));
+    let hold = Arc::new(reindex::hold(&holds, &this_process("reindex")).await?);
+    let stop = stop_on_ctrl_c();
+    let done = tokio::select! {
+        done = work((reindex.under(Arc::clone(&hold)), trial), least, &stop) => done,
+        () = hold.lost() => Err(ReindexError::TakenOver.into()),
+    };
+    if let Err(error) = hold.give_back().await {
+        tracing::warn!(%error, "the change of the epoch was not given back; others wait until its time is over");
+    }
+    done
+}
+
+/// Runs, and says how far it is.
+async fn work(
+    (reindex, trial): (Reindex, Trial),
+    least: Option<f64>,
+    stop: &CancellationToken,
+) -> Result<Reindexed, Box<dyn Error>> {
+    // Everything is looked at three times: the later looks find what changed during the first, and while it was measured.
+    let bar = progress::bar(Some(reindex.documents().await?.saturating_mul(3)), "documents");
+    let mut embedded = 0;
+    let tell = |document: &DocumentRecord, chunks| {
+        embedded += chunks;
+        bar.inc(1);
+        bar.set_message(format!("{embedded} chunks  {}", printable::line(document.id.as_str())));
+    };
+    let judge = async |epoch| is_good_enough((trial, epoch), least, &bar).await;
+    let done = reindex.run(stop, tell, judge).await;
+    bar.finish_and_clear();
+    done
 }
 
 /// Measures an epoch and prints what was found, or why nothing was.

@@ -38,6 +38,15 @@ struct Body {
     note: Value,
 }
 
+/// Who has a hold, as Records tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What it left for the next one.
+    pub note: Value,
+    /// When its time is over, unless it prolongs it.
+    pub until: Timestamp,
+}
+
 /// Takes holds in the name of one process.
 pub struct Holds {
     records: Arc<dyn Records>,
@@ -90,6 +99,13 @@ impl Holds {
         let swap = self.records.compare_and_set(kind, name, standing.version, body(next.clone())?).await?;
         let Swap::Done(record) = swap else { return Ok(None) };
         Ok(Some(self.held((kind, name), alive, at, (record.version, next, Some(other.note)))))
+    }
+
+    /// Who has a hold just now; none where nobody alive does.
+    pub async fn holder(&self, kind: Kind, name: &str) -> Result<Option<Holder>, StoreError> {
+        let Some(record) = self.records.get(kind, name).await? else { return Ok(None) };
+        let body = read(name, record.body)?;
+        if self.is_dead(&body) { Ok(None) } else { Ok(Some(Holder { note: body.note, until: body.until })) }
     }
 
     /// Whether the holder that a record tells of can be taken for dead.

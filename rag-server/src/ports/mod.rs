@@ -28,7 +28,7 @@ pub use embedder::{EmbedError, Embedder, EmbedderDecorator, ModelIdentity, Provi
 pub use epoch::Epoch;
 pub use error::StoreError;
 pub use generator::{Draft, GenerateError, Generator, Passage, Sentence};
-pub use hold::{Hold, Holds, TTL};
+pub use hold::{Hold, Holder, Holds, TTL};
 pub use memory::{Kept, Key, Memory};
 pub use records::{Kind, Page, Put, Record, Records, Swap};
 pub use reranker::{RerankError, Reranker};

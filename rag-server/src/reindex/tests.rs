@@ -237,12 +237,11 @@ async fn a_run_that_lost_its_place_to_another_one_neither_writes_nor_activates()
     let corpus = Corpus::with(&DOCUMENTS).await;
     let clock = Arc::<SetClock>::default();
     let process = || Holds::new(Arc::clone(&corpus.records) as _, Arc::clone(&clock) as _);
-    let take = async |holds: &Holds| holds.take(Kind::Lease, "move", |_| serde_json::Value::Null).await.unwrap();
     let (one, other) = (process(), process());
-    let stalled = Arc::new(take(&one).await.unwrap());
+    let stalled = Arc::new(hold(&one, "one").await.unwrap());
     let run = corpus.run("local", new()).under(stalled);
     clock.advance(jiff::SignedDuration::from_secs(31));
-    let next = Arc::new(take(&other).await.unwrap());
+    let next = Arc::new(hold(&other, "other").await.unwrap());
     let ended = run.run(&CancellationToken::new(), |_, _| {}, approved).await;
     assert_eq!(ended, Err(ReindexError::TakenOver));
     assert_eq!((corpus.store.count(Epoch(2)).await, corpus.store.active().await), (Ok(0), Ok(Some(Epoch(1)))));
@@ -251,6 +250,33 @@ async fn a_run_that_lost_its_place_to_another_one_neither_writes_nor_activates()
         run.run(&CancellationToken::new(), |_, _| {}, approved).await,
         Ok(Reindexed::Activated { embedded: 3, .. })
     ));
+}
+
+#[tokio::test]
+async fn of_two_that_change_the_epoch_of_one_store_the_second_is_told_who_does_and_until_when() {
+    let (records, clock) = (Arc::<RecordsDouble>::default(), Arc::<SetClock>::default());
+    let process = || Holds::new(Arc::clone(&records) as _, Arc::clone(&clock) as _);
+    let (one, other) = (process(), process());
+    let first = hold(&one, "rag-server reindex (process 7 on pod-a)").await.unwrap();
+    let refused = hold(&other, "rag-server serve (process 8 on pod-b)").await.err().unwrap();
+    let (by, until) = ("rag-server reindex (process 7 on pod-a)".to_owned(), "2026-11-21T08:00:30Z");
+    assert_eq!(refused, ReindexError::Held { by: by.clone(), until: until.parse().unwrap() });
+    let said = refused.to_string();
+    assert!(said.starts_with(&by) && said.contains(&format!("until {until},")), "{said}");
+    assert_eq!(first.give_back().await, Ok(true));
+    assert!(hold(&other, "other").await.is_ok(), "what is given back is free at once");
+}
+
+#[tokio::test]
+async fn the_change_of_a_server_that_does_not_say_its_name_is_told_as_well() {
+    let (records, clock) = (Arc::<RecordsDouble>::default(), Arc::<SetClock>::default());
+    let body = serde_json::json!({ "holder": "older/0", "until": "2026-11-21T08:00:20Z" });
+    records.put_if_absent(Kind::Lease, "move", body).await.unwrap();
+    let holds = Holds::new(Arc::clone(&records) as _, Arc::clone(&clock) as _);
+    let refused = hold(&holds, "me").await.err().unwrap().to_string();
+    assert!(refused.starts_with("another server changes the searched epoch"), "{refused}");
+    clock.advance(jiff::SignedDuration::from_secs(21));
+    assert!(hold(&holds, "me").await.is_ok());
 }
 
 #[tokio::test]

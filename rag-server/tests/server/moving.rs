@@ -1,6 +1,10 @@
 //! Another embedding model without a moment in which questions are not answered: whatever is killed, and whoever writes meanwhile.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+};
 
 use axum::{Json, Router, extract::State, routing::post};
 use serde_json::{Value, json};
@@ -273,4 +277,48 @@ async fn replicas_change_over_together_and_one_that_knows_only_the_old_model_ans
     let refused = tokio::task::spawn_blocking(move || call.command().output().unwrap()).await.unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("embedding.previous"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_commands_that_reindex_one_store_the_second_is_told_and_a_stopped_one_lets_go_at_once() {
+    let (_lent, lender) = lender().await;
+    let (provider, new) = Provider::of(&lender).await;
+    let (store, home) = (SharedStore::start().await, Home::new());
+    let old = home.write("config.toml", &format!("{FREE_PORTS}{}", store.config()));
+    let mut server = Server::start(&home.command(&["serve", "--config"]).args_of(&[&old]).without_embedded_store());
+    server.await_ready().await;
+    for at in 0..2 {
+        ingest(&server, at).await;
+    }
+    server.terminate();
+    assert!(server.await_exit().await.success());
+
+    let config = home.write("new.toml", &format!("{FREE_PORTS}{}{new}", store.config()));
+    let reindex = || home.command(&["reindex", "--config"]).args_of(&[&config]).without_embedded_store().command();
+    let mut first = reindex().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("a document is at the provider", async || provider.asked(MARK) == 1).await;
+    let mut second = reindex();
+    let refused = tokio::task::spawn_blocking(move || second.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    let by = format!("rag-server: rag-server reindex (process {}", first.id());
+    assert!(said.starts_with(&by) && said.contains("until 20"), "{said}");
+    assert_eq!(provider.asked(MARK), 1, "it embedded nothing");
+
+    assert!(Command::new("kill").args(["-INT", &first.id().to_string()]).status().unwrap().success());
+    let mut told = BufReader::new(first.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let heard = move || (told.any(|line| line.contains("stopping")), told);
+    // It is listened to until it ends.
+    let (is_stopping, _told) = tokio::task::spawn_blocking(heard).await.unwrap();
+    assert!(is_stopping);
+    provider.allowed.add_permits(1);
+    let stopped = tokio::task::spawn_blocking(move || first.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!(stopped.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&stopped.stdout).contains("stopped; run it again"));
+
+    provider.allowed.add_permits(100);
+    let mut third = reindex();
+    let done = tokio::task::spawn_blocking(move || third.output().unwrap()).await.unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && said.contains("epoch 2 is searched now: 1 chunks embedded"), "{said}");
 }

@@ -14,14 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::Source;
 use crate::{
     app::{self, App, Process, Trial},
+    cli::this_process::this_process,
     model::DocumentRecord,
     operations::{Jobs, Moving},
-    ports::{Epoch, Holds, Kind, SystemClock},
-    reindex::{Reindex, ReindexError, Reindexed},
+    ports::{Epoch, Holds, SystemClock},
+    reindex::{self, Reindex, ReindexError, Reindexed},
 };
 
-/// What the replica holds that builds.
-const NAME: &str = "move";
 /// Before the next look while another replica works, and before the next try after a failure; doubled with each further one.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -88,8 +87,11 @@ impl Mover {
     async fn turn(&self, jobs: &Jobs, stop: &CancellationToken) -> Result<Turn, Box<dyn Error + Send + Sync>> {
         // Before anything is held: a replica that cannot use the configured model shall be known before the others change over.
         let (reindex, trial) = app::reindex(&self.process.models, &self.process.stores).await?;
-        let hold = self.holds.take(Kind::Lease, NAME, |_| serde_json::Value::Null).await?;
-        let Some(hold) = hold.map(Arc::new) else { return Ok(Turn::Again) };
+        let hold = match reindex::hold(&self.holds, &this_process("serve")).await {
+            Ok(hold) => Arc::new(hold),
+            Err(ReindexError::Held { .. }) => return Ok(Turn::Again),
+            Err(error) => return Err(error.into()),
+        };
         let turn = tokio::select! {
             turn = self.work((reindex.under(Arc::clone(&hold)), trial), jobs, stop) => turn,
             () = hold.lost() => Err(ReindexError::TakenOver.into()),
