@@ -1,11 +1,19 @@
 //! Documents as files, under keys and below prefixes: what clients send, and what folders lose.
 
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs,
+    path::Path,
+    process::Output,
+    time::{Duration, Instant},
+};
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::process::{FREE_PORTS, Home, Server, eventually, problem};
+use crate::{
+    hostile::pdf,
+    process::{FREE_PORTS, Home, Server, eventually, problem},
+};
 
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
@@ -272,4 +280,48 @@ fn no_document_commands_the_terminal() {
         let obeyed = |c: &char| (c.is_control() && *c != '\n') || matches!(c, '\u{202a}'..='\u{202e}');
         assert_eq!(shown.chars().find(obeyed), None, "{shown:?}");
     }
+}
+
+/// A PDF document of so many pages that take long to read and say nothing, and of a last one that says something.
+fn slow_pdf(pages: usize, says: &str) -> Vec<u8> {
+    let kids: String = (0..=pages).map(|page| format!("{} 0 R ", page + 6)).collect();
+    let inherited = "/MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >>";
+    let stream = |content: &str| format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len());
+    let page = |content: u32| format!("<< /Type /Page /Parent 2 0 R /Contents {content} 0 R >>");
+    let head = [
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        format!("<< /Type /Pages /Kids [{kids}] /Count {} {inherited} >>", pages + 1),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
+        stream(&"0 0 m n\n".repeat(20_000)),
+        stream(&format!("BT /F1 12 Tf 72 700 Td ({says}) Tj ET")),
+    ];
+    pdf(head.into_iter().chain((0..pages).map(|_| page(4))).chain([page(5)]))
+}
+
+#[tokio::test]
+async fn a_document_that_takes_longer_to_read_than_a_request_may_is_accepted_and_found_later() {
+    let home = Home::new();
+    let server = home.serve(&format!("{FREE_PORTS}request_timeout_seconds = 2\n"));
+    server.await_ready().await;
+    // Machines differ: as many pages as it takes.
+    let mut pages = 25;
+    loop {
+        let document = slow_pdf(pages, &format!("A pump with {pages} valves is greased with graphite."));
+        let put = server.request(Method::PUT, "/documents/slow.pdf").header("content-type", "application/pdf");
+        let sent = Instant::now();
+        let accepted = put.body(document).send().await.unwrap();
+        let answered = sent.elapsed();
+        let job = ended(&server, accepted).await;
+        assert_eq!(job["state"], "done", "{job}");
+        if sent.elapsed() - answered > Duration::from_secs(3) {
+            break;
+        }
+        pages *= 2;
+    }
+    let question = json!({"query": "What is a pump greased with?"});
+    eventually("it is found", async || {
+        let found: Value = server.post("/search").json(&question).send().await.unwrap().json().await.unwrap();
+        found["passages"].to_string().contains(&format!("{pages} valves is greased with graphite"))
+    })
+    .await;
 }

@@ -81,7 +81,7 @@ fn fixture(name: &str) -> Vec<u8> {
 const TIGHT: Bounds = Bounds { memory_mib: 128, cpu_seconds: 5, wall_seconds: 150 };
 
 /// A PDF document of these objects, numbered from 1; the first one is its catalog.
-fn pdf(objects: impl Iterator<Item = String>) -> Vec<u8> {
+pub(crate) fn pdf(objects: impl Iterator<Item = String>) -> Vec<u8> {
     let (mut pdf, mut offsets) = (b"%PDF-1.4\n".to_vec(), Vec::new());
     for (index, object) in objects.enumerate() {
         offsets.push(pdf.len());

@@ -35,5 +35,6 @@ mod query;
 mod real_llm;
 mod shared_store;
 mod soak;
+mod takeover;
 mod tenants;
 mod v1;

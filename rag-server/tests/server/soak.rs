@@ -225,13 +225,13 @@ impl Writer {
 }
 
 /// The store itself, looked at beside the servers.
-struct Look {
+pub(crate) struct Look {
     records: QdrantRecords,
-    vectors: QdrantVectorStore,
+    pub(crate) vectors: QdrantVectorStore,
 }
 
 impl Look {
-    fn at(store: &SharedStore) -> Self {
+    pub(crate) fn at(store: &SharedStore) -> Self {
         let settings = QdrantSettings { url: store.url(), api_key_file: None, deadline: Duration::from_secs(30) };
         let connection = QdrantConnection::new(settings).unwrap();
         Self {
@@ -240,7 +240,7 @@ impl Look {
         }
     }
 
-    async fn documents(&self) -> Vec<DocumentRecord> {
+    pub(crate) async fn documents(&self) -> Vec<DocumentRecord> {
         let page = self.records.list(Kind::Document, "", None, 1_000).await.unwrap();
         let standing = page.records.into_iter().filter(stands);
         standing.map(|record| serde_json::from_value(record.body).unwrap()).collect()
@@ -266,7 +266,7 @@ impl Look {
     }
 }
 
-fn chunks(document: &DocumentRecord) -> impl Iterator<Item = ChunkId> {
+pub(crate) fn chunks(document: &DocumentRecord) -> impl Iterator<Item = ChunkId> {
     (0..document.chunks).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal))
 }
 
