@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const HEADINGS: [&str; 2] = ["## Defects that others had", "## What would go wrong in the operator"];
+const HEADINGS: [&str; 3] =
+    ["## Defects that others had", "## What would go wrong in the operator", "## What would go wrong in the server"];
 
 /// The names in the last column of the table below a heading of the page.
 fn named<'p>(page: &'p str, heading: &str) -> Vec<&'p str> {

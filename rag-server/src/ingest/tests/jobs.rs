@@ -6,7 +6,10 @@ use jiff::SignedDuration;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{Kill, ingest, long, markdown, replica, world};
+use super::{
+    replicas::{held, permits, reached},
+    world::{Kill, SetClock, World, ingest, long, markdown, replica, replica_with, world},
+};
 use crate::{
     doubles::eventually,
     ingest::{DocumentState, Format, JobId, JobState, MAX_DOCUMENTS, Source, SubmitError},
@@ -218,6 +221,30 @@ async fn two_replicas_share_the_jobs_and_each_is_done_once() {
         let job = flow.job(&id).await.unwrap().unwrap().job;
         assert!(job.documents.iter().all(|d| d.state == DocumentState::Done { outcome: Outcome::Created }), "{job:?}");
     }
+    assert_eq!(world.torn().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_replica_that_lost_its_job_to_another_one_works_on_none_of_its_documents() {
+    let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+    let (slow, next) = (Arc::new(held()), Arc::new(held()));
+    let late = replica_with(&world, &clock, Arc::clone(&slow));
+    let large = markdown("a.md", &long("pump").repeat(120));
+    let id = late.submit(vec![large, markdown("b.md", &long("valve"))]).await.unwrap();
+    let late = tokio::spawn(async move { late.work_once(&CancellationToken::new()).await });
+    reached(&slow).await;
+    // It stands still for longer than it may, and another one takes the job over.
+    clock.advance(SignedDuration::from_secs(31));
+    let successor = replica_with(&world, &clock, Arc::clone(&next));
+    let successor = tokio::spawn(async move { successor.work_once(&CancellationToken::new()).await });
+    reached(&next).await;
+    permits(&slow).add_permits(1000);
+    late.await.unwrap().unwrap();
+    assert!(world.chunks("b.md").is_empty(), "the next document is the other one's");
+    permits(&next).add_permits(1000);
+    successor.await.unwrap().unwrap();
+    let job = replica(&world, &clock).job(&id).await.unwrap().unwrap().job;
+    assert_eq!(job.state, JobState::Done);
     assert_eq!(world.torn().await, Vec::<String>::new());
 }
 

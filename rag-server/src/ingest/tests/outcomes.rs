@@ -81,6 +81,19 @@ async fn the_copy_of_a_deleted_original_stays_whole_and_is_the_next_ones_origina
 }
 
 #[tokio::test]
+async fn a_document_that_has_to_be_written_anew_takes_the_vectors_of_its_copy() {
+    let (world, _, flow) = world();
+    let text = long("pump");
+    ingest(&flow, vec![markdown("a.md", &text), markdown("b.md", &text)]).await.1.unwrap();
+    // Of those with its content it is the first itself.
+    world.points.lock().unwrap().retain(|_, point| point.chunk.document != id("a.md"));
+    let embedded = flow.chunks_embedded();
+    one(&flow, markdown("a.md", &text)).await.unwrap();
+    assert_eq!(world.texts("a.md"), world.texts("b.md"));
+    assert_eq!(flow.chunks_embedded(), embedded);
+}
+
+#[tokio::test]
 async fn copies_in_one_run_and_in_one_job_are_said_too() {
     let (_, _, flow) = world();
     let copies = |names: [&str; 3], text: &str| names.map(|name| markdown(name, text)).to_vec();
