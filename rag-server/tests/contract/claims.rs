@@ -2,7 +2,10 @@
 //!
 //! The set (`fixtures/claims.txt`) has two halves, by a hash of the passage. The checks and their constants were chosen on the one; what they are worth shows the other.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use rag_server::{
     generate,
@@ -125,13 +128,13 @@ async fn of_changed_sentences_hardly_one_is_called_supported_and_of_true_ones_mo
     let cases = cases();
     let changed = cases.iter().filter(|case| case.change.is_some()).count();
     assert!(changed >= 200 && cases.len() - changed >= 60, "the set is large enough to say something");
-    let mut table = BTreeMap::<(String, bool), (usize, usize)>::new();
+    let mut table = Table::new();
     for case in &cases {
         let (supported, reason) = judged(&case.claim, &case.passage).await;
-        let kind = case.change.clone().unwrap_or_else(|| "none".to_owned());
-        let all = if case.change.is_some() { "any" } else { "-" };
-        for kind in [kind, all.to_owned()] {
-            let count = table.entry((kind, case.chosen_on)).or_default();
+        let kind = case.change.as_deref().unwrap_or(TRUE);
+        let all = case.change.is_some().then_some(CHANGED);
+        for kind in [kind].into_iter().chain(all) {
+            let count = table.entry((kind.to_owned(), case.chosen_on)).or_default();
             count.0 += usize::from(supported);
             count.1 += 1;
         }
@@ -140,15 +143,42 @@ async fn of_changed_sentences_hardly_one_is_called_supported_and_of_true_ones_mo
             println!("{:?}: {:?} by {:?}: {:?}", case.change, case.claim, case.passage, reason);
         }
     }
-    for ((kind, chosen_on), (supported, of)) in &table {
-        println!("{kind}, {}: {supported} of {of} supported", if *chosen_on { "chosen on" } else { "the other half" });
-    }
+    print(&table);
     for chosen_on in [true, false] {
         let share = |kind: &str| {
             let (supported, of) = table[&(kind.to_owned(), chosen_on)];
             supported as f64 / of as f64
         };
-        assert!(share("any") <= 0.05, "{:.3} of the changed sentences are called supported", share("any"));
-        assert!(share("none") >= 0.85, "{:.3} of the true sentences are called supported", share("none"));
+        assert!(share(CHANGED) <= 0.05, "{:.3} of the changed sentences are called supported", share(CHANGED));
+        assert!(share(TRUE) >= 0.85, "{:.3} of the true sentences are called supported", share(TRUE));
+    }
+}
+
+/// Sentences by what was changed in them and the half that they are of: how many are called supported, and of how many.
+type Table = BTreeMap<(String, bool), (usize, usize)>;
+
+/// Sentences in which nothing was changed.
+const TRUE: &str = "nothing";
+/// Those in which something was, whatever it is.
+const CHANGED: &str = "anything";
+
+/// Prints the counts as a table of Markdown. Precision is the share of true ones among what is called supported, of them and of those with this change; recall the share of the true ones that is called so.
+fn print(table: &Table) {
+    let halves =
+        |kind: &str| [true, false].map(|half| table.get(&(kind.to_owned(), half)).copied().unwrap_or_default());
+    let percent = |part: usize, of: usize| format!("{:.1} %", 100.0 * part as f64 / of.max(1) as f64);
+    let kinds: BTreeSet<&str> = table.keys().map(|(kind, _)| kind.as_str()).collect();
+    let [_, (true_ones, _)] = halves(TRUE);
+    println!(
+        "| what was changed | called supported, chosen on | called supported, the other half | precision, the other half | recall, the other half |"
+    );
+    println!("| --- | --- | --- | --- | --- |");
+    for kind in kinds {
+        let [(on, of_on), (other, of_other)] = halves(kind);
+        let (precision, recall) = match kind {
+            TRUE => (String::new(), percent(other, of_other)),
+            _ => (percent(true_ones, true_ones + other), String::new()),
+        };
+        println!("| {kind} | {on} of {of_on} | {other} of {of_other} | {precision} | {recall} |");
     }
 }
