@@ -329,8 +329,7 @@ impl Reindex {
         lacking: &[ChunkId],
         labels: &[String],
     ) -> Result<u64, ReindexError> {
-        let chunks: Vec<Chunk> =
-            self.store.embedded(way.from, lacking).await?.into_iter().map(|stored| stored.chunk).collect();
+        let chunks = self.store.chunks(Some(way.from), lacking).await?;
         let passages = chunks.iter().map(|chunk| self.passage(chunk)).collect();
         let vectors = self.embedder.embed_passages(passages).await;
         let vectors = vectors.map_err(|error| ReindexError::Embed { document: document.id.clone(), error })?;

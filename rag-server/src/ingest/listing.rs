@@ -31,8 +31,7 @@ impl Ingest {
     pub async fn chunks(&self, document: &DocumentRecord, from: u32) -> Result<(Vec<Chunk>, Option<u32>), StoreError> {
         let to = document.chunks.min(from.saturating_add(CHUNKS));
         let ids: Vec<_> = (from..to).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal)).collect();
-        let stored = self.patiently(|| self.store.embedded(self.epoch, &ids)).await?;
-        let mut chunks: Vec<_> = stored.into_iter().map(|stored| stored.chunk).collect();
+        let mut chunks = self.patiently(|| self.store.chunks(Some(self.epoch), &ids)).await?;
         chunks.sort_by_key(|chunk| chunk.ordinal);
         Ok((chunks, (to < document.chunks).then_some(to)))
     }

@@ -39,8 +39,8 @@ impl Ingest {
                 let to = document.chunks.min(from.saturating_add(PAGE));
                 let ids: Vec<_> =
                     (from..to).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal)).collect();
-                for stored in self.patiently(|| self.store.embedded(self.epoch, &ids)).await? {
-                    known.0.insert(key(&self.passage(&stored.chunk)), stored.chunk.id);
+                for chunk in self.patiently(|| self.store.chunks(Some(self.epoch), &ids)).await? {
+                    known.0.insert(key(&self.passage(&chunk)), chunk.id);
                 }
                 from = to;
             }
