@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{ArgAction, Parser};
 use ragops_tests::qdrant_double::{ApiKeys, Double, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -29,16 +29,26 @@ struct Flags {
     /// Port of the health endpoints; 0 takes a free one
     #[arg(long, env = "QDRANT__SERVICE__HTTP_PORT", default_value_t = 6333)]
     http_port: u16,
+    /// Whether it is a peer of a cluster: one that it founds, and is alone in
+    #[arg(long, env = "QDRANT__CLUSTER__ENABLED", action = ArgAction::Set, default_value_t = false)]
+    cluster_enabled: bool,
+    /// Address by which other peers would reach it
+    #[arg(long, env = "QDRANT_URI")]
+    uri: Option<String>,
+    /// Address of the peer that it asks when it has no data yet; its own to found a cluster
+    #[arg(long, env = "QDRANT_BOOTSTRAP")]
+    bootstrap: Option<String>,
 }
 
 /// Settings of the real image that the double serves.
-const SERVED: [&str; 6] = [
+const SERVED: [&str; 7] = [
     "QDRANT__STORAGE__STORAGE_PATH",
     "QDRANT__SERVICE__HOST",
     "QDRANT__SERVICE__GRPC_PORT",
     "QDRANT__SERVICE__HTTP_PORT",
     "QDRANT__SERVICE__API_KEY",
     "QDRANT__SERVICE__ALT_API_KEY",
+    "QDRANT__CLUSTER__ENABLED",
 ];
 
 #[tokio::main]
@@ -48,6 +58,9 @@ async fn main() -> anyhow::Result<()> {
     let terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
     warn_of_unserved_settings();
+    if flags.cluster_enabled {
+        check_founder(flags.uri.as_deref(), flags.bootstrap.as_deref())?;
+    }
     let keys = ["QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__ALT_API_KEY"];
     let settings = Settings {
         storage_path: flags.storage_path.clone(),
@@ -68,6 +81,19 @@ async fn main() -> anyhow::Result<()> {
     }
     tracing::info!("stopping");
     double.stop().await.context("the server did not stop cleanly")
+}
+
+/// A peer needs an address, as the real one does, and founds a cluster where it asks itself or nobody. Joining one would need its
+/// data, which a double does not take from others.
+fn check_founder(uri: Option<&str>, bootstrap: Option<&str>) -> anyhow::Result<()> {
+    let uri = uri.context("First peer should specify its uri.")?;
+    let uri: http::Uri = uri.parse().with_context(|| format!("QDRANT_URI is no address: {uri}"))?;
+    anyhow::ensure!(uri.host().is_some(), "QDRANT_URI names no host: {uri}");
+    let Some(bootstrap) = bootstrap else { return Ok(()) };
+    let bootstrap: http::Uri =
+        bootstrap.parse().with_context(|| format!("QDRANT_BOOTSTRAP is no address: {bootstrap}"))?;
+    anyhow::ensure!(bootstrap == uri, "the qdrant double joins no cluster, and {bootstrap} is not its own address");
+    Ok(())
 }
 
 /// The real server ignores what it does not know; here at least somebody is told.

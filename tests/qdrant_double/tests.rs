@@ -107,6 +107,17 @@ async fn passing(client: &Qdrant, filter: Filter) -> Result<Vec<u64>, QdrantErro
     Ok(page.result.into_iter().map(|point| number(point.id)).collect())
 }
 
+#[test]
+fn a_peer_founds_a_cluster_and_joins_none() {
+    let (own, other) = ("http://a-0.peers:6335", "http://a:6335");
+    let founds = |uri, bootstrap| super::check_founder(uri, bootstrap).map_err(|error| error.to_string());
+    assert_eq!(founds(Some(own), None), Ok(()));
+    assert_eq!(founds(Some(own), Some("http://a-0.peers:6335/")), Ok(()));
+    assert!(founds(None, Some(own)).unwrap_err().contains("should specify its uri"));
+    assert!(founds(Some(own), Some(other)).unwrap_err().contains("joins no cluster"));
+    assert!(founds(Some("a-0.peers"), Some("http://")).unwrap_err().contains("no address"));
+}
+
 #[tokio::test]
 async fn the_client_finds_its_own_version() -> Outcome {
     let (_folder, _double, client) = filled().await?;

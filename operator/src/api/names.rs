@@ -79,9 +79,14 @@ impl ClusterName {
         format!("{}-qdrant-{revision}", self.0)
     }
 
-    /// The managed vector store's StatefulSet, headless Service, Secret and NetworkPolicy.
+    /// The managed vector store's StatefulSet, Service, Secret, ConfigMap, PodDisruptionBudget and NetworkPolicy.
     pub fn qdrant(&self) -> String {
         format!("{}-qdrant", self.0)
+    }
+
+    /// The headless Service by which the managed vector store's pods have names.
+    pub fn qdrant_peers(&self) -> String {
+        format!("{}-qdrant-peers", self.0)
     }
 
     /// The volume claim of the embedded vector store.
@@ -234,8 +239,13 @@ mod tests {
         let cluster = ClusterName::parse(&"a".repeat(CLUSTER_NAME_MAX)).unwrap();
         let revision = Revision::of_hash(&"0".repeat(64));
         // The pods of a StatefulSet carry `-0` and a hash of 10 digits behind its name.
-        for name in [cluster.qdrant(), cluster.server(), cluster.config(&revision), cluster.server_revision(&revision)]
-        {
+        for name in [
+            cluster.qdrant(),
+            cluster.qdrant_peers(),
+            cluster.server(),
+            cluster.config(&revision),
+            cluster.server_revision(&revision),
+        ] {
             assert!(name.len() <= 63, "{name}");
         }
         assert!(cluster.qdrant().len() + 11 <= 63);

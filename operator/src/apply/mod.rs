@@ -120,11 +120,24 @@ async fn write_qdrant(
     children: QdrantChildren,
     live: &LiveChildren,
 ) -> Result<QdrantChildren, Error> {
-    let QdrantChildren { secret, revision, network_policy, service, stateful_set, outdated } = children;
+    let QdrantChildren {
+        secret,
+        bootstrap,
+        revision,
+        network_policy,
+        disruption_budget,
+        peers,
+        service,
+        stateful_set,
+        outdated,
+    } = children;
     let mut applied = QdrantChildren {
         secret: apply_some(writer, secret, live.secrets.qdrant.as_ref()).await?,
+        bootstrap: writer.apply(&bootstrap, live.qdrant_bootstrap.as_ref()).await?,
         revision: apply_one_of(writer, revision, &live.revisions).await?,
         network_policy: apply_some(writer, network_policy, live.qdrant_network_policy.as_ref()).await?,
+        disruption_budget: writer.apply(&disruption_budget, live.qdrant_disruption_budget.as_ref()).await?,
+        peers: writer.apply(&peers, live.qdrant_peers.as_ref()).await?,
         service: writer.apply(&service, live.qdrant_service.as_ref()).await?,
         stateful_set: writer.apply(&stateful_set, live.qdrant_stateful_set.as_ref()).await?,
         outdated: Vec::new(),

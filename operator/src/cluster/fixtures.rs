@@ -115,6 +115,9 @@ fn take_up(live: &mut LiveChildren, children: Children<Prepared>) {
         live.secrets.qdrant = qdrant.secret.or(live.secrets.qdrant.take());
         live.revisions.retain(|existing| existing.metadata.name != qdrant.revision.metadata.name);
         live.revisions.push(qdrant.revision);
+        live.qdrant_bootstrap = Some(qdrant.bootstrap);
+        live.qdrant_disruption_budget = Some(qdrant.disruption_budget);
+        live.qdrant_peers = Some(qdrant.peers);
         live.qdrant_service = Some(qdrant.service);
         live.qdrant_stateful_set = Some(qdrant.stateful_set);
         live.qdrant_network_policy = qdrant.network_policy.or(live.qdrant_network_policy.take());

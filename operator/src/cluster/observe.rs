@@ -128,6 +128,10 @@ impl Reader<'_> {
             ..LiveChildren::default()
         };
         let (store, kind) = (name.qdrant(), ChildKind::NetworkPolicy);
+        let (peers, budget) = (name.qdrant_peers(), ChildKind::PodDisruptionBudget);
+        live.qdrant_bootstrap = self.child(&caches.config_maps, ChildKind::ConfigMap, &store, qdrant).await?;
+        live.qdrant_disruption_budget = self.child(&caches.disruption_budgets, budget, &store, qdrant).await?;
+        live.qdrant_peers = self.child(&caches.services, ChildKind::Service, &peers, qdrant).await?;
         live.qdrant_service = self.child(&caches.services, ChildKind::Service, &store, qdrant).await?;
         live.qdrant_stateful_set = self.child(&caches.stateful_sets, ChildKind::StatefulSet, &store, qdrant).await?;
         live.qdrant_network_policy = self.child(&caches.network_policies, kind, &store, qdrant && network).await?;
@@ -258,17 +262,17 @@ impl Reader<'_> {
 
     /// Ours, under a name that nothing has. Volume claims are never among them: data is not removed by comparison.
     fn strays(&self, caches: &Caches, name: &ClusterName) -> Vec<ObjectRef> {
-        let (server, qdrant, service) = (name.server(), name.qdrant(), name.service());
+        let (server, qdrant, peers, service) = (name.server(), name.qdrant(), name.qdrant_peers(), name.service());
         let mut strays = Vec::new();
         self.strays_of(&caches.service_accounts, (ChildKind::ServiceAccount, &[&server]), &mut strays);
         self.strays_of(&caches.network_policies, (ChildKind::NetworkPolicy, &[&server, &qdrant]), &mut strays);
         self.strays_of(&caches.deployments, (ChildKind::Deployment, &[&server]), &mut strays);
         self.strays_of(&caches.stateful_sets, (ChildKind::StatefulSet, &[&qdrant]), &mut strays);
-        self.strays_of(&caches.disruption_budgets, (ChildKind::PodDisruptionBudget, &[&server]), &mut strays);
+        self.strays_of(&caches.disruption_budgets, (ChildKind::PodDisruptionBudget, &[&server, &qdrant]), &mut strays);
         self.strays_of(&caches.autoscalers, (ChildKind::HorizontalPodAutoscaler, &[&name.autoscaler()]), &mut strays);
-        self.strays_of(&caches.services, (ChildKind::Service, &[&service, &qdrant]), &mut strays);
+        self.strays_of(&caches.services, (ChildKind::Service, &[&service, &qdrant, &peers]), &mut strays);
         let mut config_maps = Vec::new();
-        self.strays_of(&caches.config_maps, (ChildKind::ConfigMap, &[&name.live()]), &mut config_maps);
+        self.strays_of(&caches.config_maps, (ChildKind::ConfigMap, &[&name.live(), &qdrant]), &mut config_maps);
         strays.extend(config_maps.into_iter().filter(|config| !config.name.starts_with(&name.config_prefix())));
         strays
     }

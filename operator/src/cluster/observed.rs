@@ -100,6 +100,12 @@ pub struct LiveChildren {
     /// NAME.
     pub service: Option<Service>,
     /// NAME-qdrant.
+    pub qdrant_bootstrap: Option<ConfigMap>,
+    /// NAME-qdrant.
+    pub qdrant_disruption_budget: Option<PodDisruptionBudget>,
+    /// NAME-qdrant-peers.
+    pub qdrant_peers: Option<Service>,
+    /// NAME-qdrant.
     pub qdrant_service: Option<Service>,
     /// NAME-qdrant.
     pub qdrant_stateful_set: Option<StatefulSet>,

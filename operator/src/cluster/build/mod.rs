@@ -82,11 +82,17 @@ pub struct Children<Stage> {
 pub struct QdrantChildren {
     /// NAME-qdrant, from which it takes its key; nothing where that is lost.
     pub secret: Option<Secret>,
+    /// NAME-qdrant, from which a pod without data learns whom to ask.
+    pub bootstrap: ConfigMap,
     /// NAME-qdrant-REVISION; its data is immutable.
     pub revision: ControllerRevision,
     /// NAME-qdrant.
     pub network_policy: Option<NetworkPolicy>,
-    /// NAME-qdrant, headless.
+    /// NAME-qdrant.
+    pub disruption_budget: PodDisruptionBudget,
+    /// NAME-qdrant-peers, headless.
+    pub peers: Service,
+    /// NAME-qdrant.
     pub service: Service,
     /// NAME-qdrant, which replaces no pod by itself.
     pub stateful_set: StatefulSet,
@@ -129,7 +135,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
         qdrant,
         deployment: deployment::deployment(cluster, &frozen),
         replicas: plan.size.apply.map(|count| Replicas { deployment: cluster.name.server(), count }),
-        disruption_budget: disruption_budget::disruption_budget(cluster),
+        disruption_budget: disruption_budget::disruption_budget(cluster, Part::Server),
         autoscaler: cluster
             .autoscaling
             .as_ref()
@@ -154,6 +160,8 @@ mod tests {
     use super::*;
     use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass};
     use insta::{assert_snapshot, assert_yaml_snapshot};
+    use k8s_openapi::api::core::v1::Probe;
+    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     use serde_json::json;
 
     fn children(spec: &str) -> Children<Prepared> {
@@ -308,11 +316,49 @@ mod tests {
     fn the_managed_vector_store() {
         let qdrant = children("vectorStore: {qdrant: {storage: {size: 50Gi, className: fast}}}").qdrant.unwrap();
         assert_yaml_snapshot!("qdrant_stateful_set", qdrant.stateful_set);
-        assert_yaml_snapshot!("qdrant_small", sorted(json!([qdrant.service, qdrant.network_policy])));
+        assert_yaml_snapshot!(
+            "qdrant_small",
+            sorted(json!([
+                qdrant.service,
+                qdrant.peers,
+                qdrant.bootstrap,
+                qdrant.disruption_budget,
+                qdrant.network_policy
+            ]))
+        );
         assert_eq!(qdrant.stateful_set.metadata.annotations, None);
         let deleted = children("vectorStore: {qdrant: {}, deletionPolicy: Delete}").qdrant.unwrap();
         let policy = deleted.stateful_set.spec.persistent_volume_claim_retention_policy.unwrap();
         assert_eq!(policy.when_deleted.as_deref(), Some("Delete"));
+    }
+
+    #[test]
+    fn the_store_founds_a_cluster_of_its_own_by_names_that_exist() {
+        let qdrant = children("{}").qdrant.unwrap();
+        let set = &qdrant.stateful_set.spec;
+        let container = &set.template.spec.as_ref().unwrap().containers[0];
+        let env = container.env.as_ref().unwrap();
+        let position = |name: &str| env.iter().position(|variable| variable.name == name).unwrap();
+        let value = |name: &str| env[position(name)].value.clone().unwrap();
+        let pod = format!("{}-0", qdrant.stateful_set.metadata.name.as_ref().unwrap());
+        // Kubernetes replaces only what stands before.
+        assert!(position("POD_NAME") < position("QDRANT_URI"));
+        let own = value("QDRANT_URI").replace("$(POD_NAME)", &pod);
+        assert_eq!(set.service_name.as_ref(), qdrant.peers.metadata.name.as_ref());
+        assert_eq!(own, format!("http://{pod}.{}:6335", qdrant.peers.metadata.name.as_ref().unwrap()));
+        assert_eq!(value("QDRANT__CLUSTER__ENABLED"), "true");
+        let source = env[position("QDRANT_BOOTSTRAP")].value_from.as_ref().unwrap();
+        let key = source.config_map_key_ref.as_ref().unwrap();
+        assert_eq!(Some(&key.name), qdrant.bootstrap.metadata.name.as_ref());
+        assert_eq!(qdrant.bootstrap.data.as_ref().unwrap()[&key.key], own);
+        // A snapshot is as large as what it is of.
+        let mounts = container.volume_mounts.as_ref().unwrap();
+        let data = mounts.iter().find(|mount| mount.name == "data").unwrap();
+        assert!(value("QDRANT__STORAGE__SNAPSHOTS_PATH").starts_with(&format!("{}/", data.mount_path)));
+        // Data takes its time: only a process that does not answer at all is started anew.
+        let path = |probe: &Option<Probe>| probe.as_ref().unwrap().http_get.as_ref().unwrap().path.clone().unwrap();
+        let asked = [&container.startup_probe, &container.liveness_probe, &container.readiness_probe].map(path);
+        assert_eq!(asked, ["/livez", "/livez", "/readyz"]);
     }
 
     #[test]
@@ -389,6 +435,9 @@ mod tests {
             &qdrant.stateful_set.metadata,
             &qdrant.secret.as_ref().unwrap().metadata,
             &qdrant.service.metadata,
+            &qdrant.peers.metadata,
+            &qdrant.bootstrap.metadata,
+            &qdrant.disruption_budget.metadata,
             &qdrant.revision.metadata,
         ];
         for metadata in all {

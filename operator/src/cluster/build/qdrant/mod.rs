@@ -1,12 +1,13 @@
-//! The managed vector store: one Qdrant with a volume and a key of its own.
+//! The managed vector store: a Qdrant cluster of one peer, with a volume and a key of its own.
 
+mod bootstrap;
 mod network_policy;
 mod service;
 mod stateful_set;
 
 use super::QdrantChildren;
 use super::metadata::Part;
-use super::{revision, secrets};
+use super::{disruption_budget, revision, secrets};
 use crate::cluster::decide::Plan;
 use crate::cluster::decide::revision::{CONFIG_SCHEMA, Frozen, PlannedRevision, store_image};
 use crate::cluster::observed::Observed;
@@ -27,8 +28,11 @@ pub(super) fn children(
     });
     QdrantChildren {
         secret: secrets::qdrant(cluster, &plan.credentials),
+        bootstrap: bootstrap::bootstrap(cluster),
         revision: revision::revision(cluster, Part::VectorStore, planned, &frozen),
         network_policy: cluster.network.is_some().then(|| network_policy::network_policy(cluster)),
+        disruption_budget: disruption_budget::disruption_budget(cluster, Part::VectorStore),
+        peers: service::peers(cluster),
         service: service::service(cluster),
         stateful_set: stateful_set::stateful_set(cluster, store, &frozen, last_run(observed)),
         outdated: plan.outdated.clone(),
