@@ -59,6 +59,7 @@ const TABLE: [(&str, &str, Check); 11] = [
         let deployment = chart.one("Deployment", "ragops")?;
         ensure!(deployment["spec"]["replicas"] == 2, "{deployment}");
         ensure!(env(deployment, "RAGOPS_NAMESPACES")? == "platform", "{deployment}");
+        ensure!(env(deployment, "RAGOPS_LEASE_NAME")? == default_of("RAGOPS_LEASE_NAME")?, "the Role names another lease");
         let known: BTreeSet<String> = known_variables();
         for variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().context("env")? {
             let name = variable["name"].as_str().unwrap_or_default();
@@ -96,6 +97,11 @@ const TABLE: [(&str, &str, Check); 11] = [
     ("leader_role.yaml", "{namespaces: [team-a]}", |chart| {
         let role = chart.one("Role", "ragops-leader")?;
         ensure!(role["metadata"]["namespace"] == "platform", "the lease is in the operator's own namespace: {role}");
+        for rule in role["rules"].as_array().context("no rules")? {
+            let is_named = rule["resourceNames"] == json!([default_of("RAGOPS_LEASE_NAME")?]);
+            // What does not exist yet cannot be named.
+            ensure!(is_named || rule["verbs"] == json!(["create"]), "another lease can be read or changed: {rule}");
+        }
         chart.one("RoleBinding", "ragops-leader").map(drop)
     }),
     ("role.yaml", "{}", |chart| chart.places("Role", "ragops", &["platform"])),
@@ -128,6 +134,16 @@ fn known_variables() -> BTreeSet<String> {
     let program = Cli::command();
     let arguments = program.get_subcommands().flat_map(clap::Command::get_arguments);
     arguments.filter_map(|argument| Some(argument.get_env()?.to_string_lossy().into_owned())).collect()
+}
+
+/// What the operator takes where nobody sets the variable.
+fn default_of(variable: &str) -> Result<String> {
+    let program = Cli::command();
+    let mut arguments = program.get_subcommands().flat_map(clap::Command::get_arguments);
+    let found = arguments.find(|argument| argument.get_env().is_some_and(|name| name == variable));
+    let found = found.with_context(|| format!("the operator does not read {variable}"))?;
+    let default = found.get_default_values().first().with_context(|| format!("{variable} has no default"))?;
+    Ok(default.to_string_lossy().into_owned())
 }
 
 struct Rendered {

@@ -7,7 +7,9 @@
 mod state;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams};
 use ragops_tests::faults::{Fault, FaultProxy};
 use ragops_tests::operator::Operator;
@@ -44,7 +46,6 @@ enum Killed {
 struct Sweep {
     scene: Scene,
     proxy: FaultProxy,
-    starts: u32,
 }
 
 fn created() -> Value {
@@ -63,14 +64,15 @@ impl Sweep {
         let Some(scene) = Scene::new(test, "sweep").await? else { return Ok(None) };
         let proxy = FaultProxy::start(&scene.shared.cluster).await?;
         scene.installation.through(&proxy)?;
-        Ok(Some(Self { scene, proxy, starts: 0 }))
+        Ok(Some(Self { scene, proxy }))
     }
 
-    /// A killed operator cannot give its lease back. With a new lease nobody waits for the old one.
-    async fn operator(&mut self) -> Result<Operator> {
-        self.starts += 1;
-        let lease = format!("start-{}", self.starts);
-        self.scene.operator(&["--lease-name", &lease]).await
+    /// A killed operator cannot give its lease back. Without it nobody waits for its end.
+    async fn operator(&self) -> Result<Operator> {
+        for lease in self.scene.api::<Lease>().list(&ListParams::default()).await? {
+            self.scene.api::<Lease>().delete(&lease.name_any(), &DeleteParams::default()).await?;
+        }
+        self.scene.operator(&[]).await
     }
 
     async fn begin(&self, act: Act) -> Result<()> {
@@ -109,7 +111,7 @@ impl Sweep {
     }
 
     /// Does it undisturbed: how many writes it takes, and the state in which it ends.
-    async fn reference(&mut self, act: Act) -> Result<(usize, Vec<Value>)> {
+    async fn reference(&self, act: Act) -> Result<(usize, Vec<Value>)> {
         let operator = self.operator().await?;
         self.prepare(act).await?;
         self.proxy.clear();
@@ -133,7 +135,7 @@ impl Sweep {
 
     /// Kills the operator after write `position` (before the first one for 0); the next one finishes. Says whether it came so
     /// far, and the state in which it ends.
-    async fn killed_at(&mut self, act: Act, position: usize) -> Result<(bool, Vec<Value>)> {
+    async fn killed_at(&self, act: Act, position: usize) -> Result<(bool, Vec<Value>)> {
         let operator = self.operator().await?;
         self.prepare(act).await?;
         match position {
@@ -167,7 +169,7 @@ impl Sweep {
         Ok((killed, state))
     }
 
-    async fn run(&mut self, act: Act, all: bool) -> Result<()> {
+    async fn run(&self, act: Act, all: bool) -> Result<()> {
         let (writes, expected) = self.reference(act).await.with_context(|| format!("{act:?}, undisturbed"))?;
         let mut positions: Vec<usize> = (0..=writes).collect();
         let seed =
@@ -199,7 +201,7 @@ impl Sweep {
 
     /// Deletes a settled cluster with the operator alive, gone before, or killed once the collection has begun. Its successor sees
     /// the rest. Neither of them writes anything.
-    async fn deleted(&mut self, propagation: &DeleteParams, killed: Killed) -> Result<()> {
+    async fn deleted(&self, propagation: &DeleteParams, killed: Killed) -> Result<()> {
         let operator = self.operator().await?;
         self.prepare(Act::Delete).await?;
         self.quiet().await?;
@@ -227,7 +229,7 @@ impl Sweep {
     }
 
     /// The API server answers one write with an error, or late; the operator gets over it by itself.
-    async fn disturbed(&mut self, fault: Fault, position: usize) -> Result<Vec<Value>> {
+    async fn disturbed(&self, fault: Fault, position: usize) -> Result<Vec<Value>> {
         let operator = self.operator().await?;
         self.proxy.plan(position, fault);
         self.begin(Act::Create).await?;
@@ -242,7 +244,7 @@ impl Sweep {
 
 #[tokio::test]
 async fn sweep_of_refused_and_late_writes() -> Result<()> {
-    let Some(mut sweep) = Sweep::new("sweep_of_refused_and_late_writes").await? else { return Ok(()) };
+    let Some(sweep) = Sweep::new("sweep_of_refused_and_late_writes").await? else { return Ok(()) };
     let (writes, expected) = sweep.reference(Act::Create).await?;
     // The first write, one in the middle, and one among the workloads.
     for position in [1, writes / 2, writes * 3 / 4] {
@@ -257,19 +259,19 @@ async fn sweep_of_refused_and_late_writes() -> Result<()> {
 
 #[tokio::test]
 async fn sweep_of_a_creation() -> Result<()> {
-    let Some(mut sweep) = Sweep::new("sweep_of_a_creation").await? else { return Ok(()) };
+    let Some(sweep) = Sweep::new("sweep_of_a_creation").await? else { return Ok(()) };
     sweep.run(Act::Create, true).await
 }
 
 #[tokio::test]
 async fn sweep_of_an_update() -> Result<()> {
-    let Some(mut sweep) = Sweep::new("sweep_of_an_update").await? else { return Ok(()) };
+    let Some(sweep) = Sweep::new("sweep_of_an_update").await? else { return Ok(()) };
     sweep.run(Act::Update, false).await
 }
 
 #[tokio::test]
 async fn sweep_of_a_deletion() -> Result<()> {
-    let Some(mut sweep) = Sweep::new("sweep_of_a_deletion").await? else { return Ok(()) };
+    let Some(sweep) = Sweep::new("sweep_of_a_deletion").await? else { return Ok(()) };
     for propagation in [DeleteParams::background(), DeleteParams::foreground()] {
         for killed in [Killed::Never, Killed::Before, Killed::Meanwhile] {
             let here = || format!("{:?}, killed: {killed:?}", propagation.propagation_policy);
