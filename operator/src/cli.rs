@@ -41,6 +41,11 @@ pub struct RunArgs {
     #[arg(long, env = "RAGOPS_OPERATOR_NAMESPACE", value_name = "NAME")]
     pub operator_namespace: Option<String>,
 
+    /// Labels of the operator's pods, separated by commas: only pods of its namespace that carry them are let through to the
+    /// servers' management port. Default: every pod of the namespace.
+    #[arg(long, env = "RAGOPS_POD_LABELS", value_name = "KEY=VALUE,...", value_delimiter = ',', value_parser = label)]
+    pub pod_labels: Vec<(String, String)>,
+
     /// Image of the query servers for RagClusters that name none. Resolved once for each revision: a new default changes no
     /// running pod.
     #[arg(long, env = "RAGOPS_SERVER_IMAGE", value_name = "IMAGE", default_value = concat!("ragops/rag-server:", env!("CARGO_PKG_VERSION")))]
@@ -122,6 +127,11 @@ impl RunArgs {
     }
 }
 
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("\"{text}\" is no label; write it as KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 /// How it is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -163,6 +173,14 @@ mod tests {
     #[test]
     fn namespaces_are_a_list() {
         assert_eq!(run(&["--namespaces", "a,b"]).unwrap().namespaces, ["a", "b"]);
+    }
+
+    #[test]
+    fn labels_are_a_list_of_keys_with_values() {
+        let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let labels = run(&["--pod-labels", "example.com/name=op,instance=a"]).unwrap().pod_labels;
+        assert_eq!(labels, [label("example.com/name", "op"), label("instance", "a")]);
+        assert!(run(&["--pod-labels", "name"]).is_err());
     }
 
     #[test]

@@ -207,6 +207,7 @@ impl Process {
                 server_image: self.args.server_image.clone(),
                 qdrant_image: self.args.qdrant_image.clone(),
                 operator_namespace: self.home.clone(),
+                operator_labels: self.args.pod_labels.iter().cloned().collect(),
             },
             namespaces: by_namespace,
             samples: Arc::new(Samples::new(self.args.sample_every())),

@@ -60,6 +60,11 @@ const TABLE: [(&str, &str, Check); 11] = [
         ensure!(deployment["spec"]["replicas"] == 2, "{deployment}");
         ensure!(env(deployment, "RAGOPS_NAMESPACES")? == "platform", "{deployment}");
         ensure!(env(deployment, "RAGOPS_LEASE_NAME")? == default_of("RAGOPS_LEASE_NAME")?, "the Role names another lease");
+        let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+        for label in env(deployment, "RAGOPS_POD_LABELS")?.split(',') {
+            let (key, value) = label.split_once('=').with_context(|| format!("{label} is no label"))?;
+            ensure!(labels[key] == value, "the operator's pods do not carry {label}: {labels}");
+        }
         let known: BTreeSet<String> = known_variables();
         for variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().context("env")? {
             let name = variable["name"].as_str().unwrap_or_default();

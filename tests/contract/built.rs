@@ -29,6 +29,7 @@ pub(crate) fn nothing(server_image: &str, qdrant_image: &str) -> Observed {
             server_image: server_image.to_owned(),
             qdrant_image: qdrant_image.to_owned(),
             operator_namespace: "rag".to_owned(),
+            operator_labels: BTreeMap::new(),
         },
         server_version: None,
         children: LiveChildren::default(),

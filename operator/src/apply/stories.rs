@@ -83,6 +83,7 @@ fn context(client: Client) -> Context {
             server_image: "server".into(),
             qdrant_image: "qdrant".into(),
             operator_namespace: "ns".into(),
+            operator_labels: std::collections::BTreeMap::new(),
         },
         namespaces: std::collections::BTreeMap::new(),
         samples: Arc::default(),

@@ -49,6 +49,7 @@ pub(crate) fn nothing() -> Observed {
             server_image: "example.com/rag-server:0.1.0".to_owned(),
             qdrant_image: "example.com/qdrant:1.20.0".to_owned(),
             operator_namespace: "ragops-system".to_owned(),
+            operator_labels: BTreeMap::new(),
         },
         server_version: None,
         children: LiveChildren::default(),

@@ -72,6 +72,8 @@ pub struct OperatorDefaults {
     pub qdrant_image: String,
     /// The namespace in which the operator runs, which is let through to the management port.
     pub operator_namespace: String,
+    /// The labels of its pods there; none: every pod of the namespace is let through.
+    pub operator_labels: BTreeMap<String, String>,
 }
 
 /// The live children. Each is ours: labelled, and owned by this very RagCluster (the retained claim aside).

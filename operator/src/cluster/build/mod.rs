@@ -117,7 +117,6 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
         (Store::Managed(store), Some(planned)) => Some(qdrant::children(cluster, store, planned, plan, observed)),
         _ => None,
     };
-    let operator_namespace = &observed.defaults.operator_namespace;
     Children {
         service_account: service_account::service_account(cluster),
         minted: secrets::minted(cluster, &plan.credentials, observed.now),
@@ -127,7 +126,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
         config: config::config(cluster, &plan.revision.name, config),
         live: config::live(cluster, plan.live_schema),
         network_policy: cluster.network.as_ref().map(|scrape_from| {
-            let policy = network_policy::network_policy(cluster, scrape_from, operator_namespace);
+            let policy = network_policy::network_policy(cluster, scrape_from, &observed.defaults);
             let live = observed.children.network_policy.as_ref().filter(|_| plan.awaited.is_some());
             network_policy::with_ways_out_of(policy, live)
         }),

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::config::{HTTP_PORT, MANAGEMENT_PORT, QDRANT_GRPC_PORT};
 use super::metadata::{self, Part};
 use crate::api::cluster::ScrapePeer;
+use crate::cluster::observed::OperatorDefaults;
 use crate::cluster::validate::{Place, Store, ValidatedCluster};
 
 /// The label that every namespace carries with its own name.
@@ -26,9 +27,9 @@ const DNS_PORTS: [i32; 2] = [53, 5353];
 pub(super) fn network_policy(
     cluster: &ValidatedCluster,
     scrape_from: &[ScrapePeer],
-    operator_namespace: &str,
+    operator: &OperatorDefaults,
 ) -> NetworkPolicy {
-    let management = std::iter::once(namespace(operator_namespace)).chain(scrape_from.iter().map(peer)).collect();
+    let management = std::iter::once(pods_of(operator)).chain(scrape_from.iter().map(peer)).collect();
     let ingress = vec![
         NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", HTTP_PORT)]) },
         NetworkPolicyIngressRule { from: Some(management), ports: Some(vec![port("TCP", MANAGEMENT_PORT)]) },
@@ -101,6 +102,14 @@ fn namespace(name: &str) -> NetworkPolicyPeer {
     NetworkPolicyPeer { namespace_selector: Some(selector), ..NetworkPolicyPeer::default() }
 }
 
+/// The operator's own pods, as far as it was told which they are.
+fn pods_of(operator: &OperatorDefaults) -> NetworkPolicyPeer {
+    let labels = &operator.operator_labels;
+    let selector = LabelSelector { match_labels: Some(labels.clone()), match_expressions: None };
+    let pod_selector = (!labels.is_empty()).then_some(selector);
+    NetworkPolicyPeer { pod_selector, ..namespace(&operator.operator_namespace) }
+}
+
 fn peer(peer: &ScrapePeer) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
         namespace_selector: peer.namespace_selector.clone(),
@@ -111,7 +120,6 @@ fn peer(peer: &ScrapePeer) -> NetworkPolicyPeer {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::cluster::fixtures::{cluster, nothing, pass};
     use serde_json::{Value, json};
 
@@ -129,5 +137,22 @@ mod tests {
         // Without the pods it would be the whole namespace, without the namespace every team's.
         assert!(peers.contains(&json!({"namespaceSelector": team, "podSelector": prometheus})), "{peers:?}");
         assert!(peers.contains(&json!({"podSelector": {"matchLabels": {"app": "agent"}}})), "{peers:?}");
+    }
+
+    #[test]
+    fn the_operators_own_pods_are_let_through_where_it_knows_their_labels() {
+        let mut world = nothing();
+        world.defaults.operator_labels = [("app".to_owned(), "op".to_owned())].into();
+        let scrapers = "networkPolicy: {scrapeFrom: [{podSelector: {matchLabels: {team: metrics}}}]}";
+        let policy = pass(&cluster(scrapers), &world).2.network_policy.unwrap();
+        let ingress = policy.spec.unwrap().ingress.unwrap();
+        let expected = json!([
+            {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ragops-system"}},
+                "podSelector": {"matchLabels": {"app": "op"}},
+            },
+            {"podSelector": {"matchLabels": {"team": "metrics"}}},
+        ]);
+        assert_eq!(json!(ingress[1].from), expected);
     }
 }
