@@ -1,5 +1,6 @@
 //! The server's metrics, by the names that the manuals use. Every label has a closed set of values.
 
+mod so_far;
 mod writing;
 
 use prometheus::{
@@ -7,7 +8,10 @@ use prometheus::{
     TextEncoder,
 };
 
-pub use self::writing::Writing;
+pub use self::{
+    so_far::{Durations, Ended},
+    writing::Writing,
+};
 
 /// Bounds of the latency buckets in seconds, close together around the objective of 500 ms.
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 30.0];

@@ -46,6 +46,7 @@ fn the_operator_reads_from_a_status_what_the_server_put_there() {
             generation: "current".to_owned(),
             fingerprint: "0123456789ab".to_owned(),
             uses: 7,
+            last_used_at: None,
         }],
         moving: Some(ops::Moving { model: "wider".to_owned(), documents: 3, of: 12 }),
         parts: vec![

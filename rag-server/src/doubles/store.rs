@@ -44,6 +44,11 @@ impl StoreDouble {
         self.life.lasts(calls);
     }
 
+    /// Whether a call failed since it was told to.
+    pub(crate) fn failed(&self) -> bool {
+        self.life.is_over()
+    }
+
     /// How many chunks were given away so far.
     pub(crate) fn given(&self) -> usize {
         self.given.load(Ordering::SeqCst)

@@ -1,9 +1,15 @@
 //! The management port: metrics for the scraper, and what the operator asks. Its types are the contract with the operator.
+//!
+//! Guarantees: an answer costs no call of a store, and every figure is read where it is kept anyway: nothing is counted twice. Fields are only ever added, so that a reader of another version finds what it knows.
+
+mod class;
+mod counters;
 
 use axum::{Json, extract::State, http::header, response::IntoResponse, routing::get};
 use serde::{Deserialize, Serialize};
 use utoipa::{ToSchema, openapi::HttpMethod};
 
+pub use self::counters::{Bucket, ClassRequests, Counters, PartCost, Questions, ServerSeconds};
 use super::{
     endpoint::Endpoint,
     error::{Code, Problem},
@@ -12,10 +18,10 @@ use super::{
 };
 pub use crate::operations::{Moving, RECORDS, VECTOR_STORE};
 use crate::{
-    operations::{Operations, Work},
+    operations::{Operations, Resident, Work},
     ports::{Health, Held},
     resilience::BreakerState,
-    security::Credential,
+    security::{Credential, Uses},
 };
 
 /// Where a server says what it runs with.
@@ -24,9 +30,20 @@ pub const STATUS_PATH: &str = "/ops/status";
 /// Where the metrics are.
 pub const METRICS_PATH: &str = "/metrics";
 
+/// The version of [`Status`] that this server answers with.
+pub const STATUS_VERSION: u32 = 2;
+
+/// The first version did not say which one it was.
+fn first_version() -> u32 {
+    1
+}
+
 /// What a server runs with, and how it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Status {
+    /// Version of this answer, which grows with its fields. 1, or none at all, before there were `counters`.
+    #[serde(default = "first_version")]
+    pub status_version: u32,
     /// Version of rag-server.
     pub version: String,
     /// SHA-256 in hex of the exact bytes of the configuration file that was accepted.
@@ -76,6 +93,30 @@ pub struct Status {
     /// What the cache holds; null where there is none.
     #[serde(default)]
     pub cache: Option<CacheHeld>,
+    /// When `documents`, `queue` and `corpus_version` were last counted, all of them; null before that was done once.
+    #[serde(default)]
+    pub counted_at: Option<String>,
+    /// Chunks of the epoch that is searched, those of documents that are being written included, as of the last time that they were counted; null before that.
+    #[serde(default)]
+    pub chunks: Option<u64>,
+    /// When `chunks` were counted.
+    #[serde(default)]
+    pub chunks_counted_at: Option<String>,
+    /// What was counted since the process began; null from a server that does not tell.
+    #[serde(default)]
+    pub counters: Option<Counters>,
+    /// The memory of the process; null where the system does not tell.
+    #[serde(default)]
+    pub memory: Option<Memory>,
+}
+
+/// The memory of the process that is really there, mapped files included. The processes that read documents for it are not part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Memory {
+    /// Now.
+    pub resident_bytes: u64,
+    /// The most at any time since the process began.
+    pub peak_resident_bytes: u64,
 }
 
 /// Something that the server needs of others.
@@ -118,9 +159,12 @@ pub struct AcceptedCredential {
     pub generation: String,
     /// The first 12 hex digits of the SHA-256 of the key.
     pub fingerprint: String,
-    /// Requests that it was accepted for since the process began.
+    /// Requests that this value was accepted for since the process began, in whichever generation it was.
     #[serde(default)]
     pub uses: u64,
+    /// When it was accepted last; null if it never was.
+    #[serde(default)]
+    pub last_used_at: Option<String>,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -153,6 +197,7 @@ async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
     let operations = &api.operations;
     let (live, counts) = (operations.live().state(), operations.counts());
     Json(Status {
+        status_version: STATUS_VERSION,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_sha256: api.config_sha256.clone(),
         live_sha256: live.sha256.clone(),
@@ -172,6 +217,11 @@ async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
         epoch: operations.epoch().map(|epoch| epoch.0),
         corpus_version: counts.corpus_version,
         cache: held(operations).await,
+        counted_at: counts.counted.map(|at| at.to_string()),
+        chunks: counts.chunks.map(|(chunks, _)| chunks),
+        chunks_counted_at: counts.chunks.map(|(_, at)| at.to_string()),
+        counters: Some(Counters::of(&api.metrics)),
+        memory: Resident::of_this_process().map(memory),
     })
 }
 
@@ -182,9 +232,14 @@ async fn held(operations: &Operations) -> Option<CacheHeld> {
 
 fn credentials(api: &Api) -> Vec<AcceptedCredential> {
     let accepted = |credential: &Credential| {
-        let (name, generation) = (credential.name.clone(), credential.generation.as_str());
-        let uses = api.metrics.credential_uses.with_label_values(&[name.as_str(), generation]).get();
-        AcceptedCredential { name, generation: generation.to_owned(), fingerprint: credential.fingerprint(), uses }
+        let Uses { count, last } = api.keys.uses(credential);
+        AcceptedCredential {
+            name: credential.name.clone(),
+            generation: credential.generation.as_str().to_owned(),
+            fingerprint: credential.fingerprint(),
+            uses: count,
+            last_used_at: last.map(|at| at.to_string()),
+        }
     };
     api.keys.accepted().iter().map(accepted).collect()
 }
@@ -200,4 +255,8 @@ fn part((name, seen): (String, Option<Health>)) -> Part {
 
 fn breaker((provider, state): (String, BreakerState)) -> Breaker {
     Breaker { provider, state: state.as_str().to_owned() }
+}
+
+fn memory(Resident { bytes, peak_bytes }: Resident) -> Memory {
+    Memory { resident_bytes: bytes, peak_resident_bytes: peak_bytes }
 }

@@ -2,6 +2,7 @@
 
 mod doors;
 mod evaluate;
+mod ops;
 
 use std::sync::Arc;
 

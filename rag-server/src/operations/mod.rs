@@ -3,6 +3,7 @@
 //! Filled by composition while the parts come up, shown by the management port. Looking costs nothing: no part is called, and what the stores hold is counted in the background.
 
 mod jobs;
+mod resident;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -11,11 +12,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use self::jobs::{Jobs, Work};
+pub use self::{
+    jobs::{Jobs, Work},
+    resident::Resident,
+};
 use crate::{
     config::LiveSettings,
     generate::Providers,
-    ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight},
+    ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight, VectorStore},
     resilience::{BreakerState, Guard},
 };
 
@@ -60,7 +64,7 @@ pub struct Moving {
     pub of: u64,
 }
 
-/// What the records held when they were last counted.
+/// What the stores held when they were last counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Documents that answers can come from.
@@ -71,6 +75,10 @@ pub struct Counts {
     pub sessions: u64,
     /// How often the corpus changed; counted from the start of the process where no other one can write to it. None before it was first known.
     pub corpus_version: Option<u64>,
+    /// When all of these were last counted. None before that was done once.
+    pub counted: Option<Timestamp>,
+    /// Chunks of the epoch that is searched, and when they were counted. None before that was done once.
+    pub chunks: Option<(u64, Timestamp)>,
 }
 
 impl Operations {
@@ -176,7 +184,7 @@ impl Operations {
         self.read(|now| now.moving.clone())
     }
 
-    /// What the records held when they were last counted.
+    /// What the stores held when they were last counted.
     pub fn counts(&self) -> Counts {
         self.read(|now| now.counts)
     }
@@ -189,12 +197,21 @@ impl Operations {
             records.count(Kind::Session),
             changes.count(),
         );
+        let all = documents.is_ok() && waiting.is_ok() && sessions.is_ok() && version.is_ok();
         self.change(|Now { counts, .. }| {
             counts.documents = documents.unwrap_or(counts.documents);
             counts.waiting = waiting.unwrap_or(counts.waiting);
             counts.sessions = sessions.unwrap_or(counts.sessions);
             counts.corpus_version = version.ok().or(counts.corpus_version);
+            counts.counted = if all { Some(Timestamp::now()) } else { counts.counted };
         });
+    }
+
+    /// Counts the chunks of an epoch. If they cannot be counted, their number stays as it was.
+    pub async fn count_chunks(&self, vectors: &dyn VectorStore, epoch: Epoch) {
+        if let Ok(chunks) = vectors.count(epoch).await {
+            self.change(|now| now.counts.chunks = Some((chunks, Timestamp::now())));
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Now)) {
@@ -211,7 +228,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::doubles::RecordsDouble;
+    use crate::doubles::{RecordsDouble, StoreDouble};
 
     #[tokio::test]
     async fn what_cannot_be_counted_stays_as_it_was() {
@@ -223,12 +240,28 @@ mod tests {
         }
         changes.note().await.unwrap();
         operations.count(&*records, &changes).await;
-        let counted = Counts { documents: 2, waiting: 1, sessions: 1, corpus_version: Some(1) };
-        assert_eq!(operations.counts(), counted);
+        let counted = operations.counts();
+        let expected = Counts { documents: 2, waiting: 1, sessions: 1, corpus_version: Some(1), ..counted };
+        assert_eq!(counted, expected);
+        assert!(counted.counted.is_some_and(|at| at <= Timestamp::now()) && counted.chunks.is_none());
         records.fail();
         changes.note().await.unwrap();
         operations.count(&*records, &changes).await;
+        // Its time stays, too: it is that of the oldest figure.
         assert_eq!(operations.counts(), Counts { corpus_version: Some(2), ..counted });
+    }
+
+    #[tokio::test]
+    async fn chunks_are_those_of_the_epoch_and_have_a_time_of_their_own() {
+        let operations = Operations::new(LiveSettings::new(None));
+        let vectors = StoreDouble::default();
+        operations.count_chunks(&vectors, Epoch(1)).await;
+        let counted = operations.counts();
+        assert!(matches!(counted.chunks, Some((0, at)) if at <= Timestamp::now()), "{counted:?}");
+        assert_eq!(counted.counted, None, "the records were not counted");
+        vectors.fail();
+        operations.count_chunks(&vectors, Epoch(1)).await;
+        assert_eq!(operations.counts(), counted);
     }
 
     #[test]

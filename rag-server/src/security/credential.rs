@@ -155,9 +155,10 @@ impl Credentials {
         (Self(reading.found), reading.refused)
     }
 
-    /// Who shows this API key.
-    pub fn principal(&self, material: &[u8]) -> Option<Principal> {
-        self.find(material)?.principal()
+    /// The client's credential with this material, and who shows it.
+    pub fn client(&self, material: &[u8]) -> Option<(&Credential, Principal)> {
+        let credential = self.find(material)?;
+        Some((credential, credential.principal()?))
     }
 
     /// The operator's credential with this material.
@@ -267,8 +268,12 @@ mod tests {
         [ApiKey { name: "a".to_owned(), role: Role::Writer, tenant: None }]
     }
 
+    fn principal(read: &Credentials, material: &str) -> Option<Principal> {
+        read.client(material.as_bytes()).map(|(_, principal)| principal)
+    }
+
     fn role(read: &Credentials, material: &str) -> Option<Role> {
-        read.principal(material.as_bytes()).map(|principal| principal.role)
+        principal(read, material).map(|principal| principal.role)
     }
 
     #[test]
@@ -281,21 +286,21 @@ mod tests {
         let (read, refused) = Credentials::read(dir.path(), &keys());
         assert_eq!(refused, []);
         for (material, generation) in [(NEW, Generation::Current), (OLD, Generation::Previous)] {
-            let principal = read.principal(material.as_bytes()).unwrap();
+            let principal = principal(&read, material).unwrap();
             assert_eq!(principal.via, Via::Key { credential: "api-key.a".to_owned(), generation });
             assert_eq!((principal.subject, principal.role), (Subject::key("a"), Role::Writer));
             assert!(read.operator(material.as_bytes()).is_none());
         }
         assert!(read.operator(b"operator-key-0123").is_some());
-        assert_eq!(read.principal(b"operator-key-0123"), None);
-        assert_eq!(read.principal(b""), None);
+        assert_eq!(principal(&read, "operator-key-0123"), None);
+        assert_eq!(principal(&read, ""), None);
     }
 
     #[test]
     fn a_fingerprint_is_the_beginning_of_the_hash_of_the_key_without_its_line_end() {
         let dir = folder(&[("api-key.a.current", "abcdefghijklmnop\n")]);
         let (read, _) = Credentials::read(dir.path(), &keys());
-        assert!(read.principal(b"abcdefghijklmnop").is_some());
+        assert!(principal(&read, "abcdefghijklmnop").is_some());
         let credential = read.iter().next().unwrap();
         assert_eq!(credential.fingerprint(), hex::encode(sha2::Sha256::digest(b"abcdefghijklmnop"))[..12]);
         assert_eq!(format!("{credential:?}"), format!("api-key.a current {}", credential.fingerprint()));

@@ -8,8 +8,9 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
-use super::{Authenticator, Credential, CredentialError, Credentials, Principal, Unauthenticated};
+use super::{Authenticator, Credential, CredentialError, Credentials, Principal, Unauthenticated, Uses, uses::Used};
 use crate::config::{ApiKey, Auth};
 
 /// The credentials that are accepted now.
@@ -18,6 +19,7 @@ pub struct Keys {
     dir: Option<PathBuf>,
     configured: Vec<ApiKey>,
     seen: RwLock<Arc<Seen>>,
+    used: Used,
 }
 
 /// The folder as it was found last.
@@ -31,7 +33,8 @@ impl Keys {
     /// Reads the credentials for the first time; without a folder nobody needs a key.
     pub fn open(auth: &Auth) -> Self {
         let configured = auth.api_keys.clone();
-        let keys = Self { dir: auth.credentials_dir.clone(), configured, seen: RwLock::default() };
+        let dir = auth.credentials_dir.clone();
+        let keys = Self { dir, configured, seen: RwLock::default(), used: Used::default() };
         keys.refresh();
         keys
     }
@@ -46,9 +49,16 @@ impl Keys {
         Arc::clone(&self.seen().accepted)
     }
 
-    /// The operator's credential with this material.
+    /// The operator's credential with this material; that it was found is a use of it.
     pub fn operator(&self, material: &[u8]) -> Option<Credential> {
-        self.seen().accepted.operator(material).cloned()
+        let credential = self.accepted().operator(material).cloned()?;
+        self.used.note(&credential, Timestamp::now());
+        Some(credential)
+    }
+
+    /// How often this value of a credential was accepted since the process began, and when last.
+    pub fn uses(&self, credential: &Credential) -> Uses {
+        self.used.of(credential)
     }
 
     /// The keys that are configured and not accepted, and why.
@@ -85,14 +95,20 @@ impl Authenticator for Keys {
             return Ok(Principal::anonymous());
         }
         let material = shown.ok_or(Unauthenticated::Missing)?;
-        self.seen().accepted.principal(material).ok_or(Unauthenticated::Unknown)
+        let accepted = self.accepted();
+        let (credential, principal) = accepted.client(material).ok_or(Unauthenticated::Unknown)?;
+        self.used.note(credential, Timestamp::now());
+        Ok(principal)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Role, security::CredentialError};
+    use crate::{
+        config::Role,
+        security::{CredentialError, Generation},
+    };
 
     const FIRST: &str = "first-key-0123456789";
     const SECOND: &str = "second-key-0123456789";
@@ -159,6 +175,52 @@ mod tests {
         mount(dir.path(), "..2", &[("api-key.a.current", FIRST)]);
         keys.refresh();
         assert!(opens(&keys, FIRST).await && !opens(&keys, OTHER).await);
+    }
+
+    /// Generation and uses of each accepted value of a credential.
+    fn counted(keys: &Keys, name: &str) -> Vec<(Generation, Uses)> {
+        let accepted = keys.accepted();
+        let of_name = accepted.iter().filter(|credential| credential.name == name);
+        of_name.map(|credential| (credential.generation, keys.uses(credential))).collect()
+    }
+
+    #[tokio::test]
+    async fn a_value_keeps_its_uses_when_the_next_one_comes_and_when_its_file_is_away_for_a_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        mount(dir.path(), "..1", &[("api-key.a.current", FIRST), ("api-key.b.current", OTHER)]);
+        let keys = Keys::open(&auth(dir.path()));
+        let began = Timestamp::now();
+        assert!(opens(&keys, FIRST).await && opens(&keys, FIRST).await && !opens(&keys, "a wrong key 0123").await);
+        let [(Generation::Current, Uses { count: 2, last: Some(last) })] = counted(&keys, "api-key.a")[..] else {
+            panic!("{:?}", counted(&keys, "api-key.a"))
+        };
+        assert!((began..=Timestamp::now()).contains(&last), "{last}");
+        assert_eq!(counted(&keys, "api-key.b"), [(Generation::Current, Uses::default())]);
+
+        let both = [("api-key.a.current", SECOND), ("api-key.a.previous", FIRST), ("api-key.b.current", OTHER)];
+        mount(dir.path(), "..2", &both);
+        keys.refresh();
+        let old = (Generation::Previous, Uses { count: 2, last: Some(last) });
+        assert_eq!(counted(&keys, "api-key.a"), [(Generation::Current, Uses::default()), old]);
+
+        mount(dir.path(), "..3", &[("api-key.a.current", SECOND), ("api-key.b.current", OTHER)]);
+        keys.refresh();
+        assert_eq!(counted(&keys, "api-key.a"), [(Generation::Current, Uses::default())]);
+        mount(dir.path(), "..4", &both);
+        keys.refresh();
+        assert_eq!(counted(&keys, "api-key.a")[1], old, "what was used never looks unused");
+    }
+
+    #[test]
+    fn the_operators_credential_is_used_by_who_shows_it_and_by_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        mount(dir.path(), "..1", &[("operator.current", OTHER), ("api-key.a.current", FIRST)]);
+        let keys = Keys::open(&auth(dir.path()));
+        assert!(keys.operator(FIRST.as_bytes()).is_none() && keys.operator(b"").is_none());
+        assert_eq!(counted(&keys, "operator"), [(Generation::Current, Uses::default())]);
+        assert!(keys.operator(OTHER.as_bytes()).is_some());
+        assert_eq!(counted(&keys, "operator")[0].1.count, 1);
+        assert_eq!(counted(&keys, "api-key.a")[0].1.count, 0);
     }
 
     #[tokio::test]

@@ -6,7 +6,9 @@ mod credential;
 mod digest;
 mod keys;
 mod principal;
+mod uses;
 
 pub use credential::{Credential, CredentialError, Credentials, Generation, MIN_KEY_BYTES};
 pub use keys::Keys;
 pub use principal::{Authenticator, Principal, Unauthenticated, Via};
+pub use uses::Uses;

@@ -19,7 +19,7 @@ use axum::{Json, Router};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
-use rag_server::http::ops::{Part, STATUS_PATH, Status, VECTOR_STORE};
+use rag_server::http::ops::{Part, STATUS_PATH, STATUS_VERSION, Status, VECTOR_STORE};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -162,6 +162,7 @@ async fn answer(served: &Served, address: Option<SocketAddr>, headers: &HeaderMa
         return Ok(problem(StatusCode::UNAUTHORIZED, "this is not the operator's credential"));
     }
     let report = Status {
+        status_version: STATUS_VERSION,
         version: "0.1.0".to_owned(),
         config_sha256: script.config_sha256.or(mounted.config_sha256).unwrap_or_default(),
         live_sha256: mounted.live_sha256,

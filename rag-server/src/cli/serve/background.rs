@@ -13,7 +13,7 @@ use crate::{
     app::{App, Process},
     generate::Answers,
     operations::Jobs,
-    ports::StoreError,
+    ports::{Epoch, StoreError},
     retrieve::Retrieve,
 };
 
@@ -25,6 +25,9 @@ const SWEEP: Duration = Duration::from_secs(10);
 
 /// Between two counts of what the records hold, for whoever looks at metrics and the status.
 const COUNT: Duration = Duration::from_secs(2);
+
+/// Between two counts of the chunks. A Qdrant looks at each of them for that, and every replica asks it.
+const COUNT_CHUNKS: Duration = Duration::from_secs(30);
 
 /// The tasks over one set of flows.
 pub(super) struct Background {
@@ -39,6 +42,7 @@ impl Background {
         tokio::spawn(forget(Arc::clone(&app.answers), stop.clone()));
         tokio::spawn(calibrate(Arc::clone(&app.retrieve), stop.clone()));
         tokio::spawn(count(Arc::clone(&app.process), stop.clone()));
+        tokio::spawn(count_chunks(Arc::clone(&app.process), app.epoch, stop.clone()));
         let operations = &app.process.operations;
         let jobs = Arc::new(Jobs::new(Arc::clone(&app.ingest), stop.clone(), operations.sight("jobs")));
         jobs.go_on().await;
@@ -88,6 +92,18 @@ async fn count(process: Arc<Process>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = async { ticks.tick().await; process.operations.count(&*process.stores.records, &process.changes).await } => {}
+        }
+    }
+}
+
+/// Counts the chunks of the epoch that is searched, for whoever looks at the status.
+async fn count_chunks(process: Arc<Process>, epoch: Epoch, stop: CancellationToken) {
+    let mut ticks = interval(COUNT_CHUNKS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = async { ticks.tick().await; process.operations.count_chunks(&*process.stores.vectors, epoch).await } => {}
         }
     }
 }

@@ -73,6 +73,7 @@ impl Mounted {
                     generation: generation.to_owned(),
                     fingerprint: digest[..12].to_owned(),
                     uses: 0,
+                    last_used_at: None,
                 });
             }
         }
