@@ -11,3 +11,4 @@ mod config;
 mod defects;
 mod management;
 mod rendered;
+mod status;

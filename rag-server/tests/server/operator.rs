@@ -42,16 +42,36 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
     let config = format!("# a comment counts, too\n{}[live]\nfile = {live:?}\n", keyed(&home));
     let server = home.serve(&config);
     server.await_ready().await;
-    eventually("everything was counted once", async || status(&server).await["corpus_version"] == 0).await;
+    eventually("everything was counted once", async || {
+        let status = status(&server).await;
+        !status["counted_at"].is_null() && !status["chunks_counted_at"].is_null()
+    })
+    .await;
     let mut status = status(&server).await;
-    let accepted = |name: &str, key: &str, uses: Value| json!({"name": name, "generation": "current", "fingerprint": sha256(key)[..12], "uses": uses});
+    let accepted = |name: &str, key: &str, uses: u64| {
+        let fingerprint = &sha256(key)[..12];
+        json!({"name": name, "generation": "current", "fingerprint": fingerprint, "uses": uses, "last_used_at": null})
+    };
     let mut taken = |field: &str| status[field].take();
     let (boot, started, in_flight) = (taken("boot_id"), taken("started_at"), taken("in_flight"));
     assert!(in_flight.as_u64().unwrap() <= 1, "nobody asks but this test: {in_flight}");
     assert!(boot.as_str().unwrap().parse::<uuid::Uuid>().is_ok(), "{boot}");
     assert!(started.as_str().unwrap().parse::<jiff::Timestamp>().unwrap() <= jiff::Timestamp::now(), "{started}");
-    let uses = status["credentials"][2]["uses"].take();
-    assert!(uses.as_u64().unwrap() > 0, "the operator itself asked");
+    let time = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let now = jiff::Timestamp::now();
+    for at in [taken("counted_at"), taken("chunks_counted_at")] {
+        assert!((time(&started)..=now).contains(&time(&at)), "{at}");
+    }
+    let (counters, memory) = (taken("counters"), taken("memory"));
+    let classes = counters["requests"].as_array().unwrap();
+    let management = classes.iter().find(|class| class["class"] == "management").unwrap();
+    assert!(management["requests"].as_u64().unwrap() > 0 && management["errors"] == 0, "{counters}");
+    let questions = json!({"grounded": 0, "partial": 0, "refused": 0, "failed": 0, "abandoned": 0});
+    assert_eq!((&counters["questions"], &counters["cost"]), (&questions, &json!([])));
+    let bytes = |name: &str| memory[name].as_u64().unwrap();
+    assert!(bytes("peak_resident_bytes") >= bytes("resident_bytes") && bytes("resident_bytes") > 1 << 20, "{memory}");
+    let (uses, last) = (status["credentials"][2]["uses"].take(), status["credentials"][2]["last_used_at"].take());
+    assert!(uses.as_u64().unwrap() > 0 && (time(&started)..=now).contains(&time(&last)), "the operator itself asked");
     status["credentials"][2]["uses"] = json!(1);
     for part in status["parts"].as_array_mut().unwrap() {
         part["since"].take();
@@ -60,6 +80,7 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
     assert_eq!(
         status,
         json!({
+            "status_version": 2,
             "version": env!("CARGO_PKG_VERSION"),
             "config_sha256": sha256(&config),
             "live_sha256": sha256("read_only = true # for the move\n"),
@@ -68,9 +89,9 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
             "read_only": true,
             "documents": 0,
             "credentials": [
-                accepted("api-key.reader", "reader-key-0123456789", json!(0)),
-                accepted("api-key.writer", "writer-key-0123456789", json!(0)),
-                accepted("operator", OPERATOR, json!(1)),
+                accepted("api-key.reader", "reader-key-0123456789", 0),
+                accepted("api-key.writer", "writer-key-0123456789", 0),
+                accepted("operator", OPERATOR, 1),
             ],
             "moving": null,
             "boot_id": null,
@@ -89,6 +110,11 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
             "epoch": 1,
             "corpus_version": 0,
             "cache": {"entries": 0, "bytes": 0},
+            "counted_at": null,
+            "chunks": 0,
+            "chunks_counted_at": null,
+            "counters": null,
+            "memory": null,
         })
     );
 }

@@ -28,7 +28,8 @@ async fn keyed(folder: &std::path::Path) -> Bench {
     bench.store.create_epoch(Epoch(1), 512).await.unwrap();
     bench.store.activate(Epoch(1)).await.unwrap();
     let (document, version): (DocumentId, _) = ("plan.md".parse().unwrap(), ContentHash("v".to_owned()));
-    let record = json!({"id": document, "version": version, "chunks": 1});
+    let when = "2026-11-21T08:00:00Z";
+    let record = json!({"id": document, "title": "", "version": version, "chunks": 1, "bytes": 20, "updated_at": when});
     bench.records.put_if_absent(Kind::Document, "plan.md", record).await.unwrap();
     let dense = EmbedderDouble::default().embed_query(TEXT).await.unwrap();
     let (sparse, id) = (lexical::passage("", &[], TEXT), ChunkId::new(&document, &version, 0));
