@@ -23,4 +23,5 @@ pub mod report;
 pub mod run;
 pub mod sampler;
 pub mod server_client;
+pub mod steps;
 pub mod telemetry;

@@ -9,6 +9,8 @@ pub mod credential;
 pub mod labels;
 pub mod names;
 pub mod schema;
+pub mod steps;
+pub mod text;
 
 pub use cluster::{RagCluster, RagClusterSpec, RagClusterStatus};
 pub use conditions::{ConditionReason, ConditionType};

@@ -26,6 +26,7 @@ use super::decide::Plan;
 use super::observed::Observed;
 use super::validate::{Problem, ValidatedCluster};
 use crate::api::cluster::{CorrectionStatus, NextStep};
+use crate::api::text::cut;
 use crate::api::{ConditionReason, ConditionType, Credential, RagCluster, RagClusterStatus};
 use crate::error::{Class, Error, Phase};
 use conditions::{Finding, State};
@@ -265,14 +266,6 @@ fn correction(outcome: &Outcome, observed: &Observed) -> Option<CorrectionStatus
         by: cut(&first.by, 128),
         at: Time(observed.now),
     })
-}
-
-/// The first characters, with a sign that there were more.
-fn cut(text: &str, max: usize) -> String {
-    match text.char_indices().nth(max) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(max - 1).chain(['…']).collect(),
-    }
 }
 
 fn step(what: impl Into<String>, at: Option<Time>) -> NextStep {
