@@ -21,7 +21,7 @@ pub use trial::{Trial, Verdict};
 use crate::{
     adapters::{minilm::ModelError, openai::OpenAiError, openai_embedder::ProviderError},
     config::{Config, LiveSettings},
-    corpus::CorpusError,
+    corpus::{self, CorpusError, Owner},
     generate::{Meter, NoMeter},
     http::readiness::Part,
     operations::Operations,
@@ -72,13 +72,15 @@ pub enum AppError {
 }
 
 impl AppError {
-    /// The part that is missing, and the class of the cause, if waiting may help.
+    /// The part that is missing, and the class of the cause, if it may come without a change of the configuration.
     pub fn waits_for(&self) -> Option<(Part, &'static str)> {
         let transient = |part, error: &StoreError| error.is_transient().then(|| (part, error.cause()));
         match self {
             Self::VectorStore(error) => transient(Part::VectorStore, error),
             Self::Records(error) => transient(Part::Records, error),
             Self::Corpus(CorpusError::Store(error)) => transient(Part::Corpus, error),
+            // A person removes it, or whatever named it; until then the server is there to say so.
+            Self::Corpus(CorpusError::Foreign { .. }) => Some((Part::Corpus, corpus::FOREIGN)),
             Self::Embedder(ProviderError::Call(error)) => match error {
                 EmbedError::Unavailable { failure, .. } if error.may_pass() => Some((Part::Model, failure.as_str())),
                 _ => None,
@@ -139,5 +141,10 @@ pub async fn reindex(models: &Models, stores: &Stores) -> Result<(Reindex, Trial
     let Stores { vectors, records, .. } = stores.clone();
     let retrieve = epoch::retrieve(config, stores, &embedder, process::reranker(&config.retrieval)?);
     let trial = Trial::new(stores, retrieve, config.retrieval.mode);
-    Ok((Reindex::new(vectors, records, embedder, config.owner.clone()), trial))
+    Ok((Reindex::new(vectors, records, embedder, owner(config)), trial))
+}
+
+/// Whom a server of this configuration works for.
+fn owner(config: &Config) -> Owner {
+    Owner { name: config.owner.clone(), id: config.owner_id.clone() }
 }

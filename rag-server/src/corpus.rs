@@ -1,30 +1,88 @@
 //! What the stored corpus was built with, and whose it is.
 //!
 //! Guarantees: vectors of one model or one sparse encoder are never searched with those of another, and nobody writes into somebody else's corpus. Several servers may start at once on empty stores: they agree on one epoch.
+//! An id tells owners apart that have the same name in two Kubernetes clusters. A record of before there were ids has none: the first owner of its name that comes with an id has it from then on.
 //! Assumption: the record of an epoch is written before the epoch is activated, so an active epoch without a record has lost it.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ingest::chunk,
     lexical,
-    ports::{Embedder, Epoch, Kind, ModelIdentity, Put, Records, StoreError, VectorStore},
+    ports::{Embedder, Epoch, Kind, ModelIdentity, Put, Records, StoreError, Swap, VectorStore},
 };
 
 /// The epoch that a first start makes.
 const FIRST: Epoch = Epoch(1);
+
+/// The class of the cause where a corpus is somebody else's, for those who wait for it.
+pub const FOREIGN: &str = "belongs_to_another_cluster";
+
+/// Whom a corpus belongs to, or a server works for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// As `namespace/name`.
+    pub name: String,
+    /// What was minted for it once; none where nobody mints, and in records of before there were ids.
+    pub id: Option<String>,
+}
+
+impl Owner {
+    /// Whether both are one. The name decides only where one of them has no id.
+    fn is(&self, other: &Self) -> bool {
+        match (&self.id, &other.id) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.name == other.name,
+        }
+    }
+
+    /// What makes a server work for it.
+    fn setting(&self) -> String {
+        match &self.id {
+            Some(id) => format!("owner_id = {id:?}"),
+            None => format!("owner = {:?}", self.name),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.id {
+            Some(id) => write!(f, "{:?} with the id {id:?}", self.name),
+            None => write!(f, "{:?}", self.name),
+        }
+    }
+}
 
 /// What an epoch was built with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuiltWith {
     /// Whose corpus it is, as `namespace/name`.
     pub owner: String,
+    /// The id of its owner. Servers of before there were ids read past it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
     /// The embedding model of the dense vectors.
     pub model: ModelIdentity,
     /// Version of the sparse encoder.
     pub lexical: String,
     /// Version of the chunker when the epoch was made. Another one is no obstacle: a document's hash includes it, so documents are cut anew when they are ingested again.
     pub chunker: String,
+}
+
+impl BuiltWith {
+    /// Whose corpus it is.
+    pub fn owner(&self) -> Owner {
+        Owner { name: self.owner.clone(), id: self.owner_id.clone() }
+    }
+
+    /// Whether both are of one owner and were built alike.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let Self { owner: _, owner_id: _, model, lexical, chunker } = self;
+        self.owner().is(&other.owner()) && (model, lexical, chunker) == (&other.model, &other.lexical, &other.chunker)
+    }
 }
 
 /// Why a corpus is not served.
@@ -35,13 +93,14 @@ pub enum CorpusError {
     Store(#[from] StoreError),
     /// It belongs to somebody else.
     #[error(
-        "the corpus belongs to {found:?} and this server works for {expected:?}; name another folder or collection in vector_store, or set owner = {found:?} to take it over"
+        "the corpus belongs to {found} and this server works for {expected}; name another folder or collection in vector_store, or set {} to take it over",
+        .found.setting()
     )]
     Foreign {
         /// Whose it is.
-        found: String,
+        found: Owner,
         /// Whom this server works for.
-        expected: String,
+        expected: Owner,
     },
     /// Its vectors are of another model.
     #[error(
@@ -87,7 +146,7 @@ pub async fn open(
     store: &dyn VectorStore,
     records: &dyn Records,
     embedder: &dyn Embedder,
-    owner: &str,
+    owner: &Owner,
 ) -> Result<Epoch, CorpusError> {
     let here = built_with(embedder, owner);
     match store.active().await? {
@@ -97,9 +156,10 @@ pub async fn open(
 }
 
 /// What an epoch that is made here and now is built with.
-pub fn built_with(embedder: &dyn Embedder, owner: &str) -> BuiltWith {
+pub fn built_with(embedder: &dyn Embedder, owner: &Owner) -> BuiltWith {
     BuiltWith {
-        owner: owner.to_owned(),
+        owner: owner.name.clone(),
+        owner_id: owner.id.clone(),
         model: embedder.model().clone(),
         lexical: lexical::VERSION.to_owned(),
         chunker: chunk::VERSION.to_owned(),
@@ -114,23 +174,42 @@ pub async fn recorded(records: &dyn Records, epoch: Epoch) -> Result<Option<Buil
 
 /// Records what an epoch is built with, unless it is recorded already; tells what stands.
 pub async fn record(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<BuiltWith, CorpusError> {
-    let body = serde_json::to_value(here).map_err(|e| corrupt(epoch, &e))?;
-    match records.put_if_absent(Kind::Corpus, &epoch.record_id(), body).await? {
+    match records.put_if_absent(Kind::Corpus, &epoch.record_id(), written(epoch, here)?).await? {
         Put::Created(_) => Ok(here.clone()),
         Put::Existing(standing) => read(epoch, standing.body),
     }
 }
 
+/// Refuses an epoch of somebody else, and notes the owner's id where none is noted yet. Of two who come at once with different ids, one has it and the other is refused. Tells what stands.
+pub async fn claim(records: &dyn Records, epoch: Epoch, owner: &Owner) -> Result<BuiltWith, CorpusError> {
+    let mut record = records.get(Kind::Corpus, &epoch.record_id()).await?;
+    loop {
+        let Some(standing) = record else { return Err(CorpusError::Unrecorded(epoch)) };
+        let found = read(epoch, standing.body)?;
+        owned(&found, owner)?;
+        if found.owner_id.is_some() || owner.id.is_none() {
+            return Ok(found);
+        }
+        let marked = written(epoch, &BuiltWith { owner_id: owner.id.clone(), ..found })?;
+        match records.compare_and_set(Kind::Corpus, &epoch.record_id(), standing.version, marked).await? {
+            Swap::Done(done) => return read(epoch, done.body),
+            Swap::Conflict(standing) => record = standing,
+        }
+    }
+}
+
 /// Refuses a corpus of somebody else.
-pub fn owned(found: &BuiltWith, owner: &str) -> Result<(), CorpusError> {
-    if found.owner == owner {
+pub fn owned(found: &BuiltWith, owner: &Owner) -> Result<(), CorpusError> {
+    let found = found.owner();
+    if found.is(owner) {
         return Ok(());
     }
-    Err(CorpusError::Foreign { found: found.owner.clone(), expected: owner.to_owned() })
+    Err(CorpusError::Foreign { found, expected: owner.clone() })
 }
 
 async fn start(store: &dyn VectorStore, records: &dyn Records, here: &BuiltWith) -> Result<Epoch, CorpusError> {
-    let standing = record(records, FIRST, here).await?;
+    record(records, FIRST, here).await?;
+    let standing = claim(records, FIRST, &here.owner()).await?;
     fits(FIRST, &standing, here)?;
     // Counted before the second look: documents only come once an epoch is active.
     let documents = records.count(Kind::Document).await?;
@@ -146,7 +225,7 @@ async fn start(store: &dyn VectorStore, records: &dyn Records, here: &BuiltWith)
 }
 
 async fn check(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<Epoch, CorpusError> {
-    let found = recorded(records, epoch).await?.ok_or(CorpusError::Unrecorded(epoch))?;
+    let found = claim(records, epoch, &here.owner()).await?;
     fits(epoch, &found, here)?;
     if found.lexical != here.lexical {
         tracing::info!(
@@ -165,9 +244,8 @@ async fn check(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<
     Ok(epoch)
 }
 
-/// Whether a corpus may be served; nothing is said about the chunker, see [`BuiltWith`].
+/// Whether the vectors of a corpus may be searched here; nothing is said about the chunker, see [`BuiltWith`].
 fn fits(epoch: Epoch, found: &BuiltWith, here: &BuiltWith) -> Result<(), CorpusError> {
-    owned(found, &here.owner)?;
     if found.model != here.model {
         return Err(CorpusError::Model { epoch, found: found.model.clone(), expected: here.model.clone() });
     }
@@ -175,6 +253,10 @@ fn fits(epoch: Epoch, found: &BuiltWith, here: &BuiltWith) -> Result<(), CorpusE
         return Err(CorpusError::Lexical { epoch, found: found.lexical.clone(), expected: lexical::VERSION });
     }
     Ok(())
+}
+
+fn written(epoch: Epoch, built: &BuiltWith) -> Result<serde_json::Value, CorpusError> {
+    serde_json::to_value(built).map_err(|e| corrupt(epoch, &e))
 }
 
 fn read(epoch: Epoch, body: serde_json::Value) -> Result<BuiltWith, CorpusError> {
@@ -201,6 +283,10 @@ mod tests {
 
     impl Stores {
         async fn open(&self, owner: &str) -> Result<Epoch, CorpusError> {
+            self.open_for(&Owner { name: owner.to_owned(), id: None }).await
+        }
+
+        async fn open_for(&self, owner: &Owner) -> Result<Epoch, CorpusError> {
             open(&self.store, &self.records, &self.embedder, owner).await
         }
 
@@ -241,6 +327,7 @@ mod tests {
         let stores = Stores::default();
         let body = serde_json::to_value(BuiltWith {
             owner: "local".to_owned(),
+            owner_id: None,
             model: stores.embedder.model().clone(),
             lexical: lexical::VERSION.to_owned(),
             chunker: chunk::VERSION.to_owned(),
@@ -255,6 +342,53 @@ mod tests {
         let stores = Stores::opened().await;
         let refused = stores.open("team-a/handbook").await.unwrap_err().to_string();
         assert!(refused.contains("\"local\"") && refused.contains("\"team-a/handbook\""), "{refused}");
+    }
+
+    fn minted(id: &str) -> Owner {
+        Owner { name: "team-a/handbook".to_owned(), id: Some(id.to_owned()) }
+    }
+
+    #[tokio::test]
+    async fn of_two_clusters_of_one_name_the_second_is_refused_until_the_corpus_is_gone() {
+        let stores = Stores::default();
+        assert_eq!(stores.open_for(&minted("one")).await, Ok(FIRST));
+        let refused = stores.open_for(&minted("other")).await.unwrap_err();
+        assert_eq!(refused, CorpusError::Foreign { found: minted("one"), expected: minted("other") });
+        let said = refused.to_string();
+        assert!(said.contains("the id \"one\"") && said.contains("set owner_id = \"one\""), "{said}");
+        assert_eq!(stores.open_for(&minted("one")).await, Ok(FIRST));
+    }
+
+    #[tokio::test]
+    async fn of_two_clusters_that_start_at_once_on_empty_stores_one_has_the_corpus() {
+        let stores = Stores::default();
+        let (one, other) = (minted("one"), minted("other"));
+        let (first, second) = futures::join!(stores.open_for(&one), stores.open_for(&other));
+        assert_eq!([&first, &second].into_iter().filter(|opened| opened.is_ok()).count(), 1, "{first:?} {second:?}");
+    }
+
+    #[tokio::test]
+    async fn a_corpus_of_before_there_were_ids_is_adopted_by_its_name_and_has_the_id_from_then_on() {
+        let stores = Stores::default();
+        let (before, one, other) = (Owner { id: None, ..minted("") }, minted("one"), minted("other"));
+        assert_eq!(stores.open_for(&before).await, Ok(FIRST));
+        let namesake = Owner { name: "team-b/handbook".to_owned(), ..minted("one") };
+        assert!(matches!(stores.open_for(&namesake).await, Err(CorpusError::Foreign { .. })));
+        let (first, second) = futures::join!(stores.open_for(&one), stores.open_for(&other));
+        assert_eq!([&first, &second].into_iter().filter(|opened| opened.is_ok()).count(), 1, "{first:?} {second:?}");
+        let has = recorded(&stores.records, FIRST).await.unwrap().unwrap().owner();
+        assert!([&one, &other].contains(&&has), "{has}");
+        // A revision that was frozen without an id is gone back to, and takes nothing away.
+        assert_eq!(stores.open_for(&before).await, Ok(FIRST));
+        assert_eq!(recorded(&stores.records, FIRST).await.unwrap().unwrap().owner(), has);
+    }
+
+    #[tokio::test]
+    async fn the_id_is_its_owner_under_another_name_too() {
+        let stores = Stores::default();
+        assert_eq!(stores.open_for(&minted("one")).await, Ok(FIRST));
+        let moved = Owner { name: "team-b/handbook".to_owned(), ..minted("one") };
+        assert_eq!(stores.open_for(&moved).await, Ok(FIRST));
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    corpus::{self, BuiltWith, CorpusError},
+    corpus::{self, BuiltWith, CorpusError, Owner},
     ingest::passage,
     lexical,
     model::{Chunk, ChunkId, DocumentId, DocumentRecord, Filter, Point},
@@ -112,7 +112,7 @@ pub struct Reindex {
     store: Arc<dyn VectorStore>,
     records: Arc<dyn Records>,
     embedder: Arc<dyn Embedder>,
-    owner: String,
+    owner: Owner,
     hold: Option<Arc<Hold>>,
 }
 
@@ -122,7 +122,7 @@ impl Reindex {
         store: Arc<dyn VectorStore>,
         records: Arc<dyn Records>,
         embedder: Arc<dyn Embedder>,
-        owner: String,
+        owner: Owner,
     ) -> Self {
         Self { store, records, embedder, owner, hold: None }
     }
@@ -193,7 +193,7 @@ impl Reindex {
         let mut newest = None;
         for epoch in self.store.epochs().await?.into_iter().filter(|epoch| *epoch != searched) {
             let found = corpus::recorded(&*self.records, epoch).await?;
-            if found.is_some_and(|found| found.model == *model && found.owner == self.owner) {
+            if found.is_some_and(|found| found.model == *model && corpus::owned(&found, &self.owner).is_ok()) {
                 newest = Some(epoch);
             }
         }
@@ -203,10 +203,10 @@ impl Reindex {
     /// Makes the epoch to fill, if one is needed.
     async fn begin(&self) -> Result<Begun, ReindexError> {
         let from = self.store.active().await?.ok_or(ReindexError::Empty)?;
-        let standing = corpus::recorded(&*self.records, from).await?.ok_or(CorpusError::Unrecorded(from))?;
-        corpus::owned(&standing, &self.owner)?;
-        // The texts stay as they were cut.
-        let here = BuiltWith { chunker: standing.chunker.clone(), ..corpus::built_with(&*self.embedder, &self.owner) };
+        let standing = corpus::claim(&*self.records, from, &self.owner).await?;
+        // The texts stay as they were cut, and the corpus whose it is: a run that knows no id takes none away.
+        let here =
+            BuiltWith { chunker: standing.chunker.clone(), ..corpus::built_with(&*self.embedder, &standing.owner()) };
         if standing == here {
             return Ok(Begun::Fits(from));
         }
@@ -247,7 +247,8 @@ impl Reindex {
         let mut number = 1;
         loop {
             let epoch = Epoch(number);
-            if epoch != from && corpus::record(&*self.records, epoch, here).await? == *here {
+            if epoch != from && corpus::record(&*self.records, epoch, here).await?.is_like(here) {
+                corpus::claim(&*self.records, epoch, &here.owner()).await?;
                 return Ok(epoch);
             }
             number += 1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AppError, Models, Nobody, Process, Stores, models::Model, process::Reranking, unwatched};
+use super::{AppError, Models, Nobody, Process, Stores, models::Model, owner, process::Reranking, unwatched};
 use crate::{
     adapters::{cached_embedder::CachedEmbedder, extractive::Extractive},
     config::{Config, EmbeddingChoice, Fallback, FusionChoice},
@@ -57,7 +57,7 @@ impl App {
         observer.arrived(Part::Model);
         let stores = &process.stores;
         let (vectors, records) = (Arc::clone(&stores.vectors), Arc::clone(&stores.records));
-        let epoch = corpus::open(&*vectors, &*records, &*embedder, &config.owner).await.map_err(AppError::Corpus)?;
+        let epoch = corpus::open(&*vectors, &*records, &*embedder, &owner(config)).await.map_err(AppError::Corpus)?;
         observer.arrived(Part::Corpus);
         let ingest = Ingest::new(vectors, records, Arc::clone(&embedder), Arc::new(SystemClock), epoch);
         let ingest = ingest.noting(process.changes.clone());

@@ -46,8 +46,7 @@ impl World {
     /// The flows over an epoch in which the document says this.
     async fn searching(&self, epoch: Epoch, text: &str) -> App {
         let embedder = EmbedderDouble::default();
-        let owner = &self.process.models.configured().config.owner;
-        let built = corpus::built_with(&embedder, owner);
+        let built = corpus::built_with(&embedder, &owner(&self.process.models.configured().config));
         corpus::record(&*self.records, epoch, &built).await.unwrap();
         self.store.create_epoch(epoch, 512).await.unwrap();
         let (document, version): (DocumentId, _) = ("backup.md".parse().unwrap(), ContentHash("v".to_owned()));
@@ -82,6 +81,18 @@ async fn the_cache_outlives_an_epoch_and_what_was_found_in_one_is_never_given_fo
     // The old flows finish what they began, from the same cache.
     assert_eq!(found(&old).await, ("snapshots are kept seven days".to_owned(), true));
     assert!(world.process.operations.cache().is_some());
+}
+
+#[tokio::test]
+async fn a_corpus_of_another_cluster_is_waited_for_with_words() {
+    let world = World::new("owner = \"team-a/handbook\"\nowner_id = \"other\"\n").await;
+    let one = Owner { name: "team-a/handbook".to_owned(), id: Some("one".to_owned()) };
+    let built = corpus::built_with(&EmbedderDouble::default(), &one);
+    corpus::record(&*world.records, Epoch(1), &built).await.unwrap();
+    world.store.create_epoch(Epoch(1), 512).await.unwrap();
+    world.store.activate(Epoch(1)).await.unwrap();
+    let Err(refused) = App::over(&world.process).await else { panic!("it is served") };
+    assert_eq!(refused.waits_for(), Some((Part::Corpus, corpus::FOREIGN)), "{refused}");
 }
 
 #[tokio::test]

@@ -242,7 +242,7 @@ impl Source {
         Self { config: config.clone(), api: api.clone(), models }
     }
 
-    /// Opens everything; what cannot be reached is tried again, everything else ends the start.
+    /// Opens everything; what cannot be reached, and a corpus that is somebody else's, is tried again, everything else ends the start.
     async fn open(&self) -> Result<App, AppError> {
         let mut process = None;
         let mut pause = FIRST_PAUSE;

@@ -37,6 +37,10 @@ pub struct Config {
     /// Who owns the corpus, as `namespace/name`. A corpus that belongs to somebody else is refused.
     #[schemars(extend("maxLength" = 253, "minLength" = 1))]
     pub owner: String,
+    /// What tells the owner from one of the same name elsewhere: 1 to 63 of a-z, 0-9 and `-`. It is stored with the corpus, and decides instead of `owner` wherever both sides have one.
+    #[schemars(extend("maxLength" = 63, "minLength" = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
     /// Listeners and limits.
     pub server: Server,
     /// Who may ask.
@@ -63,6 +67,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             owner: "local".to_owned(),
+            owner_id: None,
             server: Server::default(),
             auth: Auth::default(),
             embedding: Embedding::default(),
@@ -107,6 +112,7 @@ mod tests {
     fn the_effective_configuration_reads_back_as_itself() {
         let text = r#"
             owner = "team-a/handbook"
+            owner_id = "3f0a"
             [server]
             listen = "0.0.0.0:8080"
             [auth]

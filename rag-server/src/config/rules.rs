@@ -9,7 +9,7 @@ use crate::model::Tenant;
 
 /// Everything that breaks a rule.
 pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
-    let rules = [owner, embedding, vector_store, records, listeners, keys_off_loopback, credentials_dir];
+    let rules = [owner, owner_id, embedding, vector_store, records, listeners, keys_off_loopback, credentials_dir];
     let of_keys = api_key_names(config).into_iter().chain(api_key_tenants(config));
     let broken = rules.iter().filter_map(|rule| rule(config)).chain(of_keys).chain(provider_names(config));
     broken.map(|(path, message)| Problem { origin: origin(origins, &path), message }).collect()
@@ -40,6 +40,15 @@ fn owner(config: &Config) -> Option<Broken> {
         return None;
     }
     broken("owner", format!("owner is {:?}; it must be a name such as \"team-a/handbook\"", config.owner))
+}
+
+fn owner_id(config: &Config) -> Option<Broken> {
+    let id = config.owner_id.as_deref()?;
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if id.chars().all(allowed) {
+        return None;
+    }
+    broken("owner_id", format!("owner_id is {id:?}; it must be of a-z, 0-9 and -"))
 }
 
 fn embedding(config: &Config) -> Option<Broken> {
@@ -197,6 +206,13 @@ mod tests {
         for example in examples {
             assert_eq!(told(example), Vec::<String>::new(), "{example}");
         }
+    }
+
+    #[test]
+    fn the_id_of_an_owner_is_a_plain_word() {
+        assert_eq!(told("owner_id = \"3f0a-1\"\n"), Vec::<String>::new());
+        assert_eq!(told("owner_id = \"A b\"\n"), ["c line 1: owner_id is \"A b\"; it must be of a-z, 0-9 and -"]);
+        assert_eq!(told("owner_id = \"\"\n").len(), 1);
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Corpus {
     async fn with(documents: &[(&str, &str)]) -> Self {
         let corpus = Self::default();
         let embedder = EmbedderDouble::default();
-        corpus::open(&*corpus.store, &*corpus.records, &embedder, "local").await.unwrap();
+        corpus::open(&*corpus.store, &*corpus.records, &embedder, &owner("local")).await.unwrap();
         for (id, text) in documents {
             corpus.ingest(embedder.clone(), Epoch(1), id, text).await;
         }
@@ -49,7 +49,7 @@ impl Corpus {
 
     fn run(&self, owner: &str, embedder: EmbedderDouble) -> Reindex {
         let (store, records) = (Arc::clone(&self.store), Arc::clone(&self.records));
-        Reindex::new(store, records, Arc::new(embedder), owner.to_owned())
+        Reindex::new(store, records, Arc::new(embedder), self::owner(owner))
     }
 
     /// Changes one field of what the first epoch was built with.
@@ -62,13 +62,17 @@ impl Corpus {
 
     /// Names of the documents that are found, by the epoch that is searched now.
     async fn found(&self, embedder: EmbedderDouble, question: &str) -> Vec<String> {
-        corpus::open(&*self.store, &*self.records, &embedder, "local").await.unwrap();
+        corpus::open(&*self.store, &*self.records, &embedder, &owner("local")).await.unwrap();
         let (store, records) = (Arc::clone(&self.store), Arc::clone(&self.records));
         let retrieve = Retrieve::new(store, records, Arc::new(embedder), Settings::default());
         let query = Query { text: question.to_owned(), top_k: 1, ..Query::default() };
         let found = retrieve.retrieve(&query, None).await.unwrap();
         found.passages.into_iter().map(|passage| passage.chunk.document.to_string()).collect()
     }
+}
+
+fn owner(name: &str) -> Owner {
+    Owner { name: name.to_owned(), id: None }
 }
 
 fn old() -> EmbedderDouble {
@@ -90,7 +94,7 @@ const DOCUMENTS: [(&str, &str); 3] =
 #[tokio::test]
 async fn another_model_is_refused_until_the_corpus_is_reindexed_and_then_finds_everything() {
     let corpus = Corpus::with(&DOCUMENTS).await;
-    let refused = corpus::open(&*corpus.store, &*corpus.records, &new(), "local").await.unwrap_err();
+    let refused = corpus::open(&*corpus.store, &*corpus.records, &new(), &owner("local")).await.unwrap_err();
     assert!(refused.to_string().contains("rag-server reindex"), "{refused}");
     let done = corpus.reindex(new()).await;
     assert_eq!(done, Ok(Reindexed::Activated { from: Epoch(1), to: Epoch(2), embedded: 3 }));
@@ -221,7 +225,7 @@ async fn what_is_deleted_or_replaced_while_it_is_brought_over_is_in_no_epoch() {
         });
         let embedder = Meanwhile { inner: new(), act: std::sync::Mutex::new(Some(act)) };
         let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
-        let run = Reindex::new(store, records, Arc::new(embedder), "local".to_owned());
+        let run = Reindex::new(store, records, Arc::new(embedder), owner("local"));
         run.run(&CancellationToken::new(), |_, _| {}, approved).await.unwrap();
         for epoch in [Epoch(1), Epoch(2)] {
             let left = if deletes { 2 } else { 3 };
@@ -387,6 +391,25 @@ async fn an_older_index_of_the_same_model_is_built_anew_and_an_older_cut_is_not(
     let done = corpus.reindex(old()).await;
     assert_eq!(done, Ok(Reindexed::Activated { from: Epoch(1), to: Epoch(2), embedded: 3 }));
     assert_eq!(corpus.reindex(old()).await, Ok(Reindexed::Fits(Epoch(2))));
+}
+
+#[tokio::test]
+async fn an_epoch_of_before_there_were_ids_is_gone_back_to_and_has_the_id_then() {
+    let corpus = Corpus::with(&DOCUMENTS).await;
+    corpus.reindex(new()).await.unwrap();
+    let mine = Owner { id: Some("one".to_owned()), ..owner("local") };
+    let with_id = |embedder: EmbedderDouble| {
+        let (store, records) = (Arc::clone(&corpus.store), Arc::clone(&corpus.records));
+        Reindex::new(store, records, Arc::new(embedder), mine.clone())
+    };
+    let back = with_id(old()).run(&CancellationToken::new(), |_, _| {}, approved).await;
+    assert_eq!(back, Ok(Reindexed::Activated { from: Epoch(2), to: Epoch(1), embedded: 0 }));
+    for epoch in [Epoch(1), Epoch(2)] {
+        let built = corpus::recorded(&*corpus.records, epoch).await.unwrap().unwrap();
+        assert_eq!(built.owner(), mine, "{epoch:?}");
+    }
+    // Whoever knows no id builds on in the corpus as it is.
+    assert_eq!(corpus.reindex(old()).await, Ok(Reindexed::Fits(Epoch(1))));
 }
 
 #[tokio::test]

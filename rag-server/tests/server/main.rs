@@ -27,6 +27,7 @@ mod logs;
 mod moving;
 mod neighbours;
 mod operator;
+mod ownership;
 mod pages;
 mod probes;
 mod process;

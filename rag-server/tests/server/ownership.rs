@@ -1,0 +1,39 @@
+//! Whose a corpus is: two clusters of one name over one store are told apart by their ids.
+
+use reqwest::StatusCode;
+
+use crate::{
+    process::{FREE_PORTS, Home, Server, problem},
+    shared_store::SharedStore,
+};
+
+/// A server of `team-a/handbook` over a store that others use as well.
+fn serve(home: &Home, store: &SharedStore, id: &str) -> Server {
+    let owner = format!("owner = \"team-a/handbook\"\nowner_id = {id:?}\n");
+    let config = home.write("config.toml", &[owner.as_str(), FREE_PORTS, store.config().as_str()].concat());
+    Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_cluster_of_one_name_takes_nothing_stays_up_and_says_whose_the_corpus_is() {
+    let (store, homes) = (SharedStore::start().await, [Home::new(), Home::new()]);
+    let first = serve(&homes[0], &store, "one");
+    first.await_ready().await;
+    let mut second = serve(&homes[1], &store, "other");
+    let waits = second.await_log("waiting for the corpus");
+    let error = waits["error"].as_str().unwrap();
+    assert!(error.contains("the id \"one\"") && error.contains("the id \"other\""), "{waits}");
+    let said = problem(second.manage("/health/ready").send().await.unwrap(), 503, "not-ready").await;
+    let waiting = said["waiting_for"].as_array().unwrap();
+    assert!(waiting.contains(&"the corpus (belongs to another cluster)".into()), "{said}");
+    let body = serde_json::json!({"documents": [{"id": "a", "text": "Theirs."}]});
+    problem(second.post("/ingest").json(&body).send().await.unwrap(), 503, "not-ready").await;
+    // It tries again, and has not ended meanwhile.
+    second.await_log("waiting for the corpus");
+    assert_eq!(second.manage("/health/live").send().await.unwrap().status(), StatusCode::OK);
+    drop(first);
+    // The corpus is its owner's as before.
+    serve(&homes[0], &store, "one").await_ready().await;
+    second.terminate();
+    assert_eq!(second.await_exit().await.code(), Some(0));
+}
