@@ -15,7 +15,7 @@ pub mod text;
 pub use cluster::{RagCluster, RagClusterSpec, RagClusterStatus};
 pub use conditions::{ConditionReason, ConditionType};
 pub use credential::{Credential, Generation};
-pub use names::{ClientName, ClusterName, Fingerprint, Revision};
+pub use names::{ClientName, ClusterName, CorpusId, Fingerprint, InvalidName, Revision};
 
 /// The API group of every kind.
 pub const GROUP: &str = "ragops.dev";

@@ -94,6 +94,11 @@ impl ClusterName {
         format!("{}-data", self.0)
     }
 
+    /// The ConfigMap that says whose the corpus is.
+    pub fn corpus(&self) -> String {
+        format!("{}-corpus", self.0)
+    }
+
     /// The Secret from which a client takes its key.
     pub fn client_key(&self, client: &ClientName) -> String {
         format!("{}-key-{client}", self.0)
@@ -181,6 +186,46 @@ impl fmt::Display for Revision {
     }
 }
 
+/// What tells the owner of a corpus from one of the same name in another Kubernetes cluster. Minted once; no secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CorpusId(String);
+
+impl CorpusId {
+    /// The longest that the servers take.
+    const MAX: usize = 63;
+
+    /// Digits kept of the hash: 128 bits, so that no two clusters anywhere meet.
+    const DIGITS: usize = 32;
+
+    /// The id of a hash, given in hexadecimal.
+    pub fn of_hash(hash: &str) -> Self {
+        Self(hash.chars().take(Self::DIGITS).collect())
+    }
+
+    /// Accepts what the servers accept, so that a person may name the id of a corpus to be taken over.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        if is_dns_label(text, Self::MAX) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(InvalidName {
+            what: "id of a corpus",
+            found: text.to_owned(),
+            allowed: "at most 63 lower-case letters, digits and dashes, beginning and ending with a letter or digit",
+        })
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CorpusId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// What may be shown of key material: the first 12 hexadecimal digits of its SHA-256.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(String);
@@ -257,6 +302,16 @@ mod tests {
         assert_eq!(Revision::parse(revision.as_str()), Some(revision));
         for bad in ["", "0123", "0123456789a", "01234567zz"] {
             assert_eq!(Revision::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_corpus_is_read_back_as_it_was_minted() {
+        let minted = CorpusId::of_hash(&"0f".repeat(32));
+        assert_eq!(minted.as_str().len(), 32);
+        assert_eq!(CorpusId::parse(minted.as_str()), Ok(minted));
+        for bad in ["", "A", "a b", "-a", &"a".repeat(64)] {
+            assert!(CorpusId::parse(bad).is_err(), "{bad}");
         }
     }
 

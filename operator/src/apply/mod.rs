@@ -25,7 +25,7 @@ use serde::Serialize;
 
 pub use drift::{Cause, Difference, drift};
 pub use memory::Unsettled;
-pub use ownership::{Owner, Ownership, claim_ownership, ownership};
+pub use ownership::{Owner, Ownership, child_ownership, ownership};
 pub use version::has_reached;
 pub use writer::{CORE, SCALING};
 
@@ -73,6 +73,7 @@ async fn write(
 ) -> Result<Children<Applied>, Error> {
     let Children {
         service_account,
+        corpus,
         minted,
         server_secret,
         client_keys,
@@ -93,6 +94,7 @@ async fn write(
     let secrets = &live.secrets;
     Ok(Children {
         service_account: writer.apply(&service_account, live.service_account.as_ref()).await?,
+        corpus: writer.apply(&corpus, live.corpus.as_ref()).await?,
         minted: create_all(writer, minted).await?,
         server_secret: apply_some(writer, server_secret, secrets.server.as_ref()).await?,
         client_keys: apply_all(writer, client_keys, secrets.client_keys.values()).await?,

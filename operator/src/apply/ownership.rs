@@ -1,9 +1,11 @@
-//! Whose a live object is. Pure. An object is never adopted: it is ours by the uid of its owner, or it is not ours.
+//! Whose a live object is. Pure. An object is never adopted: it is ours by the uid of its owner, or it is not ours. What a
+//! deletion retains, the data and the id of who owns it, is found again by the cluster of the same namespace and name.
 
 use kube::Resource;
 use kube::core::ObjectMeta;
 
-use crate::api::{RagCluster, labels};
+use crate::api::{ClusterName, RagCluster, labels};
+use crate::cluster::observed::ChildKind;
 
 /// Whose a live object is, seen from one RagCluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +43,18 @@ pub fn ownership(object: &ObjectMeta, cluster: Owner<'_>) -> Ownership {
     }
 }
 
-/// Whose a volume claim is. A retained one has no owner; what it holds goes to the cluster of the same namespace and name.
-pub fn claim_ownership(object: &ObjectMeta, cluster: Owner<'_>) -> Ownership {
+/// Whose an object of this kind is that bears the name of a child.
+pub fn child_ownership(kind: &str, object: &ObjectMeta, cluster: Owner<'_>) -> Ownership {
+    let corpus = ClusterName::parse(cluster.name).map(|name| name.corpus()).ok();
+    let is_corpus = kind == ChildKind::ConfigMap.as_str() && corpus.is_some() && object.name == corpus;
+    if is_corpus || kind == ChildKind::PersistentVolumeClaim.as_str() {
+        return retained_ownership(object, cluster);
+    }
+    ownership(object, cluster)
+}
+
+/// Whose an object is that may have been retained. It has no owner then, and goes to the cluster of the same namespace and name.
+fn retained_ownership(object: &ObjectMeta, cluster: Owner<'_>) -> Ownership {
     let label = |key: &str| object.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
     let is_retained =
         label(labels::MANAGED_BY) == Some(labels::MANAGED_BY_VALUE) && label(labels::INSTANCE) == Some(cluster.name);
@@ -100,12 +112,25 @@ mod tests {
 
     #[test]
     fn a_retained_claim_comes_back_to_the_cluster_of_its_name_and_to_no_other() {
-        assert_eq!(claim_ownership(&labelled(labels::MANAGED_BY_VALUE, "handbook"), CLUSTER), Ownership::Ours);
+        assert_eq!(retained_ownership(&labelled(labels::MANAGED_BY_VALUE, "handbook"), CLUSTER), Ownership::Ours);
         assert!(matches!(
-            claim_ownership(&labelled(labels::MANAGED_BY_VALUE, "other"), CLUSTER),
+            retained_ownership(&labelled(labels::MANAGED_BY_VALUE, "other"), CLUSTER),
             Ownership::Foreign(_)
         ));
-        assert!(matches!(claim_ownership(&labelled("helm", "handbook"), CLUSTER), Ownership::Foreign(_)));
-        assert!(matches!(claim_ownership(&owned_by("StatefulSet", "db", "u9"), CLUSTER), Ownership::Foreign(_)));
+        assert!(matches!(retained_ownership(&labelled("helm", "handbook"), CLUSTER), Ownership::Foreign(_)));
+        assert!(matches!(retained_ownership(&owned_by("StatefulSet", "db", "u9"), CLUSTER), Ownership::Foreign(_)));
+    }
+
+    #[test]
+    fn of_config_maps_the_one_that_says_whose_the_corpus_is_comes_back_and_no_other() {
+        let named =
+            |name: &str| ObjectMeta { name: Some(name.to_owned()), ..labelled(labels::MANAGED_BY_VALUE, "handbook") };
+        let whose = |kind: &str, name: &str| child_ownership(kind, &named(name), CLUSTER);
+        assert_eq!(whose("ConfigMap", "handbook-corpus"), Ownership::Ours);
+        assert_eq!(whose("PersistentVolumeClaim", "handbook-data"), Ownership::Ours);
+        assert!(matches!(whose("ConfigMap", "handbook-live"), Ownership::Foreign(_)));
+        assert!(matches!(whose("Secret", "handbook-corpus"), Ownership::Foreign(_)));
+        let other = Owner { name: "other", uid: "u1" };
+        assert!(matches!(child_ownership("ConfigMap", &named("handbook-corpus"), other), Ownership::Foreign(_)));
     }
 }

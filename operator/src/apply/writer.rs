@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::drift::{Cause, Difference, drift};
 use super::fields;
-use super::ownership::{Owner, Ownership, claim_ownership, ownership};
+use super::ownership::{Owner, Ownership, child_ownership};
 use crate::caches::{Kind, resource_name};
 use crate::cluster::observed::{ChildKind, ObjectRef};
 use crate::cluster::status::Correction;
@@ -123,9 +123,8 @@ impl Writer<'_> {
     async fn unseen<K: Kind>(&self, name: &str) -> Result<Option<K>, Error> {
         let found = self.api::<K>().get_opt(name).await.map_err(|source| self.failed::<K>(Verb::Get, name, source))?;
         let Some(found) = found else { return Ok(None) };
-        let whose = if K::kind(&()) == ChildKind::PersistentVolumeClaim.as_str() { claim_ownership } else { ownership };
         let object = format!("{}/{name}", K::kind(&()));
-        match whose(found.meta(), self.owner) {
+        match child_ownership(&K::kind(&()), found.meta(), self.owner) {
             Ownership::Ours => Ok(Some(found)),
             Ownership::Leftover => Err(Error::Leftover { object }),
             Ownership::Foreign(owner) => Err(Error::NameTaken { object, owner }),

@@ -97,6 +97,7 @@ fn take_up(live: &mut LiveChildren, children: Children<Prepared>) {
     let Children { network_policy, data_claim, qdrant, deployment, replicas, disruption_budget, autoscaler, .. } =
         children.clone();
     live.service_account = Some(service_account);
+    live.corpus = Some(children.corpus);
     store_secrets(&mut live.secrets, minted, server_secret, client_keys);
     live.revisions.retain(|existing| existing.metadata.name != revision.metadata.name);
     live.revisions.push(revision);

@@ -17,7 +17,7 @@ use super::observed::{
     SeenStore, ServerReport,
 };
 use crate::api::{ClientName, ClusterName, Credential, Generation, RagCluster, labels};
-use crate::apply::{Owner, Ownership, claim_ownership, ownership};
+use crate::apply::{Owner, Ownership, child_ownership, ownership};
 use crate::caches::{Caches, Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
@@ -111,6 +111,7 @@ impl Reader<'_> {
         let server = name.server();
         let mut live = LiveChildren {
             service_account: self.child(&caches.service_accounts, ChildKind::ServiceAccount, &server, true).await?,
+            corpus: self.child(&caches.config_maps, ChildKind::ConfigMap, &name.corpus(), true).await?,
             revisions: self.owned(&caches.revisions),
             configs: self.configs(&caches.config_maps, name),
             live: self.child(&caches.config_maps, ChildKind::ConfigMap, &name.live(), true).await?,
@@ -158,8 +159,7 @@ impl Reader<'_> {
                 None => None,
             };
             let Some(found) = found else { return Ok(None) };
-            let whose = if kind == ChildKind::PersistentVolumeClaim { claim_ownership } else { ownership };
-            match whose(found.meta(), self.owner) {
+            match child_ownership(kind.as_str(), found.meta(), self.owner) {
                 Ownership::Ours => return Ok(Some(found)),
                 Ownership::Leftover if needed => return Err(Error::Leftover { object: format!("{kind}/{name}") }),
                 Ownership::Foreign(owner) if needed => {
@@ -272,7 +272,8 @@ impl Reader<'_> {
         self.strays_of(&caches.autoscalers, (ChildKind::HorizontalPodAutoscaler, &[&name.autoscaler()]), &mut strays);
         self.strays_of(&caches.services, (ChildKind::Service, &[&service, &qdrant, &peers]), &mut strays);
         let mut config_maps = Vec::new();
-        self.strays_of(&caches.config_maps, (ChildKind::ConfigMap, &[&name.live(), &qdrant]), &mut config_maps);
+        let kept = [&name.live(), &qdrant, &name.corpus()];
+        self.strays_of(&caches.config_maps, (ChildKind::ConfigMap, &kept), &mut config_maps);
         strays.extend(config_maps.into_iter().filter(|config| !config.name.starts_with(&name.config_prefix())));
         strays
     }

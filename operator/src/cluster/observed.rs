@@ -3,6 +3,7 @@
 //! Everything that a decision needs stands here, the time and the randomness included; after it is filled nothing is read
 //! again. It names no client and holds no handle. Key material is inside; its debug form shows names only.
 
+mod corpus;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Credential, Revision, labels};
 
+pub use corpus::{CORPUS_ID_KEY, CORPUS_OF_ANOTHER};
 pub use secrets::{MATERIAL_KEY, OwnSecrets, QDRANT_KEY, credentials_to_read};
 
 /// Everything that one pass over one RagCluster knows.
@@ -76,11 +78,14 @@ pub struct OperatorDefaults {
     pub operator_labels: BTreeMap<String, String>,
 }
 
-/// The live children. Each is ours: labelled, and owned by this very RagCluster (the retained claim aside).
+/// The live children. Each is ours: labelled, and owned by this very RagCluster (what may have been retained aside: the claim,
+/// and NAME-corpus).
 #[derive(Clone, Debug, Default)]
 pub struct LiveChildren {
     /// NAME-server.
     pub service_account: Option<ServiceAccount>,
+    /// NAME-corpus.
+    pub corpus: Option<ConfigMap>,
     /// Every ControllerRevision, of the servers and of the managed vector store.
     pub revisions: Vec<ControllerRevision>,
     /// Every NAME-config-REVISION.

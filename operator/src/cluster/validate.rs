@@ -3,6 +3,7 @@
 //! Pure. What the CRD's rules can refuse never gets here; what they cannot see is checked here, and every absent value is
 //! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
 
+mod corpus;
 mod outside;
 mod place;
 mod qdrant;
@@ -165,6 +166,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     check_foreign(observed, &mut problems);
     secrets::check_named(spec, observed, &mut problems);
     secrets::check_material(observed, &mut problems);
+    corpus::check(observed, &mut problems);
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let name = problems.take("metadata.name", ClusterName::parse(name));
     let clients = clients(spec, &mut problems);

@@ -9,11 +9,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Serialize;
 
 use super::metadata::{self, Part};
-use crate::api::Revision;
 use crate::api::cluster::{
     Budget, EmbeddingModel, Fallback, OnLimit, Pricing, Provider, Rerank, RetrievalMode, Role, SecretKeyRef,
 };
-use crate::api::{Credential, labels};
+use crate::api::{CorpusId, Credential, Revision, labels};
 use crate::cluster::validate::{EMBEDDING, Embedder, RERANK, Store, ValidatedCluster};
 
 /// The port of the public API.
@@ -45,6 +44,7 @@ pub const DATA_DIR: &str = "/data";
 #[derive(Serialize)]
 struct ServerConfig {
     owner: String,
+    owner_id: String,
     server: Server,
     auth: Auth,
     embedding: Embedding,
@@ -193,9 +193,10 @@ struct Live {
 }
 
 /// The bytes of the configuration of a new revision.
-pub fn render(cluster: &ValidatedCluster) -> String {
+pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
     let config = ServerConfig {
         owner: format!("{}/{}", cluster.namespace, cluster.name),
+        owner_id: corpus.to_string(),
         server: Server {
             listen: format!("0.0.0.0:{HTTP_PORT}"),
             management_listen: format!("0.0.0.0:{MANAGEMENT_PORT}"),

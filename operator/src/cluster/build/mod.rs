@@ -6,6 +6,7 @@
 
 pub mod autoscaler;
 pub mod config;
+mod corpus;
 mod data_claim;
 mod deployment;
 mod disruption_budget;
@@ -42,6 +43,8 @@ pub struct Prepared;
 pub struct Children<Stage> {
     /// NAME-server.
     pub service_account: ServiceAccount,
+    /// NAME-corpus: whose the corpus is. Before everything that is made with the id in it.
+    pub corpus: ConfigMap,
     /// NAME-CREDENTIAL-gN, immutable: created, never applied. One that exists already ends the pass, since everything below
     /// was derived from material that is not the one in use; the next pass reads it back.
     pub minted: Vec<Secret>,
@@ -119,6 +122,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
     };
     Children {
         service_account: service_account::service_account(cluster),
+        corpus: corpus::corpus(cluster, &plan.corpus),
         minted: secrets::minted(cluster, &plan.credentials, observed.now),
         server_secret: secrets::server(cluster, &plan.credentials, observed.children.secrets.server.as_ref()),
         client_keys: secrets::client_keys(cluster, &plan.credentials),
@@ -150,7 +154,8 @@ pub fn frozen(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> F
     plan.revision.frozen.clone().unwrap_or_else(|| {
         let image = cluster.image.clone().unwrap_or_else(|| observed.defaults.server_image.clone());
         let pod_template = deployment::pod_template(cluster, &plan.revision.name, &image);
-        Frozen { image, pod_template, config: Some(config::render(cluster)), config_schema: CONFIG_SCHEMA }
+        let config = Some(config::render(cluster, &plan.corpus));
+        Frozen { image, pod_template, config, config_schema: CONFIG_SCHEMA }
     })
 }
 

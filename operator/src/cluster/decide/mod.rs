@@ -3,6 +3,7 @@
 //! Pure: no client, no runtime, no clock; time and randomness stand in the facts. Every decider looks at the facts anew, so a
 //! step that was interrupted is recognised and taken up again. The plan is a value; who carries it out decides nothing.
 
+pub mod corpus;
 pub mod credentials;
 pub mod prune;
 pub mod replace;
@@ -11,7 +12,7 @@ pub mod scaling;
 
 use super::observed::{ObjectRef, Observed};
 use super::validate::{Problem, ValidatedCluster};
-use crate::api::Revision;
+use crate::api::{CorpusId, Revision};
 use credentials::CredentialPlan;
 use revision::{PlannedRevision, Revisions};
 use scaling::Size;
@@ -21,6 +22,8 @@ use scaling::Size;
 pub struct Plan {
     /// Nothing is to be written: the spec says so.
     pub paused: bool,
+    /// What tells the corpus from that of a namesake elsewhere.
+    pub corpus: CorpusId,
     /// What keeps a new revision from being made.
     pub held: Vec<Problem>,
     /// The servers' revision that the spec asks for, while it is not made.
@@ -49,6 +52,7 @@ pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
     let prune = prune::surplus(cluster, &in_use, qdrant.as_ref(), observed);
     Plan {
         paused: cluster.paused,
+        corpus: corpus::id(observed),
         held,
         awaited,
         live_schema: revision::live_schema(cluster, &servers, &in_use, observed),
@@ -109,6 +113,7 @@ mod tests {
             prop_assert!(children.replicas.is_none_or(|replicas| Some(replicas.count) == count));
             prop_assert_eq!(children.server_secret, live.secrets.server.clone());
             prop_assert_eq!(Some(children.live), live.live.clone());
+            prop_assert_eq!(Some(children.corpus), live.corpus.clone());
             prop_assert_eq!(
                 children.autoscaler.map(|autoscaler| autoscaler.spec),
                 live.autoscaler.clone().map(|autoscaler| autoscaler.spec)

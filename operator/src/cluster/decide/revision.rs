@@ -31,8 +31,9 @@ pub struct PlannedRevision {
     pub frozen: Option<Frozen>,
 }
 
-/// The version of the configuration's schema that this operator renders.
-pub const CONFIG_SCHEMA: u32 = 2;
+/// The version of the configuration's schema that this operator renders. Since 2 there is a budget among the live settings,
+/// since 3 an `owner_id`.
+pub const CONFIG_SCHEMA: u32 = 3;
 
 /// The revisions that are to run.
 #[derive(Clone, Debug, PartialEq)]
