@@ -9,9 +9,12 @@ use ragops_operator::{
         RagCluster,
         cluster::{RetrievalMode, Role as ApiRole, SecretKeyRef},
     },
-    cluster::build::config::{
-        CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT, PROVIDER_KEY_FILE,
-        PROVIDERS_DIR,
+    cluster::{
+        build::config::{
+            CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT, PROVIDER_KEY_FILE,
+            PROVIDERS_DIR,
+        },
+        observed::CORPUS_ID_KEY,
     },
 };
 use serde_json::{Value, json};
@@ -33,6 +36,8 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         let (spec, name) = (&cluster.spec, cluster.metadata.name.as_deref().unwrap());
         let file = file.display();
         assert_eq!(config.owner, format!("team-a/{name}"), "{file}");
+        let corpus = children(cluster.clone()).corpus;
+        assert_eq!(config.owner_id.as_deref(), Some(text(&corpus, CORPUS_ID_KEY)), "{file}");
         assert_eq!(config.server.listen.to_string(), format!("0.0.0.0:{HTTP_PORT}"), "{file}");
         assert_eq!(config.server.management_listen.to_string(), format!("0.0.0.0:{MANAGEMENT_PORT}"), "{file}");
         assert_eq!(config.auth.credentials_dir.as_deref(), Some(Path::new(CREDENTIALS_DIR)), "{file}");

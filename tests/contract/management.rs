@@ -1,8 +1,14 @@
 //! The paths that the operator and the probes call, looked up in the server's real routers, and the answers that it reads.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use rag_server::http::{management_openapi, ops, readiness};
-use ragops_operator::server_client::{PATHS, RECORDS_PART, STORE_PART, ServerStatus};
+use rag_server::{
+    corpus,
+    http::{management_openapi, ops, readiness},
+};
+use ragops_operator::{
+    cluster::observed::CORPUS_OF_ANOTHER,
+    server_client::{PATHS, RECORDS_PART, STORE_PART, ServerStatus},
+};
 
 use crate::rendered::{children, examples};
 
@@ -29,6 +35,15 @@ fn every_probe_asks_the_management_port_for_a_path_that_the_server_routes_there(
         let path = probe.path.as_ref().unwrap();
         assert!(api.paths.paths.contains_key(path), "a probe asks {path}, which the server does not route there");
     }
+}
+
+#[test]
+fn the_operator_knows_how_a_server_says_that_the_corpus_is_of_another_cluster() {
+    let readiness = readiness::Readiness::default();
+    let says_so = || readiness.waiting_for().iter().any(|part| part.contains(CORPUS_OF_ANOTHER));
+    assert!(!says_so());
+    readiness.held_by(readiness::Part::Corpus, corpus::FOREIGN);
+    assert!(says_so(), "{:?}", readiness.waiting_for());
 }
 
 #[test]

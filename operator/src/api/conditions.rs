@@ -159,6 +159,8 @@ pub enum ConditionReason {
     NameTaken,
     /// Stalled: what was frozen in a revision cannot be read.
     RevisionUnreadable,
+    /// VectorStoreReady, Stalled: what the store holds belongs to another cluster.
+    CorpusOwned,
     /// Stalled: the operator may not do what it has to do.
     Forbidden,
     /// Stalled: the API server refuses an object.
@@ -219,6 +221,7 @@ impl ConditionReason {
             Self::CredentialLost => "CredentialLost",
             Self::NameTaken => "NameTaken",
             Self::RevisionUnreadable => "RevisionUnreadable",
+            Self::CorpusOwned => "CorpusOwned",
             Self::Forbidden => "Forbidden",
             Self::Rejected => "Rejected",
             Self::DeadBand => "DeadBand",

@@ -6,6 +6,7 @@
 mod autoscaling;
 mod conditions;
 mod configuration;
+mod corpus;
 mod meaning;
 mod pods;
 mod progress;
@@ -138,15 +139,16 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let expected = configuration::expected(&previous, applied.as_ref(), observed);
     let read_only = read_only::finding(applied.as_ref().is_some_and(configuration::Applied::asks_read_only), observed);
     let revision = applied.map(|applied| applied.revision).or_else(|| previous.revision.clone());
+    let foreign = corpus::foreign(observed);
     let rollup = Rollup {
         servers: servers.finding(),
-        store: store::finding(cluster, observed),
+        store: corpus::finding(foreign.as_deref(), servers.ready).unwrap_or_else(|| store::finding(cluster, observed)),
         configuration: configuration::finding(expected.as_ref(), revision.as_deref(), observed),
     };
     let ready = rollup.ready(&previous, servers.ready);
     let is_ready = ready.state == State::True;
     let is_reached = is_ready && store::has_settled(planned, observed);
-    let progress = progress::progress(outcome, &servers, is_reached);
+    let progress = progress::progress(outcome, &servers, is_reached, foreign.as_deref());
     let mut findings = vec![ready, rollup.servers, rollup.store, rollup.configuration];
     findings.extend(progress.findings());
     findings.extend(autoscaling::findings(planned, observed));
@@ -526,6 +528,37 @@ mod tests {
                 assert!(told.iter().all(|event| event.starts_with("Normal")), "{spec}: {told:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_corpus_of_another_cluster_stalls_at_once_with_a_remedy() {
+        let waiting =
+            Reported { waiting_for: vec!["the corpus (belongs to another cluster)".into()], ..Reported::default() };
+        for spec in ["{}", EMBEDDED, EXTERNAL] {
+            let (cluster, mut world) = starting(spec);
+            world.referenced_secrets.insert("qdrant-cloud".into(), Presence::Exists);
+            for report in world.reports.values_mut() {
+                report.answer = Answer::Said(waiting.clone());
+            }
+            let refused = after(&cluster, &world);
+            is(&refused, ConditionType::VectorStoreReady, "False", ConditionReason::CorpusOwned);
+            is(&refused, ConditionType::Stalled, "True", ConditionReason::CorpusOwned);
+            is(&refused, ConditionType::Ready, "False", ConditionReason::Starting);
+            let said = message(&refused, ConditionType::Stalled);
+            assert!(said.contains("another collection") && said.contains("NAME-corpus"), "{said}");
+            assert_eq!(refused.phase, "CorpusOwned: see condition Stalled");
+        }
+    }
+
+    #[test]
+    fn servers_that_serve_go_on_beside_one_that_finds_the_corpus_of_another_cluster() {
+        let (cluster, mut world) = serving(EXTERNAL);
+        let waiting =
+            Reported { waiting_for: vec!["the corpus (belongs to another cluster)".into()], ..Reported::default() };
+        world.reports.get_mut("pod-1").unwrap().answer = Answer::Said(waiting);
+        let mixed = after(&cluster, &world);
+        is(&mixed, ConditionType::VectorStoreReady, "True", ConditionReason::Reachable);
+        is(&mixed, ConditionType::Stalled, "True", ConditionReason::CorpusOwned);
     }
 
     #[test]

@@ -28,8 +28,16 @@ pub(super) enum Progress {
     Stalled { reason: ConditionReason, message: String, phase: String },
 }
 
-/// What the outcome means.
-pub(super) fn progress(outcome: &Outcome, servers: &Servers, is_ready: bool) -> Progress {
+/// What the outcome means. `foreign`: what is wrong with the corpus, if it is another cluster's.
+pub(super) fn progress(outcome: &Outcome, servers: &Servers, is_ready: bool, foreign: Option<&str>) -> Progress {
+    if let (Outcome::Applied { .. }, Some(foreign)) = (outcome, foreign) {
+        let reason = ConditionReason::CorpusOwned;
+        return Progress::Stalled {
+            reason,
+            message: foreign.to_owned(),
+            phase: format!("{reason}: see condition Stalled"),
+        };
+    }
     match outcome {
         Outcome::Invalid { problems } => invalid(problems),
         Outcome::Paused { .. } => Progress::Paused,
