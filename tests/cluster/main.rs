@@ -14,6 +14,7 @@ mod supervision;
 
 // What the operator promises.
 mod chart;
+mod corpus;
 mod drain;
 mod examples;
 mod history;

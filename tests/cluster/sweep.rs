@@ -8,7 +8,7 @@ mod state;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams};
 use ragops_tests::faults::{Fault, FaultProxy};
@@ -107,6 +107,8 @@ impl Sweep {
         self.gone().await?;
         let claims = self.scene.api::<PersistentVolumeClaim>();
         claims.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        // Every life mints an id of its own, so that a kill beside it is tried as well.
+        self.scene.api::<ConfigMap>().delete(&state::corpus(NAME), &DeleteParams::default()).await?;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What a cluster consists of, without what differs from one life to the next: uids, times, random keys, addresses.
+//! What a cluster consists of, without what differs from one life to the next: uids, times, random keys and ids, addresses.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
@@ -10,13 +10,19 @@ use kube::api::ListParams;
 use kube::core::NamespaceResourceScope;
 use kube::{Resource, ResourceExt};
 use ragops_operator::api::labels;
+use ragops_operator::cluster::observed::CORPUS_ID_KEY;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
 
-/// All children, in a fixed order. What a deletion retains (claims) is not among them.
+/// The ConfigMap that says whose the corpus of a cluster is.
+pub(super) fn corpus(name: &str) -> String {
+    format!("{name}-corpus")
+}
+
+/// All children, in a fixed order. What a deletion retains (claims, the id of the corpus) is not among them.
 pub(super) async fn children(scene: &Scene, name: &str) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     all.extend(of_kind::<ServiceAccount>(scene, name).await?);
@@ -29,7 +35,11 @@ pub(super) async fn children(scene: &Scene, name: &str) -> Result<Vec<Value>> {
     all.extend(of_kind::<PodDisruptionBudget>(scene, name).await?);
     all.extend(of_kind::<HorizontalPodAutoscaler>(scene, name).await?);
     all.extend(of_kind::<Service>(scene, name).await?);
-    Ok(all)
+    let map = scene.api::<ConfigMap>().get_opt(&corpus(name)).await?;
+    let Some(id) = map.and_then(|map| map.data?.remove(CORPUS_ID_KEY)) else { return Ok(all) };
+    let timeless =
+        |child: &Value| -> Result<Value> { Ok(serde_json::from_str(&child.to_string().replace(&id, "ID"))?) };
+    all.iter().map(timeless).collect()
 }
 
 async fn of_kind<K>(scene: &Scene, name: &str) -> Result<Vec<Value>>
