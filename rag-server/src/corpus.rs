@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_clusters_of_one_name_the_second_is_refused_until_the_corpus_is_gone() {
+    async fn of_two_clusters_of_one_name_the_second_is_refused_with_what_would_take_the_corpus_over() {
         let stores = Stores::default();
         assert_eq!(stores.open_for(&minted("one")).await, Ok(FIRST));
         let refused = stores.open_for(&minted("other")).await.unwrap_err();
@@ -363,7 +363,7 @@ mod tests {
     async fn of_two_clusters_that_start_at_once_on_empty_stores_one_has_the_corpus() {
         let stores = Stores::default();
         let (one, other) = (minted("one"), minted("other"));
-        let (first, second) = futures::join!(stores.open_for(&one), stores.open_for(&other));
+        let (first, second) = futures::future::join(stores.open_for(&one), stores.open_for(&other)).await;
         assert_eq!([&first, &second].into_iter().filter(|opened| opened.is_ok()).count(), 1, "{first:?} {second:?}");
     }
 
@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(stores.open_for(&before).await, Ok(FIRST));
         let namesake = Owner { name: "team-b/handbook".to_owned(), ..minted("one") };
         assert!(matches!(stores.open_for(&namesake).await, Err(CorpusError::Foreign { .. })));
-        let (first, second) = futures::join!(stores.open_for(&one), stores.open_for(&other));
+        let (first, second) = futures::future::join(stores.open_for(&one), stores.open_for(&other)).await;
         assert_eq!([&first, &second].into_iter().filter(|opened| opened.is_ok()).count(), 1, "{first:?} {second:?}");
         let has = recorded(&stores.records, FIRST).await.unwrap().unwrap().owner();
         assert!([&one, &other].contains(&&has), "{has}");

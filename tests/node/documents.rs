@@ -124,12 +124,12 @@ impl<'n> Service<'n> {
 
     async fn finds_its_documents_after_deletion(&self) -> Result<()> {
         self.clusters.delete(NAME, &DeleteParams::default()).await?;
-        let volume = format!("persistentvolumeclaim/data-{NAME}-qdrant-0");
-        until("only the volume is left", WITHIN, || async {
+        let kept = format!("configmap/{NAME}-corpus\npersistentvolumeclaim/data-{NAME}-qdrant-0");
+        until("only the volume and whose it is are left", WITHIN, || async {
             let mut get = program(self.node.cluster, "kubectl");
             let selector = format!("app.kubernetes.io/instance={NAME}");
             let left = output(get.args(["get", KINDS, "-n", NAMESPACE, "-o", "name", "-l", &selector])).await?;
-            ensure!(left.trim() == volume, "left: {left}");
+            ensure!(left.trim() == kept, "left: {left}");
             Ok(Some(()))
         })
         .await?;
