@@ -27,6 +27,9 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// A status shows a handful of waits; a pod cannot make it longer.
 const MAX_ITEMS: usize = 32;
 
+/// Both generations of each client that a spec may name, of the operator's own credential and of the store's.
+const MAX_CREDENTIALS: usize = 2 * (32 + 2);
+
 /// Longer than every text that a server sends; a pod cannot fill the status with one text.
 const MAX_TEXT_CHARS: usize = 200;
 
@@ -117,7 +120,7 @@ impl ServerStatus {
             }
         };
         self.waiting_for.truncate(MAX_ITEMS);
-        self.credentials.truncate(MAX_ITEMS * 2);
+        self.credentials.truncate(MAX_CREDENTIALS);
         self.parts.truncate(MAX_ITEMS);
         self.waiting_for.iter_mut().for_each(cut);
         cut(&mut self.version);
