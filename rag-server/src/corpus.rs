@@ -181,7 +181,7 @@ pub async fn record(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Re
 }
 
 /// Refuses an epoch of somebody else, and notes the owner's id where none is noted yet. Of two who come at once with different ids, one has it and the other is refused. Tells what stands.
-pub async fn claim(records: &dyn Records, epoch: Epoch, owner: &Owner) -> Result<BuiltWith, CorpusError> {
+pub async fn adopt(records: &dyn Records, epoch: Epoch, owner: &Owner) -> Result<BuiltWith, CorpusError> {
     let mut record = records.get(Kind::Corpus, &epoch.record_id()).await?;
     loop {
         let Some(standing) = record else { return Err(CorpusError::Unrecorded(epoch)) };
@@ -209,7 +209,7 @@ pub fn owned(found: &BuiltWith, owner: &Owner) -> Result<(), CorpusError> {
 
 async fn start(store: &dyn VectorStore, records: &dyn Records, here: &BuiltWith) -> Result<Epoch, CorpusError> {
     record(records, FIRST, here).await?;
-    let standing = claim(records, FIRST, &here.owner()).await?;
+    let standing = adopt(records, FIRST, &here.owner()).await?;
     fits(FIRST, &standing, here)?;
     // Counted before the second look: documents only come once an epoch is active.
     let documents = records.count(Kind::Document).await?;
@@ -225,7 +225,7 @@ async fn start(store: &dyn VectorStore, records: &dyn Records, here: &BuiltWith)
 }
 
 async fn check(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<Epoch, CorpusError> {
-    let found = claim(records, epoch, &here.owner()).await?;
+    let found = adopt(records, epoch, &here.owner()).await?;
     fits(epoch, &found, here)?;
     if found.lexical != here.lexical {
         tracing::info!(

@@ -203,7 +203,7 @@ impl Reindex {
     /// Makes the epoch to fill, if one is needed.
     async fn begin(&self) -> Result<Begun, ReindexError> {
         let from = self.store.active().await?.ok_or(ReindexError::Empty)?;
-        let standing = corpus::claim(&*self.records, from, &self.owner).await?;
+        let standing = corpus::adopt(&*self.records, from, &self.owner).await?;
         // The texts stay as they were cut, and the corpus whose it is: a run that knows no id takes none away.
         let here =
             BuiltWith { chunker: standing.chunker.clone(), ..corpus::built_with(&*self.embedder, &standing.owner()) };
@@ -248,7 +248,7 @@ impl Reindex {
         loop {
             let epoch = Epoch(number);
             if epoch != from && corpus::record(&*self.records, epoch, here).await?.is_like(here) {
-                corpus::claim(&*self.records, epoch, &here.owner()).await?;
+                corpus::adopt(&*self.records, epoch, &here.owner()).await?;
                 return Ok(epoch);
             }
             number += 1;
