@@ -5,7 +5,7 @@
 //!  records of the cluster's procedures ─► Standing ─► the lock, and next() for status.next
 //! ```
 //!
-//! **Flow.** Whoever runs a procedure asks [`advance`] with what was last written and what is seen now. It writes the record
+//! **Flow.** Whoever runs a procedure asks [`advance()`] with what was last written and what is seen now. It writes the record
 //! where it differs, and only then carries the effect out. The next pass sees what became of it.
 //!
 //! **Guarantees.** A step that has ended is not looked at again. An effect is asked for only by a step that looked in the same
