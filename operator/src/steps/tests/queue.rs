@@ -71,7 +71,7 @@ fn the_more_urgent_goes_first_then_the_older_then_the_first_by_name() {
 fn a_closed_window_holds_what_is_planned_and_nothing_else() {
     let seen = |look: Look<Mark>| vec![Look::Done(String::new()), look, Look::Done(String::new())];
     let closed = Turn { window: Window::Closed { opens_at: Some(time(900)) }, ..turn(100, &[]) };
-    let pass = |disruption, state, look| {
+    let pass = |disruption, state, look: Look<Mark>| {
         advance(&rotation("keys", disruption), &at_the_switch(state, Some(40)), &seen(look), &closed)
     };
     for state in [Pending, Running] {
@@ -102,7 +102,7 @@ fn who_waits_for_a_window_lets_the_less_urgent_pass() {
 
 #[test]
 fn what_comes_next_is_told_in_the_order_in_which_it_comes() {
-    let said = |state, message: &str, until: i64| {
+    let said = |state: StepState, message: &str, until: i64| {
         let mut recorded = at_the_switch(state, (state != Queued).then_some(40));
         recorded[1].message = message.to_owned();
         recorded[1].until = Some(time(until).into());
