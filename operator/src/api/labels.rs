@@ -14,6 +14,9 @@ pub const MANAGED_BY_VALUE: &str = "ragops-operator";
 pub const CLUSTER_UID: &str = "ragops.dev/cluster-uid";
 /// The revision that a pod, a ConfigMap or a ControllerRevision belongs to.
 pub const REVISION: &str = "ragops.dev/revision";
+/// Which Deployment of servers a pod is of, one of [`colour`]. It is part of that Deployment's selector and of its pods, so that
+/// a second Deployment can stand beside the first one; whatever else selects servers selects them whatever their colour.
+pub const COLOUR: &str = "ragops.dev/colour";
 /// The credential that a Secret holds one generation of.
 pub const CREDENTIAL: &str = "ragops.dev/credential";
 /// The generation of that credential, counted from 1.
@@ -41,4 +44,10 @@ pub mod component {
     pub const SERVER: &str = "server";
     /// The managed vector store and what belongs to it.
     pub const VECTOR_STORE: &str = "vector-store";
+}
+
+/// Values of [`COLOUR`].
+pub mod colour {
+    /// Of the Deployment whose name ends with no colour.
+    pub const BLUE: &str = "blue";
 }

@@ -42,9 +42,9 @@ pub(super) fn deployment(cluster: &ValidatedCluster, frozen: &Frozen) -> Deploym
     Deployment {
         metadata: metadata::child(cluster, Part::Server, cluster.name.server()),
         spec: DeploymentSpec {
-            selector: metadata::label_selector(cluster, Part::Server),
+            selector: metadata::deployment_selector(cluster),
             strategy: Some(strategy(cluster)),
-            template: frozen.pod_template.clone(),
+            template: metadata::coloured(frozen.pod_template.clone()),
             revision_history_limit: Some(2),
             progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
             ..DeploymentSpec::default()

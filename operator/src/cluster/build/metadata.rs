@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use crate::api::cluster::PodTemplate;
@@ -43,6 +44,22 @@ pub fn selector_text(cluster: &ValidatedCluster, part: Part) -> String {
 /// The same as a LabelSelector.
 pub(super) fn label_selector(cluster: &ValidatedCluster, part: Part) -> LabelSelector {
     LabelSelector { match_labels: Some(selector(cluster, part)), match_expressions: None }
+}
+
+/// What the servers' Deployment selects: its own pods, and not those of another Deployment of servers beside it, which would
+/// differ in its colour. Kubernetes never changes the selector of a Deployment.
+pub(super) fn deployment_selector(cluster: &ValidatedCluster) -> LabelSelector {
+    let mut pods = selector(cluster, Part::Server);
+    pods.extend(owned([(labels::COLOUR, labels::colour::BLUE)]));
+    LabelSelector { match_labels: Some(pods), match_expressions: None }
+}
+
+/// The pods of a revision in the servers' Deployment. The colour is the Deployment's and is not frozen: a revision may run in
+/// either.
+pub(super) fn coloured(mut pods: PodTemplateSpec) -> PodTemplateSpec {
+    let labels = pods.metadata.get_or_insert_default().labels.get_or_insert_default();
+    labels.extend(owned([(labels::COLOUR, labels::colour::BLUE)]));
+    pods
 }
 
 /// Metadata of an object that lives and dies with the cluster.

@@ -161,7 +161,10 @@ pub fn frozen(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> F
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::api::labels;
     use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass};
     use insta::{assert_snapshot, assert_yaml_snapshot};
     use k8s_openapi::api::core::v1::Probe;
@@ -463,6 +466,36 @@ mod tests {
         let built = children("podTemplate: {labels: {app.kubernetes.io/name: mine, team: a}}");
         let labels = built.deployment.spec.template.metadata.unwrap().labels.unwrap();
         assert_eq!((labels["app.kubernetes.io/name"].as_str(), labels["team"].as_str()), ("rag-server", "a"));
+    }
+
+    #[test]
+    fn a_second_deployment_of_servers_has_room_beside_the_first_one() {
+        let built = children("{}");
+        let pods = built.deployment.spec.template.metadata.unwrap().labels.unwrap();
+        let mut beside = pods.clone();
+        beside.insert(labels::COLOUR.to_owned(), "green".to_owned()).unwrap();
+        let matched = |selector: &BTreeMap<String, String>| {
+            let has_all =
+                |pods: &BTreeMap<String, String>| selector.iter().all(|(key, value)| pods.get(key) == Some(value));
+            (has_all(&pods), has_all(&beside))
+        };
+        // Neither takes the other's pods for its own, and the autoscaler counts those of the Deployment that it scales.
+        assert_eq!(matched(&built.deployment.spec.selector.match_labels.unwrap()), (true, false));
+        let scaled = built.autoscaler.unwrap().spec.scale_target_ref;
+        assert_eq!(Some(scaled.name), built.deployment.metadata.name);
+        // What stands around the servers spans both.
+        let valid = pass(&cluster("{}"), &nothing()).0;
+        for around in [
+            built.service.spec.unwrap().selector.unwrap(),
+            built.disruption_budget.spec.unwrap().selector.unwrap().match_labels.unwrap(),
+            built.network_policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap(),
+            metadata::selector(&valid, Part::Server),
+        ] {
+            assert_eq!(matched(&around), (true, true), "{around:?}");
+        }
+        // A revision runs in either.
+        let frozen = Frozen::read(&built.revision).unwrap().pod_template.metadata.unwrap().labels.unwrap();
+        assert!(!frozen.contains_key(labels::COLOUR), "{frozen:?}");
     }
 
     #[test]
