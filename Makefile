@@ -1,6 +1,6 @@
 # Every target is one job; `.ci/run` calls lint and test. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help packages model cluster-parts build fmt lint generate test test-build test-unit test-contract test-server test-cluster test-node sweep mutants images cluster demo demo-local eval bench deny clean
+.PHONY: help packages model cluster-parts build fmt lint generate fixtures test test-build test-unit test-contract test-server test-cluster test-node sweep mutants images cluster demo demo-local eval bench deny clean
 
 CARGO ?= cargo
 # The same selection everywhere, so that features are the same and nothing is built twice.
@@ -27,6 +27,9 @@ fmt: ## format the code
 
 generate: ## write the generated files (crds/, the chart's copies, the configuration reference)
 	@bash tests/lint/generate.sh
+
+fixtures: ## write down what this version of the operator makes of every example; once for each version, never again
+	$(CARGO) test $(WORKSPACE) --test contract -- --ignored --exact upgrade::what_this_version_makes_of_every_example_is_written_down
 
 lint: ## formatting, clippy, import rule, generated files
 	$(CARGO) fmt --all --check

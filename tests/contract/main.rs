@@ -12,3 +12,4 @@ mod defects;
 mod management;
 mod rendered;
 mod status;
+mod upgrade;
