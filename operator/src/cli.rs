@@ -55,8 +55,9 @@ pub struct RunArgs {
     #[arg(long, env = "RAGOPS_QDRANT_IMAGE", value_name = "IMAGE", default_value = "qdrant/qdrant:v1.20.0")]
     pub qdrant_image: String,
 
-    /// Where /healthz, /readyz and /metrics are served.
-    #[arg(long, env = "RAGOPS_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
+    /// Where /healthz, /readyz and /metrics are served. The default is every address of both families, or of IPv4 where the kernel
+    /// has no IPv6.
+    #[arg(long, env = "RAGOPS_LISTEN", value_name = "ADDRESS:PORT", default_value = "[::]:8080")]
     pub listen: SocketAddr,
 
     /// Name of the Lease in the operator's namespace.

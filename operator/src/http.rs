@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -101,6 +103,30 @@ pub fn router(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Router {
         .with_state(Port { readiness, metrics })
 }
 
+/// Binds an address. All addresses of IPv6 are those of IPv4 as well, and where the kernel has no IPv6, those of IPv4 alone.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    bind_by(TcpListener::bind::<SocketAddr>, address).await
+}
+
+async fn bind_by<L, B>(bind: impl Fn(SocketAddr) -> B, address: SocketAddr) -> io::Result<L>
+where
+    B: Future<Output = io::Result<L>>,
+{
+    match bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && !is_refused(&error) => {
+            let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            tracing::info!(%address, %error, %instead, "there is no IPv6 here");
+            bind(instead).await
+        }
+        bound => bound,
+    }
+}
+
+/// Whether it is this port that is not to be had, rather than the family.
+fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
 /// Answers on `listener` until `stop` resolves.
 pub async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()> + Send + 'static) {
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
@@ -178,6 +204,22 @@ mod tests {
         let lease = readiness.waits_for("an answer about the lease");
         lease.troubled("late".to_owned());
         assert_eq!(readiness.missing(), ["an answer about the lease: late"]);
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_both_families_and_without_ipv6_those_of_ipv4() {
+        let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        let listener = bind(all).await.unwrap();
+        let taken = listener.local_addr().unwrap();
+        tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, taken.port())).await.unwrap();
+        assert_eq!(bind(taken).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+
+        let without_ipv6 = |address: SocketAddr| async move {
+            if address.is_ipv6() { Err(io::Error::from_raw_os_error(97)) } else { Ok(address) }
+        };
+        assert_eq!(bind_by(without_ipv6, all).await.unwrap(), SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        let one = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+        assert!(bind_by(without_ipv6, one).await.is_err(), "one address is not another");
     }
 
     #[test]

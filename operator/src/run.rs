@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures::future::select_all;
 use jiff::Timestamp;
 use kube::{Client, Config};
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -88,7 +87,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
 
     let metrics = Arc::new(Metrics::new().map_err(|error| set_up("the metrics", &error))?);
     let readiness = Arc::new(Readiness::default());
-    let listener = TcpListener::bind(args.listen).await;
+    let listener = http::bind(args.listen).await;
     let listener = listener.map_err(|source| RunError::Listen { address: args.listen, source })?;
     let lease_known = readiness.waits_for("an answer about the lease");
     let port = http::router(Arc::clone(&readiness), Arc::clone(&metrics));

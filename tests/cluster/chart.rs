@@ -94,7 +94,7 @@ const TABLE: [(&str, &str, Check); 11] = [
             let (pod, container) = (&template["spec"], &template["spec"]["containers"][0]);
             ensure!(container["image"] == "r.example.com/op:9" && container["imagePullPolicy"] == "Always", "{container}");
             ensure!(container["resources"]["limits"]["memory"] == "1Gi", "{container}");
-            ensure!(pod["imagePullSecrets"] == json!([{"name": "pull"}]) && pod["nodeSelector"] == json!({"disk": "ssd"}));
+            ensure!(pod["imagePullSecrets"] == json!([{"name": "pull"}]) && pod["nodeSelector"] == json!({"disk": "ssd", "kubernetes.io/arch": "amd64"}));
             ensure!(pod["tolerations"][0]["key"] == "k" && pod["affinity"]["podAntiAffinity"].is_object(), "{pod}");
             Ok(())
         },

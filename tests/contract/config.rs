@@ -38,8 +38,8 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         assert_eq!(config.owner, format!("team-a/{name}"), "{file}");
         let corpus = children(cluster.clone()).corpus;
         assert_eq!(config.owner_id.as_deref(), Some(text(&corpus, CORPUS_ID_KEY)), "{file}");
-        assert_eq!(config.server.listen.to_string(), format!("0.0.0.0:{HTTP_PORT}"), "{file}");
-        assert_eq!(config.server.management_listen.to_string(), format!("0.0.0.0:{MANAGEMENT_PORT}"), "{file}");
+        assert_eq!(config.server.listen.to_string(), format!("[::]:{HTTP_PORT}"), "{file}");
+        assert_eq!(config.server.management_listen.to_string(), format!("[::]:{MANAGEMENT_PORT}"), "{file}");
         assert_eq!(config.auth.credentials_dir.as_deref(), Some(Path::new(CREDENTIALS_DIR)), "{file}");
         assert_eq!(config.live.file, Some(Path::new(LIVE_DIR).join(LIVE_FILE)), "{file}");
         // A list of the user's may change its order without a change of meaning, so it is rendered by name.

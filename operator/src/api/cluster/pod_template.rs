@@ -32,7 +32,8 @@ pub struct PodTemplate {
         .message("annotations that begin with ragops.dev/ are the operator's; choose other keys"))]
     pub annotations: BTreeMap<String, String>,
 
-    /// Labels that a node must have.
+    /// Labels that a node must have. Servers ask for kubernetes.io/arch: amd64, which their image is built for, unless it is named
+    /// here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32), inner(length(max = 63)))]
     pub node_selector: BTreeMap<String, String>,

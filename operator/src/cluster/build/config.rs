@@ -198,8 +198,9 @@ pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
         owner: format!("{}/{}", cluster.namespace, cluster.name),
         owner_id: corpus.to_string(),
         server: Server {
-            listen: format!("0.0.0.0:{HTTP_PORT}"),
-            management_listen: format!("0.0.0.0:{MANAGEMENT_PORT}"),
+            // Both families: pods of a cluster may have addresses of IPv6 alone.
+            listen: format!("[::]:{HTTP_PORT}"),
+            management_listen: format!("[::]:{MANAGEMENT_PORT}"),
             drain_seconds: DRAIN_SECONDS,
         },
         auth: Auth {

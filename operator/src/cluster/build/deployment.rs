@@ -1,5 +1,7 @@
 //! The query servers: their Deployment, and the pods that a new revision freezes.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, Container, ContainerPort, KeyToPath, Lifecycle, LifecycleHandler,
@@ -33,6 +35,9 @@ const PROGRESS_DEADLINE_SECONDS: i32 = 600;
 
 /// The name of the port that the operator, the scrapers and the kubelet's probes ask.
 const MANAGEMENT: &str = "management";
+
+/// What the image of this project is built for: on a node of another kind its containers could not start.
+const ARCH: (&str, &str) = ("kubernetes.io/arch", "amd64");
 
 /// Files of mounted Secrets: readable for the server's group, nobody else.
 const CREDENTIAL_MODE: i32 = 0o440;
@@ -76,6 +81,7 @@ pub(super) fn pod_template(cluster: &ValidatedCluster, revision: &Revision, imag
         volumes: Some(volumes(cluster, revision)),
         affinity: additions.affinity.clone(),
         topology_spread_constraints: Some(spread(cluster)),
+        node_selector: Some(nodes(&additions.node_selector)),
         termination_grace_period_seconds: Some(i64::from(PRE_STOP_SECONDS + DRAIN_SECONDS + STOP_RESERVE_SECONDS)),
         ..pod::restricted(SERVER_USER, additions)
     };
@@ -201,6 +207,13 @@ fn providers(cluster: &ValidatedCluster) -> Volume {
 
 fn secret(name: String, items: Option<Vec<KeyToPath>>) -> VolumeProjection {
     VolumeProjection { secret: Some(SecretProjection { name, items, optional: None }), ..VolumeProjection::default() }
+}
+
+/// Nodes that can run the image, unless the user, whose image may be for others, names their kind.
+fn nodes(asked: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut labels = asked.clone();
+    labels.entry(ARCH.0.to_owned()).or_insert_with(|| ARCH.1.to_owned());
+    labels
 }
 
 /// The user's constraints, or: apart from each other as far as nodes and zones allow, without ever keeping a server from

@@ -385,10 +385,23 @@ mod tests {
         assert_eq!(spec.image_pull_secrets.unwrap()[0].name, "pull");
         assert!(spec.affinity.is_some() && spec.tolerations.is_some());
         let servers = built.deployment.spec.template.spec.unwrap();
-        assert_eq!((servers.node_selector, servers.image_pull_secrets, servers.affinity), (None, None, None));
+        assert_eq!((servers.image_pull_secrets, servers.affinity), (None, None));
+        assert!(!servers.node_selector.unwrap().contains_key("disk"));
 
         let store = children(&format!("podTemplate: {template}")).qdrant.unwrap().stateful_set;
         assert_eq!(store, children("{}").qdrant.unwrap().stateful_set);
+    }
+
+    #[test]
+    fn servers_go_to_nodes_that_can_run_their_image_unless_the_user_names_others() {
+        let arch = |spec: &str| {
+            let pods = children(spec).deployment.spec.template.spec.unwrap();
+            pods.node_selector.unwrap()["kubernetes.io/arch"].clone()
+        };
+        assert_eq!(arch("{}"), "amd64");
+        assert_eq!(arch("podTemplate: {nodeSelector: {kubernetes.io/arch: arm64}}"), "arm64");
+        let store = children("{}").qdrant.unwrap().stateful_set.spec.template.spec.unwrap();
+        assert_eq!(store.node_selector, None, "the store's image is for many kinds");
     }
 
     #[test]

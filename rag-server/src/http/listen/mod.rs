@@ -11,7 +11,7 @@ mod tests;
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -106,10 +106,31 @@ pub struct Port {
     pub metrics: Metrics,
 }
 
-/// Binds an address; the error says which.
+/// Binds an address; the error says which. All addresses of IPv6 are those of IPv4 as well, and where the kernel has no IPv6, those
+/// of IPv4 alone.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}"));
-    TcpListener::bind(address).await.map_err(named)
+    bind_by(TcpListener::bind::<SocketAddr>, address).await
+}
+
+async fn bind_by<L, B>(bind: impl Fn(SocketAddr) -> B, address: SocketAddr) -> io::Result<L>
+where
+    B: Future<Output = io::Result<L>>,
+{
+    let named =
+        |address: SocketAddr, e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}"));
+    match bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && !is_refused(&error) => {
+            let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            tracing::info!(%address, %error, %instead, "there is no IPv6 here");
+            bind(instead).await.map_err(|error| named(instead, error))
+        }
+        bound => bound.map_err(|error| named(address, error)),
+    }
+}
+
+/// Whether it is this port that is not to be had, rather than the family.
+fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
 /// Asks the system for as many open files as connections need; how many it allows.

@@ -1,6 +1,6 @@
 //! The accept loop over real sockets of loopback.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use axum::{http::StatusCode, routing::get};
 use tokio::{
@@ -147,4 +147,38 @@ async fn who_does_not_read_is_cut_off() {
     let _unread = bench.ask(1, "/endless").await;
     bench.until_cut("unread", 1).await;
     assert_eq!(status(&mut bench.ask(1, "/").await).await, OK);
+}
+
+/// What a kernel without IPv6 says, which no test can take away.
+async fn of_a_kernel_without_ipv6(address: SocketAddr) -> io::Result<SocketAddr> {
+    if address.is_ipv6() { Err(io::Error::from_raw_os_error(97)) } else { Ok(address) }
+}
+
+#[tokio::test]
+async fn all_addresses_are_those_of_both_families() {
+    let listener = bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let _reached = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    if bind(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))).await.is_ok() {
+        let _reached = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_ipv6_all_addresses_are_those_of_ipv4() {
+    let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080));
+    let bound = bind_by(of_a_kernel_without_ipv6, all).await.unwrap();
+    assert_eq!(bound, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)));
+    let one = SocketAddr::from((Ipv6Addr::LOCALHOST, 8080));
+    let refused = bind_by(of_a_kernel_without_ipv6, one).await.unwrap_err();
+    assert!(refused.to_string().starts_with("cannot listen on [::1]:8080: "), "one address is not another: {refused}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_not_taken_for_a_missing_family() {
+    let first = bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).await.unwrap();
+    let taken = first.local_addr().unwrap();
+    let refused = bind(taken).await.unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    assert!(refused.to_string().starts_with(&format!("cannot listen on {taken}: ")), "{refused}");
 }
