@@ -2,6 +2,7 @@
 //! silent takes nothing from a cluster that serves.
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
 use kube::ResourceExt;
@@ -192,5 +193,24 @@ async fn a_pass_that_may_not_read_says_which_verb_it_needs() -> Result<()> {
     // Nothing tells the operator of a Role that was mended; a change of the spec makes it look.
     grant(scene, (&role, &whole)).await?;
     scene.apply("handbook", json!({"autoscaling": {"enabled": false}, "replicas": 4})).await?;
+    scene.serving("handbook").await
+}
+
+#[tokio::test]
+async fn a_roll_out_that_somebody_pauses_is_said_and_goes_on_when_it_is_resumed() -> Result<()> {
+    let test = "a_roll_out_that_somebody_pauses_is_said_and_goes_on_when_it_is_resumed";
+    let Some(scene) = Scene::new(test, "paused-rollout").await? else { return Ok(()) };
+    let _operator = scene.operator(&[]).await?;
+    scene.apply("handbook", json!({})).await?;
+    scene.serving("handbook").await?;
+    // What `kubectl rollout pause` and `kubectl rollout resume` do.
+    let deployments = scene.api::<Deployment>();
+    let paused = |is_paused: bool| Patch::Merge(json!({"spec": {"paused": is_paused}}));
+    deployments.patch("handbook-server", &PatchParams::default(), &paused(true)).await?;
+    scene.apply("handbook", json!({"retrieval": {"topK": 8}})).await?;
+    let said = scene.says("handbook", "Stalled", "True", "RolloutPaused").await?;
+    let remedy = format!("kubectl rollout resume deployment/handbook-server -n {}", scene.namespace);
+    assert!(said.message.ends_with(&remedy), "{}", said.message);
+    deployments.patch("handbook-server", &PatchParams::default(), &paused(false)).await?;
     scene.serving("handbook").await
 }

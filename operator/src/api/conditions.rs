@@ -113,6 +113,8 @@ pub enum ConditionReason {
     PartNotReady,
     /// ServersReady: the roll-out makes no progress any more.
     RolloutStuck,
+    /// Stalled: somebody has paused the Deployment of the servers.
+    RolloutPaused,
     /// VectorStoreReady: the store answers.
     Reachable,
     /// VectorStoreReady: the store is part of the server.
@@ -198,6 +200,7 @@ impl ConditionReason {
             Self::PodsRefused => "PodsRefused",
             Self::PartNotReady => "PartNotReady",
             Self::RolloutStuck => "RolloutStuck",
+            Self::RolloutPaused => "RolloutPaused",
             Self::Reachable => "Reachable",
             Self::Embedded => "Embedded",
             Self::Unreachable => "Unreachable",

@@ -3,7 +3,7 @@
 use super::conditions::{Finding, State};
 use super::configuration::GRACE;
 use super::servers::{Rollout, Servers};
-use super::{Failure, Outcome, cut, step};
+use super::{Failure, Outcome, Planned, cut, step};
 use crate::api::cluster::{ConfigurationStatus, NextStep};
 use crate::api::{ConditionReason, ConditionType};
 use crate::cluster::decide::Plan;
@@ -51,6 +51,7 @@ pub(super) fn progress(outcome: &Outcome, servers: &Servers, is_ready: bool, for
                     message: format!("revision {revision} makes no progress: {}", servers.trouble()),
                     phase: format!("Stuck: servers {}", servers.summary()),
                 },
+                Rollout::Paused => paused(planned, servers),
                 Rollout::Moving if servers.existing > 0 => Progress::Moving(format!(
                     "rolling out revision {revision}: {} of {} servers updated",
                     servers.updated, servers.existing
@@ -62,6 +63,22 @@ pub(super) fn progress(outcome: &Outcome, servers: &Servers, is_ready: bool, for
                 }
             }
         }
+    }
+}
+
+/// `kubectl rollout pause` sets a field that is not ours, so it is said and not put back.
+fn paused(planned: &Planned, servers: &Servers) -> Progress {
+    let (cluster, revision) = (&planned.cluster, &planned.plan.revision.name);
+    let (updated, existing) = (servers.updated, servers.existing);
+    let deployment = cluster.name.server();
+    let remedy = format!("kubectl rollout resume deployment/{deployment} -n {}", cluster.namespace);
+    Progress::Stalled {
+        reason: ConditionReason::RolloutPaused,
+        message: format!(
+            "somebody has paused Deployment {deployment}, and revision {revision} waits: {updated} of {existing} servers \
+             updated; go on with: {remedy}"
+        ),
+        phase: format!("Roll-out paused: servers {updated}/{existing}"),
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) enum Rollout {
     Done,
     /// Servers are still being replaced.
     Moving,
+    /// Somebody keeps the Deployment from replacing the rest.
+    Paused,
     /// No progress for too long.
     Stuck,
 }
@@ -112,11 +114,13 @@ fn rollout(deployment: &Deployment, status: &DeploymentStatus, planned: Option<&
     let progressing =
         status.conditions.iter().flatten().find(|condition| condition.type_.as_deref() == Some("Progressing"));
     let is_stuck = progressing.is_some_and(|condition| condition.reason.as_deref() == Some("ProgressDeadlineExceeded"));
+    let is_updated = status.updated_replicas.unwrap_or(0) == status.replicas.unwrap_or(0);
+    let is_paused = deployment.spec.paused == Some(true);
     match () {
-        () if is_planned && is_seen && is_stuck => Rollout::Stuck,
-        () if is_planned && is_seen && status.updated_replicas.unwrap_or(0) == status.replicas.unwrap_or(0) => {
-            Rollout::Done
-        }
+        () if !(is_planned && is_seen) => Rollout::Moving,
+        () if is_paused && !is_updated => Rollout::Paused,
+        () if is_stuck => Rollout::Stuck,
+        () if is_updated => Rollout::Done,
         () => Rollout::Moving,
     }
 }

@@ -165,6 +165,33 @@ fn a_roll_out_without_progress_stalls_while_the_old_servers_serve() {
 }
 
 #[test]
+fn a_paused_deployment_is_said_with_how_to_go_on_while_something_waits_for_it() {
+    let (cluster, mut world) = serving("{}");
+    world.children.deployment.as_mut().unwrap().spec.paused = Some(true);
+    is(&after(&cluster, &world), ConditionType::Reconciling, "False", ConditionReason::Settled);
+    is(&after(&cluster, &world), ConditionType::Stalled, "False", ConditionReason::Unhindered);
+    let live = world.children.deployment.as_mut().unwrap().status.as_mut().unwrap();
+    live.updated_replicas = None;
+    live.conditions = Some(vec![DeploymentCondition {
+        type_: Some("Progressing".into()),
+        reason: Some("ProgressDeadlineExceeded".into()),
+        ..DeploymentCondition::default()
+    }]);
+    let paused = after(&cluster, &world);
+    is(&paused, ConditionType::Stalled, "True", ConditionReason::RolloutPaused);
+    is(&paused, ConditionType::Ready, "True", ConditionReason::Serving);
+    let said = message(&paused, ConditionType::Stalled);
+    let expected =
+        "waits: 0 of 3 servers updated; go on with: kubectl rollout resume deployment/handbook-server -n team-a";
+    assert!(
+        said.starts_with("somebody has paused Deployment handbook-server") && said.ends_with(expected),
+        "{said}"
+    );
+    assert_eq!(paused.phase, "Roll-out paused: servers 0/3");
+    assert_eq!(told(&cluster, &paused), ["Warning RolloutPaused"]);
+}
+
+#[test]
 fn a_changed_setting_has_three_minutes_to_reach_the_servers() {
     let (mut cluster, world) = serving("{}");
     cluster.spec.read_only = true;
