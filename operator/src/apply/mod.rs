@@ -1,7 +1,8 @@
 //! The only module that writes children: ordered server-side apply, then prune. [`Children`] go in prepared and come out applied.
 //!
 //! Nothing is written where nothing differs. An object of the same name that is not ours is never adopted. What the API server
-//! refuses stops the pass there: later children build on earlier ones, and the next pass begins anew.
+//! refuses stops the pass there: later children build on earlier ones, and the next pass begins anew. Only what harms as long as
+//! it is there is removed before them, and waits for none.
 
 mod drift;
 mod fields;
@@ -92,7 +93,9 @@ async fn write(
         stage: PhantomData,
     } = children;
     let secrets = &live.secrets;
-    Ok(Children {
+    let (harmful, prune): (Vec<_>, Vec<_>) = prune.into_iter().partition(|object| harms(object.kind));
+    let removed = remove_all(writer, harmful).await;
+    let mut applied = Children {
         service_account: writer.apply(&service_account, live.service_account.as_ref()).await?,
         corpus: writer.apply(&corpus, live.corpus.as_ref()).await?,
         minted: create_all(writer, minted).await?,
@@ -114,7 +117,15 @@ async fn write(
         service: writer.apply(&service, live.service.as_ref()).await?,
         prune: remove_all(writer, prune).await?,
         stage: PhantomData,
-    })
+    };
+    applied.prune.extend(removed?);
+    Ok(applied)
+}
+
+/// An autoscaler that is switched off would move the number of servers against every pass, and the Secrets of a removed client
+/// hold its key. Nothing that is written builds on either.
+fn harms(kind: ChildKind) -> bool {
+    matches!(kind, ChildKind::HorizontalPodAutoscaler | ChildKind::Secret)
 }
 
 async fn write_qdrant(

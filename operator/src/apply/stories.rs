@@ -1,5 +1,7 @@
 //! How children are written, told as stories: what the API server is asked, in which order, and what it is not asked.
 
+mod removal;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

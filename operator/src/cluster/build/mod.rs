@@ -74,7 +74,7 @@ pub struct Children<Stage> {
     pub autoscaler: Option<HorizontalPodAutoscaler>,
     /// NAME.
     pub service: Service,
-    /// What is removed, last of all.
+    /// What is removed: what harms as long as it is there at once, the rest last of all.
     pub prune: Vec<ObjectRef>,
     /// Whether it has been applied.
     pub stage: PhantomData<Stage>,
