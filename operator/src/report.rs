@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::api::{RagCluster, RagClusterStatus};
 use crate::apply::CORE;
 use crate::caches::resource_name;
-use crate::cluster::events::{Event, Severity};
+use crate::cluster::events::{Event, REPEATED_SECONDS, Severity};
 use crate::cluster::status::is_news;
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb, sentence};
@@ -30,9 +30,6 @@ const REPORTER: &str = "ragops-operator";
 
 /// The API server takes notes of at most 1024 bytes.
 const MAX_NOTE_BYTES: usize = 1024;
-
-/// The same event of the same object within this time is one event: a pass that was cut off after publishing repeats it.
-const SAME_EVENT_SECONDS: i64 = 10;
 
 /// A roll-out moves the figures of a status many times in a second; so long they stand before they move again.
 const PACE: Duration = Duration::from_secs(1);
@@ -107,6 +104,7 @@ pub async fn unreadable(context: &Context, invalid: &InvalidObject) {
             "left alone, since it is not a RagCluster as this operator knows it: {}; correct the field",
             invalid.error
         ),
+        same_within_seconds: REPEATED_SECONDS,
     };
     publish(context, &regarding, &event).await;
 }
@@ -151,7 +149,7 @@ async fn publish(context: &Context, regarding: &ObjectReference, event: &Event) 
 
 fn object_of(event: &Event, regarding: &ObjectReference, identity: &str, now: Timestamp) -> EventObject {
     let mut hasher = DefaultHasher::new();
-    (&regarding.uid, &event.reason, &event.note, now.as_second() / SAME_EVENT_SECONDS).hash(&mut hasher);
+    (&regarding.uid, &event.reason, &event.note, now.as_second() / event.same_within_seconds).hash(&mut hasher);
     let name = format!("{}.{:016x}", regarding.name.as_deref().unwrap_or("ragcluster"), hasher.finish());
     EventObject {
         metadata: ObjectMeta { name: Some(name), namespace: regarding.namespace.clone(), ..ObjectMeta::default() },
@@ -179,14 +177,24 @@ fn cut(text: &str, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::cluster::CorrectionStatus;
     use crate::apply::stories::{Play, scene};
+    use crate::cluster::events::events;
     use crate::cluster::fixtures::cluster;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use std::collections::BTreeSet;
 
     const STATUS: &str = "PATCH /apis/ragops.dev/v1alpha1/namespaces/team-a/ragclusters/handbook/status?&force=true&fieldManager=ragops.dev%2Fcore";
     const EVENT: &str = "POST /apis/events.k8s.io/v1/namespaces/team-a/events?";
 
     fn event(note: &str) -> Event {
-        Event { severity: Severity::Warning, reason: "Held".into(), action: "Report".into(), note: note.into() }
+        Event {
+            severity: Severity::Warning,
+            reason: "Held".into(),
+            action: "Report".into(),
+            note: note.into(),
+            same_within_seconds: REPEATED_SECONDS,
+        }
     }
 
     fn regarding() -> ObjectReference {
@@ -203,6 +211,29 @@ mod tests {
         assert_eq!(name("x", 100), name("x", 105));
         assert_ne!(name("x", 100), name("y", 100));
         assert_ne!(name("x", 100), name("x", 200));
+    }
+
+    fn corrected(fields: &str, second: i64) -> RagClusterStatus {
+        let correction = CorrectionStatus {
+            object: "ConfigMap/handbook-live".into(),
+            fields: fields.into(),
+            by: "their-tool".into(),
+            at: Time(Timestamp::from_second(second).unwrap()),
+        };
+        RagClusterStatus { last_correction: Some(correction), ..RagClusterStatus::default() }
+    }
+
+    #[test]
+    fn a_tool_that_goes_on_changing_the_same_field_is_told_once_in_ten_minutes() {
+        let told = |fields: &str, second: i64| {
+            let events = events(Some(&corrected("before", 0)), &corrected(fields, second));
+            let [event] = events.as_slice() else { panic!("{events:?}") };
+            object_of(event, &regarding(), "me", Timestamp::from_second(second).unwrap()).metadata.name.unwrap()
+        };
+        let names: BTreeSet<String> = (1200..1800).step_by(3).map(|second| told("data", second)).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        assert!(!names.contains(&told("metadata.labels", 1300)), "another field is other news");
+        assert!(!names.contains(&told("data", 1800)), "it goes on");
     }
 
     #[test]

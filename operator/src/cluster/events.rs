@@ -10,6 +10,12 @@ use crate::api::{ConditionReason, ConditionType, RagClusterStatus};
 /// The API server refuses longer notes.
 const NOTE_MAX_BYTES: usize = 1024;
 
+/// The same event of the same object within this time is one event: a pass that was cut off after publishing repeats it.
+pub const REPEATED_SECONDS: i64 = 10;
+
+/// A tool that goes on changing the same fields would fill the namespace with events; the status says when it was last.
+const PUT_BACK_SECONDS: i64 = 600;
+
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -21,6 +27,8 @@ pub struct Event {
     pub action: String,
     /// What happened and what to do, for people.
     pub note: String,
+    /// Time is cut into windows this long; within one of them, the same about the same object is told once.
+    pub same_within_seconds: i64,
 }
 
 /// Whether somebody should look.
@@ -104,7 +112,8 @@ fn correction(old: Option<&RagClusterStatus>, new: &RagClusterStatus) -> Option<
             "{} was changed by {} and has been put back: {}; change the RagCluster instead",
             after.object, after.by, after.fields
         );
-        event(Severity::Warning, "ChangePutBack", "Apply", &note)
+        let told = event(Severity::Warning, "ChangePutBack", "Apply", &note);
+        Event { same_within_seconds: PUT_BACK_SECONDS, ..told }
     })
 }
 
@@ -114,5 +123,7 @@ fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
 
 fn event(severity: Severity, reason: &str, action: &str, note: &str) -> Event {
     let end = note.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= NOTE_MAX_BYTES).last();
-    Event { severity, reason: reason.to_owned(), action: action.to_owned(), note: note[..end.unwrap_or(0)].to_owned() }
+    let note = note[..end.unwrap_or(0)].to_owned();
+    let (reason, action) = (reason.to_owned(), action.to_owned());
+    Event { severity, reason, action, note, same_within_seconds: REPEATED_SECONDS }
 }
