@@ -19,6 +19,7 @@ pub mod http;
 pub mod leader;
 pub mod metrics;
 pub mod namespace;
+mod quantity;
 pub mod report;
 pub mod run;
 pub mod sampler;

@@ -28,6 +28,11 @@ fn parsed(cluster: &RagCluster) -> Config {
 }
 
 #[test]
+fn the_operator_warns_by_what_a_server_lets_its_reader_take() {
+    assert_eq!(ragops_operator::cluster::validate::READER_MIB, rag_server::ingest::Bounds::default().memory_mib);
+}
+
+#[test]
 fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spec() {
     let examples = examples();
     assert!(examples.len() >= 3, "only {} examples were found", examples.len());

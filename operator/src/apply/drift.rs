@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::fields::{self, Fields};
-use super::quantity;
+use crate::quantity;
 
 /// One place where the live object is not what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

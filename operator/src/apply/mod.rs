@@ -8,7 +8,6 @@ mod drift;
 mod fields;
 mod memory;
 mod ownership;
-mod quantity;
 mod version;
 mod writer;
 

@@ -4,6 +4,7 @@
 //! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
 
 mod corpus;
+mod memory;
 mod outside;
 mod place;
 mod qdrant;
@@ -22,6 +23,7 @@ use crate::api::cluster::{
 };
 use crate::api::{ClientName, ClusterName};
 
+pub use memory::{READER_MIB, memory_warning};
 pub use outside::{EMBEDDING, Outside, RERANK};
 pub use place::Place;
 pub use qdrant::{client_warning, last_run};
@@ -29,6 +31,10 @@ pub use store::{ExternalStore, ManagedStore, Store};
 
 /// What a query server requests when the spec does not say: enough for the model, and a base for the autoscaler.
 const SERVER_REQUESTS: (&str, &str) = ("250m", "256Mi");
+
+/// The same where the vector store is inside: its index stands in the server's memory, and the first to be evicted from a node is
+/// whoever takes much more than it asked for.
+const EMBEDDED_REQUESTS: (&str, &str) = ("250m", "1Gi");
 
 /// What the managed vector store requests when the spec does not say.
 const QDRANT_REQUESTS: (&str, &str) = ("250m", "512Mi");
@@ -177,7 +183,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     }
     let embedder = embedder(spec, &mut problems);
     let outside = outside::outside(cluster, &mut problems);
-    let resources = amounts("spec.resources", spec.resources.as_ref(), SERVER_REQUESTS, &mut problems);
+    let resources = amounts("spec.resources", spec.resources.as_ref(), requests(store.as_ref()), &mut problems);
     let autoscaling = spec.autoscaling.enabled.then(|| spec.autoscaling.clone());
     if autoscaling.is_some() {
         check_cpu_request(&resources, &mut problems);
@@ -332,6 +338,13 @@ fn embedder(spec: &RagClusterSpec, problems: &mut Problems) -> Option<Embedder> 
     }
 }
 
+fn requests(store: Option<&Store>) -> (&'static str, &'static str) {
+    match store {
+        Some(Store::Embedded { .. }) => EMBEDDED_REQUESTS,
+        Some(Store::Managed(_) | Store::External(_)) | None => SERVER_REQUESTS,
+    }
+}
+
 /// A request that is left out follows the limit, as Kubernetes has it, and otherwise the default.
 fn amounts(field: &str, given: Option<&Resources>, defaults: (&str, &str), problems: &mut Problems) -> Amounts {
     let requests = given.and_then(|given| given.requests.as_ref());
@@ -402,6 +415,14 @@ mod tests {
         assert_eq!(amounts.requests["cpu"], Quantity("1".to_owned()));
         assert_eq!(amounts.requests["memory"], Quantity("1Gi".to_owned()));
         assert_eq!(amounts.limits.len(), 1);
+    }
+
+    #[test]
+    fn a_server_with_the_store_inside_asks_for_the_memory_of_its_index() {
+        let memory = |spec: &str| validate(&cluster(spec), &nothing()).unwrap().resources.requests["memory"].0.clone();
+        assert_eq!(memory("{}"), "256Mi");
+        assert_eq!(memory(EMBEDDED), "1Gi");
+        assert_eq!(memory(&EMBEDDED.replace("replicas: 1", "replicas: 1, resources: {limits: {memory: 2Gi}}")), "2Gi");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::api::labels;
 use crate::api::{ConditionReason, ConditionType, RagCluster};
 use crate::cluster::decide::scaling::CEILING;
 use crate::cluster::observed::Observed;
+use crate::cluster::validate::memory_warning;
 
 /// The servers in figures.
 pub(super) struct Servers {
@@ -26,6 +27,8 @@ pub(super) struct Servers {
     pub(super) rollout: Rollout,
     trouble: Option<(ConditionReason, String)>,
     waiting: Option<Waiting>,
+    /// What may end them although they serve.
+    warning: Option<String>,
 }
 
 /// What servers that run wait for.
@@ -66,6 +69,7 @@ pub(super) fn servers(cluster: &RagCluster, planned: Option<&Planned>, observed:
         rollout: deployment.map_or(Rollout::Moving, |deployment| rollout(deployment, &status, planned)),
         trouble: refused(&status).or_else(|| pods::trouble(&observed.server_pods, &pods::SERVERS, observed.now)),
         waiting: waiting(observed),
+        warning: memory_warning(&cluster.spec),
     }
 }
 
@@ -136,7 +140,16 @@ impl Servers {
         self.ready >= self.floor.min(self.wanted)
     }
 
+    /// Whether they answer, and what may end them.
     pub(super) fn finding(&self) -> Finding {
+        let mut finding = self.answering();
+        if let Some(warning) = &self.warning {
+            finding.message = format!("{} ({warning})", finding.message);
+        }
+        finding
+    }
+
+    fn answering(&self) -> Finding {
         let found = |state, reason, message: String| Finding::new(ConditionType::ServersReady, state, reason, message);
         let counted = format!("{} of {} servers answer", self.ready.min(self.wanted), self.wanted);
         if self.is_enough() && self.ready > 0 {
@@ -216,6 +229,18 @@ mod tests {
         let store: &[&str] = &["the vector store (unreachable)", "the records", "the corpus"];
         let found = found(&waiting_for(&[store, store, store]).later(600));
         assert_eq!((found.message.as_str(), found.reason), ("0 of 3 servers answer", ConditionReason::NoneReady));
+    }
+
+    #[test]
+    fn a_limit_of_memory_that_one_document_can_pass_is_said_while_the_servers_serve() {
+        let tight = cluster("resources: {limits: {memory: 512Mi}}");
+        let found = servers(&tight, None, &applied(&tight, &nothing())).finding();
+        assert_eq!((found.state, found.reason), (State::True, ConditionReason::AllReady));
+        assert!(
+            found.message.starts_with("3 of 3 servers answer (spec.resources.limits.memory 512Mi "),
+            "{}",
+            found.message
+        );
     }
 
     #[test]
