@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
@@ -32,6 +33,7 @@ impl Ending {
 /// All figures of the process.
 pub struct Metrics {
     registry: Registry,
+    names: Vec<String>,
     reconciles: HistogramVec,
     writes: IntCounterVec,
     samples: IntCounterVec,
@@ -73,14 +75,36 @@ impl Metrics {
             "ragops_namespaces_unreadable",
             "Watched namespaces that are gone, or in which the operator may not list what it runs",
         )?;
-        registry.register(Box::new(reconciles.clone()))?;
-        registry.register(Box::new(writes.clone()))?;
-        registry.register(Box::new(samples.clone()))?;
-        registry.register(Box::new(backing_off.clone()))?;
-        registry.register(Box::new(unreadable.clone()))?;
-        registry.register(Box::new(leader.clone()))?;
-        registry.register(Box::new(unreadable_namespaces.clone()))?;
-        Ok(Self { registry, reconciles, writes, samples, backing_off, unreadable, leader, unreadable_namespaces })
+        let figures: [Box<dyn Collector>; 7] = [
+            Box::new(reconciles.clone()),
+            Box::new(writes.clone()),
+            Box::new(samples.clone()),
+            Box::new(backing_off.clone()),
+            Box::new(unreadable.clone()),
+            Box::new(leader.clone()),
+            Box::new(unreadable_namespaces.clone()),
+        ];
+        let mut names = Vec::new();
+        for figure in figures {
+            names.extend(figure.desc().into_iter().map(|described| described.fq_name.clone()));
+            registry.register(figure)?;
+        }
+        Ok(Self {
+            registry,
+            names,
+            reconciles,
+            writes,
+            samples,
+            backing_off,
+            unreadable,
+            leader,
+            unreadable_namespaces,
+        })
+    }
+
+    /// The names of all figures, of those too that have counted nothing yet. A test finds each in the documentation.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Starts the measurement of one pass over an object of `kind`. It counts when the guard is dropped, whatever happens.

@@ -9,6 +9,7 @@ mod argocd_health;
 mod built;
 mod config;
 mod defects;
+mod documented;
 mod management;
 mod rendered;
 mod status;

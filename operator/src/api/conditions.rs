@@ -80,9 +80,30 @@ impl fmt::Display for ConditionType {
     }
 }
 
-/// Why a condition has its status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ConditionReason {
+/// Declares the reasons, each of which is spelled as it is named.
+macro_rules! reasons {
+    ($($(#[$meaning:meta])+ $name:ident,)+) => {
+        /// Why a condition has its status.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ConditionReason {
+            $($(#[$meaning])+ $name,)+
+        }
+
+        impl ConditionReason {
+            /// Every reason. A test finds each in the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The reason as it stands in a status.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     /// Ready: the service answers.
     Serving,
     /// Ready, ServersReady, VectorStoreReady: not there yet, and nothing is wrong.
@@ -179,62 +200,6 @@ pub enum ConditionReason {
     AboveCeiling,
     /// ReadOnly: the servers were asked to refuse writes.
     Requested,
-}
-
-impl ConditionReason {
-    /// The reason as it stands in a status.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Serving => "Serving",
-            Self::Starting => "Starting",
-            Self::Scaling => "Scaling",
-            Self::Degraded => "Degraded",
-            Self::AllReady => "AllReady",
-            Self::SomeReady => "SomeReady",
-            Self::NoneReady => "NoneReady",
-            Self::Unschedulable => "Unschedulable",
-            Self::ImageUnavailable => "ImageUnavailable",
-            Self::CrashLooping => "CrashLooping",
-            Self::ContainerNotCreated => "ContainerNotCreated",
-            Self::VolumeUnbound => "VolumeUnbound",
-            Self::PodsRefused => "PodsRefused",
-            Self::PartNotReady => "PartNotReady",
-            Self::RolloutStuck => "RolloutStuck",
-            Self::RolloutPaused => "RolloutPaused",
-            Self::Reachable => "Reachable",
-            Self::Embedded => "Embedded",
-            Self::Unreachable => "Unreachable",
-            Self::AuthFailed => "AuthFailed",
-            Self::Timeout => "Timeout",
-            Self::RateLimited => "RateLimited",
-            Self::Failing => "Failing",
-            Self::NotReported => "NotReported",
-            Self::InSync => "InSync",
-            Self::Propagating => "Propagating",
-            Self::Mismatch => "Mismatch",
-            Self::Settled => "Settled",
-            Self::Progressing => "Progressing",
-            Self::Paused => "Paused",
-            Self::Retrying => "Retrying",
-            Self::NotObserved => "NotObserved",
-            Self::Unhindered => "Unhindered",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::VersionUnsupported => "VersionUnsupported",
-            Self::SecretMissing => "SecretMissing",
-            Self::CredentialLost => "CredentialLost",
-            Self::NameTaken => "NameTaken",
-            Self::RevisionUnreadable => "RevisionUnreadable",
-            Self::CorpusOwned => "CorpusOwned",
-            Self::Forbidden => "Forbidden",
-            Self::Rejected => "Rejected",
-            Self::DeadBand => "DeadBand",
-            Self::ToleranceDropped => "ToleranceDropped",
-            Self::Current => "Current",
-            Self::MetricsMissing => "MetricsMissing",
-            Self::AboveCeiling => "AboveCeiling",
-            Self::Requested => "Requested",
-        }
-    }
 }
 
 impl fmt::Display for ConditionReason {
