@@ -16,7 +16,6 @@ use crate::cli::RunArgs;
 use crate::cluster::observed::OperatorDefaults;
 use crate::context::Context;
 use crate::controller;
-use crate::error::Class;
 use crate::http::{self, Readiness};
 use crate::leader::{Election, LeaseError, Loss, Terms};
 use crate::metrics::Metrics;

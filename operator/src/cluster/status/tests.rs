@@ -183,10 +183,7 @@ fn a_paused_deployment_is_said_with_how_to_go_on_while_something_waits_for_it() 
     let said = message(&paused, ConditionType::Stalled);
     let expected =
         "waits: 0 of 3 servers updated; go on with: kubectl rollout resume deployment/handbook-server -n team-a";
-    assert!(
-        said.starts_with("somebody has paused Deployment handbook-server") && said.ends_with(expected),
-        "{said}"
-    );
+    assert!(said.starts_with("somebody has paused Deployment handbook-server") && said.ends_with(expected), "{said}");
     assert_eq!(paused.phase, "Roll-out paused: servers 0/3");
     assert_eq!(told(&cluster, &paused), ["Warning RolloutPaused"]);
 }
