@@ -115,12 +115,14 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         probes: vec![probe::<GuardedCluster>(clients.asking, namespace, ListParams::default())],
     };
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
+    // A StatefulSet gives its claims the labels of its selector, and no other.
+    let claims = format!("{} in ({},{})", labels::NAME, labels::name::SERVER, labels::name::QDRANT);
     let caches = Caches {
         service_accounts: watching.children(&managed),
         revisions: watching.children(&managed),
         config_maps: watching.children(&managed),
         network_policies: watching.children(&managed),
-        claims: watching.children(&managed),
+        claims: watching.children(&claims),
         deployments: watching.children(&managed),
         stateful_sets: watching.children(&managed),
         disruption_budgets: watching.children(&managed),

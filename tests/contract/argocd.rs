@@ -32,7 +32,7 @@ fn after_a_pass(cluster: &RagCluster) -> Value {
             if cluster.spec.paused {
                 Outcome::Paused { planned }
             } else {
-                Outcome::Applied { planned, corrections: Vec::new() }
+                Outcome::Applied { planned, corrections: Vec::new(), refused: None }
             }
         }
         Err(problems) => Outcome::Invalid { problems },

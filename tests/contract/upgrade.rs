@@ -132,6 +132,7 @@ impl Fixture {
             secrets: self.secrets(&name),
             network_policy: self.one(&server),
             data_claim: self.one(&name.data()),
+            qdrant_claim: self.one(&name.qdrant_data()),
             deployment,
             disruption_budget: self.one(&server),
             autoscaler: self.one(&name.autoscaler()),
@@ -226,6 +227,7 @@ fn objects(children: Children<Prepared>) -> Vec<Value> {
         disruption_budget,
         autoscaler,
         service,
+        growth: _,
         prune: _,
         stage: _,
     } = children;
@@ -250,6 +252,7 @@ fn of_store(children: QdrantChildren) -> [Value; 8] {
         service,
         stateful_set,
         outdated: _,
+        remade: _,
     } = children;
     [
         json!(secret),

@@ -188,6 +188,8 @@ reasons! {
     Forbidden,
     /// Stalled: the API server refuses an object.
     Rejected,
+    /// Stalled: the volume of the vector store is smaller than the spec asks for, and may not grow.
+    VolumeTooSmall,
     /// AutoscalingExact: both thresholds hold to the percent.
     DeadBand,
     /// AutoscalingExact: the API server dropped the tolerance.

@@ -89,6 +89,11 @@ impl ClusterName {
         format!("{}-qdrant-peers", self.0)
     }
 
+    /// The volume claim that the managed vector store's StatefulSet makes for its pod.
+    pub fn qdrant_data(&self) -> String {
+        format!("data-{}-qdrant-0", self.0)
+    }
+
     /// The volume claim of the embedded vector store.
     pub fn data(&self) -> String {
         format!("{}-data", self.0)

@@ -11,6 +11,7 @@ mod ownership;
 mod version;
 mod writer;
 
+use std::fmt;
 use std::marker::PhantomData;
 
 use futures::FutureExt;
@@ -25,7 +26,7 @@ use serde::Serialize;
 
 pub use drift::{Cause, Difference, drift};
 pub use memory::Unsettled;
-pub use ownership::{Owner, Ownership, child_ownership, ownership};
+pub use ownership::{Owner, Ownership, child_ownership, is_of_managed_store, ownership};
 pub use version::has_reached;
 pub use writer::{CORE, SCALING};
 
@@ -34,8 +35,9 @@ use crate::caches::Kind;
 use crate::cluster::build::autoscaler::{has_tolerance, without_tolerance};
 use crate::cluster::build::{Children, Prepared, QdrantChildren, Replicas};
 use crate::cluster::decide::replace::is_seen;
+use crate::cluster::decide::volume::Growth;
 use crate::cluster::observed::{ChildKind, LiveChildren, ObjectRef};
-use crate::cluster::status::Correction;
+use crate::cluster::status::{Correction, Refusal};
 use crate::context::Context;
 use crate::error::Error;
 use writer::{Writer, core_owns_replicas};
@@ -44,8 +46,23 @@ use writer::{Writer, core_owns_replicas};
 #[derive(Clone, Copy, Debug)]
 pub struct Applied;
 
-/// The children as they are now, and the fields that were put back.
-pub type Written = (Children<Applied>, Vec<Correction>);
+/// What a pass has written.
+pub struct Written {
+    /// The children as they are now.
+    pub children: Children<Applied>,
+    /// The fields that were put back.
+    pub corrections: Vec<Correction>,
+    /// What the API server refused and nothing else depends on.
+    pub refused: Option<Refusal>,
+}
+
+/// Without the children: key material is among them.
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { children: _, corrections, refused } = self;
+        f.debug_struct("Written").field("corrections", corrections).field("refused", refused).finish_non_exhaustive()
+    }
+}
 
 /// Brings the children of `cluster` to what was prepared.
 pub fn apply<'a>(
@@ -58,9 +75,9 @@ pub fn apply<'a>(
         let namespace = cluster.namespace().unwrap_or_default();
         let (name, uid) = (cluster.name_any(), cluster.uid().unwrap_or_default());
         let owner = Owner { name: &name, uid: &uid };
-        let mut writer = Writer { context, namespace: &namespace, owner, corrections: Vec::new() };
-        let applied = write(&mut writer, children, live).await?;
-        Ok((applied, writer.corrections))
+        let mut writer = Writer { context, namespace: &namespace, owner, corrections: Vec::new(), refused: None };
+        let children = write(&mut writer, children, live).await?;
+        Ok(Written { children, corrections: writer.corrections, refused: writer.refused })
     }
     .boxed()
 }
@@ -88,6 +105,7 @@ async fn write(
         disruption_budget,
         autoscaler,
         service,
+        growth,
         prune,
         stage: PhantomData,
     } = children;
@@ -114,6 +132,7 @@ async fn write(
         disruption_budget: writer.apply(&disruption_budget, live.disruption_budget.as_ref()).await?,
         autoscaler: write_autoscaler(writer, autoscaler, live.autoscaler.as_ref()).boxed().await?,
         service: writer.apply(&service, live.service.as_ref()).await?,
+        growth: grow(writer, growth).boxed().await?,
         prune: remove_all(writer, prune).await?,
         stage: PhantomData,
     };
@@ -142,6 +161,7 @@ async fn write_qdrant(
         service,
         stateful_set,
         outdated,
+        remade,
     } = children;
     let mut applied = QdrantChildren {
         secret: apply_some(writer, secret, live.secrets.qdrant.as_ref()).await?,
@@ -153,8 +173,10 @@ async fn write_qdrant(
         service: writer.apply(&service, live.qdrant_service.as_ref()).await?,
         stateful_set: writer.apply(&stateful_set, live.qdrant_stateful_set.as_ref()).await?,
         outdated: Vec::new(),
+        remade: None,
     };
     applied.outdated = replace(writer, &applied.stateful_set, outdated).await?;
+    applied.remade = remake(writer, &applied.stateful_set, remade).await?;
     Ok(applied)
 }
 
@@ -165,6 +187,25 @@ async fn replace(
     outdated: Vec<ObjectRef>,
 ) -> Result<Vec<ObjectRef>, Error> {
     if is_seen(applied) { remove_all(writer, outdated).await } else { Ok(Vec::new()) }
+}
+
+/// Removes the StatefulSet and leaves its pod; the next pass makes it again. One that was changed just now is looked at anew before.
+async fn remake(
+    writer: &mut Writer<'_>,
+    applied: &StatefulSet,
+    remade: Option<ObjectRef>,
+) -> Result<Option<ObjectRef>, Error> {
+    let Some(remade) = remade.filter(|_| is_seen(applied)) else { return Ok(None) };
+    writer.remove_alone::<StatefulSet>(&remade).await?;
+    Ok(Some(remade))
+}
+
+/// A volume that may not grow is as large as it was, and the pass goes on.
+async fn grow(writer: &mut Writer<'_>, growth: Option<Growth>) -> Result<Option<Growth>, Error> {
+    match growth {
+        Some(growth) => writer.grow(growth).await,
+        None => Ok(None),
+    }
 }
 
 /// The Deployment is created with its number of servers, which the manager of scaling then takes over before the other lets go of

@@ -66,6 +66,17 @@ fn retained_ownership(object: &ObjectMeta, cluster: Owner<'_>) -> Ownership {
     }
 }
 
+/// Whether a volume claim is of the managed vector store of the cluster of this name, in this life or an earlier one. A StatefulSet
+/// makes it without an owner, or with itself as the owner.
+pub fn is_of_managed_store(object: &ObjectMeta, cluster: Owner<'_>) -> bool {
+    let has = |key: &str, value: &str| {
+        object.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|found| found == value)
+    };
+    has(labels::NAME, labels::name::QDRANT)
+        && has(labels::COMPONENT, labels::component::VECTOR_STORE)
+        && has(labels::INSTANCE, cluster.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +143,24 @@ mod tests {
         assert!(matches!(whose("Secret", "handbook-corpus"), Ownership::Foreign(_)));
         let other = Owner { name: "other", uid: "u1" };
         assert!(matches!(child_ownership("ConfigMap", &named("handbook-corpus"), other), Ownership::Foreign(_)));
+    }
+
+    #[test]
+    fn a_claim_of_the_managed_store_is_known_by_its_labels_whoever_owns_it() {
+        let labelled = |component: &str, instance: &str, owner: Option<OwnerReference>| {
+            let labels =
+                [(labels::NAME, labels::name::QDRANT), (labels::COMPONENT, component), (labels::INSTANCE, instance)];
+            ObjectMeta {
+                labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+                owner_references: owner.map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            }
+        };
+        let set = owned_by("StatefulSet", "handbook-qdrant", "u7").owner_references.unwrap().remove(0);
+        assert!(is_of_managed_store(&labelled("vector-store", "handbook", None), CLUSTER));
+        assert!(is_of_managed_store(&labelled("vector-store", "handbook", Some(set)), CLUSTER));
+        assert!(!is_of_managed_store(&labelled("vector-store", "other", None), CLUSTER));
+        assert!(!is_of_managed_store(&labelled("database", "handbook", None), CLUSTER));
+        assert!(!is_of_managed_store(&ObjectMeta::default(), CLUSTER));
     }
 }

@@ -11,9 +11,10 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::writer::Writer;
-use super::{Owner, Unsettled, replace, write_autoscaler, write_deployment};
+use super::{Owner, Unsettled, remake, replace, write_autoscaler, write_deployment};
 use crate::api::labels;
 use crate::cluster::build::Replicas;
+use crate::cluster::decide::volume::Growth;
 use crate::cluster::observed::{ChildKind, ObjectRef, OperatorDefaults};
 use crate::context::Context;
 use crate::error::{Class, Error};
@@ -67,7 +68,7 @@ impl Play {
 
     fn writer(&self) -> Writer<'_> {
         let owner = Owner { name: "handbook", uid: "u1" };
-        Writer { context: &self.context, namespace: "ns", owner, corrections: Vec::new() }
+        Writer { context: &self.context, namespace: "ns", owner, corrections: Vec::new(), refused: None }
     }
 
     /// The bodies that were sent, once every scene has been played.
@@ -262,6 +263,92 @@ async fn a_pod_of_the_store_goes_only_while_its_stateful_set_stands_as_it_was_se
     assert!(replace(&mut writer, &set(2), vec![pod.clone()]).await.unwrap().is_empty());
     assert_eq!(replace(&mut writer, &set(1), vec![pod.clone()]).await.unwrap(), [pod]);
     assert_eq!(play.end()[0]["preconditions"]["uid"], json!("p1"));
+}
+
+mod the_volume {
+    use super::*;
+
+    const GROW: &str =
+        "PATCH /api/v1/namespaces/ns/persistentvolumeclaims/data-handbook-qdrant-0?&fieldManager=ragops.dev%2Fcore";
+    const REMOVE: &str = "DELETE /apis/apps/v1/namespaces/ns/statefulsets/handbook-qdrant?";
+
+    fn growth() -> Growth {
+        let kind = ChildKind::PersistentVolumeClaim;
+        Growth {
+            claim: ObjectRef { kind, name: "data-handbook-qdrant-0".into(), uid: "v1".into() },
+            version: "7".into(),
+            from: "10Gi".into(),
+            to: "50Gi".into(),
+            class: "standard".into(),
+            field: "spec.vectorStore.qdrant.storage",
+        }
+    }
+
+    fn failure(code: u16, reason: &str, message: &str) -> Value {
+        json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code, "message": message})
+    }
+
+    #[tokio::test]
+    async fn a_claim_is_asked_for_more_only_as_it_was_seen() {
+        let claim = json!({"metadata": {"name": "data-handbook-qdrant-0", "uid": "v1", "resourceVersion": "8"}});
+        let play = Play::of([
+            scene(GROW, 200, claim),
+            scene(GROW, 409, failure(409, "Conflict", "the object has been modified")),
+        ]);
+        let mut writer = play.writer();
+        assert_eq!(writer.grow(growth()).await.unwrap(), Some(growth()));
+        assert_eq!(writer.grow(growth()).await.unwrap_err().class(), Class::Conflict);
+        assert_eq!(writer.refused, None);
+        let bodies = play.end();
+        let asked = json!({
+            "metadata": {"resourceVersion": "7"}, "spec": {"resources": {"requests": {"storage": "50Gi"}}},
+        });
+        assert_eq!(bodies[0], asked);
+    }
+
+    #[tokio::test]
+    async fn a_class_that_does_not_grow_and_a_full_quota_stop_nothing_and_are_noted() {
+        let class = "persistentvolumeclaims \"data-handbook-qdrant-0\" is forbidden: only dynamically provisioned pvc can be \
+                     resized and the storageclass that provisions the pvc must support resize";
+        let quota = "persistentvolumeclaims \"data-handbook-qdrant-0\" is forbidden: exceeded quota: small";
+        let invalid = "PersistentVolumeClaim \"data-handbook-qdrant-0\" is invalid";
+        for (code, message) in [(403, class), (403, quota), (422, invalid)] {
+            let play = Play::of([scene(GROW, code, failure(code, "Forbidden", message))]);
+            let mut writer = play.writer();
+            assert_eq!(writer.grow(growth()).await.unwrap(), None);
+            let refused = writer.refused.take().unwrap();
+            assert_eq!((&refused.growth, refused.said.as_str()), (&growth(), message));
+            play.end();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_verb_is_no_refusal_of_the_size() {
+        let message = "persistentvolumeclaims \"data-handbook-qdrant-0\" is forbidden: User \"operator\" cannot patch resource \
+                       \"persistentvolumeclaims\" in API group \"\" in the namespace \"ns\"";
+        let play = Play::of([scene(GROW, 403, failure(403, "Forbidden", message))]);
+        let refused = play.writer().grow(growth()).await.unwrap_err();
+        assert!(refused.remedy().starts_with("grant patch on persistentvolumeclaims"), "{}", refused.remedy());
+        play.end();
+    }
+
+    #[tokio::test]
+    async fn a_stateful_set_that_is_made_again_leaves_its_pod_and_goes_only_as_it_was_seen() {
+        let play = Play::of([scene(REMOVE, 200, json!({"kind": "Status", "status": "Success"}))]);
+        let seen = ObjectRef { kind: ChildKind::StatefulSet, name: "handbook-qdrant".into(), uid: "s1".into() };
+        let set = |generation: i64| -> StatefulSet {
+            let metadata = json!({"name": "handbook-qdrant", "generation": generation});
+            let spec = json!({"selector": {}, "template": {}});
+            parsed(json!({"metadata": metadata, "spec": spec, "status": {"replicas": 1, "observedGeneration": 1}}))
+        };
+        let mut writer = play.writer();
+        assert_eq!(remake(&mut writer, &set(1), None).await.unwrap(), None);
+        assert_eq!(remake(&mut writer, &set(2), Some(seen.clone())).await.unwrap(), None);
+        assert_eq!(remake(&mut writer, &set(1), Some(seen.clone())).await.unwrap(), Some(seen));
+        let bodies = play.end();
+        assert_eq!(bodies[0]["propagationPolicy"], json!("Orphan"));
+        assert_eq!(bodies[0]["preconditions"]["uid"], json!("s1"));
+    }
 }
 
 mod the_number_of_servers {

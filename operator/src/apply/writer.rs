@@ -6,6 +6,7 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -15,8 +16,9 @@ use super::drift::{Cause, Difference, drift};
 use super::fields;
 use super::ownership::{Owner, Ownership, child_ownership};
 use crate::caches::{Kind, resource_name};
+use crate::cluster::decide::volume::Growth;
 use crate::cluster::observed::{ChildKind, ObjectRef};
-use crate::cluster::status::Correction;
+use crate::cluster::status::{Correction, Refusal};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
 
@@ -35,6 +37,7 @@ pub(super) struct Writer<'a> {
     pub(super) namespace: &'a str,
     pub(super) owner: Owner<'a>,
     pub(super) corrections: Vec<Correction>,
+    pub(super) refused: Option<Refusal>,
 }
 
 impl Writer<'_> {
@@ -106,10 +109,46 @@ impl Writer<'_> {
         }
     }
 
+    /// Has a claim ask for more. Nothing is applied: it is a StatefulSet's, or was made long ago, and an apply would make one anew
+    /// that has gone. What the API server refuses, because the volumes of the class do not grow or a quota is full, is noted.
+    pub(super) async fn grow(&mut self, growth: Growth) -> Result<Option<Growth>, Error> {
+        let body = json!({
+            "metadata": {"resourceVersion": growth.version},
+            "spec": {"resources": {"requests": {"storage": growth.to}}},
+        });
+        let parameters = PatchParams { field_manager: Some(CORE.to_owned()), ..PatchParams::default() };
+        let name = &growth.claim.name;
+        match self.api::<PersistentVolumeClaim>().patch(name, &parameters, &Patch::Merge(&body)).await {
+            Ok(grown) => {
+                self.wrote(Verb::Patch, &grown);
+                if let Some(after) = &grown.metadata.resource_version {
+                    let memory = &self.context.unsettled;
+                    memory.wrote(self.cluster(), &growth.claim.uid, Some(growth.version.as_str()), after);
+                }
+                Ok(Some(growth))
+            }
+            Err(kube::Error::Api(status)) if is_refusal(&status) => {
+                tracing::warn!(claim = name, said = status.message, "the volume may not grow");
+                self.refused = Some(Refusal { growth, said: status.message });
+                Ok(None)
+            }
+            Err(source) => Err(self.failed::<PersistentVolumeClaim>(Verb::Patch, name, source)),
+        }
+    }
+
     /// Removes a child, unless a namesake has taken its place.
     pub(super) async fn remove<K: Kind>(&mut self, object: &ObjectRef) -> Result<(), Error> {
+        self.delete::<K>(object, DeleteParams::background()).await
+    }
+
+    /// The same, and leaves what the child made.
+    pub(super) async fn remove_alone<K: Kind>(&mut self, object: &ObjectRef) -> Result<(), Error> {
+        self.delete::<K>(object, DeleteParams::orphan()).await
+    }
+
+    async fn delete<K: Kind>(&mut self, object: &ObjectRef, parameters: DeleteParams) -> Result<(), Error> {
         let only_this = Preconditions { uid: Some(object.uid.clone()), resource_version: None };
-        let parameters = DeleteParams::background().preconditions(only_this);
+        let parameters = parameters.preconditions(only_this);
         match self.api::<K>().delete(&object.name, &parameters).await {
             Ok(_) => self.context.metrics.wrote(Verb::Delete, &K::kind(&())),
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
@@ -248,6 +287,12 @@ pub(super) fn core_owns_replicas(live: &Deployment) -> bool {
     fields::applied_by(&live, CORE)
         .and_then(|fields| fields::field(fields, "spec"))
         .is_some_and(|spec| fields::field(spec, "replicas").is_some())
+}
+
+/// Whether an object was refused for what it asks. A missing verb is another matter: a person has to grant it.
+fn is_refusal(status: &kube::core::Status) -> bool {
+    let lacks_the_verb = status.code == 403 && status.message.contains("cannot patch resource");
+    matches!(status.code, 400 | 403 | 422) && !lacks_the_verb
 }
 
 /// Managers whose changes are no surprise: ourselves under another name, and the autoscaler.

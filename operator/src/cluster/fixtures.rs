@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DeploymentStatus, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateRunning, ContainerStateWaiting, ContainerStatus, Pod, PodCondition, PodStatus,
+    ContainerState, ContainerStateRunning, ContainerStateWaiting, ContainerStatus, PersistentVolumeClaim,
+    PersistentVolumeClaimStatus, Pod, PodCondition, PodStatus,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 use super::build::{Children, Prepared, build, config, metadata};
+use super::decide::volume::Growth;
 use super::decide::{Plan, decide};
 use super::observed::{Answer, Entropy, LiveChildren, Observed, OperatorDefaults, OwnSecrets, Reported, ServerReport};
 use super::validate::{ValidatedCluster, validate};
@@ -105,7 +108,7 @@ fn take_up(live: &mut LiveChildren, children: Children<Prepared>) {
     live.configs.push(config);
     live.live = Some(settings);
     live.network_policy = network_policy.or(live.network_policy.take());
-    live.data_claim = data_claim;
+    live.data_claim = data_claim.map(bound);
     let before = live.deployment.take().and_then(|before| before.spec.replicas);
     let mut deployment = deployment;
     deployment.spec.replicas = replicas.map(|replicas| replicas.count).or(before).or(Some(1));
@@ -121,8 +124,16 @@ fn take_up(live: &mut LiveChildren, children: Children<Prepared>) {
         live.qdrant_disruption_budget = Some(qdrant.disruption_budget);
         live.qdrant_peers = Some(qdrant.peers);
         live.qdrant_service = Some(qdrant.service);
-        live.qdrant_stateful_set = Some(qdrant.stateful_set);
+        let template = &qdrant.stateful_set.spec.volume_claim_templates.as_ref().unwrap()[0];
+        live.qdrant_claim.get_or_insert_with(|| {
+            let name = Some("data-handbook-qdrant-0".to_owned());
+            bound(PersistentVolumeClaim { metadata: ObjectMeta { name, ..ObjectMeta::default() }, ..template.clone() })
+        });
+        live.qdrant_stateful_set = Some(qdrant.stateful_set).filter(|_| qdrant.remade.is_none());
         live.qdrant_network_policy = qdrant.network_policy.or(live.qdrant_network_policy.take());
+    }
+    if let Some(growth) = &children.growth {
+        grow(live, growth);
     }
     let gone = |metadata: &ObjectMeta| children.prune.iter().any(|pruned| metadata.uid.as_ref() == Some(&pruned.uid));
     live.autoscaler.take_if(|object| gone(&object.metadata));
@@ -137,6 +148,29 @@ fn take_up(live: &mut LiveChildren, children: Children<Prepared>) {
     live.autoscaler.iter_mut().for_each(|object| uid(&mut object.metadata));
     live.network_policy.iter_mut().for_each(|object| uid(&mut object.metadata));
     live.qdrant_network_policy.iter_mut().for_each(|object| uid(&mut object.metadata));
+}
+
+/// A claim that has a volume.
+fn bound(mut claim: PersistentVolumeClaim) -> PersistentVolumeClaim {
+    uid(&mut claim.metadata);
+    claim.metadata.resource_version = Some("1".to_owned());
+    let spec = claim.spec.get_or_insert_default();
+    spec.storage_class_name.get_or_insert_with(|| "standard".to_owned());
+    claim.status = Some(PersistentVolumeClaimStatus {
+        phase: Some("Bound".to_owned()),
+        capacity: spec.resources.as_ref().unwrap().requests.clone(),
+        ..PersistentVolumeClaimStatus::default()
+    });
+    claim
+}
+
+/// The volume is as large as was asked for.
+fn grow(live: &mut LiveChildren, growth: &Growth) {
+    let mut claims = [&mut live.data_claim, &mut live.qdrant_claim].into_iter().flatten();
+    let claim = claims.find(|claim| claim.metadata.name.as_ref() == Some(&growth.claim.name)).unwrap();
+    let size = BTreeMap::from([("storage".to_owned(), Quantity(growth.to.clone()))]);
+    claim.status.as_mut().unwrap().capacity = Some(size.clone());
+    claim.spec.as_mut().unwrap().resources.as_mut().unwrap().requests = Some(size);
 }
 
 type Secrets = Vec<k8s_openapi::api::core::v1::Secret>;

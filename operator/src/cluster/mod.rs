@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt;
 
 use crate::api::RagCluster;
-use crate::apply::apply;
+use crate::apply::{Written, apply};
 use crate::caches::Caches;
 use crate::context::Context;
 use crate::error::Error;
@@ -75,7 +75,7 @@ async fn carry_out(
     let applied = apply(context, cluster, children, &observed.children).await;
     let planned = Box::new(planned);
     match applied {
-        Ok((_, corrections)) => (Outcome::Applied { planned, corrections }, None),
+        Ok(Written { corrections, refused, .. }) => (Outcome::Applied { planned, corrections, refused }, None),
         Err(error) => (Outcome::Failed { planned, failure: Failure::from(&error) }, Some(error)),
     }
 }

@@ -8,7 +8,7 @@ use std::hash::Hash;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use kube::runtime::reflector::{ObjectRef as StoreRef, Store};
 use kube::{Api, ResourceExt};
 
@@ -17,7 +17,7 @@ use super::observed::{
     SeenStore, ServerReport,
 };
 use crate::api::{ClientName, ClusterName, Credential, Generation, RagCluster, labels};
-use crate::apply::{Owner, Ownership, child_ownership, ownership};
+use crate::apply::{Owner, Ownership, child_ownership, is_of_managed_store, ownership};
 use crate::caches::{Caches, Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
@@ -134,6 +134,7 @@ impl Reader<'_> {
         live.qdrant_disruption_budget = self.child(&caches.disruption_budgets, budget, &store, qdrant).await?;
         live.qdrant_peers = self.child(&caches.services, ChildKind::Service, &peers, qdrant).await?;
         live.qdrant_service = self.child(&caches.services, ChildKind::Service, &store, qdrant).await?;
+        live.qdrant_claim = self.store_claim(&caches.claims, &name.qdrant_data()).filter(|_| qdrant);
         live.qdrant_stateful_set = self.child(&caches.stateful_sets, ChildKind::StatefulSet, &store, qdrant).await?;
         live.qdrant_network_policy = self.child(&caches.network_policies, kind, &store, qdrant && network).await?;
         live.strays = self.strays(caches, name);
@@ -170,6 +171,12 @@ impl Reader<'_> {
             Ok(None)
         }
         .boxed()
+    }
+
+    /// The claim of the managed store's pod, which nobody applies: it is judged, and grown, only where its labels say whose it is.
+    fn store_claim(&self, cache: &Store<PersistentVolumeClaim>, name: &str) -> Option<PersistentVolumeClaim> {
+        let found = cache.get(&StoreRef::new(name).within(self.namespace))?;
+        is_of_managed_store(&found.metadata, self.owner).then(|| PersistentVolumeClaim::clone(&found))
     }
 
     async fn get<K: Kind>(&self, name: &str) -> Result<Option<K>, Error> {

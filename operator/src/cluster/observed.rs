@@ -78,8 +78,8 @@ pub struct OperatorDefaults {
     pub operator_labels: BTreeMap<String, String>,
 }
 
-/// The live children. Each is ours: labelled, and owned by this very RagCluster (what may have been retained aside: the claim,
-/// and NAME-corpus).
+/// The live children. Each is ours: labelled, and owned by this very RagCluster (what may have been retained aside: claims, and
+/// NAME-corpus).
 #[derive(Clone, Debug, Default)]
 pub struct LiveChildren {
     /// NAME-server.
@@ -98,6 +98,8 @@ pub struct LiveChildren {
     pub network_policy: Option<NetworkPolicy>,
     /// NAME-data.
     pub data_claim: Option<PersistentVolumeClaim>,
+    /// data-NAME-qdrant-0, which the managed vector store's StatefulSet makes; a retained one is of an earlier StatefulSet.
+    pub qdrant_claim: Option<PersistentVolumeClaim>,
     /// NAME-server.
     pub deployment: Option<Deployment>,
     /// NAME-server.

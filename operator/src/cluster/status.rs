@@ -24,6 +24,7 @@ use super::build::config::BUDGET_SCHEMA;
 use super::build::metadata::{self, Part};
 use super::build::service;
 use super::decide::Plan;
+use super::decide::volume::Growth;
 use super::observed::Observed;
 use super::validate::{Problem, ValidatedCluster};
 use crate::api::cluster::{CorrectionStatus, NextStep};
@@ -57,6 +58,8 @@ pub enum Outcome {
         planned: Box<Planned>,
         /// Fields of ours that others had changed, and that were put back.
         corrections: Vec<Correction>,
+        /// What the API server refused and nothing else depends on.
+        refused: Option<Refusal>,
     },
     /// The spec asks to keep the hands off; the plan was made and not carried out.
     Paused {
@@ -95,6 +98,15 @@ pub struct Correction {
     pub fields: Vec<String>,
     /// The field manager that had changed them.
     pub by: String,
+}
+
+/// A volume that may not grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was asked.
+    pub growth: Growth,
+    /// What the API server said.
+    pub said: String,
 }
 
 /// An effect that failed.
@@ -142,7 +154,8 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let foreign = corpus::foreign(observed);
     let rollup = Rollup {
         servers: servers.finding(),
-        store: corpus::finding(foreign.as_deref(), servers.ready).unwrap_or_else(|| store::finding(cluster, observed)),
+        store: corpus::finding(foreign.as_deref(), servers.ready)
+            .unwrap_or_else(|| store::finding(cluster, planned, observed)),
         configuration: configuration::finding(expected.as_ref(), revision.as_deref(), observed),
     };
     let ready = rollup.ready(&previous, servers.ready);

@@ -29,6 +29,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::decide::Plan;
 use super::decide::revision::{CONFIG_SCHEMA, Frozen};
+use super::decide::volume::Growth;
 use super::observed::{ObjectRef, Observed};
 use super::validate::{Store, ValidatedCluster};
 use metadata::Part;
@@ -74,6 +75,8 @@ pub struct Children<Stage> {
     pub autoscaler: Option<HorizontalPodAutoscaler>,
     /// NAME.
     pub service: Service,
+    /// The claim of the vector store's volume that is to ask for more. Nothing above waits for it, and it may be refused.
+    pub growth: Option<Growth>,
     /// What is removed: what harms as long as it is there at once, the rest last of all.
     pub prune: Vec<ObjectRef>,
     /// Whether it has been applied.
@@ -101,6 +104,9 @@ pub struct QdrantChildren {
     pub stateful_set: StatefulSet,
     /// Its pods of an earlier revision, removed once it stands as it should.
     pub outdated: Vec<ObjectRef>,
+    /// The StatefulSet itself, where it makes claims of another size than it should: removed without its pod, and made again by the
+    /// next pass.
+    pub remade: Option<ObjectRef>,
 }
 
 /// How many servers the Deployment gets.
@@ -134,7 +140,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
             let live = observed.children.network_policy.as_ref().filter(|_| plan.awaited.is_some());
             network_policy::with_ways_out_of(policy, live)
         }),
-        data_claim: data_claim::data_claim(cluster),
+        data_claim: data_claim::data_claim(cluster, observed.children.data_claim.as_ref()),
         qdrant,
         deployment: deployment::deployment(cluster, &frozen),
         replicas: plan.size.apply.map(|count| Replicas { deployment: cluster.name.server(), count }),
@@ -144,6 +150,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
             .as_ref()
             .map(|autoscaling| autoscaler::autoscaler(cluster, autoscaling, &plan.size)),
         service: service::service(cluster),
+        growth: plan.growth.clone(),
         prune: plan.prune.clone(),
         stage: PhantomData,
     }
@@ -337,6 +344,18 @@ mod tests {
         let deleted = children("vectorStore: {qdrant: {}, deletionPolicy: Delete}").qdrant.unwrap();
         let policy = deleted.stateful_set.spec.persistent_volume_claim_retention_policy.unwrap();
         assert_eq!(policy.when_deleted.as_deref(), Some("Delete"));
+    }
+
+    #[test]
+    fn a_claim_that_is_there_is_never_asked_to_be_another() {
+        let asking = |storage: &str| EMBEDDED.replace("embedded: {}", &format!("embedded: {{storage: {{{storage}}}}}"));
+        let world = applied(&cluster(&asking("size: 50Gi, className: fast")), &nothing());
+        let live = world.children.data_claim.clone().unwrap().spec;
+        for other in ["size: 10Gi", "size: 90Gi", "size: 50Gi, className: slow"] {
+            let built = pass(&cluster(&asking(other)), &world).2;
+            assert_eq!(built.data_claim.unwrap().spec, live, "{other}");
+            assert_eq!(built.growth.is_some(), other == "size: 90Gi", "{other}");
+        }
     }
 
     #[test]

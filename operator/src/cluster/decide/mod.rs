@@ -9,6 +9,7 @@ pub mod prune;
 pub mod replace;
 pub mod revision;
 pub mod scaling;
+pub mod volume;
 
 use super::observed::{ObjectRef, Observed};
 use super::validate::{Problem, ValidatedCluster};
@@ -16,6 +17,7 @@ use crate::api::{CorpusId, Revision};
 use credentials::CredentialPlan;
 use revision::{PlannedRevision, Revisions};
 use scaling::Size;
+use volume::Growth;
 
 /// What should be, and what is in surplus.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +42,10 @@ pub struct Plan {
     pub credentials: CredentialPlan,
     /// The pods of the managed vector store that are of an earlier revision.
     pub outdated: Vec<ObjectRef>,
+    /// The claim of the vector store's volume, while it is to ask for more.
+    pub growth: Option<Growth>,
+    /// The StatefulSet of the managed vector store, while it is to be removed without its pod and made again.
+    pub remade: Option<ObjectRef>,
     /// What is to be removed, last of all.
     pub prune: Vec<ObjectRef>,
 }
@@ -50,6 +56,8 @@ pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
     let credentials = credentials::credentials(cluster, observed);
     let in_use = prune::revisions_in_use(&servers, observed);
     let prune = prune::surplus(cluster, &in_use, qdrant.as_ref(), observed);
+    // Whoever made it again now would make it of what the spec asks for, and not of what is held.
+    let remade = volume::remade(cluster, observed).filter(|_| held.is_empty());
     Plan {
         paused: cluster.paused,
         corpus: corpus::id(observed),
@@ -61,6 +69,8 @@ pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
         size: scaling::size(cluster, observed),
         credentials,
         outdated: replace::outdated(observed),
+        growth: volume::growth(cluster, observed),
+        remade,
         prune,
     }
 }

@@ -3,10 +3,11 @@
 use super::conditions::{Finding, State};
 use super::configuration::GRACE;
 use super::servers::{Rollout, Servers};
-use super::{Failure, Outcome, Planned, cut, step};
+use super::{Failure, Outcome, Planned, Refusal, cut, step};
 use crate::api::cluster::{ConfigurationStatus, NextStep};
 use crate::api::{ConditionReason, ConditionType};
 use crate::cluster::decide::Plan;
+use crate::cluster::decide::volume::Growth;
 use crate::cluster::validate::Problem;
 use crate::error::{Class, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -43,7 +44,7 @@ pub(super) fn progress(outcome: &Outcome, servers: &Servers, is_ready: bool, for
         Outcome::Paused { .. } => Progress::Paused,
         Outcome::Failed { failure, .. } => failed(failure),
         Outcome::Applied { planned, .. } if !planned.plan.held.is_empty() => held(&planned.plan),
-        Outcome::Applied { planned, .. } => {
+        Outcome::Applied { planned, refused, .. } => {
             let revision = &planned.plan.revision.name;
             match servers.rollout {
                 Rollout::Stuck => Progress::Stalled {
@@ -57,10 +58,11 @@ pub(super) fn progress(outcome: &Outcome, servers: &Servers, is_ready: bool, for
                     servers.updated, servers.existing
                 )),
                 Rollout::Moving => Progress::Moving(format!("creating the servers of revision {revision}")),
-                Rollout::Done if is_ready => Progress::Settled,
-                Rollout::Done => {
-                    Progress::Moving("waiting for what is not ready, or of an earlier revision".to_owned())
-                }
+                Rollout::Done => match refused {
+                    Some(refused) => too_small(refused),
+                    None if is_ready => Progress::Settled,
+                    None => Progress::Moving("waiting for what is not ready, or of an earlier revision".to_owned()),
+                },
             }
         }
     }
@@ -100,6 +102,28 @@ fn held(plan: &Plan) -> Progress {
         message.push_str("; until then the servers stay as they are, and what needs no new revision is applied");
     }
     progress
+}
+
+/// A volume that may not grow keeps nothing else from being carried out.
+fn too_small(Refusal { growth, said }: &Refusal) -> Progress {
+    let Growth { claim, from, to, class, field, .. } = growth;
+    let remedy = if said.contains("exceeded quota") {
+        "raise the ResourceQuota of the namespace".to_owned()
+    } else {
+        format!(
+            "set allowVolumeExpansion: true on StorageClass {class} if its driver can grow volumes, or create the RagCluster \
+             anew with {field}.size: {from}, which finds a retained volume again"
+        )
+    };
+    let name = &claim.name;
+    Progress::Stalled {
+        reason: ConditionReason::VolumeTooSmall,
+        message: format!(
+            "volume {name} may not grow from {from} to {to}: {said}; {remedy}; it is asked for again, and everything else is \
+             carried out"
+        ),
+        phase: format!("{}: {from} of {to}", ConditionReason::VolumeTooSmall),
+    }
 }
 
 /// What a failure means, by its class.

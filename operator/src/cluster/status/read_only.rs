@@ -66,7 +66,7 @@ mod tests {
         assert!(message(&paused).unwrap().contains("(3 of 3 servers report it)"));
         assert_eq!(paused.phase, "Paused, serving, read-only");
         let planned = planned(&cluster, &world);
-        let lagging = status(&cluster, &world, &Outcome::Applied { planned, corrections: Vec::new() });
+        let lagging = status(&cluster, &world, &Outcome::Applied { planned, corrections: Vec::new(), refused: None });
         assert!(message(&lagging).unwrap().starts_with("servers that still refuse writes"));
     }
 
@@ -77,6 +77,7 @@ mod tests {
         let outcome = |cluster: &RagCluster, world: &Observed| Outcome::Applied {
             planned: planned(cluster, world),
             corrections: Vec::new(),
+            refused: None,
         };
         let first = status(&cluster, &world, &outcome(&cluster, &world));
         assert!(message(&first).unwrap().starts_with("spec.readOnly reaches the servers"));

@@ -1,11 +1,13 @@
 //! Whether the vector store is reached: what the servers last saw of it, for as long as they saw it so.
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
 
 use super::conditions::{self, Finding, State};
 use super::{Planned, pods};
 use crate::api::{ConditionReason, ConditionType, RagCluster, labels};
 use crate::cluster::decide::replace::is_seen;
+use crate::cluster::decide::volume;
 use crate::cluster::observed::{Observed, SeenStore};
 use crate::cluster::validate::client_warning;
 
@@ -16,10 +18,12 @@ pub(super) const STORE_IN_WAITING: &str = "vector store";
 /// server waits for, for so long after its own start.
 pub(super) const START: SignedDuration = SignedDuration::from_mins(1);
 
-/// Whether it is reached, and what it may be too far from.
-pub(super) fn finding(cluster: &RagCluster, observed: &Observed) -> Finding {
+/// Whether it is reached, what it may be too far from, and a volume that is not what the spec asks for.
+pub(super) fn finding(cluster: &RagCluster, planned: Option<&Planned>, observed: &Observed) -> Finding {
     let mut finding = reached(cluster, observed);
-    if let Some(warning) = client_warning(observed).filter(|_| is_managed(cluster)) {
+    let client = client_warning(observed).filter(|_| is_managed(cluster));
+    let volume = planned.and_then(|planned| volume::warning(&planned.cluster, observed));
+    for warning in client.into_iter().chain(volume) {
         finding.message = format!("{} ({warning})", finding.message);
     }
     finding
@@ -144,14 +148,18 @@ fn remedy(reason: ConditionReason, cluster: &RagCluster) -> &'static str {
     }
 }
 
-/// Whether the managed store's pod is of the revision that is planned. Whether it is ready is another matter.
+/// Whether the managed store's pod is of the revision that is planned, and its StatefulSet there to stay. Whether it is ready is
+/// another matter.
 pub(super) fn has_settled(planned: Option<&Planned>, observed: &Observed) -> bool {
     let Some(plan) = planned.map(|planned| &planned.plan) else { return true };
     let Some(revision) = &plan.qdrant_revision else { return true };
     let Some(set) = &observed.children.qdrant_stateful_set else { return false };
     let labels = set.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
     let applied = labels.and_then(|labels| labels.get(labels::REVISION));
-    applied.map(String::as_str) == Some(revision.name.as_str()) && is_seen(set) && plan.outdated.is_empty()
+    applied.map(String::as_str) == Some(revision.name.as_str())
+        && is_seen(set)
+        && plan.outdated.is_empty()
+        && plan.remade.is_none()
 }
 
 /// A few words for a store that is not ready.
@@ -163,10 +171,12 @@ fn is_managed(cluster: &RagCluster) -> bool {
     cluster.spec.vector_store.as_ref().is_none_or(|store| store.qdrant.is_some())
 }
 
-/// A managed store without a ready pod.
+/// A managed store without a ready pod. A StatefulSet that is being made again has not counted the pod that goes on.
 fn is_down(cluster: &RagCluster, observed: &Observed) -> bool {
     let set = observed.children.qdrant_stateful_set.as_ref();
-    is_managed(cluster) && set.and_then(|set| set.status.as_ref()?.ready_replicas).unwrap_or(0) == 0
+    let counted = set.and_then(|set| set.status.as_ref()?.ready_replicas).unwrap_or(0);
+    let is_ready = |pod: &Pod| pods::ready_since(pod).is_some();
+    is_managed(cluster) && counted == 0 && !observed.qdrant_pods.iter().any(is_ready)
 }
 
 /// The engine opens with its server, and a server that takes traffic has opened it.
@@ -222,7 +232,7 @@ mod tests {
     fn after(cluster: &RagCluster, world: &Observed) -> RagClusterStatus {
         let (valid, plan, _) = pass(cluster, world);
         let planned = Box::new(Planned { cluster: valid, plan });
-        status(cluster, world, &Outcome::Applied { planned, corrections: Vec::new() })
+        status(cluster, world, &Outcome::Applied { planned, corrections: Vec::new(), refused: None })
     }
 
     fn is(status: &RagClusterStatus, type_: ConditionType, state: &str, reason: ConditionReason) -> String {

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, Containe
 
 fn carried_out(cluster: &RagCluster, observed: &Observed) -> Outcome {
     let (valid, plan, _) = pass(cluster, observed);
-    Outcome::Applied { planned: Box::new(Planned { cluster: valid, plan }), corrections: Vec::new() }
+    Outcome::Applied { planned: Box::new(Planned { cluster: valid, plan }), corrections: Vec::new(), refused: None }
 }
 
 fn after(cluster: &RagCluster, observed: &Observed) -> RagClusterStatus {
@@ -531,10 +531,75 @@ fn a_field_that_was_put_back_is_told_once() {
         fields: vec!["spec.template.spec.containers[name=server].image".into()],
         by: "kubectl-edit".into(),
     };
-    let put_back = status(&cluster, &world, &Outcome::Applied { planned, corrections: vec![correction] });
+    let put_back =
+        status(&cluster, &world, &Outcome::Applied { planned, corrections: vec![correction], refused: None });
     assert_eq!(told(&cluster, &put_back), ["Warning ChangePutBack"]);
     cluster.status = Some(put_back);
     assert!(told(&cluster, &after(&cluster, &world.later(60))).is_empty());
+}
+
+#[test]
+fn a_volume_that_may_not_grow_stalls_and_takes_nothing_away() {
+    let (mut cluster, world) = serving("{}");
+    cluster.spec.vector_store = serde_yaml_ng::from_str("{qdrant: {storage: {size: 50Gi}}}").unwrap();
+    let refused = |said: &str, world: &Observed| {
+        let (valid, plan, _) = pass(&cluster, world);
+        let refused = Refusal { growth: plan.growth.clone().unwrap(), said: said.to_owned() };
+        let planned = Box::new(Planned { cluster: valid, plan });
+        status(&cluster, world, &Outcome::Applied { planned, corrections: Vec::new(), refused: Some(refused) })
+    };
+    let new = refused("the storageclass that provisions the pvc must support resize", &world);
+    is(&new, ConditionType::Stalled, "True", ConditionReason::VolumeTooSmall);
+    is(&new, ConditionType::Ready, "True", ConditionReason::Serving);
+    assert_eq!(new.phase, "VolumeTooSmall: 10Gi of 50Gi");
+    assert_eq!(told(&cluster, &new), ["Warning VolumeTooSmall"]);
+    assert_eq!(next_look(&new), LOOK_WHILE_STALLED);
+    let said = message(&new, ConditionType::Stalled);
+    assert!(said.starts_with("volume data-handbook-qdrant-0 may not grow from 10Gi to 50Gi: the storage"), "{said}");
+    assert!(said.contains("allowVolumeExpansion: true on StorageClass standard"), "{said}");
+    assert!(said.contains("spec.vectorStore.qdrant.storage.size: 10Gi"), "{said}");
+    let full = message(&refused("exceeded quota: small", &world), ConditionType::Stalled);
+    assert!(full.contains("raise the ResourceQuota") && !full.contains("StorageClass"), "{full}");
+    // What is on its way is said first: it may well settle.
+    let mut rolling = world;
+    rolling.children.deployment.as_mut().unwrap().status.as_mut().unwrap().updated_replicas = Some(1);
+    is(&refused("no", &rolling), ConditionType::Stalled, "False", ConditionReason::Unhindered);
+}
+
+#[test]
+fn a_stateful_set_that_is_made_again_is_under_way_and_no_outage() {
+    let (mut cluster, world) = serving("{}");
+    cluster.spec.vector_store = serde_yaml_ng::from_str("{qdrant: {storage: {size: 50Gi}}}").unwrap();
+    let grown = applied(&cluster, &world);
+    let gone = applied(&cluster, &grown);
+    assert!(gone.children.qdrant_stateful_set.is_none());
+    let mut unseen = applied(&cluster, &gone);
+    unseen.children.qdrant_stateful_set.as_mut().unwrap().status = None;
+    for world in [&grown, &gone, &unseen] {
+        let new = after(&cluster, world);
+        is(&new, ConditionType::Reconciling, "True", ConditionReason::Progressing);
+        is(&new, ConditionType::VectorStoreReady, "True", ConditionReason::Reachable);
+        is(&new, ConditionType::Ready, "True", ConditionReason::Serving);
+        assert!(told(&cluster, &new).is_empty(), "{:?}", told(&cluster, &new));
+    }
+    let again = applied(&cluster, &gone);
+    is(&after(&cluster, &again), ConditionType::Reconciling, "False", ConditionReason::Settled);
+}
+
+#[test]
+fn a_volume_that_is_not_what_the_spec_asks_for_is_said_where_the_store_is() {
+    for spec in ["vectorStore: {qdrant: {storage: {size: 50Gi}}}", EMBEDDED] {
+        let (mut cluster, world) = serving(spec);
+        assert!(!message(cluster.status.as_ref().unwrap(), ConditionType::VectorStoreReady).contains("volume"));
+        let store = cluster.spec.vector_store.as_mut().unwrap();
+        let qdrant = store.qdrant.as_mut().map(|qdrant| &mut qdrant.storage);
+        let embedded = store.embedded.as_mut().map(|embedded| &mut embedded.storage);
+        qdrant.into_iter().chain(embedded).for_each(|storage| storage.size = "5Gi".to_owned());
+        let new = after(&cluster, &world);
+        assert_eq!(condition(&new, ConditionType::VectorStoreReady).0, "True");
+        let said = message(&new, ConditionType::VectorStoreReady);
+        assert!(said.contains("and stays so, since no volume shrinks"), "{said}");
+    }
 }
 
 #[test]

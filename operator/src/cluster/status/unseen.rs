@@ -55,7 +55,8 @@ mod tests {
         let world = applied(&cluster, &nothing());
         let (valid, plan, _) = pass(&cluster, &world);
         let planned = Box::new(Planned { cluster: valid, plan });
-        cluster.status = Some(status(&cluster, &world, &Outcome::Applied { planned, corrections: Vec::new() }));
+        cluster.status =
+            Some(status(&cluster, &world, &Outcome::Applied { planned, corrections: Vec::new(), refused: None }));
         cluster
     }
 

@@ -8,8 +8,10 @@ mod stateful_set;
 use super::QdrantChildren;
 use super::metadata::Part;
 use super::{disruption_budget, revision, secrets};
+use crate::api::cluster::Storage;
 use crate::cluster::decide::Plan;
 use crate::cluster::decide::revision::{CONFIG_SCHEMA, Frozen, PlannedRevision, store_image};
+use crate::cluster::decide::volume::template_size;
 use crate::cluster::observed::Observed;
 use crate::cluster::validate::{ManagedStore, ValidatedCluster, last_run};
 
@@ -26,6 +28,10 @@ pub(super) fn children(
         let pod_template = stateful_set::pod_template(cluster, store, &planned.name, &image);
         Frozen { image, pod_template, config: None, config_schema: CONFIG_SCHEMA }
     });
+    // The API server refuses another size while the StatefulSet exists.
+    let live = observed.children.qdrant_stateful_set.as_ref().and_then(template_size);
+    let size = live.unwrap_or(&store.storage.size).to_owned();
+    let storage = Storage { size, class_name: store.storage.class_name.clone() };
     QdrantChildren {
         secret: secrets::qdrant(cluster, &plan.credentials),
         bootstrap: bootstrap::bootstrap(cluster),
@@ -34,7 +40,8 @@ pub(super) fn children(
         disruption_budget: disruption_budget::disruption_budget(cluster, Part::VectorStore),
         peers: service::peers(cluster),
         service: service::service(cluster),
-        stateful_set: stateful_set::stateful_set(cluster, store, &frozen, last_run(observed)),
+        stateful_set: stateful_set::stateful_set(cluster, &storage, &frozen, last_run(observed)),
         outdated: plan.outdated.clone(),
+        remade: plan.remade.clone(),
     }
 }

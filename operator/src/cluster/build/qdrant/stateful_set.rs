@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::bootstrap::BOOTSTRAP_KEY;
-use crate::api::cluster::DeletionPolicy;
+use crate::api::cluster::{DeletionPolicy, Storage};
 use crate::api::{Revision, labels};
 use crate::cluster::build::config::QDRANT_GRPC_PORT;
 use crate::cluster::build::metadata::{self, Part};
@@ -37,7 +37,7 @@ const INIT_DIR: &str = "/qdrant/init";
 /// Kubernetes, which would wait for a pod that cannot start before it replaced it.
 pub(super) fn stateful_set(
     cluster: &ValidatedCluster,
-    store: &ManagedStore,
+    storage: &Storage,
     frozen: &Frozen,
     last_run: Option<String>,
 ) -> StatefulSet {
@@ -69,7 +69,7 @@ pub(super) fn stateful_set(
             }),
             volume_claim_templates: Some(vec![PersistentVolumeClaim {
                 metadata: ObjectMeta { name: Some("data".to_owned()), ..ObjectMeta::default() },
-                spec: Some(data_claim::claim(&store.storage)),
+                spec: Some(data_claim::claim(storage)),
                 status: None,
             }]),
             ..StatefulSetSpec::default()
