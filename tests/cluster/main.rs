@@ -30,3 +30,4 @@ mod scaling;
 mod secrets;
 mod sweep;
 mod upgrade;
+mod volumes;

@@ -12,7 +12,8 @@ use crate::scene::{Scene, WITHIN, figure};
 /// that is shorter than a minute.
 const PASSES: f64 = 60.0;
 
-async fn passes(operator: &Operator, more: f64) -> Result<()> {
+/// Waits until the operator has passed over its clusters so many times more.
+pub(crate) async fn passes(operator: &Operator, more: f64) -> Result<()> {
     const PASSED: &str = "ragops_reconcile_seconds_count";
     let wanted = figure(operator, PASSED).await? + more;
     until("the operator has looked again and again", WITHIN * 2, || async move {

@@ -96,6 +96,7 @@ async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Res
         refused(&clusters, name, &json!({}), "at most 40 lower-case letters, digits and dashes").await?;
     }
     the_vector_store_stays(&clusters).await?;
+    a_volume_only_grows(&clusters).await?;
     the_embedder_stays(&clusters).await?;
 
     // What is merely much is accepted, and everything that can be left out has a value.
@@ -123,6 +124,52 @@ async fn the_vector_store_stays(clusters: &Api<RagCluster>) -> Result<()> {
     refused(clusters, "external", &json!({"vectorStore": {"qdrant": {}}}), kind).await?;
     let other = json!({"vectorStore": {"externalQdrant": {"url": "http://qdrant:6334", "collection": "other"}}});
     refused(clusters, "external", &other, "collection").await
+}
+
+/// By what a size is worth, and not by how it is written. Absent is 10Gi of the default class.
+async fn a_volume_only_grows(clusters: &Api<RagCluster>) -> Result<()> {
+    let development = |storage: Value| {
+        json!({
+            "profile": "Development", "replicas": 1, "autoscaling": {"enabled": false},
+            "vectorStore": {"embedded": {"storage": storage}},
+        })
+    };
+    let production = |storage: Value| json!({"vectorStore": {"qdrant": {"storage": storage}}});
+    let apply = PatchParams::apply("kubectl").force();
+    for (name, spec) in [
+        ("absent-volume", json!({})),
+        ("small-volume", production(json!({"size": "5Gi"}))),
+        ("large-volume", production(json!({"size": "50Gi"}))),
+        ("volume", production(json!({"size": "10Gi", "className": "fast"}))),
+        ("notes-volume", development(json!({"size": "10Gi"}))),
+    ] {
+        clusters.patch(name, &apply, &Patch::Apply(&cluster(name, &spec))).await?;
+    }
+    let grows = "a volume only grows";
+    for (name, spec, sentence) in [
+        ("volume", production(json!({"size": "9Gi", "className": "fast"})), "found 9Gi, was 10Gi: a volume only grows"),
+        ("volume", production(json!({"size": "10G", "className": "fast"})), grows),
+        ("volume", production(json!({"size": "20Gi", "className": "slow"})), "the storage class cannot be changed"),
+        ("volume", production(json!({"size": "20Gi"})), "the storage class cannot be changed"),
+        ("volume", json!({}), grows),
+        ("absent-volume", production(json!({"size": "9Gi"})), "created with the defaults (10Gi"),
+        ("absent-volume", production(json!({"size": "20Gi", "className": "fast"})), "its class stays"),
+        ("large-volume", json!({}), grows),
+        ("notes-volume", development(json!({"size": "1023Mi"})), grows),
+    ] {
+        refused(clusters, name, &spec, sentence).await.with_context(|| format!("{name}: {spec}"))?;
+    }
+    for (name, spec) in [
+        ("volume", production(json!({"size": "10240Mi", "className": "fast"}))),
+        ("volume", production(json!({"size": "1Ti", "className": "fast"}))),
+        ("absent-volume", production(json!({"size": "20Gi"}))),
+        ("small-volume", json!({})),
+        ("notes-volume", development(json!({"size": "11G"}))),
+    ] {
+        let accepted = clusters.patch(name, &apply, &Patch::Apply(&cluster(name, &spec))).await;
+        accepted.with_context(|| format!("{name}: {spec}"))?;
+    }
+    Ok(())
 }
 
 /// What its vectors are is for good. Where it is and which key it takes may change, and the default may be said.

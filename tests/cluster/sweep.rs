@@ -56,6 +56,7 @@ fn updated() -> Value {
     json!({
         "auth": {"apiKeys": [{"name": "writer", "role": "Writer"}]}, "replicas": 4, "autoscaling": {"enabled": false},
         "networkPolicy": {"enabled": false}, "retrieval": {"topK": 7},
+        "vectorStore": {"qdrant": {"storage": {"size": "20Gi"}}},
     })
 }
 

@@ -33,4 +33,5 @@ pub mod wait;
 mod workdir;
 
 pub use cluster::Cluster;
+pub use simulated::FIXED_STORAGE_CLASS;
 pub use wait::{Pace, until, until_at};

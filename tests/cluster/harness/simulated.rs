@@ -16,8 +16,10 @@ use crate::process::{Process, Program};
 /// Spreading over nodes and zones has something to spread over.
 const ZONES: [&str; 3] = ["a", "b", "c"];
 const PORT: u16 = 20247;
-/// The class that KWOK's volume stages act on.
+/// The class that KWOK's volume stages act on. Its volumes may grow, though what claims ask for is all that does.
 const STORAGE_CLASS: &str = "kwok-volume";
+/// Another one, whose volumes may not grow.
+pub const FIXED_STORAGE_CLASS: &str = "kwok-volume-fixed";
 /// A pod with this annotation never becomes ready: a broken revision, or a node without room.
 const HOLD: &str = "ragops.test/hold";
 
@@ -34,18 +36,25 @@ pub(crate) async fn start(plan: &Plan<'_>, processes: &mut Vec<Process>) -> Resu
     ));
     processes.push(Process::start(&kwok, plan.folder)?);
     let mut objects: Vec<Value> = ZONES.iter().map(|zone| node(zone)).collect();
-    objects.push(json!({
+    objects.push(storage_class(STORAGE_CLASS, true));
+    objects.push(storage_class(FIXED_STORAGE_CLASS, false));
+    create(plan, &objects).await
+}
+
+/// The one whose volumes grow is the default.
+fn storage_class(name: &str, grows: bool) -> Value {
+    json!({
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
         "metadata": {
-            "name": STORAGE_CLASS,
-            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+            "name": name,
+            "annotations": {"storageclass.kubernetes.io/is-default-class": grows.to_string()},
         },
         "provisioner": "kwok.x-k8s.io/volume",
         "reclaimPolicy": "Delete",
         "volumeBindingMode": "Immediate",
-    }));
-    create(plan, &objects).await
+        "allowVolumeExpansion": grows,
+    })
 }
 
 /// Creates objects as the admin.
@@ -89,7 +98,7 @@ fn node(zone: &str) -> Value {
     })
 }
 
-/// KWOK reads one file; its module ships one stage per file. The hold is ours.
+/// KWOK reads one file; its module ships one stage per file, for one class of volumes. The hold and the other class are ours.
 fn compose(folder: &Path) -> Result<String> {
     let mut names: Vec<_> = fs::read_dir(folder)
         .with_context(|| format!("cannot read KWOK's stages in {}", folder.display()))?
@@ -97,8 +106,11 @@ fn compose(folder: &Path) -> Result<String> {
     names.sort_by_key(fs::DirEntry::file_name);
     let mut all = String::new();
     for entry in names {
-        let mut stage: Value = serde_yaml_ng::from_str(&fs::read_to_string(entry.path())?)
-            .with_context(|| format!("cannot parse {}", entry.path().display()))?;
+        let of_one_class = format!("storageClassName == '{STORAGE_CLASS}'");
+        let of_both = format!("storageClassName in ['{STORAGE_CLASS}', '{FIXED_STORAGE_CLASS}']");
+        let text = fs::read_to_string(entry.path())?.replace(&of_one_class, &of_both);
+        let mut stage: Value =
+            serde_yaml_ng::from_str(&text).with_context(|| format!("cannot parse {}", entry.path().display()))?;
         if stage["metadata"]["name"] == "pod-ready"
             && let Some(expressions) =
                 stage.pointer_mut("/spec/selector/matchExpressions").and_then(Value::as_array_mut)

@@ -142,21 +142,24 @@ pub const PRODUCTION_MIN_REPLICAS: i32 = 3;
     validation = Rule::new(
         "!(has(self.vectorStore) && has(self.vectorStore.qdrant)) \
          || (has(oldSelf.vectorStore) && has(oldSelf.vectorStore.qdrant)) \
-         || (self.vectorStore.qdrant.storage.size == '10Gi' && !has(self.vectorStore.qdrant.storage.className))"
+         || (quantity(self.vectorStore.qdrant.storage.size).compareTo(quantity('10Gi')) >= 0 \
+             && !has(self.vectorStore.qdrant.storage.className))"
     )
     .message(
-        "the volume of the managed Qdrant was created with the defaults (10Gi, default storage class) and cannot be changed: \
-         leave storage out, or create a new RagCluster"
+        "the volume of the managed Qdrant was created with the defaults (10Gi, default storage class): it only grows, and its \
+         class stays; ask for 10Gi or more without className, leave storage out, or create a new RagCluster"
     )
     .field_path(".vectorStore"),
     validation = Rule::new(
         "!(has(oldSelf.vectorStore) && has(oldSelf.vectorStore.qdrant)) \
          || (has(self.vectorStore) && has(self.vectorStore.qdrant)) \
-         || (oldSelf.vectorStore.qdrant.storage.size == '10Gi' && !has(oldSelf.vectorStore.qdrant.storage.className))"
+         || (quantity(oldSelf.vectorStore.qdrant.storage.size).compareTo(quantity('10Gi')) <= 0 \
+             && !has(oldSelf.vectorStore.qdrant.storage.className))"
     )
     .message(
-        "the volume of the managed Qdrant was created with vectorStore.qdrant.storage and cannot be changed: \
-         keep vectorStore.qdrant.storage, or create a new RagCluster"
+        "the volume of the managed Qdrant was created with vectorStore.qdrant.storage, and without it the spec asks for 10Gi of \
+         the default storage class: a volume only grows, and its class stays; keep vectorStore.qdrant.storage, or create a new \
+         RagCluster"
     )
     .field_path(".vectorStore"),
     validation = Rule::new(

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 /// The size of a volume for which the spec names none.
 pub const DEFAULT_SIZE: &str = "10Gi";
 
-/// A volume. It is created once: neither field can be changed, added or removed later.
+/// A volume. It only grows, and its class cannot be changed, added or removed later.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.size == oldSelf.size")
+    validation = Rule::new("quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0")
         .message(Message::Expression(
-            "'found ' + self.size + ', was ' + oldSelf.size + ': the size of the volume is set when the cluster is created; \
-             create a new RagCluster for another size'".to_owned()
+            "'found ' + self.size + ', was ' + oldSelf.size + ': a volume only grows; ask for at least as much, or create a new \
+             RagCluster for a smaller one'".to_owned()
         ))
         .field_path(".size"),
     validation = Rule::new(
@@ -26,7 +26,7 @@ pub const DEFAULT_SIZE: &str = "10Gi";
     .field_path(".className")
 )]
 pub struct Storage {
-    /// Size of the volume, for example 10Gi.
+    /// Size of the volume, for example 10Gi. It can be raised later, if the StorageClass allows its volumes to grow.
     #[serde(default = "default_size")]
     #[schemars(length(min = 1, max = 32), regex(pattern = r"^[1-9][0-9]*(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"))]
     pub size: String,

@@ -47,7 +47,7 @@ pub struct VectorStore {
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedQdrant {
-    /// The volume. Cannot be changed later.
+    /// The volume. Its size can grow later.
     #[serde(default)]
     pub storage: Storage,
 
@@ -111,7 +111,7 @@ pub struct SecretKeyRef {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EmbeddedStore {
-    /// The volume. Cannot be changed later.
+    /// The volume. Its size can grow later.
     #[serde(default)]
     pub storage: Storage,
 }
