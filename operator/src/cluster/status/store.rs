@@ -148,10 +148,13 @@ fn remedy(reason: ConditionReason, cluster: &RagCluster) -> &'static str {
     }
 }
 
-/// Whether the managed store's pod is of the revision that is planned, and its StatefulSet there to stay. Whether it is ready is
-/// another matter.
+/// Whether the volume has been asked for as the spec does, and the managed store's pod is of the revision that is planned, with a
+/// StatefulSet that is there to stay. Whether it is ready is another matter, and so is how long a volume takes to grow.
 pub(super) fn has_settled(planned: Option<&Planned>, observed: &Observed) -> bool {
     let Some(plan) = planned.map(|planned| &planned.plan) else { return true };
+    if plan.growth.is_some() {
+        return false;
+    }
     let Some(revision) = &plan.qdrant_revision else { return true };
     let Some(set) = &observed.children.qdrant_stateful_set else { return false };
     let labels = set.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());

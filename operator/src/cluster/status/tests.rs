@@ -575,7 +575,7 @@ fn a_stateful_set_that_is_made_again_is_under_way_and_no_outage() {
     assert!(gone.children.qdrant_stateful_set.is_none());
     let mut unseen = applied(&cluster, &gone);
     unseen.children.qdrant_stateful_set.as_mut().unwrap().status = None;
-    for world in [&grown, &gone, &unseen] {
+    for world in [&world, &grown, &gone, &unseen] {
         let new = after(&cluster, world);
         is(&new, ConditionType::Reconciling, "True", ConditionReason::Progressing);
         is(&new, ConditionType::VectorStoreReady, "True", ConditionReason::Reachable);
