@@ -264,6 +264,31 @@ mod tests {
         assert!(outdated(&again).is_empty());
     }
 
+    /// The volume after three sizes were asked for, one after the other.
+    fn ends_stable(sizes: [&str; 3]) {
+        let of = |size: &str| cluster(&managed(&format!("size: {size}")));
+        let (last, mut world) = (sizes[2], nothing());
+        // The claim grows, the StatefulSet goes, and is made again.
+        for size in sizes.into_iter().chain([last, last]) {
+            world = applied(&of(size), &world);
+        }
+        let plan = pass(&of(last), &world).1;
+        assert_eq!((plan.growth, plan.remade), (None, None), "{sizes:?}");
+        assert_eq!(template_size(world.children.qdrant_stateful_set.as_ref().unwrap()), Some(last), "{sizes:?}");
+        let claim = world.children.qdrant_claim.as_ref().unwrap();
+        assert_eq!(requested(claim.spec.as_ref()), sizes.into_iter().max(), "{sizes:?}");
+    }
+
+    #[test]
+    fn any_sequence_of_sizes_ends_in_a_stable_plan_with_the_largest_volume() {
+        const SIZES: [&str; 3] = ["10Gi", "20Gi", "50Gi"];
+        for first in SIZES {
+            for second in SIZES {
+                SIZES.into_iter().for_each(|last| ends_stable([first, second, last]));
+            }
+        }
+    }
+
     #[test]
     fn a_stateful_set_is_not_taken_away_from_a_pod_that_could_not_go_on_without_it() {
         let spec = managed("size: 50Gi");
