@@ -28,7 +28,7 @@ async fn counted(scene: &Scene, healthy: i32) -> Result<()> {
     let what = format!("the budget counts {healthy} servers that work");
     let is_counted = |budget: &PodDisruptionBudget| {
         budget.status.as_ref().is_some_and(|status| {
-            status.current_healthy == healthy && status.observed_generation == budget.metadata.generation
+            status.current_healthy == Some(healthy) && status.observed_generation == budget.metadata.generation
         })
     };
     scene.becomes(&what, "handbook-server", is_counted).await.map(drop)

@@ -18,7 +18,7 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 use ragops_operator::{
     api::{ClusterName, Credential, Generation, RagCluster},
-    apply::{Owner, Ownership, claim_ownership, ownership},
+    apply::{Owner, Ownership, child_ownership},
     cluster::{
         build::{Children, Prepared, QdrantChildren, build},
         decide::{Plan, decide},
@@ -126,6 +126,7 @@ impl Fixture {
         configs.retain(|config| config.name_any().starts_with(&name.config_prefix()));
         LiveChildren {
             service_account: self.one(&server),
+            corpus: self.one(&name.corpus()),
             revisions: self.all(),
             configs,
             live: self.one(&name.live()),
@@ -185,8 +186,8 @@ impl Fixture {
         let (name, uid) = (self.cluster.name_any(), self.cluster.uid().unwrap());
         let is_foreign = |object: &&Value| {
             let metadata: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
-            let whose = if object["kind"] == "PersistentVolumeClaim" { claim_ownership } else { ownership };
-            whose(&metadata, Owner { name: &name, uid: &uid }) != Ownership::Ours
+            let kind = object["kind"].as_str().unwrap();
+            child_ownership(kind, &metadata, Owner { name: &name, uid: &uid }) != Ownership::Ours
         };
         self.objects.iter().filter(is_foreign).map(title).collect()
     }
@@ -213,6 +214,7 @@ fn pass(cluster: &RagCluster, observed: &Observed) -> (Plan, Children<Prepared>)
 fn objects(children: Children<Prepared>) -> Vec<Value> {
     let Children {
         service_account,
+        corpus,
         minted,
         server_secret,
         client_keys,
@@ -231,7 +233,8 @@ fn objects(children: Children<Prepared>) -> Vec<Value> {
         prune: _,
         stage: _,
     } = children;
-    let mut objects = vec![json!(service_account), json!(server_secret), json!(revision), json!(config), json!(live)];
+    let mut objects =
+        vec![json!(service_account), json!(corpus), json!(server_secret), json!(revision), json!(config), json!(live)];
     objects.extend(minted.iter().chain(&client_keys).map(|secret| json!(secret)));
     objects.extend([json!(network_policy), json!(data_claim), json!(deployment), json!(disruption_budget)]);
     objects.extend([json!(autoscaler), json!(service)]);
