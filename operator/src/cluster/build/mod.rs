@@ -175,7 +175,6 @@ mod tests {
     use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass};
     use insta::{assert_snapshot, assert_yaml_snapshot};
     use k8s_openapi::api::core::v1::Probe;
-    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     use serde_json::json;
 
     fn children(spec: &str) -> Children<Prepared> {
