@@ -35,6 +35,7 @@ lint: ## formatting, clippy, import rule, generated files
 	$(CARGO) fmt --all --check
 	python3 tests/lint/import_rule.py --self-test
 	python3 tests/lint/import_rule.py
+	bash tests/lint/features.sh
 	$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings
 	bash tests/lint/generate.sh --check
 
