@@ -59,7 +59,7 @@ pub struct PodTemplate {
 
     /// Secrets, in the same namespace, with which images are fetched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = 6))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub image_pull_secrets: Vec<PullSecret>,
 }
