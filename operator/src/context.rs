@@ -10,12 +10,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt};
 
 use crate::api::{ClusterName, labels};
-use crate::apply::Unsettled;
 use crate::caches::Caches;
 use crate::cluster::observed::OperatorDefaults;
-use crate::controller::{Backoff, Expectations};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::report::Written;
 use crate::sampler::{Samples, Surroundings, Target};
 
 /// What every reconcile shares.
@@ -32,14 +30,8 @@ pub struct Context {
     pub identity: String,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// Failures in a row.
-    pub backoff: Backoff,
-    /// Writes that the caches have not shown yet.
-    pub expectations: Expectations,
-    /// Differences that the API server insists on.
-    pub unsettled: Unsettled,
-    /// When each status was last written.
-    pub written: Written,
+    /// What is remembered of each object between passes.
+    pub memory: Memory,
     /// How often a settled cluster is looked at all the same.
     pub resync: Duration,
     /// The clock.

@@ -24,6 +24,7 @@ use crate::cluster::events::{Event, REPEATED_SECONDS, Severity};
 use crate::cluster::status::is_news;
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb, sentence};
+use crate::objects::ObjectId;
 
 /// The name under which the operator appears in events.
 const REPORTER: &str = "ragops-operator";
@@ -34,28 +35,28 @@ const MAX_NOTE_BYTES: usize = 1024;
 /// A roll-out moves the figures of a status many times in a second; so long they stand before they move again.
 const PACE: Duration = Duration::from_secs(1);
 
-/// When the status of each cluster was last written, by namespace and name.
+/// When the status of each object was last written.
 #[derive(Default)]
-pub struct Written(Mutex<HashMap<(String, String), Instant>>);
+pub struct Written(Mutex<HashMap<ObjectId, Instant>>);
 
 impl Written {
     /// Notes that a status is written at `now`.
-    fn note(&self, (namespace, name): (&str, &str), now: Instant) {
-        self.lock().insert((namespace.to_owned(), name.to_owned()), now);
+    fn note(&self, object: &ObjectId, now: Instant) {
+        self.lock().insert(object.clone(), now);
     }
 
     /// For how long figures have to wait at `now`; nothing if they do not.
-    fn pause(&self, (namespace, name): (&str, &str), now: Instant) -> Option<Duration> {
-        let last = self.lock().get(&(namespace.to_owned(), name.to_owned())).copied()?;
+    fn pause(&self, object: &ObjectId, now: Instant) -> Option<Duration> {
+        let last = self.lock().get(object).copied()?;
         PACE.checked_sub(now.saturating_duration_since(last)).filter(|pause| !pause.is_zero())
     }
 
-    /// Forgets a cluster that is gone.
-    pub fn forget(&self, (namespace, name): (&str, &str)) {
-        self.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    /// Forgets an object that is gone.
+    pub fn forget(&self, object: &ObjectId) {
+        self.lock().remove(object);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Instant>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectId, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,13 +71,12 @@ pub async fn report(
 ) -> Result<Option<Duration>, Error> {
     let before = cluster.status.as_ref();
     if before != Some(status) {
-        let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
-        let (place, now) = ((namespace.as_str(), name.as_str()), Instant::now());
-        if let Some(pause) = context.written.pause(place, now).filter(|_| !is_news(before, status)) {
+        let (object, now) = (ObjectId::of(cluster), Instant::now());
+        if let Some(pause) = context.memory.written.pause(&object, now).filter(|_| !is_news(before, status)) {
             return Ok(Some(pause));
         }
         write(context, cluster, status).await?;
-        context.written.note(place, now);
+        context.memory.written.note(&object, now);
     }
     for event in events {
         publish(context, &cluster.object_ref(&()), event).await;
@@ -128,7 +128,7 @@ async fn write(context: &Context, cluster: &RagCluster, status: &RagClusterStatu
     let kind = RagCluster::kind(&()).into_owned();
     context.metrics.wrote(Verb::Patch, &kind);
     if let Some(version) = written.resource_version() {
-        context.expectations.wrote((&namespace, &name), (kind, name.clone()), &version);
+        context.memory.expectations.wrote(&ObjectId::of(cluster), (kind, name.clone()), &version);
     }
     Ok(())
 }
@@ -187,6 +187,10 @@ mod tests {
     const STATUS: &str = "PATCH /apis/ragops.dev/v1alpha1/namespaces/team-a/ragclusters/handbook/status?&force=true&fieldManager=ragops.dev%2Fcore";
     const EVENT: &str = "POST /apis/events.k8s.io/v1/namespaces/team-a/events?";
 
+    fn named(name: &str) -> ObjectId {
+        ObjectId { kind: "RagCluster", namespace: "ns".into(), name: name.into() }
+    }
+
     fn event(note: &str) -> Event {
         Event {
             severity: Severity::Warning,
@@ -239,15 +243,15 @@ mod tests {
     #[test]
     fn figures_wait_for_a_second_after_the_last_write_of_their_cluster() {
         let (written, start) = (Written::default(), Instant::now());
-        assert_eq!(written.pause(("ns", "a"), start), None);
-        written.note(("ns", "a"), start);
-        let after = |millis| written.pause(("ns", "a"), start + Duration::from_millis(millis));
+        assert_eq!(written.pause(&named("a"), start), None);
+        written.note(&named("a"), start);
+        let after = |millis| written.pause(&named("a"), start + Duration::from_millis(millis));
         assert_eq!(after(0), Some(PACE));
         assert_eq!(after(400), Some(Duration::from_millis(600)));
         assert_eq!(after(1000), None);
         assert_eq!(after(5000), None);
-        assert_eq!(written.pause(("ns", "b"), start), None);
-        written.forget(("ns", "a"));
+        assert_eq!(written.pause(&named("b"), start), None);
+        written.forget(&named("a"));
         assert_eq!(after(0), None);
     }
 

@@ -15,9 +15,9 @@ use crate::caches::{Clients, Filled, caches};
 use crate::cli::RunArgs;
 use crate::cluster::observed::OperatorDefaults;
 use crate::context::Context;
-use crate::controller;
 use crate::http::{self, Readiness};
 use crate::leader::{Election, LeaseError, Loss, Terms};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::namespace::{Reading, Work};
 use crate::sampler::{Rounds, Sampler, Samples};
@@ -211,10 +211,7 @@ impl Process {
             samples: Arc::new(Samples::new(self.args.sample_every())),
             identity: self.identity.clone(),
             metrics: Arc::clone(&self.metrics),
-            backoff: controller::Backoff::default(),
-            expectations: controller::Expectations::default(),
-            unsettled: crate::apply::Unsettled::default(),
-            written: crate::report::Written::default(),
+            memory: Memory::default(),
             resync: self.args.resync(),
             now: Timestamp::now,
         };

@@ -13,8 +13,7 @@ use serde_json::Value;
 
 use super::drift::Difference;
 use super::version;
-
-type Cluster = (String, String);
+use crate::objects::ObjectId;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Settled {
@@ -34,68 +33,64 @@ struct Child {
     change: Option<Change>,
 }
 
-/// The memory, by cluster and uid of the child.
+/// The memory, by the object that owns them and the uid of the child.
 #[derive(Default)]
-pub struct Unsettled(Mutex<HashMap<Cluster, HashMap<String, Child>>>);
+pub struct Unsettled(Mutex<HashMap<ObjectId, HashMap<String, Child>>>);
 
 impl Unsettled {
     /// Whether exactly this was applied before, and left exactly these differences.
-    pub(super) fn is_known(&self, cluster: (&str, &str), uid: &str, wanted: &Value, found: &[Difference]) -> bool {
-        self.get(cluster, uid) == Some(settled(wanted, found))
+    pub(super) fn is_known(&self, owner: &ObjectId, uid: &str, wanted: &Value, found: &[Difference]) -> bool {
+        self.get(owner, uid) == Some(settled(wanted, found))
     }
 
     /// Whether exactly this was wanted of the child when it was last settled.
-    pub(super) fn was_wanted(&self, cluster: (&str, &str), uid: &str, wanted: &Value) -> bool {
-        self.get(cluster, uid).is_some_and(|before| before.wanted == hash(&wanted.to_string()))
+    pub(super) fn was_wanted(&self, owner: &ObjectId, uid: &str, wanted: &Value) -> bool {
+        self.get(owner, uid).is_some_and(|before| before.wanted == hash(&wanted.to_string()))
     }
 
     /// Notes what was wanted and which differences remained.
-    pub(super) fn note(&self, cluster: (&str, &str), uid: &str, wanted: &Value, remaining: &[Difference]) {
+    pub(super) fn note(&self, owner: &ObjectId, uid: &str, wanted: &Value, remaining: &[Difference]) {
         let settled = settled(wanted, remaining);
-        self.change(cluster, uid, |child| child.settled = Some(settled));
+        self.change(owner, uid, |child| child.settled = Some(settled));
     }
 
     /// Notes that a write of ours made the version `after` of a child; `before` is the one that it was decided by.
-    pub(super) fn wrote(&self, cluster: (&str, &str), uid: &str, before: Option<&str>, after: &str) {
+    pub(super) fn wrote(&self, owner: &ObjectId, uid: &str, before: Option<&str>, after: &str) {
         let change = Change { before: before.map(str::to_owned), after: after.to_owned() };
-        self.change(cluster, uid, |child| child.change = Some(change));
+        self.change(owner, uid, |child| child.change = Some(change));
     }
 
     /// Whether a child that is `shown` at this version is older than our last write of it.
-    pub(super) fn is_behind(&self, cluster: (&str, &str), uid: &str, shown: &str) -> bool {
-        let clusters = self.lock();
-        let child = clusters.get(&owned(cluster)).and_then(|children| children.get(uid));
+    pub(super) fn is_behind(&self, owner: &ObjectId, uid: &str, shown: &str) -> bool {
+        let all = self.lock();
+        let child = all.get(owner).and_then(|children| children.get(uid));
         let change = child.and_then(|child| child.change.as_ref());
         change.is_some_and(|change| version::is_behind(shown, change.before.as_deref(), &change.after))
     }
 
     /// Forgets a child that was removed.
-    pub(super) fn forget_child(&self, cluster: (&str, &str), uid: &str) {
-        if let Some(children) = self.lock().get_mut(&owned(cluster)) {
+    pub(super) fn forget_child(&self, owner: &ObjectId, uid: &str) {
+        if let Some(children) = self.lock().get_mut(owner) {
             children.remove(uid);
         }
     }
 
-    /// Forgets a cluster that is gone.
-    pub fn forget(&self, cluster: (&str, &str)) {
-        self.lock().remove(&owned(cluster));
+    /// Forgets an object that is gone, with its children.
+    pub fn forget(&self, owner: &ObjectId) {
+        self.lock().remove(owner);
     }
 
-    fn get(&self, cluster: (&str, &str), uid: &str) -> Option<Settled> {
-        self.lock().get(&owned(cluster))?.get(uid)?.settled
+    fn get(&self, owner: &ObjectId, uid: &str) -> Option<Settled> {
+        self.lock().get(owner)?.get(uid)?.settled
     }
 
-    fn change(&self, cluster: (&str, &str), uid: &str, change: impl FnOnce(&mut Child)) {
-        change(self.lock().entry(owned(cluster)).or_default().entry(uid.to_owned()).or_default());
+    fn change(&self, owner: &ObjectId, uid: &str, change: impl FnOnce(&mut Child)) {
+        change(self.lock().entry(owner.clone()).or_default().entry(uid.to_owned()).or_default());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Cluster, HashMap<String, Child>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectId, HashMap<String, Child>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn owned((namespace, name): (&str, &str)) -> Cluster {
-    (namespace.to_owned(), name.to_owned())
 }
 
 fn settled(wanted: &Value, remaining: &[Difference]) -> Settled {
@@ -114,7 +109,9 @@ mod tests {
     use crate::apply::drift::Cause;
     use serde_json::json;
 
-    const CLUSTER: (&str, &str) = ("ns", "a");
+    fn named(name: &str) -> ObjectId {
+        ObjectId { kind: "RagCluster", namespace: "ns".to_owned(), name: name.to_owned() }
+    }
 
     fn dropped() -> Vec<Difference> {
         vec![Difference { path: "spec.behavior.scaleDown.tolerance".into(), cause: Cause::Ours }]
@@ -124,34 +121,34 @@ mod tests {
     fn a_difference_that_stays_is_left_until_the_plan_or_the_difference_changes() {
         let memory = Unsettled::default();
         let wanted = json!({"spec": 1});
-        assert!(!memory.is_known(CLUSTER, "u", &wanted, &dropped()));
-        memory.note(CLUSTER, "u", &wanted, &dropped());
-        assert!(memory.is_known(CLUSTER, "u", &wanted, &dropped()));
-        assert!(!memory.is_known(CLUSTER, "u", &json!({"spec": 2}), &dropped()));
-        assert!(!memory.is_known(CLUSTER, "u", &wanted, &[]));
-        assert!(!memory.is_known(CLUSTER, "v", &wanted, &dropped()));
-        memory.forget(CLUSTER);
-        assert!(!memory.is_known(CLUSTER, "u", &wanted, &dropped()));
+        assert!(!memory.is_known(&named("a"), "u", &wanted, &dropped()));
+        memory.note(&named("a"), "u", &wanted, &dropped());
+        assert!(memory.is_known(&named("a"), "u", &wanted, &dropped()));
+        assert!(!memory.is_known(&named("a"), "u", &json!({"spec": 2}), &dropped()));
+        assert!(!memory.is_known(&named("a"), "u", &wanted, &[]));
+        assert!(!memory.is_known(&named("a"), "v", &wanted, &dropped()));
+        memory.forget(&named("a"));
+        assert!(!memory.is_known(&named("a"), "u", &wanted, &dropped()));
     }
 
     #[test]
     fn an_unchanged_plan_is_recognised() {
         let memory = Unsettled::default();
-        memory.note(CLUSTER, "u", &json!({"spec": 1}), &[]);
-        assert!(memory.was_wanted(CLUSTER, "u", &json!({"spec": 1})));
-        assert!(!memory.was_wanted(CLUSTER, "u", &json!({"spec": 2})));
+        memory.note(&named("a"), "u", &json!({"spec": 1}), &[]);
+        assert!(memory.was_wanted(&named("a"), "u", &json!({"spec": 1})));
+        assert!(!memory.was_wanted(&named("a"), "u", &json!({"spec": 2})));
     }
 
     #[test]
     fn what_is_settled_and_what_was_written_are_kept_side_by_side_until_the_child_is_gone() {
         let memory = Unsettled::default();
-        assert!(!memory.is_behind(CLUSTER, "u", "1"), "nothing was written yet");
-        memory.wrote(CLUSTER, "u", Some("1"), "3");
-        memory.note(CLUSTER, "u", &json!({"spec": 1}), &[]);
-        assert!(memory.is_behind(CLUSTER, "u", "2") && !memory.is_behind(CLUSTER, "u", "3"));
-        assert!(memory.was_wanted(CLUSTER, "u", &json!({"spec": 1})));
-        assert!(!memory.is_behind(CLUSTER, "v", "2") && !memory.is_behind(("ns", "b"), "u", "2"));
-        memory.forget_child(CLUSTER, "u");
-        assert!(!memory.is_behind(CLUSTER, "u", "2"));
+        assert!(!memory.is_behind(&named("a"), "u", "1"), "nothing was written yet");
+        memory.wrote(&named("a"), "u", Some("1"), "3");
+        memory.note(&named("a"), "u", &json!({"spec": 1}), &[]);
+        assert!(memory.is_behind(&named("a"), "u", "2") && !memory.is_behind(&named("a"), "u", "3"));
+        assert!(memory.was_wanted(&named("a"), "u", &json!({"spec": 1})));
+        assert!(!memory.is_behind(&named("a"), "v", "2") && !memory.is_behind(&named("b"), "u", "2"));
+        memory.forget_child(&named("a"), "u");
+        assert!(!memory.is_behind(&named("a"), "u", "2"));
     }
 }

@@ -40,6 +40,7 @@ use crate::cluster::observed::{ChildKind, LiveChildren, ObjectRef};
 use crate::cluster::status::{Correction, Refusal};
 use crate::context::Context;
 use crate::error::Error;
+use crate::objects::ObjectId;
 use writer::{Writer, core_owns_replicas};
 
 /// With the API server, as it returned them.
@@ -72,10 +73,9 @@ pub fn apply<'a>(
     live: &'a LiveChildren,
 ) -> BoxFuture<'a, Result<Written, Error>> {
     async move {
-        let namespace = cluster.namespace().unwrap_or_default();
         let (name, uid) = (cluster.name_any(), cluster.uid().unwrap_or_default());
-        let owner = Owner { name: &name, uid: &uid };
-        let mut writer = Writer { context, namespace: &namespace, owner, corrections: Vec::new(), refused: None };
+        let (object, owner) = (ObjectId::of(cluster), Owner { name: &name, uid: &uid });
+        let mut writer = Writer { context, object, owner, corrections: Vec::new(), refused: None };
         let children = write(&mut writer, children, live).await?;
         Ok(Written { children, corrections: writer.corrections, refused: writer.refused })
     }

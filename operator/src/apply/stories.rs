@@ -11,13 +11,14 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::writer::Writer;
-use super::{Owner, Unsettled, remake, replace, write_autoscaler, write_deployment};
+use super::{Owner, remake, replace, write_autoscaler, write_deployment};
 use crate::api::labels;
 use crate::cluster::build::Replicas;
 use crate::cluster::decide::volume::Growth;
 use crate::cluster::observed::{ChildKind, ObjectRef, OperatorDefaults};
 use crate::context::Context;
 use crate::error::{Class, Error};
+use crate::objects::ObjectId;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 
@@ -68,7 +69,8 @@ impl Play {
 
     fn writer(&self) -> Writer<'_> {
         let owner = Owner { name: "handbook", uid: "u1" };
-        Writer { context: &self.context, namespace: "ns", owner, corrections: Vec::new(), refused: None }
+        let object = ObjectId { kind: "RagCluster", namespace: "ns".to_owned(), name: "handbook".to_owned() };
+        Writer { context: &self.context, object, owner, corrections: Vec::new(), refused: None }
     }
 
     /// The bodies that were sent, once every scene has been played.
@@ -92,10 +94,7 @@ fn context(client: Client) -> Context {
         samples: Arc::default(),
         identity: "test".into(),
         metrics: Arc::new(crate::metrics::Metrics::new().unwrap()),
-        backoff: crate::controller::Backoff::default(),
-        expectations: crate::controller::Expectations::default(),
-        unsettled: Unsettled::default(),
-        written: crate::report::Written::default(),
+        memory: crate::memory::Memory::default(),
         resync: std::time::Duration::from_secs(600),
         now: jiff::Timestamp::now,
     }

@@ -21,6 +21,7 @@ use crate::cluster::observed::{ChildKind, ObjectRef};
 use crate::cluster::status::{Correction, Refusal};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
+use crate::objects::ObjectId;
 
 /// Owns everything about children but the number of servers.
 pub const CORE: &str = "ragops.dev/core";
@@ -34,7 +35,8 @@ const SOMEBODY: &str = "somebody (removed)";
 /// Writes the children of one cluster.
 pub(super) struct Writer<'a> {
     pub(super) context: &'a Context,
-    pub(super) namespace: &'a str,
+    /// Whose children they are, as what is remembered of them is filed.
+    pub(super) object: ObjectId,
     pub(super) owner: Owner<'a>,
     pub(super) corrections: Vec<Correction>,
     pub(super) refused: Option<Refusal>,
@@ -86,7 +88,7 @@ impl Writer<'_> {
         let mut body = json!({
             "apiVersion": Deployment::api_version(&()),
             "kind": Deployment::kind(&()),
-            "metadata": {"name": name, "namespace": self.namespace},
+            "metadata": {"name": name, "namespace": self.object.namespace},
             "spec": {"replicas": count},
         });
         let found = drift(&body, &json_of(live), SCALING);
@@ -122,8 +124,8 @@ impl Writer<'_> {
             Ok(grown) => {
                 self.wrote(Verb::Patch, &grown);
                 if let Some(after) = &grown.metadata.resource_version {
-                    let memory = &self.context.unsettled;
-                    memory.wrote(self.cluster(), &growth.claim.uid, Some(growth.version.as_str()), after);
+                    let memory = &self.context.memory.unsettled;
+                    memory.wrote(&self.object, &growth.claim.uid, Some(growth.version.as_str()), after);
                 }
                 Ok(Some(growth))
             }
@@ -154,7 +156,7 @@ impl Writer<'_> {
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
             Err(source) => return Err(self.failed::<K>(Verb::Delete, &object.name, source)),
         }
-        self.context.unsettled.forget_child(self.cluster(), &object.uid);
+        self.context.memory.unsettled.forget_child(&self.object, &object.uid);
         Ok(())
     }
 
@@ -179,12 +181,12 @@ impl Writer<'_> {
     async fn change<K: Kind + Serialize>(&mut self, name: &str, body: &Value, live: &K) -> Result<K, Error> {
         let uid = live.uid().unwrap_or_default();
         let found = drift(body, &json_of(live), CORE);
-        let memory = &self.context.unsettled;
-        if found.is_empty() || memory.is_known(self.cluster(), &uid, body, &found) {
-            memory.note(self.cluster(), &uid, body, &found);
+        let memory = &self.context.memory.unsettled;
+        if found.is_empty() || memory.is_known(&self.object, &uid, body, &found) {
+            memory.note(&self.object, &uid, body, &found);
             return Ok(live.clone());
         }
-        let was_wanted = memory.was_wanted(self.cluster(), &uid, body);
+        let was_wanted = memory.was_wanted(&self.object, &uid, body);
         self.note_corrections(live, &found, was_wanted);
         let before = live.meta().resource_version.as_deref();
         let changed: K = self.patch(name, body, &PatchParams::apply(CORE).force(), before).await?;
@@ -198,8 +200,8 @@ impl Writer<'_> {
 
     fn settle<K: Resource<DynamicType = ()> + Serialize>(&self, body: &Value, applied: &K) -> Vec<Difference> {
         let remaining = drift(body, &json_of(applied), CORE);
-        self.context.unsettled.note(
-            self.cluster(),
+        self.context.memory.unsettled.note(
+            &self.object,
             applied.meta().uid.as_deref().unwrap_or_default(),
             body,
             &remaining,
@@ -219,7 +221,7 @@ impl Writer<'_> {
         let applied = applied.map_err(|source| self.failed::<K>(Verb::Patch, name, source))?;
         self.wrote(Verb::Patch, &applied);
         if let (Some(uid), Some(after)) = (&applied.meta().uid, &applied.meta().resource_version) {
-            self.context.unsettled.wrote(self.cluster(), uid, before, after);
+            self.context.memory.unsettled.wrote(&self.object, uid, before, after);
         }
         Ok(applied)
     }
@@ -229,7 +231,7 @@ impl Writer<'_> {
     fn note_corrections<K: Resource<DynamicType = ()>>(&mut self, live: &K, found: &[Difference], was_wanted: bool) {
         let metadata = live.meta();
         let (uid, shown) = (metadata.uid.as_deref(), metadata.resource_version.as_deref());
-        if self.context.unsettled.is_behind(self.cluster(), uid.unwrap_or_default(), shown.unwrap_or_default()) {
+        if self.context.memory.unsettled.is_behind(&self.object, uid.unwrap_or_default(), shown.unwrap_or_default()) {
             return;
         }
         let name = metadata.name.as_deref().unwrap_or_default();
@@ -261,22 +263,22 @@ impl Writer<'_> {
         // Secrets are in no cache: they are read anew in every pass.
         let is_cached = kind != ChildKind::Secret.as_str();
         if let Some(version) = metadata.resource_version.as_ref().filter(|_| is_cached) {
-            self.context.expectations.wrote(self.cluster(), (kind, name), version);
+            self.context.memory.expectations.wrote(&self.object, (kind, name), version);
         }
     }
 
     fn failed<K: Resource<DynamicType = ()>>(&self, verb: Verb, name: &str, source: kube::Error) -> Error {
-        let call =
-            Call { verb, resource: resource_name::<K>(), namespace: self.namespace.to_owned(), name: name.to_owned() };
+        let call = Call {
+            verb,
+            resource: resource_name::<K>(),
+            namespace: self.object.namespace.clone(),
+            name: name.to_owned(),
+        };
         Error::Call { phase: Phase::Apply, call, source: Box::new(source) }
     }
 
     fn api<K: Kind>(&self) -> Api<K> {
-        Api::namespaced(self.context.client.clone(), self.namespace)
-    }
-
-    fn cluster(&self) -> (&str, &str) {
-        (self.namespace, self.owner.name)
+        Api::namespaced(self.context.client.clone(), &self.object.namespace)
     }
 }
 

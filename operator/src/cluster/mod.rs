@@ -14,13 +14,12 @@ pub mod validate;
 
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt;
-
 use crate::api::RagCluster;
 use crate::apply::{Written, apply};
 use crate::caches::Caches;
 use crate::context::Context;
 use crate::error::Error;
+use crate::objects::{ObjectId, OwnKind};
 use crate::report::report;
 use build::build;
 use decide::decide;
@@ -31,6 +30,10 @@ use validate::validate;
 
 /// Secrets are not watched, so nothing tells that a removed one has gone; what remembers its name is written by the next pass.
 const LOOK_AFTER_REMOVAL: Duration = Duration::from_secs(1);
+
+impl OwnKind for RagCluster {
+    const KIND: &'static str = "RagCluster";
+}
 
 /// One pass: brings the cluster nearer to its spec and says how far it is. Returns when to look again if nothing happens.
 pub async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster) -> Result<Duration, Error> {
@@ -54,8 +57,7 @@ pub async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster)
 
 /// Nothing is decided by a part of the facts. What kept the rest from being read is told like every outcome.
 async fn report_unobserved(context: &Context, cluster: &RagCluster, error: Error) -> Result<Duration, Error> {
-    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
-    let lasts = context.backoff.lasts((&namespace, &name), Instant::now());
+    let lasts = context.memory.backoff.lasts(&ObjectId::of(cluster), Instant::now());
     let status = unobserved(cluster, &Failure::from(&error), lasts, (context.now)());
     let events = events::events(cluster.status.as_ref(), &status);
     report(context, cluster, &status, &events).await?;

@@ -1,10 +1,11 @@
-//! When a cluster whose reconcile failed is looked at again: by the class of the error and by how often it failed in a row.
+//! When an object whose pass failed is looked at again: by the class of the error and by how often it failed in a row.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Class;
+use crate::objects::ObjectId;
 
 /// The first pause after a transient error; doubles with each further one.
 const FIRST: Duration = Duration::from_millis(500);
@@ -18,17 +19,17 @@ const FORBIDDEN: Duration = Duration::from_secs(60);
 /// The first retries after a conflict only wait for the cache to see the other write.
 const CONFLICT: Duration = Duration::from_millis(50);
 
-/// What was last seen of a cluster may be said for so long while it cannot be looked at: an API server is gone for seconds when it
+/// What was last seen of an object may be said for so long while it cannot be looked at: an API server is gone for seconds when it
 /// starts anew.
 const LASTS: Duration = Duration::from_secs(30);
 
 /// A conflict that repeats this often is a fight with another writer, not a race.
 const CONFLICTS_AT_ONCE: u32 = 5;
 
-/// Failures in a row, by namespace and name.
+/// Failures in a row, by object.
 #[derive(Default)]
 pub struct Backoff {
-    failures: Mutex<HashMap<(String, String), Failing>>,
+    failures: Mutex<HashMap<ObjectId, Failing>>,
 }
 
 struct Failing {
@@ -38,13 +39,13 @@ struct Failing {
 }
 
 impl Backoff {
-    /// Notes a failure at `now` and returns the pause before the next look. `jitter` in 0..1 spreads the retries of many clusters.
+    /// Notes a failure at `now` and returns the pause before the next look. `jitter` in 0..1 spreads the retries of many objects.
     ///
     /// Watches may ask for a look before a pause is over; a failure then is still the same one, and the pause does not grow.
-    pub fn failed(&self, cluster: (&str, &str), class: Class, jitter: f64, now: Instant) -> Duration {
+    pub fn failed(&self, object: &ObjectId, class: Class, jitter: f64, now: Instant) -> Duration {
         let mut failures = self.lock();
         let first = Failing { count: 0, since: now, until: now };
-        let failing = failures.entry((cluster.0.to_owned(), cluster.1.to_owned())).or_insert(first);
+        let failing = failures.entry(object.clone()).or_insert(first);
         if now >= failing.until {
             failing.count = failing.count.saturating_add(1);
         }
@@ -53,29 +54,29 @@ impl Backoff {
         pause
     }
 
-    /// Whether the passes over a cluster have failed for so long that what was seen before them says nothing about now.
-    pub fn lasts(&self, cluster: (&str, &str), now: Instant) -> bool {
+    /// Whether the passes over an object have failed for so long that what was seen before them says nothing about now.
+    pub fn lasts(&self, object: &ObjectId, now: Instant) -> bool {
         let failures = self.lock();
-        let failing = failures.get(&(cluster.0.to_owned(), cluster.1.to_owned()));
+        let failing = failures.get(object);
         failing.is_some_and(|failing| now.saturating_duration_since(failing.since) > LASTS)
     }
 
-    /// Forgets all failures of a cluster: it was reconciled, or is gone.
-    pub fn reset(&self, namespace: &str, name: &str) {
-        self.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    /// Forgets all failures of an object: a pass over it has succeeded, or it is gone.
+    pub fn reset(&self, object: &ObjectId) {
+        self.lock().remove(object);
     }
 
-    /// How many clusters wait for a retry.
+    /// How many objects wait for a retry.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Whether no cluster waits for a retry.
+    /// Whether no object waits for a retry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Failing>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectId, Failing>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,11 +98,15 @@ mod tests {
     use super::*;
     use proptest::prelude::{prop_assert, proptest};
 
+    fn named(name: &str) -> ObjectId {
+        ObjectId { kind: "RagCluster", namespace: "ns".to_owned(), name: name.to_owned() }
+    }
+
     fn pauses(class: Class, count: usize) -> Vec<u128> {
         let backoff = Backoff::default();
         let mut now = Instant::now();
         let mut failed = || {
-            let pause = backoff.failed(("ns", "a"), class, 0.0, now);
+            let pause = backoff.failed(&named("a"), class, 0.0, now);
             now += pause;
             pause.as_millis()
         };
@@ -128,24 +133,24 @@ mod tests {
     #[test]
     fn success_starts_over_for_this_cluster_alone() {
         let (backoff, now) = (Backoff::default(), Instant::now());
-        backoff.failed(("ns", "a"), Class::Transient, 0.0, now);
-        backoff.failed(("ns", "b"), Class::Transient, 0.0, now);
-        backoff.reset("ns", "a");
+        backoff.failed(&named("a"), Class::Transient, 0.0, now);
+        backoff.failed(&named("b"), Class::Transient, 0.0, now);
+        backoff.reset(&named("a"));
         assert_eq!(backoff.len(), 1);
-        assert_eq!(backoff.failed(("ns", "a"), Class::Transient, 0.0, now + FIRST), FIRST);
-        assert_eq!(backoff.failed(("ns", "b"), Class::Transient, 0.0, now + FIRST), FIRST * 2);
+        assert_eq!(backoff.failed(&named("a"), Class::Transient, 0.0, now + FIRST), FIRST);
+        assert_eq!(backoff.failed(&named("b"), Class::Transient, 0.0, now + FIRST), FIRST * 2);
     }
 
     #[test]
     fn what_was_seen_before_counts_for_half_a_minute_of_failures() {
         let (backoff, now) = (Backoff::default(), Instant::now());
-        let lasts = |seconds| backoff.lasts(("ns", "a"), now + Duration::from_secs(seconds));
+        let lasts = |seconds| backoff.lasts(&named("a"), now + Duration::from_secs(seconds));
         assert!(!lasts(60));
-        backoff.failed(("ns", "a"), Class::Transient, 0.0, now);
-        backoff.failed(("ns", "a"), Class::Transient, 0.0, now + Duration::from_secs(20));
+        backoff.failed(&named("a"), Class::Transient, 0.0, now);
+        backoff.failed(&named("a"), Class::Transient, 0.0, now + Duration::from_secs(20));
         assert!(!lasts(30) && lasts(31));
-        assert!(!backoff.lasts(("ns", "b"), now + Duration::from_secs(60)));
-        backoff.reset("ns", "a");
+        assert!(!backoff.lasts(&named("b"), now + Duration::from_secs(60)));
+        backoff.reset(&named("a"));
         assert!(!lasts(60));
     }
 
@@ -153,7 +158,7 @@ mod tests {
     fn a_burst_of_changes_does_not_lengthen_the_pause() {
         let (backoff, now) = (Backoff::default(), Instant::now());
         for _ in 0..20 {
-            assert_eq!(backoff.failed(("ns", "a"), Class::Transient, 0.0, now), FIRST);
+            assert_eq!(backoff.failed(&named("a"), Class::Transient, 0.0, now), FIRST);
         }
     }
 

@@ -28,10 +28,8 @@ use crate::cluster::observed::ChildKind;
 use crate::context::Context;
 use crate::error::Error;
 use crate::metrics::Ending;
+use crate::objects::{ObjectId, OwnKind};
 use crate::report;
-
-/// The kind as a label of metrics and logs.
-const KIND: &str = "RagCluster";
 
 /// Garbage collection takes a moment, and minutes when much was deleted at once.
 const LEFTOVER: Duration = Duration::from_secs(1);
@@ -69,7 +67,7 @@ pub async fn run(
 async fn pass(cluster: Arc<GuardedCluster>, context: Arc<Context>) -> Result<Action, Error> {
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
     let generation = cluster.meta().generation;
-    let span = tracing::info_span!("reconcile", kind = KIND, namespace, name, generation);
+    let span = tracing::info_span!("reconcile", kind = RagCluster::KIND, namespace, name, generation);
     async move {
         match &cluster.0 {
             Ok(cluster) => measured(cluster, &context).await,
@@ -84,20 +82,21 @@ async fn pass(cluster: Arc<GuardedCluster>, context: Arc<Context>) -> Result<Act
 }
 
 async fn measured(cluster: &RagCluster, context: &Context) -> Result<Action, Error> {
-    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
-    let Some(caches) = context.caches(&namespace) else { return Ok(Action::await_change()) };
+    let object = ObjectId::of(cluster);
+    let Some(caches) = context.caches(&object.namespace) else { return Ok(Action::await_change()) };
     if cluster.metadata.deletion_timestamp.is_some() {
         // Owner references do the rest.
         return Ok(Action::await_change());
     }
-    if !context.expectations.are_met((&namespace, &name), |object| cached_version(caches, &namespace, object)) {
+    let cached = |written: &ObjectKey| cached_version(caches, &object.namespace, written);
+    if !context.memory.expectations.are_met(&object, cached) {
         return Ok(Action::requeue(ECHO));
     }
-    let measure = context.metrics.pass(KIND);
+    let measure = context.metrics.pass(RagCluster::KIND);
     match cluster::reconcile(context, caches, cluster).await {
         Ok(next_look) => {
             measure.end(Ending::Done);
-            context.backoff.reset(&namespace, &name);
+            context.memory.backoff.reset(&object);
             Ok(Action::requeue(spread(next_look.min(context.resync), rand::random())))
         }
         Err(error) => {
@@ -120,15 +119,17 @@ fn spread(pause: Duration, chance: f64) -> Duration {
 }
 
 fn after_error(cluster: Arc<GuardedCluster>, error: &Error, context: Arc<Context>) -> Action {
-    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let object = ObjectId::of(cluster.as_ref());
+    let ObjectId { kind, namespace, name } = &object;
     if let Error::Leftover { .. } = error {
         // Secrets are not watched, so nothing may tell that the last one has gone.
-        tracing::info!(namespace, name, %error, "waiting for garbage collection");
+        tracing::info!(kind, namespace, name, %error, "waiting for garbage collection");
         return Action::requeue(LEFTOVER);
     }
-    let pause = context.backoff.failed((&namespace, &name), error.class(), rand::random(), Instant::now());
+    let pause = context.memory.backoff.failed(&object, error.class(), rand::random(), Instant::now());
     let pause = error.retry_after().map_or(pause, |asked| asked.max(pause));
     tracing::warn!(
+        kind,
         namespace,
         name,
         class = error.class().name(),
@@ -144,12 +145,10 @@ type Ended = Result<(ObjectRef<GuardedCluster>, Action), RunError<Error, Infalli
 
 fn after_pass(context: &Context, namespace: &str, ended: Ended) {
     if let Err(RunError::ObjectNotFound(gone)) = &ended {
-        context.backoff.reset(namespace, &gone.name);
-        context.expectations.forget((namespace, &gone.name));
-        context.unsettled.forget((namespace, &gone.name));
-        context.written.forget((namespace, &gone.name));
+        let (namespace, name) = (namespace.to_owned(), gone.name.clone());
+        context.memory.forget(&ObjectId { kind: RagCluster::KIND, namespace, name });
     }
-    context.metrics.backing_off.set(i64::try_from(context.backoff.len()).unwrap_or(i64::MAX));
+    context.metrics.backing_off.set(i64::try_from(context.memory.backoff.len()).unwrap_or(i64::MAX));
 }
 
 /// The version of an object that the caches have.
@@ -161,7 +160,7 @@ fn cached_version(caches: &Caches, namespace: &str, (kind, name): &ObjectKey) ->
     }
     let is = |child: ChildKind| child.as_str() == kind;
     match kind.as_str() {
-        KIND => version_in!(clusters),
+        RagCluster::KIND => version_in!(clusters),
         _ if is(ChildKind::ServiceAccount) => version_in!(service_accounts),
         _ if is(ChildKind::ControllerRevision) => version_in!(revisions),
         _ if is(ChildKind::ConfigMap) => version_in!(config_maps),
