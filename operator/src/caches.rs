@@ -6,7 +6,6 @@ mod generations;
 
 use std::fmt::Debug;
 use std::future::Future;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, Shared, join_all};
@@ -19,7 +18,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::reflector::{Store, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -31,14 +30,27 @@ use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
 use generations::Generations;
 
-/// A RagCluster, or the reason why an object of that name is none.
-pub type GuardedCluster = DeserializeGuard<RagCluster>;
+/// What is known of a kind of our own in a namespace.
+#[derive(Clone)]
+pub struct Watched<K: Kind> {
+    /// The objects; of one that is not what its kind says, the reason.
+    pub cache: Store<DeserializeGuard<K>>,
+    /// Which of them have to be looked at.
+    pub queue: Arc<Queue>,
+}
+
+impl<K: Kind> Watched<K> {
+    /// Asks for a look at every object.
+    pub fn look_at_all(&self) {
+        self.cache.state().iter().for_each(|object| self.queue.push(&object.name_any()));
+    }
+}
 
 /// The caches of one namespace.
 #[derive(Clone)]
 pub struct Caches {
     /// The clusters themselves.
-    pub clusters: Store<GuardedCluster>,
+    pub clusters: Watched<RagCluster>,
     /// Children, one cache a kind.
     pub service_accounts: Store<ServiceAccount>,
     /// Revisions; those that Kubernetes makes for StatefulSets are among them.
@@ -61,8 +73,6 @@ pub struct Caches {
     pub services: Store<Service>,
     /// Pods of servers and vector stores, reduced to what is read of them.
     pub pods: Store<Pod>,
-    /// Which clusters have to be looked at.
-    pub queue: Arc<Queue>,
 }
 
 /// Resolves when every cache of a namespace has been filled for the first time.
@@ -102,35 +112,32 @@ pub struct Clients<'a> {
 
 /// Caches for `namespace`, and the watches that fill them. `pods_changed` is signalled when a pod changes.
 pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>) -> (Caches, Watches) {
-    let (queue, troubled) = (Arc::new(Queue::default()), Arc::new(Notify::new()));
-    let (clusters, watch_clusters) = clusters(clients.watching, namespace, &queue, &troubled);
+    let troubled = Arc::new(Notify::new());
     let mut watching = Watching {
         clients,
         namespace,
-        queue: &queue,
         troubled: &troubled,
-        clusters: &clusters,
-        filled: vec![filled(&clusters)],
-        running: vec![watch_clusters],
-        probes: vec![probe::<GuardedCluster>(clients.asking, namespace, ListParams::default())],
+        filled: Vec::new(),
+        running: Vec::new(),
+        probes: Vec::new(),
     };
+    let clusters = watching.own::<RagCluster>();
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     // A StatefulSet gives its claims the labels of its selector, and no other.
     let claims = format!("{} in ({},{})", labels::NAME, labels::name::SERVER, labels::name::QDRANT);
     let caches = Caches {
-        service_accounts: watching.children(&managed),
-        revisions: watching.children(&managed),
-        config_maps: watching.children(&managed),
-        network_policies: watching.children(&managed),
-        claims: watching.children(&claims),
-        deployments: watching.children(&managed),
-        stateful_sets: watching.children(&managed),
-        disruption_budgets: watching.children(&managed),
-        autoscalers: watching.children(&managed),
-        services: watching.children(&managed),
-        pods: watching.pods(pods_changed),
-        clusters: clusters.clone(),
-        queue: Arc::clone(&queue),
+        service_accounts: watching.children(&clusters, &managed),
+        revisions: watching.children(&clusters, &managed),
+        config_maps: watching.children(&clusters, &managed),
+        network_policies: watching.children(&clusters, &managed),
+        claims: watching.children(&clusters, &claims),
+        deployments: watching.children(&clusters, &managed),
+        stateful_sets: watching.children(&clusters, &managed),
+        disruption_budgets: watching.children(&clusters, &managed),
+        autoscalers: watching.children(&clusters, &managed),
+        services: watching.children(&clusters, &managed),
+        pods: watching.pods(&clusters, pods_changed),
+        clusters,
     };
     let Watching { running, filled, probes, .. } = watching;
     let filled = join_all(filled).map(drop).boxed().shared();
@@ -165,70 +172,70 @@ pub fn resource_name<K: Resource<DynamicType = ()>>() -> String {
 struct Watching<'a> {
     clients: Clients<'a>,
     namespace: &'a str,
-    queue: &'a Arc<Queue>,
     troubled: &'a Arc<Notify>,
-    clusters: &'a Store<GuardedCluster>,
     running: Vec<BoxFuture<'static, ()>>,
     filled: Vec<BoxFuture<'static, ()>>,
     probes: Vec<Probe>,
 }
 
 impl Watching<'_> {
-    fn children<K>(&mut self, selector: &str) -> Store<K>
-    where
-        K: Kind,
-        ObjectRef<K>: Eq + Hash,
-    {
-        self.watch(selector, |_: &mut K| {}, || {})
-    }
-
-    fn pods(&mut self, changed: &Arc<Notify>) -> Store<Pod> {
-        let changed = Arc::clone(changed);
-        self.watch(labels::CLUSTER_UID, reduce_pod, move || changed.notify_one())
-    }
-
-    fn watch<K>(&mut self, selector: &str, reduce: fn(&mut K), signal: impl Fn() + Send + 'static) -> Store<K>
-    where
-        K: Kind,
-        ObjectRef<K>: Eq + Hash,
-    {
-        let (queue, clusters) = (Arc::clone(self.queue), self.clusters.clone());
-        let seen = move |event: &Event<K>| {
-            signal();
-            match event {
-                Event::Apply(child) | Event::Delete(child) => {
-                    if let Some(cluster) = cluster_of(child) {
-                        queue.push(&cluster);
-                    }
-                }
-                // After a gap in the watch, what was deleted meanwhile shows only by its absence.
-                Event::InitDone => clusters.state().iter().for_each(|cluster| queue.push(&cluster.name_any())),
-                Event::Init | Event::InitApply(_) => {}
-            }
+    /// The objects of a kind of our own, labelled or not.
+    fn own<K: Kind>(&mut self) -> Watched<K> {
+        let queue = Arc::new(Queue::default());
+        let (waiting, mut known) = (Arc::clone(&queue), Generations::default());
+        let seen = move |event: &Event<DeserializeGuard<K>>| {
+            known.after(event).iter().for_each(|name| waiting.push(name));
         };
+        Watched { cache: self.watch(None, |_| {}, seen), queue }
+    }
+
+    fn children<K: Kind>(&mut self, clusters: &Watched<RagCluster>, selector: &str) -> Store<K> {
+        self.watch(Some(selector), |_| {}, asks_for_its_cluster::<K>(clusters))
+    }
+
+    fn pods(&mut self, clusters: &Watched<RagCluster>, changed: &Arc<Notify>) -> Store<Pod> {
+        let (changed, mut asks) = (Arc::clone(changed), asks_for_its_cluster::<Pod>(clusters));
+        let seen = move |event: &Event<Pod>| {
+            changed.notify_one();
+            asks(event);
+        };
+        self.watch(Some(labels::CLUSTER_UID), reduce_pod, seen)
+    }
+
+    fn watch<K: Kind>(
+        &mut self,
+        selector: Option<&str>,
+        reduce: fn(&mut K),
+        seen: impl FnMut(&Event<K>) + Send + 'static,
+    ) -> Store<K> {
         let api: Api<K> = Api::namespaced(self.clients.watching.clone(), self.namespace);
-        let config = watcher::Config::default().labels(selector);
+        let (config, params) = (watcher::Config::default(), ListParams::default());
+        let (config, params) = match selector {
+            Some(selector) => (config.labels(selector), params.labels(selector)),
+            None => (config, params),
+        };
         let progress = Progress { namespace: self.namespace.to_owned(), troubled: Arc::clone(self.troubled) };
         let (reader, watch) = fill(api, config, reduce, progress, seen);
         self.running.push(watch.boxed());
         self.filled.push(filled(&reader));
-        self.probes.push(probe::<K>(self.clients.asking, self.namespace, ListParams::default().labels(selector)));
+        self.probes.push(probe::<K>(self.clients.asking, self.namespace, params));
         reader
     }
 }
 
-fn clusters(
-    client: &Client,
-    namespace: &str,
-    queue: &Arc<Queue>,
-    troubled: &Arc<Notify>,
-) -> (Store<GuardedCluster>, BoxFuture<'static, ()>) {
-    let (queue, mut known) = (Arc::clone(queue), Generations::default());
-    let seen = move |event: &Event<GuardedCluster>| known.after(event).iter().for_each(|name| queue.push(name));
-    let api: Api<GuardedCluster> = Api::namespaced(client.clone(), namespace);
-    let progress = Progress { namespace: namespace.to_owned(), troubled: Arc::clone(troubled) };
-    let (reader, watch) = fill(api, watcher::Config::default(), |_| {}, progress, seen);
-    (reader, watch.boxed())
+/// What a change of a child asks for.
+fn asks_for_its_cluster<K: Kind>(clusters: &Watched<RagCluster>) -> impl FnMut(&Event<K>) + Send + 'static + use<K> {
+    let clusters = clusters.clone();
+    move |event| match event {
+        Event::Apply(child) | Event::Delete(child) => {
+            if let Some(cluster) = cluster_of(child) {
+                clusters.queue.push(&cluster);
+            }
+        }
+        // After a gap in the watch, what was deleted meanwhile shows only by its absence.
+        Event::InitDone => clusters.look_at_all(),
+        Event::Init | Event::InitApply(_) => {}
+    }
 }
 
 /// The least that can be asked for: the metadata of one object.
@@ -241,11 +248,7 @@ fn probe<K: Kind>(client: &Client, namespace: &str, params: ListParams) -> Probe
     Probe { resource: resource_name::<K>(), ask: Box::new(ask) }
 }
 
-fn filled<K>(cache: &Store<K>) -> BoxFuture<'static, ()>
-where
-    K: Kind,
-    ObjectRef<K>: Eq + Hash,
-{
+fn filled<K: Kind>(cache: &Store<K>) -> BoxFuture<'static, ()> {
     let cache = cache.clone();
     // The writer lives as long as its watch, and the process does not outlive a watch.
     async move { cache.wait_until_ready().await.unwrap_or(()) }.boxed()
@@ -375,6 +378,6 @@ mod tests {
     fn resources_are_named_as_a_role_names_them() {
         assert_eq!(resource_name::<Deployment>(), "deployments.apps");
         assert_eq!(resource_name::<Service>(), "services");
-        assert_eq!(resource_name::<GuardedCluster>(), "ragclusters.ragops.dev");
+        assert_eq!(resource_name::<DeserializeGuard<RagCluster>>(), "ragclusters.ragops.dev");
     }
 }

@@ -53,7 +53,7 @@ impl Surroundings for Arc<Context> {
 
     fn changed(&self, target: &Target) {
         if let Some(caches) = self.caches(&target.namespace) {
-            caches.queue.push(&target.cluster);
+            caches.clusters.queue.push(&target.cluster);
         }
     }
 }

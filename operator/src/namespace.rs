@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::RagCluster;
 use crate::caches::{Caches, Filled, Probe, Watches};
 use crate::context::Context;
 use crate::controller;
@@ -67,8 +67,7 @@ impl Reading {
                 () = troubled.notified() => {
                     if asking.until_readable(awaited.as_ref()).await {
                         // What failed meanwhile waits for long pauses.
-                        let clusters = self.caches.clusters.state();
-                        clusters.iter().for_each(|cluster| self.caches.queue.push(&cluster.name_any()));
+                        self.caches.clusters.look_at_all();
                     }
                 }
             }
@@ -167,7 +166,7 @@ impl Work {
             () = prepared => {}
             () = stop.cancelled() => return,
         }
-        controller::run(context, namespace, concurrency, stop.cancelled_owned()).await;
+        controller::run::<RagCluster>(context, namespace, concurrency, stop.cancelled_owned()).await;
     }
 }
 

@@ -14,17 +14,23 @@ use k8s_openapi::api::events::v1::Event as EventObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::error_boundary::InvalidObject;
-use kube::{Api, Resource, ResourceExt};
+use kube::core::object::HasStatus;
+use kube::{Api, ResourceExt};
+use serde::Serialize;
 use serde_json::json;
 
-use crate::api::{RagCluster, RagClusterStatus};
 use crate::apply::CORE;
-use crate::caches::resource_name;
-use crate::cluster::events::{Event, REPEATED_SECONDS, Severity};
-use crate::cluster::status::is_news;
+use crate::caches::{Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb, sentence};
-use crate::objects::ObjectId;
+use crate::events::{Event, REPEATED_SECONDS, Severity};
+use crate::objects::{ObjectId, OwnKind};
+
+/// What a report has to know of a kind of ours.
+pub trait Reported: OwnKind + Kind + HasStatus<Status: Serialize + PartialEq + Sync> {
+    /// Whether `after` means something else than `before`: it is written at once, while figures wait for their pace.
+    fn is_news(before: Option<&Self::Status>, after: &Self::Status) -> bool;
+}
 
 /// The name under which the operator appears in events.
 const REPORTER: &str = "ragops-operator";
@@ -61,35 +67,35 @@ impl Written {
     }
 }
 
-/// Writes `status` if it differs from the one that the cluster has, and publishes what that means. Returns in how long the rest
+/// Writes `status` if it differs from the one that the object has, and publishes what that means. Returns in how long the rest
 /// is to be written, where only figures differ and were written a moment ago.
-pub async fn report(
+pub async fn report<K: Reported>(
     context: &Context,
-    cluster: &RagCluster,
-    status: &RagClusterStatus,
+    object: &K,
+    status: &K::Status,
     events: &[Event],
 ) -> Result<Option<Duration>, Error> {
-    let before = cluster.status.as_ref();
+    let before = object.status();
     if before != Some(status) {
-        let (object, now) = (ObjectId::of(cluster), Instant::now());
-        if let Some(pause) = context.memory.written.pause(&object, now).filter(|_| !is_news(before, status)) {
+        let (id, now) = (ObjectId::of(object), Instant::now());
+        if let Some(pause) = context.memory.written.pause(&id, now).filter(|_| !K::is_news(before, status)) {
             return Ok(Some(pause));
         }
-        write(context, cluster, status).await?;
-        context.memory.written.note(&object, now);
+        write(context, object, status).await?;
+        context.memory.written.note(&id, now);
     }
     for event in events {
-        publish(context, &cluster.object_ref(&()), event).await;
+        publish(context, &object.object_ref(&()), event).await;
     }
     Ok(None)
 }
 
 /// Reports an object that is not what its kind says.
-pub async fn unreadable(context: &Context, invalid: &InvalidObject) {
+pub async fn unreadable<K: Reported>(context: &Context, invalid: &InvalidObject) {
     let metadata = &invalid.metadata;
     let regarding = ObjectReference {
-        api_version: Some(RagCluster::api_version(&()).into_owned()),
-        kind: Some(RagCluster::kind(&()).into_owned()),
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
         name: metadata.name.clone(),
         namespace: metadata.namespace.clone(),
         uid: metadata.uid.clone(),
@@ -101,7 +107,8 @@ pub async fn unreadable(context: &Context, invalid: &InvalidObject) {
         reason: "Unreadable".to_owned(),
         action: "Observe".to_owned(),
         note: format!(
-            "left alone, since it is not a RagCluster as this operator knows it: {}; correct the field",
+            "left alone, since it is not a {} as this operator knows it: {}; correct the field",
+            K::KIND,
             invalid.error
         ),
         same_within_seconds: REPEATED_SECONDS,
@@ -109,26 +116,26 @@ pub async fn unreadable(context: &Context, invalid: &InvalidObject) {
     publish(context, &regarding, &event).await;
 }
 
-async fn write(context: &Context, cluster: &RagCluster, status: &RagClusterStatus) -> Result<(), Error> {
-    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+async fn write<K: Reported>(context: &Context, object: &K, status: &K::Status) -> Result<(), Error> {
+    let id = ObjectId::of(object);
+    let (namespace, name) = (&id.namespace, &id.name);
     let body = json!({
-        "apiVersion": RagCluster::api_version(&()),
-        "kind": RagCluster::kind(&()),
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
         // The uid keeps a namesake that was created meanwhile from getting its predecessor's status.
-        "metadata": {"name": name, "namespace": namespace, "uid": cluster.uid()},
+        "metadata": {"name": name, "namespace": namespace, "uid": object.uid()},
         "status": status,
     });
-    let api: Api<RagCluster> = Api::namespaced(context.client.clone(), &namespace);
-    let written = api.patch_status(&name, &PatchParams::apply(CORE).force(), &Patch::Apply(&body)).await;
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let written = api.patch_status(name, &PatchParams::apply(CORE).force(), &Patch::Apply(&body)).await;
     let written = written.map_err(|source| {
-        let resource = format!("{}/status", resource_name::<RagCluster>());
+        let resource = format!("{}/status", resource_name::<K>());
         let call = Call { verb: Verb::Patch, resource, namespace: namespace.clone(), name: name.clone() };
         Error::Call { phase: Phase::Report, call, source: Box::new(source) }
     })?;
-    let kind = RagCluster::kind(&()).into_owned();
-    context.metrics.wrote(Verb::Patch, &kind);
+    context.metrics.wrote(Verb::Patch, K::KIND);
     if let Some(version) = written.resource_version() {
-        context.memory.expectations.wrote(&ObjectId::of(cluster), (kind, name.clone()), &version);
+        context.memory.expectations.wrote(&id, (K::KIND.to_owned(), name.clone()), &version);
     }
     Ok(())
 }
@@ -150,7 +157,7 @@ async fn publish(context: &Context, regarding: &ObjectReference, event: &Event) 
 fn object_of(event: &Event, regarding: &ObjectReference, identity: &str, now: Timestamp) -> EventObject {
     let mut hasher = DefaultHasher::new();
     (&regarding.uid, &event.reason, &event.note, now.as_second() / event.same_within_seconds).hash(&mut hasher);
-    let name = format!("{}.{:016x}", regarding.name.as_deref().unwrap_or("ragcluster"), hasher.finish());
+    let name = format!("{}.{:016x}", regarding.name.as_deref().unwrap_or("object"), hasher.finish());
     EventObject {
         metadata: ObjectMeta { name: Some(name), namespace: regarding.namespace.clone(), ..ObjectMeta::default() },
         action: Some(event.action.clone()),
@@ -177,6 +184,7 @@ fn cut(text: &str, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::RagClusterStatus;
     use crate::api::cluster::CorrectionStatus;
     use crate::apply::stories::{Play, scene};
     use crate::cluster::events::events;

@@ -1,14 +1,12 @@
-//! Which clusters a watch asks a look at. Our own status writes come back as changes too; only what a person may have changed is a
-//! reason to look.
+//! Which of our own objects a watch asks a look at. Our own status writes come back as changes too; only what a person may have
+//! changed is a reason to look.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
-use super::GuardedCluster;
-
-/// What is known of the clusters of a namespace, so that a change can be told from an echo.
+/// What is known of the objects of a kind in a namespace, so that a change can be told from an echo.
 #[derive(Default)]
 pub(super) struct Generations {
     /// Uid and generation, by name.
@@ -20,33 +18,33 @@ pub(super) struct Generations {
 }
 
 impl Generations {
-    /// The clusters to look at after `event`, which the cache has taken in already.
-    pub(super) fn after(&mut self, event: &Event<GuardedCluster>) -> Vec<String> {
+    /// The objects to look at after `event`, which the cache has taken in already.
+    pub(super) fn after<K: Resource>(&mut self, event: &Event<K>) -> Vec<String> {
         match event {
             Event::Init => {
                 self.listed.clear();
                 Vec::new()
             }
-            Event::InitApply(cluster) => {
-                self.listed.insert(cluster.name_any());
-                if self.is_news(cluster) {
-                    self.changed.insert(cluster.name_any());
+            Event::InitApply(object) => {
+                self.listed.insert(object.name_any());
+                if self.is_news(object) {
+                    self.changed.insert(object.name_any());
                 }
                 Vec::new()
             }
             Event::InitDone => self.complete_list(),
-            Event::Apply(cluster) if self.is_news(cluster) => vec![cluster.name_any()],
+            Event::Apply(object) if self.is_news(object) => vec![object.name_any()],
             Event::Apply(_) => Vec::new(),
-            Event::Delete(cluster) => {
-                self.known.remove(&cluster.name_any());
-                vec![cluster.name_any()]
+            Event::Delete(object) => {
+                self.known.remove(&object.name_any());
+                vec![object.name_any()]
             }
         }
     }
 
-    fn is_news(&mut self, cluster: &GuardedCluster) -> bool {
-        let now = (cluster.uid(), cluster.meta().generation);
-        self.known.insert(cluster.name_any(), now.clone()) != Some(now)
+    fn is_news<K: Resource>(&mut self, object: &K) -> bool {
+        let now = (object.uid(), object.meta().generation);
+        self.known.insert(object.name_any(), now.clone()) != Some(now)
     }
 
     /// What was deleted during a gap in the watch shows only by its absence.
@@ -61,7 +59,11 @@ impl Generations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::RagCluster;
+    use kube::core::DeserializeGuard;
     use serde_json::json;
+
+    type GuardedCluster = DeserializeGuard<RagCluster>;
 
     fn cluster(name: &str, uid: &str, generation: i64) -> GuardedCluster {
         serde_json::from_value(json!({
@@ -73,12 +75,12 @@ mod tests {
 
     /// A complete list, as a watch that begins anew tells it.
     fn list(known: &mut Generations, clusters: Vec<GuardedCluster>) -> Vec<String> {
-        assert!(known.after(&Event::Init).is_empty());
+        assert!(known.after::<GuardedCluster>(&Event::Init).is_empty());
         for cluster in clusters {
             let early = known.after(&Event::InitApply(cluster));
             assert!(early.is_empty(), "the cache does not show it yet: {early:?}");
         }
-        known.after(&Event::InitDone)
+        known.after::<GuardedCluster>(&Event::InitDone)
     }
 
     #[test]
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn a_list_that_breaks_off_loses_no_change() {
         let mut known = Generations::default();
-        known.after(&Event::Init);
+        known.after::<GuardedCluster>(&Event::Init);
         known.after(&Event::InitApply(cluster("a", "u", 1)));
         assert_eq!(list(&mut known, vec![cluster("a", "u", 1)]), ["a"]);
     }

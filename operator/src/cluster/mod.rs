@@ -14,18 +14,22 @@ pub mod validate;
 
 use std::time::{Duration, Instant};
 
-use crate::api::RagCluster;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use crate::api::{RagCluster, RagClusterStatus};
 use crate::apply::{Written, apply};
-use crate::caches::Caches;
+use crate::caches::{Caches, Watched};
 use crate::context::Context;
+use crate::controller::Controlled;
 use crate::error::Error;
 use crate::objects::{ObjectId, OwnKind};
-use crate::report::report;
+use crate::report::{Reported, report};
 use build::build;
 use decide::decide;
 use observe::observe;
 use observed::Observed;
-use status::{Failure, Outcome, Planned, next_look, status, unobserved};
+use status::{Failure, Outcome, Planned, is_news, next_look, status, unobserved};
 use validate::validate;
 
 /// Secrets are not watched, so nothing tells that a removed one has gone; what remembers its name is written by the next pass.
@@ -35,8 +39,24 @@ impl OwnKind for RagCluster {
     const KIND: &'static str = "RagCluster";
 }
 
+impl Reported for RagCluster {
+    fn is_news(before: Option<&RagClusterStatus>, after: &RagClusterStatus) -> bool {
+        is_news(before, after)
+    }
+}
+
+impl Controlled for RagCluster {
+    fn watched(caches: &Caches) -> &Watched<Self> {
+        &caches.clusters
+    }
+
+    fn pass<'a>(&'a self, context: &'a Context, caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
+        reconcile(context, caches, self).boxed()
+    }
+}
+
 /// One pass: brings the cluster nearer to its spec and says how far it is. Returns when to look again if nothing happens.
-pub async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster) -> Result<Duration, Error> {
+async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster) -> Result<Duration, Error> {
     let observed = match observe(context, caches, cluster).await {
         Ok(observed) => observed,
         Err(error) => return report_unobserved(context, cluster, error).await,

@@ -4,7 +4,6 @@
 //! the time of: a pass that finds nothing new makes an equal status.
 
 mod autoscaling;
-mod conditions;
 mod configuration;
 mod corpus;
 mod meaning;
@@ -30,8 +29,8 @@ use super::validate::{Problem, ValidatedCluster};
 use crate::api::cluster::{CorrectionStatus, NextStep};
 use crate::api::text::cut;
 use crate::api::{ConditionReason, ConditionType, Credential, RagCluster, RagClusterStatus};
+use crate::conditions::{self, Finding, State};
 use crate::error::{Class, Error, Phase};
-use conditions::{Finding, State};
 
 pub use meaning::is_news;
 pub use unseen::unobserved;
@@ -45,9 +44,6 @@ const LOOK_WHILE_STALLED: Duration = Duration::from_secs(25);
 
 /// A settled cluster is looked at again all the same, in case a watch went deaf.
 const LOOK_WHEN_SETTLED: Duration = Duration::from_secs(600);
-
-/// A pod can say much about its trouble; a status is read by people.
-const MESSAGE_MAX_CHARS: usize = 1000;
 
 /// How a pass went.
 #[derive(Clone, Debug)]

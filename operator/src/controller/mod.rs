@@ -1,5 +1,5 @@
-//! Runs passes over the clusters of a namespace: when a watch, a server's answer or the clock asks for one, never two at once for
-//! the same cluster, and after an error when its class says so. What a pass does is the business of `cluster`.
+//! Runs passes over the objects of our own kinds in a namespace: when a watch, a server's answer or the clock asks for one, never
+//! two at once for the same object, and after an error when its class says so. What a pass does is the business of its kind.
 
 mod backoff;
 mod expectations;
@@ -10,7 +10,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{Action, Config, Error as RunError, ReconcileRequest, applier};
 use kube::runtime::reflector::ObjectRef;
@@ -22,14 +24,13 @@ pub use expectations::{Expectations, ObjectKey};
 pub use queue::Queue;
 
 use crate::api::RagCluster;
-use crate::caches::{Caches, GuardedCluster};
-use crate::cluster;
+use crate::caches::{Caches, Watched};
 use crate::cluster::observed::ChildKind;
 use crate::context::Context;
 use crate::error::Error;
 use crate::metrics::Ending;
 use crate::objects::{ObjectId, OwnKind};
-use crate::report;
+use crate::report::{self, Reported};
 
 /// Garbage collection takes a moment, and minutes when much was deleted at once.
 const LEFTOVER: Duration = Duration::from_secs(1);
@@ -37,42 +38,50 @@ const LEFTOVER: Duration = Duration::from_secs(1);
 /// How soon the caches usually show our own writes.
 const ECHO: Duration = Duration::from_millis(100);
 
-/// Works on the clusters of `namespace` until `stop` resolves; passes under way are finished first.
-pub async fn run(
+/// A kind of ours that passes are run over.
+pub trait Controlled: Reported {
+    /// What is known of the kind, in the caches of a namespace.
+    fn watched(caches: &Caches) -> &Watched<Self>;
+
+    /// One pass over an object. Returns when to look again if nothing happens.
+    fn pass<'a>(&'a self, context: &'a Context, caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>>;
+}
+
+/// Works on the objects of a kind in `namespace` until `stop` resolves; passes under way are finished first.
+pub async fn run<K: Controlled>(
     context: Arc<Context>,
     namespace: String,
     concurrency: u16,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    let Some(caches) = context.caches(&namespace).cloned() else { return };
-    for cluster in caches.clusters.state() {
-        caches.queue.push(&cluster.name_any());
-    }
+    let Some(caches) = context.caches(&namespace) else { return };
+    let Watched { cache, queue } = K::watched(caches).clone();
+    K::watched(caches).look_at_all();
     let home = namespace.clone();
-    let requests = Arc::clone(&caches.queue).stream().take_until(stop).map(move |name| {
-        let cluster: ObjectRef<GuardedCluster> = ObjectRef::new(&name).within(&home);
-        Ok::<_, Infallible>(ReconcileRequest::from(cluster))
+    let requests = queue.stream().take_until(stop).map(move |name| {
+        let object: ObjectRef<DeserializeGuard<K>> = ObjectRef::new(&name).within(&home);
+        Ok::<_, Infallible>(ReconcileRequest::from(object))
     });
     let config = Config::default().concurrency(concurrency);
-    let work = |cluster, context| pass(cluster, context).boxed();
-    applier(work, after_error, Arc::clone(&context), caches.clusters, requests, config)
+    let work = |object, context| pass::<K>(object, context).boxed();
+    applier(work, after_error::<K>, Arc::clone(&context), cache, requests, config)
         .for_each(|ended| {
-            after_pass(&context, &namespace, ended);
+            after_pass::<K, _>(&context, &namespace, &ended);
             std::future::ready(())
         })
         .await;
 }
 
-/// One pass over one cluster, in a span of its own.
-async fn pass(cluster: Arc<GuardedCluster>, context: Arc<Context>) -> Result<Action, Error> {
-    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
-    let generation = cluster.meta().generation;
-    let span = tracing::info_span!("reconcile", kind = RagCluster::KIND, namespace, name, generation);
+/// One pass over one object, in a span of its own.
+async fn pass<K: Controlled>(object: Arc<DeserializeGuard<K>>, context: Arc<Context>) -> Result<Action, Error> {
+    let ObjectId { kind, namespace, name } = ObjectId::of(object.as_ref());
+    let generation = object.meta().generation;
+    let span = tracing::info_span!("reconcile", kind, namespace, name, generation);
     async move {
-        match &cluster.0 {
-            Ok(cluster) => measured(cluster, &context).await,
+        match &object.0 {
+            Ok(object) => measured(object, &context).await,
             Err(invalid) => {
-                unreadable(invalid, &context).await;
+                unreadable::<K>(invalid, &context).await;
                 Ok(Action::await_change())
             }
         }
@@ -81,22 +90,22 @@ async fn pass(cluster: Arc<GuardedCluster>, context: Arc<Context>) -> Result<Act
     .await
 }
 
-async fn measured(cluster: &RagCluster, context: &Context) -> Result<Action, Error> {
-    let object = ObjectId::of(cluster);
-    let Some(caches) = context.caches(&object.namespace) else { return Ok(Action::await_change()) };
-    if cluster.metadata.deletion_timestamp.is_some() {
+async fn measured<K: Controlled>(object: &K, context: &Context) -> Result<Action, Error> {
+    let id = ObjectId::of(object);
+    let Some(caches) = context.caches(&id.namespace) else { return Ok(Action::await_change()) };
+    if object.meta().deletion_timestamp.is_some() {
         // Owner references do the rest.
         return Ok(Action::await_change());
     }
-    let cached = |written: &ObjectKey| cached_version(caches, &object.namespace, written);
-    if !context.memory.expectations.are_met(&object, cached) {
+    let cached = |written: &ObjectKey| cached_version(caches, &id.namespace, written);
+    if !context.memory.expectations.are_met(&id, cached) {
         return Ok(Action::requeue(ECHO));
     }
-    let measure = context.metrics.pass(RagCluster::KIND);
-    match cluster::reconcile(context, caches, cluster).await {
+    let measure = context.metrics.pass(K::KIND);
+    match object.pass(context, caches).await {
         Ok(next_look) => {
             measure.end(Ending::Done);
-            context.memory.backoff.reset(&object);
+            context.memory.backoff.reset(&id);
             Ok(Action::requeue(spread(next_look.min(context.resync), rand::random())))
         }
         Err(error) => {
@@ -107,26 +116,26 @@ async fn measured(cluster: &RagCluster, context: &Context) -> Result<Action, Err
 }
 
 /// An object that is not what its kind says is reported, and left alone until it changes.
-async fn unreadable(invalid: &InvalidObject, context: &Context) {
+async fn unreadable<K: Controlled>(invalid: &InvalidObject, context: &Context) {
     context.metrics.unreadable.inc();
-    tracing::error!(error = invalid.error, "the object cannot be read as a RagCluster");
-    report::unreadable(context, invalid).await;
+    tracing::error!(error = invalid.error, "the object cannot be read as a {}", K::KIND);
+    report::unreadable::<K>(context, invalid).await;
 }
 
-/// Up to a tenth earlier, so that clusters which were made together are not looked at together for ever.
+/// Up to a tenth earlier, so that objects which were made together are not looked at together for ever.
 fn spread(pause: Duration, chance: f64) -> Duration {
     pause.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 10.0)
 }
 
-fn after_error(cluster: Arc<GuardedCluster>, error: &Error, context: Arc<Context>) -> Action {
-    let object = ObjectId::of(cluster.as_ref());
-    let ObjectId { kind, namespace, name } = &object;
+fn after_error<K: Controlled>(object: Arc<DeserializeGuard<K>>, error: &Error, context: Arc<Context>) -> Action {
+    let id = ObjectId::of(object.as_ref());
+    let ObjectId { kind, namespace, name } = &id;
     if let Error::Leftover { .. } = error {
         // Secrets are not watched, so nothing may tell that the last one has gone.
         tracing::info!(kind, namespace, name, %error, "waiting for garbage collection");
         return Action::requeue(LEFTOVER);
     }
-    let pause = context.memory.backoff.failed(&object, error.class(), rand::random(), Instant::now());
+    let pause = context.memory.backoff.failed(&id, error.class(), rand::random(), Instant::now());
     let pause = error.retry_after().map_or(pause, |asked| asked.max(pause));
     tracing::warn!(
         kind,
@@ -141,12 +150,10 @@ fn after_error(cluster: Arc<GuardedCluster>, error: &Error, context: Arc<Context
     Action::requeue(pause)
 }
 
-type Ended = Result<(ObjectRef<GuardedCluster>, Action), RunError<Error, Infallible>>;
-
-fn after_pass(context: &Context, namespace: &str, ended: Ended) {
-    if let Err(RunError::ObjectNotFound(gone)) = &ended {
+fn after_pass<K: Controlled, T>(context: &Context, namespace: &str, ended: &Result<T, RunError<Error, Infallible>>) {
+    if let Err(RunError::ObjectNotFound(gone)) = ended {
         let (namespace, name) = (namespace.to_owned(), gone.name.clone());
-        context.memory.forget(&ObjectId { kind: RagCluster::KIND, namespace, name });
+        context.memory.forget(&ObjectId { kind: K::KIND, namespace, name });
     }
     context.metrics.backing_off.set(i64::try_from(context.memory.backoff.len()).unwrap_or(i64::MAX));
 }
@@ -154,23 +161,23 @@ fn after_pass(context: &Context, namespace: &str, ended: Ended) {
 /// The version of an object that the caches have.
 fn cached_version(caches: &Caches, namespace: &str, (kind, name): &ObjectKey) -> Option<String> {
     macro_rules! version_in {
-        ($cache:ident) => {
-            caches.$cache.get(&ObjectRef::new(name).within(namespace)).and_then(|object| object.resource_version())
+        ($cache:expr) => {
+            $cache.get(&ObjectRef::new(name).within(namespace)).and_then(|object| object.resource_version())
         };
     }
     let is = |child: ChildKind| child.as_str() == kind;
     match kind.as_str() {
-        RagCluster::KIND => version_in!(clusters),
-        _ if is(ChildKind::ServiceAccount) => version_in!(service_accounts),
-        _ if is(ChildKind::ControllerRevision) => version_in!(revisions),
-        _ if is(ChildKind::ConfigMap) => version_in!(config_maps),
-        _ if is(ChildKind::NetworkPolicy) => version_in!(network_policies),
-        _ if is(ChildKind::PersistentVolumeClaim) => version_in!(claims),
-        _ if is(ChildKind::Deployment) => version_in!(deployments),
-        _ if is(ChildKind::StatefulSet) => version_in!(stateful_sets),
-        _ if is(ChildKind::PodDisruptionBudget) => version_in!(disruption_budgets),
-        _ if is(ChildKind::HorizontalPodAutoscaler) => version_in!(autoscalers),
-        _ if is(ChildKind::Service) => version_in!(services),
+        RagCluster::KIND => version_in!(caches.clusters.cache),
+        _ if is(ChildKind::ServiceAccount) => version_in!(caches.service_accounts),
+        _ if is(ChildKind::ControllerRevision) => version_in!(caches.revisions),
+        _ if is(ChildKind::ConfigMap) => version_in!(caches.config_maps),
+        _ if is(ChildKind::NetworkPolicy) => version_in!(caches.network_policies),
+        _ if is(ChildKind::PersistentVolumeClaim) => version_in!(caches.claims),
+        _ if is(ChildKind::Deployment) => version_in!(caches.deployments),
+        _ if is(ChildKind::StatefulSet) => version_in!(caches.stateful_sets),
+        _ if is(ChildKind::PodDisruptionBudget) => version_in!(caches.disruption_budgets),
+        _ if is(ChildKind::HorizontalPodAutoscaler) => version_in!(caches.autoscalers),
+        _ if is(ChildKind::Service) => version_in!(caches.services),
         _ => None,
     }
 }

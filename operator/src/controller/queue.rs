@@ -1,4 +1,4 @@
-//! Which clusters have to be looked at. A name waits at most once, so that the queue never outgrows the number of clusters,
+//! Which objects have to be looked at. A name waits at most once, so that the queue never outgrows the number of objects,
 //! even while nobody works on it because another process holds the lease.
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::Stream;
 use tokio::sync::Notify;
 
-/// The clusters of one namespace that wait to be looked at.
+/// The objects of a kind in a namespace that wait to be looked at.
 #[derive(Default)]
 pub struct Queue {
     waiting: Mutex<BTreeSet<String>>,
@@ -15,7 +15,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Asks for a look at the cluster `name`.
+    /// Asks for a look at the object `name`.
     pub fn push(&self, name: &str) {
         if self.lock().insert(name.to_owned()) {
             self.filled.notify_one();

@@ -4,11 +4,11 @@ use jiff::SignedDuration;
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition};
 
 use super::Planned;
-use super::conditions::{Finding, State};
 use crate::api::cluster::AutoscalingStatus;
 use crate::api::{ConditionReason, ConditionType};
 use crate::cluster::decide::scaling::{CEILING, ReplicasOwner, Tolerance};
 use crate::cluster::observed::Observed;
+use crate::conditions::{Finding, State};
 
 /// New pods have no figures for a minute or two.
 const METRICS_GRACE: SignedDuration = SignedDuration::from_mins(3);

@@ -8,12 +8,12 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sha2::{Digest, Sha256};
 
-use super::conditions::{Finding, State};
 use super::{Outcome, pods};
 use crate::api::cluster::ConfigurationStatus;
 use crate::api::{ConditionReason, ConditionType, RagClusterStatus, labels};
 use crate::cluster::build::{self, config};
 use crate::cluster::observed::{Answer, Observed};
+use crate::conditions::{Finding, State};
 
 /// Longer than a changed ConfigMap takes to reach a pod.
 pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(3);

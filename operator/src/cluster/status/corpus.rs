@@ -1,8 +1,8 @@
 //! Whether what the store holds is the cluster's own. The servers know: they find the id of its owner beside it.
 
-use super::conditions::{Finding, State};
 use crate::api::{ConditionReason, ConditionType};
 use crate::cluster::observed::{CORPUS_OF_ANOTHER, Observed};
+use crate::conditions::{Finding, State};
 
 /// What is wrong and what to do, where servers find the corpus of another cluster. It never comes right by waiting.
 pub(super) fn foreign(observed: &Observed) -> Option<String> {

@@ -1,6 +1,5 @@
 //! What the operator is doing: Reconciling and Stalled, the sentence of the STATUS column, and what comes next.
 
-use super::conditions::{Finding, State};
 use super::configuration::GRACE;
 use super::servers::{Rollout, Servers};
 use super::{Failure, Outcome, Planned, Refusal, cut, step};
@@ -9,6 +8,7 @@ use crate::api::{ConditionReason, ConditionType};
 use crate::cluster::decide::Plan;
 use crate::cluster::decide::volume::Growth;
 use crate::cluster::validate::Problem;
+use crate::conditions::{Finding, State};
 use crate::error::{Class, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

@@ -1,9 +1,9 @@
 //! Whether writes are refused: what the servers report, and what they were given. What only stands in the spec, while nothing is
 //! carried out, refuses nothing.
 
-use super::conditions::{Finding, State};
 use crate::api::{ConditionReason, ConditionType};
 use crate::cluster::observed::Observed;
+use crate::conditions::{Finding, State};
 
 /// `is_asked`: what was rendered for the servers has them refuse writes.
 pub(super) fn finding(is_asked: bool, observed: &Observed) -> Option<Finding> {
@@ -26,8 +26,8 @@ mod tests {
     use super::*;
     use crate::api::{RagCluster, RagClusterStatus};
     use crate::cluster::fixtures::{applied, cluster, nothing, pass};
-    use crate::cluster::status::conditions::find;
     use crate::cluster::status::{Outcome, Planned, status};
+    use crate::conditions::find;
 
     /// The same cluster while its servers refuse writes or take them, and its world.
     fn serving(read_only: bool) -> (RagCluster, Observed) {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
-use super::conditions::{Finding, State};
 use super::store::{START, STORE_IN_WAITING};
 use super::{Planned, pods};
 use crate::api::labels;
@@ -12,6 +11,7 @@ use crate::api::{ConditionReason, ConditionType, RagCluster};
 use crate::cluster::decide::scaling::CEILING;
 use crate::cluster::observed::Observed;
 use crate::cluster::validate::memory_warning;
+use crate::conditions::{Finding, State};
 
 /// The servers in figures.
 pub(super) struct Servers {

@@ -3,13 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::conditions::{self, Finding, State};
 use super::{Planned, pods};
 use crate::api::{ConditionReason, ConditionType, RagCluster, labels};
 use crate::cluster::decide::replace::is_seen;
 use crate::cluster::decide::volume;
 use crate::cluster::observed::{Observed, SeenStore};
 use crate::cluster::validate::client_warning;
+use crate::conditions::{self, Finding, State};
 
 /// How a server calls the store among the things that it waits for.
 pub(super) const STORE_IN_WAITING: &str = "vector store";

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::Failure;
-use super::conditions::{self, Finding, State};
 use super::progress::{self, Progress};
 use crate::api::{ConditionReason, ConditionType, RagCluster, RagClusterStatus};
+use crate::conditions::{self, Finding, State};
 
 /// The STATUS column of a cluster of which nothing is known now; the condition names the call that failed.
 const PHASE: &str = "NotObserved: see condition Reconciling";

@@ -1,21 +1,28 @@
-//! Conditions: what was found becomes a list in which a transition time changes only with the status.
+//! Conditions of our own kinds: what was found becomes a list in which a transition time changes only with the status. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{MESSAGE_MAX_CHARS, cut};
+use crate::api::text::cut;
 use crate::api::{ConditionReason, ConditionType};
+
+/// A pod can say much about its trouble; a status is read by people.
+const MESSAGE_MAX_CHARS: usize = 1000;
 
 /// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub enum State {
+    /// It is so.
     True,
+    /// It is not.
     False,
+    /// Nobody can say now.
     Unknown,
 }
 
 impl State {
-    pub(super) fn as_str(self) -> &'static str {
+    /// The status as the API spells it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::True => "True",
             Self::False => "False",
@@ -26,26 +33,31 @@ impl State {
 
 /// What a pass found about one aspect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) type_: ConditionType,
-    pub(super) state: State,
-    pub(super) reason: ConditionReason,
-    pub(super) message: String,
+pub struct Finding {
+    /// The aspect.
+    pub type_: ConditionType,
+    /// How it is.
+    pub state: State,
+    /// The class of the cause, for machines.
+    pub reason: ConditionReason,
+    /// The sentence for people.
+    pub message: String,
 }
 
 impl Finding {
-    pub(super) fn new(type_: ConditionType, state: State, reason: ConditionReason, message: impl Into<String>) -> Self {
+    /// A finding.
+    pub fn new(type_: ConditionType, state: State, reason: ConditionReason, message: impl Into<String>) -> Self {
         Self { type_, state, reason, message: message.into() }
     }
 }
 
 /// The condition of a type.
-pub(super) fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+pub fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
     conditions.iter().find(|condition| condition.type_ == type_.as_str())
 }
 
 /// The new list, in which what nothing was found about stays as it was.
-pub(super) fn update(
+pub fn update(
     previous: &[Condition],
     findings: Vec<Finding>,
     generation: Option<i64>,
@@ -61,7 +73,7 @@ pub(super) fn update(
 }
 
 /// The new list, in the order of [`ConditionType::ALL`]; a type without a finding is absent.
-pub(super) fn merge(
+pub fn merge(
     previous: &[Condition],
     findings: Vec<Finding>,
     generation: Option<i64>,
