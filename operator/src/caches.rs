@@ -2,6 +2,7 @@
 //!
 //! Only objects that carry our labels are watched, Secrets never. Every change of one asks for a look at its cluster.
 
+mod approvals;
 mod generations;
 
 use std::fmt::Debug;
@@ -25,9 +26,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
-use crate::api::{RagCluster, labels};
+use crate::api::{RagCluster, ScaleApproval, labels};
 use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
+use approvals::Concerned;
 use generations::Generations;
 
 /// What is known of a kind of our own in a namespace.
@@ -51,6 +53,8 @@ impl<K: Kind> Watched<K> {
 pub struct Caches {
     /// The clusters themselves.
     pub clusters: Watched<RagCluster>,
+    /// What others have approved for them.
+    pub approvals: Watched<ScaleApproval>,
     /// Children, one cache a kind.
     pub service_accounts: Store<ServiceAccount>,
     /// Revisions; those that Kubernetes makes for StatefulSets are among them.
@@ -121,7 +125,7 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         running: Vec::new(),
         probes: Vec::new(),
     };
-    let clusters = watching.own::<RagCluster>();
+    let (clusters, approvals) = watching.ours();
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     // A StatefulSet gives its claims the labels of its selector, and no other.
     let claims = format!("{} in ({},{})", labels::NAME, labels::name::SERVER, labels::name::QDRANT);
@@ -138,6 +142,7 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         services: watching.children(&clusters, &managed),
         pods: watching.pods(&clusters, pods_changed),
         clusters,
+        approvals,
     };
     let Watching { running, filled, probes, .. } = watching;
     let filled = join_all(filled).map(drop).boxed().shared();
@@ -179,12 +184,36 @@ struct Watching<'a> {
 }
 
 impl Watching<'_> {
-    /// The objects of a kind of our own, labelled or not.
-    fn own<K: Kind>(&mut self) -> Watched<K> {
-        let queue = Arc::new(Queue::default());
+    /// Our own kinds. A change of one asks for a look at those of the other that it concerns.
+    fn ours(&mut self) -> (Watched<RagCluster>, Watched<ScaleApproval>) {
+        let (clusters, mut concerned) = (Arc::new(Queue::default()), Concerned::default());
+        let waiting = Arc::clone(&clusters);
+        let approvals = self.own::<ScaleApproval>(Arc::default(), move |event, _| {
+            concerned.after(event).iter().for_each(|cluster| waiting.push(cluster));
+        });
+        let all = approvals.clone();
+        let clusters = self.own::<RagCluster>(clusters, move |_, changed| {
+            let approvals = all.cache.state();
+            let readable = approvals.iter().filter_map(|approval| approval.0.as_ref().ok());
+            let theirs = readable.filter(|approval| changed.contains(&approval.spec.cluster));
+            theirs.for_each(|approval| all.queue.push(&approval.name_any()));
+        });
+        // A namespace that cannot be read is told by its clusters.
+        self.probes.reverse();
+        (clusters, approvals)
+    }
+
+    /// The objects of a kind of our own, labelled or not. `also` is told of every event, and of the objects to look at after it.
+    fn own<K: Kind>(
+        &mut self,
+        queue: Arc<Queue>,
+        mut also: impl FnMut(&Event<DeserializeGuard<K>>, &[String]) + Send + 'static,
+    ) -> Watched<K> {
         let (waiting, mut known) = (Arc::clone(&queue), Generations::default());
         let seen = move |event: &Event<DeserializeGuard<K>>| {
-            known.after(event).iter().for_each(|name| waiting.push(name));
+            let changed = known.after(event);
+            changed.iter().for_each(|name| waiting.push(name));
+            also(event, &changed);
         };
         Watched { cache: self.watch(None, |_| {}, seen), queue }
     }

@@ -9,6 +9,7 @@
 
 pub mod api;
 pub mod apply;
+pub mod approval;
 pub mod caches;
 pub mod cli;
 pub mod cluster;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::RagCluster;
+use crate::api::{RagCluster, ScaleApproval};
 use crate::caches::{Caches, Filled, Probe, Watches};
 use crate::context::Context;
 use crate::controller;
@@ -27,10 +27,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The servers are asked once before the first pass, but pods that do not answer hold nothing up for longer than this.
 const FIRST_ROUND: Duration = Duration::from_secs(5);
-
-/// What to do when the API server does not know the kind.
-const NO_DEFINITION: &str = "the CustomResourceDefinition ragclusters.ragops.dev is not installed; install the chart, or run: \
-                             ragops-operator crd | kubectl apply --server-side -f -";
 
 /// Keeps what is known of one namespace, for as long as the process lives.
 pub struct Reading {
@@ -68,6 +64,7 @@ impl Reading {
                     if asking.until_readable(awaited.as_ref()).await {
                         // What failed meanwhile waits for long pauses.
                         self.caches.clusters.look_at_all();
+                        self.caches.approvals.look_at_all();
                     }
                 }
             }
@@ -87,7 +84,7 @@ impl Asking {
     async fn until_readable(&self, awaited: Option<&Awaited>) -> bool {
         let (mut pause, mut was_unreadable) = (FIRST_PAUSE, false);
         while let Err(error) = self.answer().await {
-            let remedy = if is_undefined(&error) { NO_DEFINITION.to_owned() } else { error.remedy() };
+            let remedy = undefined(&error).unwrap_or_else(|| error.remedy());
             tracing::warn!(
                 namespace = self.namespace,
                 remedy,
@@ -128,10 +125,18 @@ impl Asking {
     }
 }
 
-/// A list of a kind that exists is never absent, not even in a namespace that is.
-fn is_undefined(error: &Error) -> bool {
-    let Error::Call { source, .. } = error else { return false };
-    matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404)
+/// What to do when the API server does not know the kind. A list of one that exists is never absent, not even in a namespace that
+/// is.
+fn undefined(error: &Error) -> Option<String> {
+    let Error::Call { call, source, .. } = error else { return None };
+    let is_absent = matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404);
+    is_absent.then(|| {
+        format!(
+            "the CustomResourceDefinition {} is not installed; install the chart, or run: ragops-operator crd | kubectl apply \
+             --server-side -f -",
+            call.resource
+        )
+    })
 }
 
 /// Works on the clusters of one namespace while this process leads.
@@ -166,7 +171,10 @@ impl Work {
             () = prepared => {}
             () = stop.cancelled() => return,
         }
-        controller::run::<RagCluster>(context, namespace, concurrency, stop.cancelled_owned()).await;
+        let (shared, home, stopped) = (Arc::clone(&context), namespace.clone(), stop.clone().cancelled_owned());
+        let clusters = controller::run::<RagCluster>(shared, home, concurrency, stopped);
+        let approvals = controller::run::<ScaleApproval>(context, namespace, concurrency, stop.cancelled_owned());
+        tokio::join!(clusters, approvals);
     }
 }
 

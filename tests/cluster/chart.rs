@@ -15,7 +15,7 @@ use crate::shared::{Shared, shared};
 type Check = fn(&Rendered) -> Result<()>;
 
 /// Every template with values that switch its parts on or off, and what has to come of it.
-const TABLE: [(&str, &str, Check); 11] = [
+const TABLE: [(&str, &str, Check); 14] = [
     ("admission_policy.yaml", "{}", |chart| {
         let policy = chart.one("ValidatingAdmissionPolicy", "ragops-secret-references")?;
         ensure!(policy["spec"]["failurePolicy"] == "Fail", "{policy}");
@@ -47,11 +47,32 @@ const TABLE: [(&str, &str, Check); 11] = [
             let label = format!("rbac.authorization.k8s.io/aggregate-to-{into}");
             ensure!(role["metadata"]["labels"][&label] == "true", "{role}");
         }
+        // Whoever may edit asks for servers; approving them is given to somebody else, by name.
+        let labels = chart.one("ClusterRole", "ragops-approver")?["metadata"]["labels"].to_string();
+        ensure!(!labels.contains("aggregate-to"), "{labels}");
+        let editor = chart.one("ClusterRole", "ragops-editor")?["rules"].to_string();
+        ensure!(!editor.contains("scaleapprovals"), "{editor}");
         Ok(())
     }),
     ("aggregate_roles.yaml", "{aggregateRoles: false}", |chart| chart.none("ClusterRole")),
+    ("approval_policy.yaml", "{}", |chart| {
+        let policy = chart.one("ValidatingAdmissionPolicy", "ragops-approved-by")?;
+        ensure!(policy["spec"]["failurePolicy"] == "Fail", "{policy}");
+        let binding = chart.one("ValidatingAdmissionPolicyBinding", "ragops-approved-by")?;
+        ensure!(binding["spec"]["validationActions"] == json!(["Deny"]), "{binding}");
+        Ok(())
+    }),
+    ("approval_policy.yaml", "{admissionPolicy: {enabled: false}}", |chart| {
+        chart.none("ValidatingAdmissionPolicy")?;
+        chart.none("ValidatingAdmissionPolicyBinding")
+    }),
     ("crd_ragclusters.yaml", "{}", |chart| {
         let kind = chart.one("CustomResourceDefinition", "ragclusters.ragops.dev")?;
+        ensure!(kind["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "it would go with the release");
+        Ok(())
+    }),
+    ("crd_scaleapprovals.yaml", "{}", |chart| {
+        let kind = chart.one("CustomResourceDefinition", "scaleapprovals.ragops.dev")?;
         ensure!(kind["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "it would go with the release");
         Ok(())
     }),

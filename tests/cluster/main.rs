@@ -13,6 +13,7 @@ mod simulated_pods;
 mod supervision;
 
 // What the operator promises.
+mod approvals;
 mod chart;
 mod corpus;
 mod drain;

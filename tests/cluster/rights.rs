@@ -11,13 +11,14 @@ use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
-use ragops_operator::api::{RagCluster, labels};
+use ragops_operator::api::{RagCluster, ScaleApproval, labels};
 use ragops_tests::audit::Request;
 use ragops_tests::until;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::approvals::{approve, is};
 use crate::scene::{Scene, WITHIN};
 
 /// Group, resource with its subresource, verb.
@@ -54,6 +55,8 @@ async fn live_through_everything(scene: &Scene) -> Result<()> {
     for name in ["handbook", "notes", "elsewhere"] {
         scene.serving(name).await?;
     }
+    approve(scene, "launch", 25, 7 * 24 * 3600).await?;
+    scene.becomes("an approval in force", "launch", |found: &ScaleApproval| is(found, "True", "InForce")).await?;
     // Less is wanted: what is in surplus goes.
     let less = json!({
         "autoscaling": {"enabled": false}, "networkPolicy": {"enabled": false}, "readOnly": true,

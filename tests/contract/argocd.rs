@@ -1,7 +1,8 @@
 //! The health check for Argo CD, asked about the statuses that the operator writes.
 
 use ragops_operator::{
-    api::{ConditionReason, ConditionType, RagCluster},
+    api::{ConditionReason, ConditionType, RagCluster, ScaleApproval},
+    approval,
     cluster::{
         decide::decide,
         observed::Presence,
@@ -110,4 +111,21 @@ fn argo_cd_tells_serving_from_moving_and_from_degraded() {
     is(&lost, "Degraded", "Degraded: ");
     is(&with(&lost, ConditionType::Reconciling, "True", ConditionReason::Progressing), "Degraded", "Degraded: ");
     is(&with(&serving, ConditionType::Stalled, "True", ConditionReason::RolloutStuck), "Degraded", "RolloutStuck: ");
+}
+
+#[test]
+fn argo_cd_tells_an_approval_in_force_from_one_that_has_ended_and_one_for_nothing() {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/approval/approval.yaml")).unwrap();
+    let mut approval: ScaleApproval = serde_yaml_ng::from_str(&text).unwrap();
+    approval.metadata.generation = Some(1);
+    is(&json!(approval), "Progressing", "has not looked");
+    let mut after = |time: &str, has_cluster| {
+        approval.status = Some(approval::status::status(&approval, has_cluster, time.parse().unwrap()));
+        json!(approval)
+    };
+    is(&after("2029-01-01T00:00:00Z", true), "Healthy", "up to 40 servers until 2030-01-15T18:00:00Z");
+    is(&after("2030-01-15T17:00:00Z", true), "Healthy", "create another ScaleApproval");
+    is(&after("2029-01-01T00:00:00Z", false), "Degraded", "ClusterMissing: there is no RagCluster handbook");
+    is(&after("2030-01-15T18:00:00Z", true), "Suspended", "ended at 2030-01-15T18:00:00Z");
 }

@@ -35,6 +35,7 @@ pub(crate) fn nothing(server_image: &str, qdrant_image: &str) -> Observed {
         children: LiveChildren::default(),
         foreign: Vec::new(),
         referenced_secrets: BTreeMap::new(),
+        approvals: Vec::new(),
         server_pods: Vec::new(),
         qdrant_pods: Vec::new(),
         reports: BTreeMap::new(),

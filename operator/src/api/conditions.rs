@@ -4,10 +4,11 @@
 
 use std::fmt;
 
-/// A condition of a RagCluster. One that belongs to an unused feature is absent, not Unknown.
+/// A condition of one of our kinds; all of them have Ready, Reconciling and Stalled. One that belongs to an unused feature is
+/// absent, not Unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {
-    /// The service answers: rolls up the three that follow.
+    /// The service answers: rolls up the three that follow. Of a ScaleApproval: it is in force.
     Ready,
     /// Enough query servers are ready.
     ServersReady,
@@ -198,10 +199,20 @@ reasons! {
     Current,
     /// MetricsAvailable: the autoscaler gets no figures.
     MetricsMissing,
-    /// ReplicasCapped: more than the ceiling was asked for.
+    /// ReplicasCapped: more was asked for than everybody may have, or than is approved.
     AboveCeiling,
+    /// ReplicasCapped: an approval has ended, or was deleted, and what it allowed is taken back.
+    ApprovalEnded,
     /// ReadOnly: the servers were asked to refuse writes.
     Requested,
+    /// Ready of a ScaleApproval: it counts.
+    InForce,
+    /// Ready of a ScaleApproval: it counts, and ends within a day.
+    EndsSoon,
+    /// Ready, Stalled of a ScaleApproval: it has ended.
+    Expired,
+    /// Ready, Stalled of a ScaleApproval: the cluster that it names does not exist.
+    ClusterMissing,
 }
 
 impl fmt::Display for ConditionReason {

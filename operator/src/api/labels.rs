@@ -27,6 +27,11 @@ pub const MINTED_AT: &str = "ragops.dev/minted-at";
 pub const CLIENTS: &str = "ragops.dev/clients";
 /// Annotation of the autoscaler: the version of the API server that dropped its tolerance when it was asked for it.
 pub const TOLERANCE_DROPPED: &str = "ragops.dev/tolerance-dropped";
+/// Annotation of whichever holds the number of servers, the autoscaler or the Deployment: the most that ScaleApprovals allowed when
+/// it was last written, while that is more than everybody may have.
+pub const GRANTED: &str = "ragops.dev/granted-servers";
+/// Annotation beside [`GRANTED`]: when it was last lowered, while it is taken back.
+pub const LOWERED_AT: &str = "ragops.dev/lowered-at";
 /// Annotation of the managed vector store's StatefulSet: the image that started last, and so has the data.
 pub const LAST_RUN: &str = "ragops.dev/last-run-image";
 

@@ -3,6 +3,7 @@
 //! Owns every field, default, rule, condition and name of the API. Knows no client, no runtime and no clock, and decides
 //! nothing: what the words lead to is decided in `cluster`.
 
+pub mod approval;
 pub mod cluster;
 pub mod conditions;
 pub mod credential;
@@ -12,6 +13,7 @@ pub mod schema;
 pub mod steps;
 pub mod text;
 
+pub use approval::{ScaleApproval, ScaleApprovalSpec, ScaleApprovalStatus};
 pub use cluster::{RagCluster, RagClusterSpec, RagClusterStatus};
 pub use conditions::{ConditionReason, ConditionType};
 pub use credential::{Credential, Generation};

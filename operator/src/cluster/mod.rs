@@ -21,7 +21,7 @@ use crate::api::{RagCluster, RagClusterStatus};
 use crate::apply::{Written, apply};
 use crate::caches::{Caches, Watched};
 use crate::context::Context;
-use crate::controller::Controlled;
+use crate::controller::{Controlled, pause_until};
 use crate::error::Error;
 use crate::objects::{ObjectId, OwnKind};
 use crate::report::{Reported, report};
@@ -72,7 +72,9 @@ async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster) -> 
     let events = events::events(cluster.status.as_ref(), &status);
     let rest = report(context, cluster, &status, &events).await?;
     let again = if outcome.has_removed() { LOOK_AFTER_REMOVAL } else { Duration::MAX };
-    failed.map_or_else(|| Ok(rest.unwrap_or(Duration::MAX).min(again).min(next_look(&status))), Err)
+    let changes = outcome.changes_at().map_or(Duration::MAX, |at| pause_until(at, observed.now));
+    let looks = [rest.unwrap_or(Duration::MAX), again, changes];
+    failed.map_or_else(|| Ok(looks.into_iter().fold(next_look(&status), Duration::min)), Err)
 }
 
 /// Nothing is decided by a part of the facts. What kept the rest from being read is told like every outcome.

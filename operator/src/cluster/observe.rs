@@ -13,8 +13,8 @@ use kube::runtime::reflector::{ObjectRef as StoreRef, Store};
 use kube::{Api, ResourceExt};
 
 use super::observed::{
-    Answer, ChildKind, Entropy, ForeignObject, LiveChildren, ObjectRef, Observed, OwnSecrets, Presence, Reported,
-    SeenStore, ServerReport,
+    Answer, Approval, ChildKind, Entropy, ForeignObject, LiveChildren, ObjectRef, Observed, OwnSecrets, Presence,
+    Reported, SeenStore, ServerReport,
 };
 use crate::api::{ClientName, ClusterName, Credential, Generation, RagCluster, labels};
 use crate::apply::{Owner, Ownership, child_ownership, is_of_managed_store, ownership};
@@ -53,6 +53,7 @@ async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Resul
         children,
         referenced_secrets: reader.referenced_secrets(cluster).await,
         foreign: reader.foreign,
+        approvals: approvals_of(caches, &name),
         reports: server_pods.iter().filter_map(|pod| report_of(context, pod)).collect(),
         server_pods,
         qdrant_pods,
@@ -332,6 +333,22 @@ fn clients(cluster: &RagCluster, server: Option<&Secret>) -> BTreeSet<ClientName
         clients.insert(ClientName::default_client());
     }
     clients
+}
+
+/// One that is being deleted allows nothing any more.
+fn approvals_of(caches: &Caches, cluster: &str) -> Vec<Approval> {
+    let all = caches.approvals.cache.state();
+    let readable = all.iter().filter_map(|approval| approval.0.as_ref().ok());
+    let ours = readable
+        .filter(|approval| approval.spec.cluster == cluster && approval.metadata.deletion_timestamp.is_none())
+        .map(|approval| Approval {
+            name: approval.name_any(),
+            max_replicas: approval.spec.max_replicas,
+            expires_at: approval.spec.expires_at.0,
+        });
+    let mut approvals: Vec<Approval> = ours.collect();
+    approvals.sort_by(|one, other| one.name.cmp(&other.name));
+    approvals
 }
 
 fn pods_of(caches: &Caches, uid: &str, part: &str) -> Vec<Pod> {

@@ -3,6 +3,7 @@
 //! Everything that a decision needs stands here, the time and the randomness included; after it is filled nothing is read
 //! again. It names no client and holds no handle. Key material is inside; its debug form shows names only.
 
+mod approval;
 mod corpus;
 mod secrets;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Credential, Revision, labels};
 
+pub use approval::Approval;
 pub use corpus::{CORPUS_ID_KEY, CORPUS_OF_ANOTHER};
 pub use secrets::{MATERIAL_KEY, OwnSecrets, QDRANT_KEY, credentials_to_read};
 
@@ -40,6 +42,8 @@ pub struct Observed {
     pub foreign: Vec<ForeignObject>,
     /// For each Secret that the spec names: whether it exists, and with that key as far as that may be known.
     pub referenced_secrets: BTreeMap<String, Presence>,
+    /// The ScaleApprovals that name this cluster, by name.
+    pub approvals: Vec<Approval>,
     /// The query servers' pods.
     pub server_pods: Vec<Pod>,
     /// The managed vector store's pods.

@@ -17,6 +17,7 @@ mod unseen;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::build::config::BUDGET_SCHEMA;
@@ -130,6 +131,11 @@ impl Outcome {
         matches!(self, Self::Applied { planned, .. } if !planned.plan.prune.is_empty())
     }
 
+    /// When the plan is another one although nothing happens; never while nobody carries it out.
+    pub fn changes_at(&self) -> Option<Timestamp> {
+        self.planned().filter(|planned| !planned.plan.paused)?.plan.size.changes_at
+    }
+
     fn planned(&self) -> Option<&Planned> {
         match self {
             Self::Applied { planned, .. } | Self::Paused { planned } | Self::Failed { planned, .. } => Some(planned),
@@ -164,6 +170,7 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let phase = progress.phase(&findings, &servers, (store::summary(cluster, observed), read_only.is_some()));
     findings.extend(read_only);
     let mut next = progress.next(expected.as_ref(), &findings);
+    next.extend(planned.and_then(|planned| autoscaling::next(planned, observed)));
     next.extend(planned.and_then(budget_waits));
     next.extend(planned.and_then(|planned| removed_clients(planned, observed)));
     let described = planned.map(|planned| &planned.cluster);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{Action, Config, Error as RunError, ReconcileRequest, applier};
@@ -23,7 +24,7 @@ pub use backoff::Backoff;
 pub use expectations::{Expectations, ObjectKey};
 pub use queue::Queue;
 
-use crate::api::RagCluster;
+use crate::api::{RagCluster, ScaleApproval};
 use crate::caches::{Caches, Watched};
 use crate::cluster::observed::ChildKind;
 use crate::context::Context;
@@ -34,6 +35,9 @@ use crate::report::{self, Reported};
 
 /// Garbage collection takes a moment, and minutes when much was deleted at once.
 const LEFTOVER: Duration = Duration::from_secs(1);
+
+/// A look that came a moment too early is not repeated at once.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How soon the caches usually show our own writes.
 const ECHO: Duration = Duration::from_millis(100);
@@ -122,6 +126,11 @@ async fn unreadable<K: Controlled>(invalid: &InvalidObject, context: &Context) {
     report::unreadable::<K>(context, invalid).await;
 }
 
+/// How long to wait for a moment that is yet to come.
+pub fn pause_until(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or_default().max(LEAST_PAUSE)
+}
+
 /// Up to a tenth earlier, so that objects which were made together are not looked at together for ever.
 fn spread(pause: Duration, chance: f64) -> Duration {
     pause.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 10.0)
@@ -168,6 +177,7 @@ fn cached_version(caches: &Caches, namespace: &str, (kind, name): &ObjectKey) ->
     let is = |child: ChildKind| child.as_str() == kind;
     match kind.as_str() {
         RagCluster::KIND => version_in!(caches.clusters.cache),
+        ScaleApproval::KIND => version_in!(caches.approvals.cache),
         _ if is(ChildKind::ServiceAccount) => version_in!(caches.service_accounts),
         _ if is(ChildKind::ControllerRevision) => version_in!(caches.revisions),
         _ if is(ChildKind::ConfigMap) => version_in!(caches.config_maps),
@@ -185,6 +195,14 @@ fn cached_version(caches: &Caches, namespace: &str, (kind, name): &ObjectKey) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_waited_for_and_never_looked_for_without_a_pause() {
+        let pause =
+            |seconds| pause_until(Timestamp::from_second(seconds).unwrap(), Timestamp::from_second(100).unwrap());
+        assert_eq!(pause(160), Duration::from_secs(60));
+        assert_eq!((pause(100), pause(40)), (LEAST_PAUSE, LEAST_PAUSE));
+    }
 
     #[test]
     fn a_look_comes_up_to_a_tenth_earlier_and_never_later() {

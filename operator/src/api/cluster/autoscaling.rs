@@ -14,7 +14,8 @@ pub struct Autoscaling {
     #[serde(default = "enabled")]
     pub enabled: bool,
 
-    /// The most servers. Values above 20 are accepted and capped at 20, which the condition ReplicasCapped says.
+    /// The most servers. Values above 20 are accepted and capped at 20 unless a ScaleApproval stands; the condition ReplicasCapped
+    /// says so.
     #[serde(default = "max_replicas")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,

@@ -184,7 +184,8 @@ pub struct RagClusterSpec {
     #[serde(default)]
     pub profile: Profile,
 
-    /// Query servers: exactly this many while autoscaling is off, at least this many while it is on. More than 20 is capped.
+    /// Query servers: exactly this many while autoscaling is off, at least this many while it is on. More than 20 is
+    /// capped unless a ScaleApproval stands.
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 1, max = 1000))]
     pub replicas: i32,

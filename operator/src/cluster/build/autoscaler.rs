@@ -26,7 +26,10 @@ pub(super) fn autoscaler(
     size: &Size,
 ) -> HorizontalPodAutoscaler {
     let asked = HorizontalPodAutoscaler {
-        metadata: metadata::child(cluster, Part::Server, cluster.name.autoscaler()),
+        metadata: metadata::granted(
+            metadata::child(cluster, Part::Server, cluster.name.autoscaler()),
+            size.granted.as_ref(),
+        ),
         spec: HorizontalPodAutoscalerSpec {
             scale_target_ref: CrossVersionObjectReference {
                 api_version: Some("apps/v1".to_owned()),

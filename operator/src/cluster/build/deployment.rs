@@ -18,6 +18,7 @@ use super::metadata::{self, Part};
 use super::pod;
 use crate::api::cluster::SecretKeyRef;
 use crate::api::{Credential, Revision};
+use crate::cluster::decide::ceiling::Granted;
 use crate::cluster::decide::revision::Frozen;
 use crate::cluster::validate::{Outside, Store, ValidatedCluster};
 
@@ -43,9 +44,9 @@ const ARCH: (&str, &str) = ("kubernetes.io/arch", "amd64");
 const CREDENTIAL_MODE: i32 = 0o440;
 
 /// NAME-server, without `replicas`: their number belongs to another field manager, or to the autoscaler.
-pub(super) fn deployment(cluster: &ValidatedCluster, frozen: &Frozen) -> Deployment {
+pub(super) fn deployment(cluster: &ValidatedCluster, frozen: &Frozen, granted: Option<&Granted>) -> Deployment {
     Deployment {
-        metadata: metadata::child(cluster, Part::Server, cluster.name.server()),
+        metadata: metadata::granted(metadata::child(cluster, Part::Server, cluster.name.server()), granted),
         spec: DeploymentSpec {
             selector: metadata::deployment_selector(cluster),
             strategy: Some(strategy(cluster)),

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 
 use crate::api::cluster::PodTemplate;
 use crate::api::{GROUP, VERSION, labels};
+use crate::cluster::decide::ceiling::Granted;
 use crate::cluster::validate::ValidatedCluster;
 
 /// A part of the cluster, as its labels tell.
@@ -96,6 +97,16 @@ pub(super) fn labelled<const N: usize>(mut metadata: ObjectMeta, more: [(&str, &
 pub(super) fn annotated<const N: usize>(mut metadata: ObjectMeta, more: [(&str, &str); N]) -> ObjectMeta {
     metadata.annotations.get_or_insert_default().extend(owned(more));
     metadata
+}
+
+/// Notes more servers than everybody may have on the object that holds their number.
+pub(super) fn granted(metadata: ObjectMeta, granted: Option<&Granted>) -> ObjectMeta {
+    let Some(Granted { servers, lowered_at }) = granted else { return metadata };
+    let metadata = annotated(metadata, [(labels::GRANTED, servers.to_string().as_str())]);
+    match lowered_at {
+        Some(at) => annotated(metadata, [(labels::LOWERED_AT, at.to_string().as_str())]),
+        None => metadata,
+    }
 }
 
 /// Metadata of the pods of a part: what the user adds, and ours over it.

@@ -29,6 +29,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::decide::Plan;
 use super::decide::revision::{CONFIG_SCHEMA, Frozen};
+use super::decide::scaling::ReplicasOwner;
 use super::decide::volume::Growth;
 use super::observed::{ObjectRef, Observed};
 use super::validate::{Store, ValidatedCluster};
@@ -126,6 +127,8 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
         (Store::Managed(store), Some(planned)) => Some(qdrant::children(cluster, store, planned, plan, observed)),
         _ => None,
     };
+    // Noted on the object that holds the number.
+    let granted = plan.size.granted.as_ref().filter(|_| plan.size.owner == ReplicasOwner::Spec);
     Children {
         service_account: service_account::service_account(cluster),
         corpus: corpus::corpus(cluster, &plan.corpus),
@@ -142,7 +145,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
         }),
         data_claim: data_claim::data_claim(cluster, observed.children.data_claim.as_ref()),
         qdrant,
-        deployment: deployment::deployment(cluster, &frozen),
+        deployment: deployment::deployment(cluster, &frozen, granted),
         replicas: plan.size.apply.map(|count| Replicas { deployment: cluster.name.server(), count }),
         disruption_budget: disruption_budget::disruption_budget(cluster, Part::Server),
         autoscaler: cluster

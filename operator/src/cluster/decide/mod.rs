@@ -3,6 +3,7 @@
 //! Pure: no client, no runtime, no clock; time and randomness stand in the facts. Every decider looks at the facts anew, so a
 //! step that was interrupted is recognised and taken up again. The plan is a value; who carries it out decides nothing.
 
+pub mod ceiling;
 pub mod corpus;
 pub mod credentials;
 pub mod prune;

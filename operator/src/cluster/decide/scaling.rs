@@ -1,17 +1,19 @@
 //! How many servers, and who says so.
 //!
 //! `spec.replicas` is the floor while autoscaling is on, and the number while it is off. To hand the number over to the
-//! autoscaler the operator stops applying it; it steps in again only to raise a number below the floor.
+//! autoscaler the operator stops applying it; it steps in again only to raise a number below the floor. How many there may be at
+//! most is decided in `ceiling`.
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 
+use super::ceiling::{Granted, ceiling};
 use crate::api::cluster::Autoscaling;
 use crate::api::labels;
 use crate::cluster::observed::Observed;
 use crate::cluster::validate::ValidatedCluster;
 
-/// The most servers that a cluster gets.
-pub const CEILING: i32 = 20;
+pub use super::ceiling::CEILING;
 
 /// How many servers, and who says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,10 @@ pub struct Size {
     pub apply: Option<i32>,
     /// More than the ceiling was asked for: how many.
     pub capped_from: Option<i32>,
+    /// More than [`CEILING`]: what is noted on the object that holds the number.
+    pub granted: Option<Granted>,
+    /// When the most servers change although nothing happens.
+    pub changes_at: Option<Timestamp>,
     /// Whether the autoscaler can be given its dead band.
     pub tolerance: Tolerance,
 }
@@ -53,28 +59,34 @@ pub enum ReplicasOwner {
 
 /// How many servers the cluster gets.
 pub fn size(cluster: &ValidatedCluster, observed: &Observed) -> Size {
-    let floor = cluster.replicas.clamp(1, CEILING);
+    let asked = cluster.autoscaling.as_ref().map_or(0, |autoscaling| autoscaling.max_replicas).max(cluster.replicas);
+    let ceiling = ceiling(asked, held(cluster, observed).as_ref(), observed);
+    let floor = cluster.replicas.clamp(1, ceiling.most);
+    let most = cluster.autoscaling.as_ref().map_or(floor, |on| on.max_replicas.clamp(floor, ceiling.most));
     let live = observed.children.deployment.as_ref().map(live_replicas);
-    match &cluster.autoscaling {
-        None => Size {
-            floor,
-            ceiling: floor,
-            owner: ReplicasOwner::Spec,
-            apply: Some(floor),
-            capped_from: asked_above(cluster.replicas),
-            tolerance: Tolerance::Exact,
-        },
-        Some(autoscaling) => Size {
-            floor,
-            ceiling: autoscaling.max_replicas.clamp(floor, CEILING),
-            owner: ReplicasOwner::Autoscaler,
-            // The API server would start a new Deployment with one server, and the autoscaler takes a while to notice a
-            // raised floor.
-            apply: live.is_none_or(|live| live < floor).then_some(floor),
-            capped_from: asked_above(autoscaling.max_replicas.max(cluster.replicas)),
-            tolerance: tolerance(observed),
-        },
+    Size {
+        floor,
+        ceiling: most,
+        owner: if cluster.autoscaling.is_some() { ReplicasOwner::Autoscaler } else { ReplicasOwner::Spec },
+        // The API server would start a new Deployment with one server, and the autoscaler takes a while to notice a raised
+        // floor.
+        apply: (cluster.autoscaling.is_none() || live.is_none_or(|live| live < floor)).then_some(floor),
+        capped_from: (asked > ceiling.most).then_some(asked),
+        granted: (most > CEILING).then_some(Granted { servers: most, lowered_at: ceiling.lowered_at }),
+        changes_at: ceiling.changes_at,
+        tolerance: if cluster.autoscaling.is_some() { tolerance(observed) } else { Tolerance::Exact },
     }
+}
+
+/// What was granted, on the object that holds the number, as far as it is used.
+fn held(cluster: &ValidatedCluster, observed: &Observed) -> Option<Granted> {
+    let deployment = observed.children.deployment.as_ref()?;
+    let holder = match cluster.autoscaling {
+        Some(_) => &observed.children.autoscaler.as_ref()?.metadata,
+        None => &deployment.metadata,
+    };
+    let Granted { servers, lowered_at } = Granted::read(holder)?;
+    Some(Granted { servers: servers.min(live_replicas(deployment)), lowered_at })
 }
 
 /// Whoever applied the autoscaler has noted on it which API server's answer lacked the field. That the field is not there says
@@ -97,10 +109,6 @@ pub fn down_tolerance(autoscaling: &Autoscaling) -> String {
     format!("{}m", 1000 * (target - down) / target + 1)
 }
 
-fn asked_above(asked: i32) -> Option<i32> {
-    (asked > CEILING).then_some(asked)
-}
-
 fn live_replicas(deployment: &Deployment) -> i32 {
     deployment.spec.replicas.unwrap_or(1)
 }
@@ -109,8 +117,12 @@ fn live_replicas(deployment: &Deployment) -> i32 {
 mod tests {
     use super::*;
     use crate::cluster::fixtures::{applied, cluster, nothing};
+    use crate::cluster::observed::Approval;
     use crate::cluster::validate::validate;
+    use jiff::SignedDuration;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    const FIXED: &str = "{replicas: 25, autoscaling: {enabled: false}}";
 
     fn sized(spec: &str, observed: &Observed) -> Size {
         size(&validate(&cluster(spec), observed).unwrap(), observed)
@@ -153,6 +165,55 @@ mod tests {
         let size = sized("{replicas: 32, autoscaling: {enabled: false}}", &nothing());
         assert_eq!((size.apply, size.capped_from), (Some(20), Some(32)));
         assert_eq!(sized("{}", &nothing()).capped_from, None);
+    }
+
+    /// A world in which a cluster with this spec has come to what an approval of 30 servers allows, some seconds before its end.
+    fn approved(spec: &str, seconds: i64) -> Observed {
+        let mut world = nothing();
+        let end = world.now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        world.approvals = vec![Approval { name: "launch".into(), max_replicas: 30, expires_at: end }];
+        let mut world = applied(&cluster(spec), &world);
+        world.children.deployment.as_mut().unwrap().spec.replicas = Some(25);
+        world
+    }
+
+    #[test]
+    fn an_approval_lifts_the_ceiling_and_notes_on_the_holder_of_the_number_what_it_allows() {
+        for (spec, on_deployment) in [("autoscaling: {maxReplicas: 25}", false), (FIXED, true)] {
+            let world = approved(spec, 100);
+            let size = sized(spec, &world);
+            assert_eq!((size.ceiling, size.capped_from), (25, None), "{spec}");
+            assert_eq!(size.changes_at, Some(world.approvals[0].expires_at), "{spec}");
+            let noted = Some(Granted { servers: 25, lowered_at: None });
+            let deployment = Granted::read(&world.children.deployment.as_ref().unwrap().metadata);
+            let autoscaler = world.children.autoscaler.as_ref().and_then(|object| Granted::read(&object.metadata));
+            assert_eq!((deployment, autoscaler), if on_deployment { (noted, None) } else { (None, noted) });
+        }
+        let more = sized("autoscaling: {maxReplicas: 50}", &approved("{}", 100));
+        assert_eq!((more.ceiling, more.capped_from), (30, Some(50)));
+    }
+
+    #[test]
+    fn after_its_end_floor_and_ceiling_go_down_together_and_nothing_grows() {
+        let spec = "{replicas: 24, autoscaling: {maxReplicas: 30}}";
+        let mut world = approved(spec, 100);
+        world = world.later(100);
+        let size = sized(spec, &world);
+        assert_eq!((size.floor, size.ceiling, size.apply, size.capped_from), (23, 23, None, Some(30)));
+        assert_eq!(size.granted, Some(Granted { servers: 23, lowered_at: Some(world.now) }));
+        // Fewer servers run than were allowed: that many are allowed from now on.
+        world.children.deployment.as_mut().unwrap().spec.replicas = Some(12);
+        assert_eq!(sized("autoscaling: {maxReplicas: 30}", &world).ceiling, 20);
+    }
+
+    #[test]
+    fn a_fixed_number_goes_down_step_by_step_and_one_that_was_set_by_hand_at_once() {
+        let world = approved(FIXED, 100).later(100);
+        assert_eq!(sized(FIXED, &world).apply, Some(23));
+        assert_eq!(sized("{replicas: 7, autoscaling: {enabled: false}}", &world).apply, Some(7));
+        let mut by_hand = applied(&cluster(FIXED), &nothing());
+        by_hand.children.deployment.as_mut().unwrap().spec.replicas = Some(25);
+        assert_eq!(sized(FIXED, &by_hand).apply, Some(20));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What the autoscaler does, and whether it can do it exactly.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Planned;
-use crate::api::cluster::AutoscalingStatus;
+use super::{Planned, step};
+use crate::api::cluster::{AutoscalingStatus, NextStep};
 use crate::api::{ConditionReason, ConditionType};
-use crate::cluster::decide::scaling::{CEILING, ReplicasOwner, Tolerance};
+use crate::cluster::decide::ceiling::{CEILING, ended, standing};
+use crate::cluster::decide::scaling::{ReplicasOwner, Size, Tolerance};
 use crate::cluster::observed::Observed;
 use crate::conditions::{Finding, State};
 
@@ -35,7 +37,7 @@ pub(super) fn findings(planned: Option<&Planned>, observed: &Observed) -> Vec<Fi
         findings.push(exact(&plan.size.tolerance));
         findings.push(metrics(autoscaler, observed));
     }
-    findings.extend(plan.size.capped_from.map(capped));
+    findings.extend(plan.size.capped_from.map(|asked| capped(asked, &plan.size, observed)));
     findings
 }
 
@@ -86,13 +88,47 @@ fn lasts(condition: &HorizontalPodAutoscalerCondition, observed: &Observed) -> b
     since.is_none_or(|since| observed.now.duration_since(since) > METRICS_GRACE)
 }
 
-fn capped(asked: i32) -> Finding {
-    Finding::new(
-        ConditionType::ReplicasCapped,
-        State::True,
-        ConditionReason::AboveCeiling,
-        format!(
-            "asked for {asked} servers, capped at {CEILING}; set replicas and autoscaling.maxReplicas to {CEILING} or less"
+fn capped(asked: i32, size: &Size, observed: &Observed) -> Finding {
+    let is_lowered = size.granted.as_ref().is_some_and(|granted| granted.lowered_at.is_some());
+    let (reason, why) = match (standing(observed), ended(observed)) {
+        (_, Some(ended)) if is_lowered => (
+            ConditionReason::ApprovalEnded,
+            format!("ScaleApproval {} ended at {}, and a tenth goes each minute", ended.name, ended.expires_at),
         ),
-    )
+        (_, None) if is_lowered => (
+            ConditionReason::ApprovalEnded,
+            "the ScaleApproval for more was deleted, and a tenth goes each minute".to_owned(),
+        ),
+        (Some(standing), _) => (
+            ConditionReason::AboveCeiling,
+            format!("ScaleApproval {} allows no more until {}", standing.name, standing.expires_at),
+        ),
+        (None, Some(ended)) => {
+            (ConditionReason::ApprovalEnded, format!("ScaleApproval {} ended at {}", ended.name, ended.expires_at))
+        }
+        (None, None) => (ConditionReason::AboveCeiling, "nobody has approved more".to_owned()),
+    };
+    let most = size.ceiling;
+    let message = format!(
+        "asked for {asked} servers, capped at {most}: {why}; have a ScaleApproval created by somebody who may (kubectl explain \
+         scaleapproval), or set replicas and autoscaling.maxReplicas to {} or less",
+        if is_lowered { CEILING } else { most }
+    );
+    Finding::new(ConditionType::ReplicasCapped, State::True, reason, message)
+}
+
+/// What becomes of more servers than everybody may have, by itself. While nobody carries the plan out, its times would only move.
+pub(super) fn next(planned: &Planned, observed: &Observed) -> Option<NextStep> {
+    let size = Some(&planned.plan.size).filter(|_| !planned.plan.paused)?;
+    let (granted, at) = (size.granted.as_ref()?, size.changes_at?);
+    let what = match standing(observed) {
+        Some(standing) if granted.lowered_at.is_none() => format!(
+            "add no server any more, and take those beyond what is approved then away step by step: ScaleApproval {} ends",
+            standing.name
+        ),
+        _ => format!("allow a tenth less than {} servers, since no ScaleApproval stands for so many", granted.servers),
+    };
+    // The API server keeps whole seconds: what is read back has to be equal to what was written.
+    let at = Timestamp::from_second(at.as_second()).ok()?;
+    Some(step(what, Some(Time(at))))
 }

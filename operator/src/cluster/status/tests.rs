@@ -1,7 +1,7 @@
 use super::*;
 use crate::cluster::events::{Severity, events};
 use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass, server_pod};
-use crate::cluster::observed::{Answer, Presence, Reported};
+use crate::cluster::observed::{Answer, Approval, Presence, Reported};
 use crate::cluster::validate::validate;
 use k8s_openapi::api::apps::v1::DeploymentCondition;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, ContainerStatus};
@@ -611,6 +611,50 @@ fn a_capped_number_is_said_until_it_no_longer_is() {
     assert!(message.contains("asked for 25 servers, capped at 20"), "{message}");
     cluster.spec.autoscaling.max_replicas = 20;
     assert_eq!(told(&cluster, &after(&cluster, &world)), ["Normal ReplicasCappedOver"]);
+}
+
+#[test]
+fn what_an_approval_allows_and_its_end_are_said_with_the_time_and_told_once() {
+    let spec = "autoscaling: {maxReplicas: 25}";
+    let (mut cluster, mut world) = serving(spec);
+    let end = world.now.checked_add(jiff::SignedDuration::from_secs(100)).unwrap();
+    world.approvals = vec![Approval { name: "launch".into(), max_replicas: 25, expires_at: end }];
+    world.children.deployment.as_mut().unwrap().spec.replicas = Some(25);
+    let world = applied(&cluster, &world);
+    let approved = after(&cluster, &world);
+    assert_eq!(told(&cluster, &approved), ["Normal ReplicasCappedOver"]);
+    let planned = approved.next.iter().find(|next| next.what.contains("ScaleApproval launch ends"));
+    assert_eq!(planned.unwrap().at.as_ref().unwrap().0, end);
+    cluster.status = Some(approved);
+
+    let world = applied(&cluster, &world.later(100));
+    let ended = after(&cluster, &world);
+    is(&ended, ConditionType::ReplicasCapped, "True", ConditionReason::ApprovalEnded);
+    let said = message(&ended, ConditionType::ReplicasCapped);
+    for part in
+        ["asked for 25 servers, capped at 23", "ScaleApproval launch ended at 2026-11-21T08:01:40Z", "20 or less"]
+    {
+        assert!(said.contains(part), "not \"{part}\" but: {said}");
+    }
+    assert_eq!(told(&cluster, &ended), ["Warning ApprovalEnded"]);
+    assert_eq!(ended.autoscaling.as_ref().unwrap().ceiling, 23);
+    let next_step = world.now.checked_add(jiff::SignedDuration::from_secs(60)).unwrap();
+    assert_eq!(carried_out(&cluster, &world).changes_at(), Some(next_step));
+    cluster.status = Some(ended);
+    cluster.spec.paused = true;
+    assert_eq!(carried_out(&cluster, &world).changes_at(), None, "nothing is lowered while the hands are off");
+    assert!(after(&cluster, &world).next.iter().all(|next| !next.what.contains("a tenth less")));
+    cluster.spec.paused = false;
+
+    // One that was deleted leaves no name, and the steps go on.
+    let mut world = world.later(60);
+    world.children.deployment.as_mut().unwrap().spec.replicas = Some(23);
+    world.approvals.clear();
+    let world = applied(&cluster, &world);
+    let lowered = after(&cluster, &world);
+    let said = message(&lowered, ConditionType::ReplicasCapped);
+    assert!(said.contains("capped at 21: the ScaleApproval for more was deleted"), "{said}");
+    assert!(told(&cluster, &lowered).is_empty());
 }
 
 #[test]
