@@ -93,7 +93,7 @@ mod tests {
 
     fn said(status: &ScaleApprovalStatus, type_: ConditionType) -> (&str, &str) {
         let found = find(&status.conditions, type_).unwrap();
-        (&found.status, &found.reason)
+        (found.status.as_str(), found.reason.as_str())
     }
 
     #[test]
