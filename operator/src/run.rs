@@ -29,6 +29,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// The pause between attempts while the API server does not answer at the start.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// Each namespace, with what resolves when its caches are filled.
+type FilledByNamespace = Vec<(String, Filled)>;
+
 /// Why the process ends with an error. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -180,7 +183,7 @@ impl Process {
         &self,
         pods_changed: &Arc<Notify>,
         parts: &mut JoinSet<()>,
-    ) -> Result<(Arc<Context>, Vec<(String, Filled)>), RunError> {
+    ) -> Result<(Arc<Context>, FilledByNamespace), RunError> {
         // Watches stay open for minutes, so they cannot have the patience of ordinary requests.
         let watching = client(&self.config)?;
         let clients = Clients { asking: &self.client, watching: &watching };

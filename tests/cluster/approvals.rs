@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt as _};
 use ragops_operator::api::{RagCluster, ScaleApproval, labels};
 use ragops_tests::metrics::Cpu;
 use ragops_tests::operator::Installation;
-use ragops_tests::until;
+use ragops_tests::{Cluster, until};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, WITHIN};
@@ -62,24 +62,30 @@ fn example(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/approval").join(name).display().to_string()
 }
 
+/// Who may ask, and who may approve, as the example has it.
+async fn roles(cluster: &Cluster, namespace: &str) -> Result<()> {
+    let mut kubectl = tokio::process::Command::from(cluster.kubectl());
+    kubectl.args([
+        "apply",
+        "--server-side",
+        "--validate=strict",
+        "--namespace",
+        namespace,
+        "-f",
+        &example("roles.yaml"),
+    ]);
+    let output = kubectl.output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 #[tokio::test]
 async fn who_asks_for_servers_cannot_approve_them_and_who_approves_answers_for_it() -> Result<()> {
     let test = "who_asks_for_servers_cannot_approve_them_and_who_approves_answers_for_it";
     let Some(shared) = shared(test).await? else { return Ok(()) };
     let (client, namespace) = shared.alone("approvals").await?;
     Installation::new(&shared.cluster, &namespace).await?;
-    let mut kubectl = tokio::process::Command::from(shared.cluster.kubectl());
-    kubectl.args([
-        "apply",
-        "--server-side",
-        "--validate=strict",
-        "--namespace",
-        &namespace,
-        "-f",
-        &example("roles.yaml"),
-    ]);
-    let output = kubectl.output().await?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    roles(&shared.cluster, &namespace).await?;
     let asker = shared.cluster.client_as(ASKER.0, &[ASKER.1]).await?;
     let approver = shared.cluster.client_as(APPROVER.0, &[APPROVER.1]).await?;
     let clusters = |client: &kube::Client| Api::<RagCluster>::namespaced(client.clone(), &namespace);

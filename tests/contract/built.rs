@@ -42,10 +42,9 @@ pub(crate) fn nothing(server_image: &str, qdrant_image: &str) -> Observed {
     }
 }
 
-/// The children of a cluster that nothing exists of yet, by an operator with these default images.
-pub(crate) fn children_with(cluster: RagCluster, server_image: &str, qdrant_image: &str) -> Children<Prepared> {
-    let (cluster, observed) = (named(cluster), nothing(server_image, qdrant_image));
-    let valid = validate(&cluster, &observed).unwrap();
-    let plan = decide(&valid, &observed);
-    build(&valid, &plan, &observed)
+/// The children of a cluster by an operator that finds this.
+pub(crate) fn children_of(cluster: RagCluster, observed: &Observed) -> Children<Prepared> {
+    let valid = validate(&named(cluster), observed).unwrap();
+    let plan = decide(&valid, observed);
+    build(&valid, &plan, observed)
 }

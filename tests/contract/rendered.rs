@@ -11,11 +11,11 @@ use ragops_operator::{
 };
 use serde::Deserialize;
 
-use crate::built::children_with;
+use crate::built::{children_of, nothing};
 
 /// The children of an example.
 pub(crate) fn children(cluster: RagCluster) -> Children<Prepared> {
-    children_with(cluster, "example.com/rag-server:0.1.0", "example.com/qdrant:1.20.0")
+    children_of(cluster, &nothing("example.com/rag-server:0.1.0", "example.com/qdrant:1.20.0"))
 }
 
 /// The RagClusters of every example, each with the file that holds it.

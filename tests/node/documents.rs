@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use ragops_operator::api::RagCluster;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
-use crate::built::children_with;
+use crate::built::{children_of, nothing};
 use crate::shared::{NAMESPACE, Node, QDRANT_DOUBLE, WITHIN, node, output, program};
 
 const NAME: &str = "library";
@@ -76,7 +76,8 @@ impl<'n> Service<'n> {
 
     /// What stands with the API server differs nowhere from what the builders make of the cluster, as their snapshots show it.
     async fn holds_what_the_builders_say(&self, cluster: &RagCluster) -> Result<()> {
-        let wanted = wanted(cluster)?;
+        let corpus = Api::namespaced(self.client.clone(), NAMESPACE).get(&format!("{NAME}-corpus")).await?;
+        let wanted = wanted(cluster, corpus)?;
         let file = self.node.cluster.folder().join("wanted.json");
         std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": wanted}).to_string())?;
         let mut get = program(self.node.cluster, "kubectl");
@@ -208,9 +209,14 @@ struct Server {
     _forward: (Child, Lines<BufReader<ChildStdout>>),
 }
 
-/// Secrets are left out: their material is minted, so no two builds agree.
-fn wanted(cluster: &RagCluster) -> Result<Vec<Value>> {
-    let built = children_with(cluster.clone(), SERVER_IMAGE, QDRANT_DOUBLE);
+/// Secrets are left out: their material is minted, so no two builds agree. So is the id of the corpus, which is read back.
+fn wanted(cluster: &RagCluster, corpus: ConfigMap) -> Result<Vec<Value>> {
+    let mut observed = nothing(SERVER_IMAGE, QDRANT_DOUBLE);
+    observed.children.corpus = Some(corpus);
+    let labels = [("name", "ragops-operator"), ("instance", "ragops")];
+    let label = |(name, value): (&str, &str)| (format!("app.kubernetes.io/{name}"), value.to_owned());
+    observed.defaults.operator_labels = labels.map(label).into();
+    let built = children_of(cluster.clone(), &observed);
     let qdrant = built.qdrant.context("an empty spec has a managed Qdrant")?;
     Ok(vec![
         json!(built.service_account),

@@ -2,6 +2,7 @@
 //! own, so that RBAC tells who asks from who approves.
 
 #![allow(unreachable_pub, reason = "the derive of KubeSchema repeats each struct inside a function")]
+#![allow(clippy::duplicated_attributes, reason = "every column says its type, as the derive wants it")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};

@@ -113,7 +113,9 @@ mod tests {
 
     #[test]
     fn the_most_generous_approval_that_stands_counts_and_only_until_its_end() {
-        let table: [(i64, &[(i32, i64)], i32); 7] = [
+        /// Up to how many servers, and until when in seconds.
+        type Approvals = &'static [(i32, i64)];
+        let table: [(i64, Approvals, i32); 7] = [
             (0, &[], 20),
             (0, &[(25, 100)], 25),
             (99, &[(25, 100)], 25),

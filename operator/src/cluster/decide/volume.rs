@@ -180,7 +180,10 @@ mod tests {
         claims.find(|claim| claim.metadata.name.as_deref() == Some(name)).unwrap()
     }
 
-    const CLAIMS: [(fn(&str) -> String, &str, &str); 2] = [
+    /// A spec with this in its storage.
+    type Spec = fn(&str) -> String;
+
+    const CLAIMS: [(Spec, &str, &str); 2] = [
         (managed, "data-handbook-qdrant-0", "spec.vectorStore.qdrant.storage"),
         (embedded, "handbook-data", "spec.vectorStore.embedded.storage"),
     ];

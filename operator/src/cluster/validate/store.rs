@@ -11,7 +11,7 @@ use crate::cluster::observed::Observed;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Store {
     /// A Qdrant that the operator runs.
-    Managed(ManagedStore),
+    Managed(Box<ManagedStore>),
     /// A Qdrant that somebody else runs.
     External(ExternalStore),
     /// The engine inside the one server.
@@ -71,12 +71,12 @@ fn managed(asked: &ManagedQdrant, observed: &Observed, problems: &mut Problems) 
         qdrant::check(image, observed, problems);
     }
     let field = "spec.vectorStore.qdrant.resources";
-    Store::Managed(ManagedStore {
+    Store::Managed(Box::new(ManagedStore {
         storage: asked.storage.clone(),
         image: asked.image.clone(),
         resources: amounts(field, asked.resources.as_ref(), QDRANT_REQUESTS, problems),
         pod_template: asked.pod_template.clone().unwrap_or_default(),
-    })
+    }))
 }
 
 fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Problems) -> Option<Store> {
