@@ -38,6 +38,9 @@ const REPORTER: &str = "ragops-operator";
 /// The API server takes notes of at most 1024 bytes.
 const MAX_NOTE_BYTES: usize = 1024;
 
+/// A name has 253 at most; a dot and 16 hexadecimal digits follow.
+const MAX_NAME_BYTES: usize = 236;
+
 /// A roll-out moves the figures of a status many times in a second; so long they stand before they move again.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -148,7 +151,8 @@ async fn publish(context: &Context, regarding: &ObjectReference, event: &Event) 
         Ok(_) => context.metrics.wrote(Verb::Create, "Event"),
         Err(kube::Error::Api(status)) if status.code == 409 => {}
         Err(error) => {
-            let remedy = "the operator needs create on events.events.k8s.io";
+            let is_forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
+            let remedy = if is_forbidden { "grant create on events.events.k8s.io" } else { "it is not told again" };
             tracing::warn!(reason = event.reason, error = sentence(&error), remedy, "an event could not be published");
         }
     }
@@ -157,7 +161,8 @@ async fn publish(context: &Context, regarding: &ObjectReference, event: &Event) 
 fn object_of(event: &Event, regarding: &ObjectReference, identity: &str, now: Timestamp) -> EventObject {
     let mut hasher = DefaultHasher::new();
     (&regarding.uid, &event.reason, &event.note, now.as_second() / event.same_within_seconds).hash(&mut hasher);
-    let name = format!("{}.{:016x}", regarding.name.as_deref().unwrap_or("object"), hasher.finish());
+    let of = cut(regarding.name.as_deref().unwrap_or("object"), MAX_NAME_BYTES);
+    let name = format!("{}.{:016x}", of.trim_end_matches(['.', '-']), hasher.finish());
     EventObject {
         metadata: ObjectMeta { name: Some(name), namespace: regarding.namespace.clone(), ..ObjectMeta::default() },
         action: Some(event.action.clone()),

@@ -164,7 +164,7 @@ impl Reindex {
         }
         // Judging takes its time, and documents may have come meanwhile.
         let Some(since) = self.fill(way, stop, &mut done).await? else { return Ok(Reindexed::Stopped) };
-        self.still_held().await?;
+        self.confirm_hold().await?;
         self.store.activate(way.to).await.map_err(ReindexError::from)?;
         Ok(Reindexed::Activated { from: way.from, to: way.to, embedded: embedded + since })
     }
@@ -283,6 +283,13 @@ impl Reindex {
             let Some(now) = now else { return Ok(embedded) };
             document = now;
         }
+    }
+
+    /// Asks the records themselves: whoever was suspended may trust its own clock no more, and what follows changes what everybody
+    /// searches.
+    async fn confirm_hold(&self) -> Result<(), ReindexError> {
+        let Some(hold) = &self.hold else { return Ok(()) };
+        if hold.confirm().await? { Ok(()) } else { Err(ReindexError::TakenOver) }
     }
 
     /// Ends the run of a replica that was silent for so long that another one goes on with its work.

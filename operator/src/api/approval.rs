@@ -82,7 +82,9 @@ pub struct ScaleApprovalSpec {
     #[schemars(length(min = 1, max = 512))]
     pub approved_by: String,
 
-    /// When it ends. Then no server is added any more, and those beyond 20 are taken away step by step.
+    /// When it ends, before the year 3000. Then no server is added any more, and those beyond 20 are taken away step by step; of a
+    /// RagCluster that is paused, or that cannot be carried out, not before it goes on.
+    #[x_kube(validation = Rule::new("self < timestamp('3000-01-01T00:00:00Z')").message("an approval ends before the year 3000"))]
     pub expires_at: Time,
 }
 

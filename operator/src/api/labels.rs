@@ -32,7 +32,7 @@ pub const TOLERANCE_DROPPED: &str = "ragops.dev/tolerance-dropped";
 pub const GRANTED: &str = "ragops.dev/granted-servers";
 /// Annotation beside [`GRANTED`]: when it was last lowered, while it is taken back.
 pub const LOWERED_AT: &str = "ragops.dev/lowered-at";
-/// Annotation of the managed vector store's StatefulSet: the image that started last, and so has the data.
+/// Annotation of NAME-corpus: the image of the managed vector store that started last, and so has the data.
 pub const LAST_RUN: &str = "ragops.dev/last-run-image";
 
 /// Values of [`NAME`].

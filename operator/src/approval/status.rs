@@ -47,8 +47,9 @@ fn standing(spec: &ScaleApprovalSpec, has_cluster: bool, now: Timestamp) -> (Sta
     let grants = format!("RagCluster {cluster} may have up to {max_replicas} servers until {end}");
     if now >= end {
         let message = format!(
-            "ended at {end}: no server is added to RagCluster {cluster} any more, and those beyond what else is approved are \
-             taken away step by step; create another ScaleApproval if they are needed, and delete this one"
+            "ended at {end}: unless it is paused or stalled, no server is added to RagCluster {cluster} any more, and those \
+             beyond what else is approved are taken away step by step; create another ScaleApproval if they are needed, and \
+             delete this one"
         );
         (State::False, ConditionReason::Expired, message)
     } else if !has_cluster {

@@ -64,6 +64,9 @@ impl Ingest {
                 Swap::Conflict(other) => other,
             };
         }
+        // Before anything else can fail: cached answers still show it. Also when it was gone already: whoever removed it may have died
+        // before saying so.
+        self.note_change().await?;
         for document in &gone {
             self.forget(document.content(), id).await?;
         }
@@ -75,8 +78,6 @@ impl Ingest {
             let dead: Vec<ContentHash> = gone.iter().map(|document| document.version.clone()).collect();
             self.purge(id, &dead).await?;
         }
-        // Also when it was gone already: whoever removed it may have died before saying so.
-        self.note_change().await?;
         Ok(if gone.is_empty() { Deleted::Unknown } else { Deleted::Gone })
     }
 

@@ -161,7 +161,12 @@ impl Operations {
 
     /// This epoch is searched from now on, and this worker takes its jobs.
     pub fn searches(&self, epoch: Epoch, jobs: Arc<Jobs>) {
-        self.change(|now| now.searched = Some((epoch, jobs)));
+        self.change(|now| {
+            if now.searched.as_ref().is_some_and(|(before, _)| *before != epoch) {
+                now.counts.chunks = None;
+            }
+            now.searched = Some((epoch, jobs));
+        });
     }
 
     /// The epoch that is searched, once one is.
@@ -197,7 +202,7 @@ impl Operations {
             records.count(Kind::Session),
             changes.count(),
         );
-        let all = documents.is_ok() && waiting.is_ok() && sessions.is_ok() && version.is_ok();
+        let all = documents.is_ok() && waiting.is_ok() && version.is_ok();
         self.change(|Now { counts, .. }| {
             counts.documents = documents.unwrap_or(counts.documents);
             counts.waiting = waiting.unwrap_or(counts.waiting);
@@ -210,7 +215,12 @@ impl Operations {
     /// Counts the chunks of an epoch. If they cannot be counted, their number stays as it was.
     pub async fn count_chunks(&self, vectors: &dyn VectorStore, epoch: Epoch) {
         if let Ok(chunks) = vectors.count(epoch).await {
-            self.change(|now| now.counts.chunks = Some((chunks, Timestamp::now())));
+            self.change(|now| {
+                // Another one may be searched since the count began.
+                if now.searched.as_ref().is_none_or(|(searched, _)| *searched == epoch) {
+                    now.counts.chunks = Some((chunks, Timestamp::now()));
+                }
+            });
         }
     }
 

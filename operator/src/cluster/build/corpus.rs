@@ -1,18 +1,19 @@
-//! NAME-corpus: the id of the corpus, kept as long as the corpus itself.
+//! NAME-corpus: the id of the corpus and what the managed store last ran on it, kept as long as the corpus itself.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::metadata::{self, Part};
-use crate::api::CorpusId;
 use crate::api::cluster::DeletionPolicy;
-use crate::cluster::observed::CORPUS_ID_KEY;
-use crate::cluster::validate::{Store, ValidatedCluster};
+use crate::api::{CorpusId, labels};
+use crate::cluster::observed::{CORPUS_ID_KEY, Observed};
+use crate::cluster::validate::{Store, ValidatedCluster, last_run};
 
 /// Retained wherever the data is: without an owner, so that a later namesake finds it. Immutable, so that of two operators that
-/// mint at once one is refused.
-pub(super) fn corpus(cluster: &ValidatedCluster, id: &CorpusId) -> ConfigMap {
+/// mint at once one is refused. The image is noted here and not on the StatefulSet, which goes with its cluster: whoever applies the
+/// cluster again must not start a Qdrant that cannot read what the one before wrote.
+pub(super) fn corpus(cluster: &ValidatedCluster, id: &CorpusId, observed: &Observed) -> ConfigMap {
     let name = cluster.name.corpus();
     let mut metadata = match (&cluster.store, cluster.deletion_policy) {
         // Nobody but its owner removes what an external store holds.
@@ -22,6 +23,9 @@ pub(super) fn corpus(cluster: &ValidatedCluster, id: &CorpusId) -> ConfigMap {
         }
     };
     metadata::forget_uid(&mut metadata);
+    if let (Store::Managed(_), Some(image)) = (&cluster.store, last_run(observed)) {
+        metadata = metadata::annotated(metadata, [(labels::LAST_RUN, &image)]);
+    }
     ConfigMap {
         metadata,
         data: Some(BTreeMap::from([(CORPUS_ID_KEY.to_owned(), id.to_string())])),

@@ -131,7 +131,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
     let granted = plan.size.granted.as_ref().filter(|_| plan.size.owner == ReplicasOwner::Spec);
     Children {
         service_account: service_account::service_account(cluster),
-        corpus: corpus::corpus(cluster, &plan.corpus),
+        corpus: corpus::corpus(cluster, &plan.corpus, observed),
         minted: secrets::minted(cluster, &plan.credentials, observed.now),
         server_secret: secrets::server(cluster, &plan.credentials, observed.children.secrets.server.as_ref()),
         client_keys: secrets::client_keys(cluster, &plan.credentials),
@@ -140,8 +140,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
         live: config::live(cluster, plan.live_schema),
         network_policy: cluster.network.as_ref().map(|scrape_from| {
             let policy = network_policy::network_policy(cluster, scrape_from, &observed.defaults);
-            let live = observed.children.network_policy.as_ref().filter(|_| plan.awaited.is_some());
-            network_policy::with_ways_out_of(policy, live)
+            network_policy::with_ways_out_of_servers(policy, plan, observed.children.network_policy.as_ref())
         }),
         data_claim: data_claim::data_claim(cluster, observed.children.data_claim.as_ref()),
         qdrant,

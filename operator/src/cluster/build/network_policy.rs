@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::config::{HTTP_PORT, MANAGEMENT_PORT, QDRANT_GRPC_PORT};
 use super::metadata::{self, Part};
 use crate::api::cluster::ScrapePeer;
+use crate::cluster::decide::Plan;
 use crate::cluster::observed::OperatorDefaults;
 use crate::cluster::validate::{Place, Store, ValidatedCluster};
 
@@ -49,11 +50,21 @@ pub(super) fn network_policy(
     }
 }
 
-/// With the ways out of `live`: until the servers' next revision is made, they call what they called when it was applied.
-pub(super) fn with_ways_out_of(mut policy: NetworkPolicy, live: Option<&NetworkPolicy>) -> NetworkPolicy {
+/// With the ways out that the servers of an earlier revision have in `live`, which they need as long as one of them serves. Until
+/// the next revision is made, there are no others.
+pub(super) fn with_ways_out_of_servers(
+    mut policy: NetworkPolicy,
+    plan: &Plan,
+    live: Option<&NetworkPolicy>,
+) -> NetworkPolicy {
     let ways_out = live.and_then(|live| live.spec.as_ref()?.egress.clone());
-    if let (Some(spec), Some(ways_out)) = (&mut policy.spec, ways_out) {
+    let (Some(spec), Some(ways_out)) = (&mut policy.spec, ways_out) else { return policy };
+    if plan.awaited.is_some() {
         spec.egress = Some(ways_out);
+    } else if plan.is_rolling_out {
+        let egress = spec.egress.get_or_insert_default();
+        let of_earlier: Vec<_> = ways_out.into_iter().filter(|way| !egress.contains(way)).collect();
+        egress.extend(of_earlier);
     }
     policy
 }
@@ -120,8 +131,31 @@ fn peer(peer: &ScrapePeer) -> NetworkPolicyPeer {
 
 #[cfg(test)]
 mod tests {
-    use crate::cluster::fixtures::{cluster, nothing, pass};
+    use crate::cluster::fixtures::{applied, cluster, nothing, pass};
     use serde_json::{Value, json};
+
+    #[test]
+    fn servers_of_an_earlier_revision_keep_their_ways_out_until_the_last_of_them_is_gone() {
+        let calling = |host: &str| {
+            let providers = format!("[{{name: a, baseUrl: 'https://{host}:8443/v1', model: m}}]");
+            cluster(&format!("generation: {{providers: {providers}}}"))
+        };
+        let other = cluster("generation: {providers: [{name: a, baseUrl: 'https://b.example.com:9443/v1', model: m}]}");
+        let ports = |world: &crate::cluster::observed::Observed| {
+            let policy = pass(&other, world).2.network_policy.unwrap();
+            json!(policy.spec.unwrap().egress).to_string()
+        };
+        let mut rolling = applied(&calling("a.example.com"), &nothing());
+        assert!(ports(&rolling).contains("8443") && ports(&rolling).contains("9443"));
+        // The new one is applied, and one of the old servers is left.
+        let old_pod = rolling.server_pods[0].clone();
+        rolling = applied(&other, &rolling);
+        rolling.server_pods.push(old_pod);
+        assert!(ports(&rolling).contains("8443") && ports(&rolling).contains("9443"));
+        rolling.server_pods.pop();
+        let settled = applied(&other, &rolling);
+        assert!(!ports(&settled).contains("8443") && ports(&settled).contains("9443"));
+    }
 
     #[test]
     fn who_may_scrape_has_to_match_every_selector_that_the_spec_gives() {

@@ -35,6 +35,8 @@ pub struct Plan {
     pub revision: PlannedRevision,
     /// The revision that the managed vector store runs, where there is one.
     pub qdrant_revision: Option<PlannedRevision>,
+    /// Whether servers of another revision may still run.
+    pub is_rolling_out: bool,
     /// The version of the configuration's schema in which the live settings are rendered: servers of every revision read them.
     pub live_schema: u32,
     /// How many servers, and who says so.
@@ -64,6 +66,7 @@ pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
         corpus: corpus::id(observed),
         held,
         awaited,
+        is_rolling_out: in_use.len() > 1,
         live_schema: revision::live_schema(cluster, &servers, &in_use, observed),
         revision: servers,
         qdrant_revision: qdrant,

@@ -103,8 +103,12 @@ fn secrets(cluster: &ValidatedCluster, observed: &Observed) -> Vec<ObjectRef> {
     surplus.into_iter().filter_map(|secret| reference(ChildKind::Secret, Some(secret))).collect()
 }
 
+/// Nothing where it is on its way out: a finalizer of somebody else's may take its time.
 fn reference<K: Metadata<Ty = ObjectMeta>>(kind: ChildKind, object: Option<&K>) -> Option<ObjectRef> {
     let metadata = object?.metadata();
+    if metadata.deletion_timestamp.is_some() {
+        return None;
+    }
     Some(ObjectRef { kind, name: metadata.name.clone()?, uid: metadata.uid.clone()? })
 }
 

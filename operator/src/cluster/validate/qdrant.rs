@@ -61,7 +61,12 @@ impl Minor {
 /// Checks the image that the spec names against the one that has the data.
 pub(super) fn check(image: &str, observed: &Observed, problems: &mut Problems) {
     let mut unsupported = |found: String, remedy: String| {
-        problems.hold(ConditionReason::VersionUnsupported, "spec.vectorStore.qdrant.image", found, remedy);
+        let (reason, field) = (ConditionReason::VersionUnsupported, "spec.vectorStore.qdrant.image");
+        // Without a StatefulSet there is no store that could stay as it is: one would be made, and start on the data.
+        match observed.children.qdrant_stateful_set {
+            Some(_) => problems.hold(reason, field, found, remedy),
+            None => problems.add(reason, field, found, remedy),
+        }
     };
     let Some(wanted) = Minor::of(image) else { return };
     if wanted < OLDEST {
@@ -95,12 +100,11 @@ pub fn client_warning(observed: &Observed) -> Option<String> {
 ///
 /// An image that could not be fetched has touched no data, so it is none; one that starts and ends again may have.
 pub fn last_run(observed: &Observed) -> Option<String> {
-    let set = observed.children.qdrant_stateful_set.as_ref();
     let started = observed.qdrant_pods.iter().find(|pod| has_started(pod)).and_then(|pod| image_of(pod, observed));
-    let noted = || set?.metadata.annotations.as_ref()?.get(labels::LAST_RUN).cloned();
-    // Whoever removed the StatefulSet removed the note with it, and not the volume.
+    let noted = || observed.children.corpus.as_ref()?.metadata.annotations.as_ref()?.get(labels::LAST_RUN).cloned();
+    // Whoever removed NAME-corpus removed the note with it, and not the volume.
     let newest = || {
-        let revisions = revisions(observed).filter(|_| set.is_none());
+        let revisions = revisions(observed).filter(|_| observed.children.qdrant_stateful_set.is_none());
         Some(Frozen::read(revisions.max_by_key(|revision| revision.revision)?).ok()?.image)
     };
     started.or_else(noted).or_else(newest)
@@ -139,6 +143,7 @@ fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::cluster::fixtures::{applied, cluster, nothing, store_waits_for_its_image};
+    use crate::cluster::observed::LiveChildren;
     use crate::cluster::validate::{Problem, validate};
 
     fn asking(image: &str) -> String {
@@ -220,7 +225,30 @@ mod tests {
         assert_eq!(last_run(&world).as_deref(), Some("q:v1.19.0"));
         world.children.qdrant_stateful_set = None;
         assert_eq!(last_run(&world).as_deref(), Some("q:v1.19.0"));
+        let retained = Observed {
+            children: LiveChildren { corpus: world.children.corpus.clone(), ..LiveChildren::default() },
+            ..nothing()
+        };
+        assert_eq!(
+            last_run(&retained).as_deref(),
+            Some("q:v1.19.0"),
+            "the cluster was deleted, and its volume was not"
+        );
+        let refused = validate(&cluster(&asking("q:v1.21.0")), &retained).unwrap_err();
+        assert_eq!(refused[0].reason, ConditionReason::VersionUnsupported);
+        world.children.corpus = None;
+        assert_eq!(last_run(&world).as_deref(), Some("q:v1.19.0"));
         assert_eq!(last_run(&nothing()), None);
+    }
+
+    #[test]
+    fn an_image_that_is_refused_is_not_started_where_the_stateful_set_is_gone() {
+        let old = cluster(&asking("q:v1.19.0"));
+        let mut world = applied(&old, &applied(&old, &nothing()));
+        assert!(held("q:v1.21.0", &world).is_some());
+        world.children.qdrant_stateful_set = None;
+        let problems = validate(&cluster(&asking("q:v1.21.0")), &world).unwrap_err();
+        assert_eq!(problems[0].reason, ConditionReason::VersionUnsupported);
     }
 
     #[test]

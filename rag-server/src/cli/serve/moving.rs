@@ -89,7 +89,11 @@ impl Mover {
         let (reindex, trial) = app::reindex(&self.process.models, &self.process.stores).await?;
         let hold = match reindex::hold(&self.holds, &this_process("serve")).await {
             Ok(hold) => Arc::new(hold),
-            Err(ReindexError::Held { .. }) => return Ok(Turn::Again),
+            Err(ReindexError::Held { .. }) => {
+                // Another replica builds them now, and says how far it is.
+                self.process.operations.moves(None);
+                return Ok(Turn::Again);
+            }
             Err(error) => return Err(error.into()),
         };
         let turn = tokio::select! {

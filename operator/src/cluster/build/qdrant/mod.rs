@@ -13,7 +13,7 @@ use crate::cluster::decide::Plan;
 use crate::cluster::decide::revision::{CONFIG_SCHEMA, Frozen, PlannedRevision, store_image};
 use crate::cluster::decide::volume::template_size;
 use crate::cluster::observed::Observed;
-use crate::cluster::validate::{ManagedStore, ValidatedCluster, last_run};
+use crate::cluster::validate::{ManagedStore, ValidatedCluster};
 
 /// Everything that the managed vector store consists of.
 pub(super) fn children(
@@ -40,7 +40,7 @@ pub(super) fn children(
         disruption_budget: disruption_budget::disruption_budget(cluster, Part::VectorStore),
         peers: service::peers(cluster),
         service: service::service(cluster),
-        stateful_set: stateful_set::stateful_set(cluster, &storage, &frozen, last_run(observed)),
+        stateful_set: stateful_set::stateful_set(cluster, &storage, &frozen),
         outdated: plan.outdated.clone(),
         remade: plan.remade.clone(),
     }

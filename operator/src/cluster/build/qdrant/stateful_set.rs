@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::bootstrap::BOOTSTRAP_KEY;
+use crate::api::Revision;
 use crate::api::cluster::{DeletionPolicy, Storage};
-use crate::api::{Revision, labels};
 use crate::cluster::build::config::QDRANT_GRPC_PORT;
 use crate::cluster::build::metadata::{self, Part};
 use crate::cluster::build::secrets::QDRANT_KEY;
@@ -35,23 +35,13 @@ const INIT_DIR: &str = "/qdrant/init";
 
 /// NAME-qdrant: one replica, whose restart is a short pause of the service. Whose pods go, and when, is decided here and not by
 /// Kubernetes, which would wait for a pod that cannot start before it replaced it.
-pub(super) fn stateful_set(
-    cluster: &ValidatedCluster,
-    storage: &Storage,
-    frozen: &Frozen,
-    last_run: Option<String>,
-) -> StatefulSet {
-    let metadata = metadata::child(cluster, Part::VectorStore, cluster.name.qdrant());
-    let metadata = match last_run {
-        Some(image) => metadata::annotated(metadata, [(labels::LAST_RUN, &image)]),
-        None => metadata,
-    };
+pub(super) fn stateful_set(cluster: &ValidatedCluster, storage: &Storage, frozen: &Frozen) -> StatefulSet {
     let when_deleted = match cluster.deletion_policy {
         DeletionPolicy::Retain => "Retain",
         DeletionPolicy::Delete => "Delete",
     };
     StatefulSet {
-        metadata,
+        metadata: metadata::child(cluster, Part::VectorStore, cluster.name.qdrant()),
         spec: StatefulSetSpec {
             replicas: Some(1),
             pod_management_policy: Some("Parallel".to_owned()),
