@@ -116,10 +116,21 @@ fn reference<K: Metadata<Ty = ObjectMeta>>(kind: ChildKind, object: Option<&K>) 
 mod tests {
     use super::*;
     use crate::cluster::fixtures::{applied, cluster, nothing, pass};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     fn pruned(spec: &str, observed: &Observed) -> Vec<String> {
         let (_, plan, _) = pass(&cluster(spec), observed);
         plan.prune.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_on_its_way_out_already_is_not_removed_again() {
+        let mut world = applied(&cluster("{}"), &nothing());
+        let is_off = "{autoscaling: {enabled: false}, replicas: 4}";
+        assert_eq!(pruned(is_off, &world).len(), 1);
+        let now = Time(world.now);
+        world.children.autoscaler.as_mut().unwrap().metadata.deletion_timestamp = Some(now);
+        assert!(pruned(is_off, &world).is_empty());
     }
 
     #[test]
