@@ -29,7 +29,7 @@ generate: ## write the generated files (crds/, the chart's copies, the configura
 	@bash tests/lint/generate.sh
 
 fixtures: ## write down what this version of the operator makes of every example; once for each version, never again
-	$(CARGO) test $(WORKSPACE) --test contract -- --ignored --exact upgrade::what_this_version_makes_of_every_example_is_written_down
+	RAGOPS_WRITE_FIXTURES=1 $(CARGO) test $(WORKSPACE) --test contract -- --exact upgrade::this_version_and_every_one_that_was_released_has_its_fixtures
 
 lint: ## formatting, clippy, import rule, generated files
 	$(CARGO) fmt --all --check

@@ -221,7 +221,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_namespace_that_cannot_be_read_is_counted_and_asked_for_until_it_can() {
         let (readiness, metrics) = (Arc::new(Readiness::default()), Arc::new(Metrics::new().unwrap()));
         let asked = Arc::new(AtomicUsize::new(0));
@@ -240,7 +240,7 @@ mod tests {
         unit.abort();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_kind_that_is_not_defined_is_said_with_how_to_define_it() {
         let (readiness, metrics) = (Arc::new(Readiness::default()), Arc::new(Metrics::new().unwrap()));
         let ask = || {

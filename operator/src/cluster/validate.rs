@@ -49,6 +49,14 @@ pub enum Scope {
     Cluster,
 }
 
+impl Scope {
+    /// Of what speaks against a managed store as the spec asks for it: without a StatefulSet there is none that could stay as it is,
+    /// and one would be made.
+    fn of_store(observed: &Observed) -> Self {
+        if observed.children.qdrant_stateful_set.is_some() { Self::Revision } else { Self::Cluster }
+    }
+}
+
 /// Something that keeps the spec from being carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -228,31 +236,17 @@ struct Problems {
 
 impl Problems {
     fn invalid(&mut self, field: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) {
-        self.add(ConditionReason::InvalidSpec, field, found, remedy);
+        self.add((Scope::Cluster, ConditionReason::InvalidSpec), field, found, remedy);
     }
 
-    /// Nothing is written.
     fn add(
         &mut self,
-        reason: ConditionReason,
+        (scope, reason): (Scope, ConditionReason),
         field: impl Into<String>,
         found: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        let (field, found, remedy) = (field.into(), found.into(), remedy.into());
-        self.found.push(Problem { scope: Scope::Cluster, reason, field, found, remedy });
-    }
-
-    /// No new revision is made.
-    fn hold(
-        &mut self,
-        reason: ConditionReason,
-        field: impl Into<String>,
-        found: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
-        let (field, found, remedy) = (field.into(), found.into(), remedy.into());
-        self.found.push(Problem { scope: Scope::Revision, reason, field, found, remedy });
+        self.found.push(Problem { scope, reason, field: field.into(), found: found.into(), remedy: remedy.into() });
     }
 
     /// Whether nothing was found but what keeps a new revision from being made, with one in use to go on with.
@@ -279,7 +273,7 @@ impl Problems {
 fn check_foreign(observed: &Observed, problems: &mut Problems) {
     for foreign in &observed.foreign {
         problems.add(
-            ConditionReason::NameTaken,
+            (Scope::Cluster, ConditionReason::NameTaken),
             "metadata.name",
             format!("{} \"{}\" exists and belongs to {}", foreign.kind, foreign.name, foreign.owner),
             "it is left alone; rename or remove it, or give this RagCluster another name",

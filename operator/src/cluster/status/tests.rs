@@ -1,3 +1,6 @@
+mod hindered;
+mod store;
+
 use super::*;
 use crate::cluster::events::{Severity, events};
 use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing, pass, server_pod};
@@ -256,116 +259,6 @@ fn starting(spec: &str) -> (RagCluster, Observed) {
 }
 
 #[test]
-fn nothing_is_unreachable_while_the_servers_start() {
-    for spec in ["{}", EMBEDDED, EXTERNAL] {
-        let (cluster, mut world) = starting(spec);
-        world.referenced_secrets.insert("qdrant-cloud".into(), Presence::Exists);
-        let silent = after(&cluster, &world);
-        let waiting = Reported { waiting_for: vec!["the vector store".into()], ..Reported::default() };
-        for report in world.reports.values_mut() {
-            report.answer = Answer::Said(waiting.clone());
-        }
-        let answering = after(&cluster, &world.later(30));
-        for status in [silent, answering] {
-            let text = serde_json::to_string(&status).unwrap().to_lowercase();
-            assert!(!text.contains("unreachable") && !text.contains("cannot be reached"), "{spec}: {text}");
-            let told = told(&cluster, &status);
-            assert!(told.iter().all(|event| event.starts_with("Normal")), "{spec}: {told:?}");
-        }
-    }
-}
-
-#[test]
-fn a_corpus_of_another_cluster_stalls_at_once_with_a_remedy() {
-    let waiting =
-        Reported { waiting_for: vec!["the corpus (belongs to another cluster)".into()], ..Reported::default() };
-    for spec in ["{}", EMBEDDED, EXTERNAL] {
-        let (cluster, mut world) = starting(spec);
-        world.referenced_secrets.insert("qdrant-cloud".into(), Presence::Exists);
-        for report in world.reports.values_mut() {
-            report.answer = Answer::Said(waiting.clone());
-        }
-        let refused = after(&cluster, &world);
-        is(&refused, ConditionType::VectorStoreReady, "False", ConditionReason::CorpusOwned);
-        is(&refused, ConditionType::Stalled, "True", ConditionReason::CorpusOwned);
-        is(&refused, ConditionType::Ready, "False", ConditionReason::Starting);
-        let said = message(&refused, ConditionType::Stalled);
-        assert!(said.contains("another collection") && said.contains("NAME-corpus"), "{said}");
-        assert_eq!(refused.phase, "CorpusOwned: see condition Stalled");
-    }
-}
-
-#[test]
-fn servers_that_serve_go_on_beside_one_that_finds_the_corpus_of_another_cluster() {
-    let (cluster, mut world) = serving(EXTERNAL);
-    let waiting =
-        Reported { waiting_for: vec!["the corpus (belongs to another cluster)".into()], ..Reported::default() };
-    world.reports.get_mut("pod-1").unwrap().answer = Answer::Said(waiting);
-    let mixed = after(&cluster, &world);
-    is(&mixed, ConditionType::VectorStoreReady, "True", ConditionReason::Reachable);
-    is(&mixed, ConditionType::Stalled, "True", ConditionReason::CorpusOwned);
-}
-
-#[test]
-fn a_store_that_the_servers_wait_for_is_unreachable_after_a_minute() {
-    let (cluster, mut world) = starting("{}");
-    let waiting = Reported { waiting_for: vec!["the vector store".into()], ..Reported::default() };
-    for report in world.reports.values_mut() {
-        report.answer = Answer::Said(waiting.clone());
-    }
-    let at = |seconds| after(&cluster, &world.clone().later(seconds));
-    is(&at(60), ConditionType::VectorStoreReady, "False", ConditionReason::Starting);
-    is(&at(61), ConditionType::VectorStoreReady, "False", ConditionReason::Unreachable);
-    // A store that came later than its servers has its own minute.
-    let ready = world.later(120);
-    let store = server_pod(&pass(&cluster, &ready).0, 9, "r", ready.now);
-    let later = Observed { qdrant_pods: vec![store], ..ready };
-    is(&after(&cluster, &later.clone().later(60)), ConditionType::VectorStoreReady, "False", ConditionReason::Starting);
-    is(&after(&cluster, &later.later(61)), ConditionType::VectorStoreReady, "False", ConditionReason::Unreachable);
-}
-
-#[test]
-fn a_change_of_the_store_is_under_way_until_its_pod_is_replaced() {
-    let (mut cluster, world) = serving("{}");
-    let changed = "{qdrant: {podTemplate: {labels: {team: a}}}}";
-    cluster.spec.vector_store = serde_yaml_ng::from_str(changed).unwrap();
-    let moves = |world: &Observed| {
-        let new = after(&cluster, world);
-        is(&new, ConditionType::Reconciling, "True", ConditionReason::Progressing);
-        assert!(message(&new, ConditionType::Reconciling).contains("of an earlier revision"), "{:?}", new.conditions);
-    };
-    moves(&world);
-    let mut replaced = applied(&cluster, &world);
-    is(&after(&cluster, &replaced), ConditionType::Reconciling, "False", ConditionReason::Settled);
-    let unseen = |world: &mut Observed, generation| {
-        world.children.qdrant_stateful_set.as_mut().unwrap().metadata.generation = Some(generation);
-    };
-    unseen(&mut replaced, 2);
-    moves(&replaced);
-    unseen(&mut replaced, 1);
-    moves(&Observed { qdrant_pods: world.qdrant_pods.clone(), ..replaced });
-}
-
-#[test]
-fn a_store_that_is_far_from_the_servers_client_is_said_where_the_store_is() {
-    let (cluster, _) = serving("vectorStore: {qdrant: {image: 'example.com/qdrant:1.18.2'}}");
-    let status = cluster.status.unwrap();
-    is(&status, ConditionType::VectorStoreReady, "True", ConditionReason::Reachable);
-    let said = message(&status, ConditionType::VectorStoreReady);
-    assert!(said.starts_with("vector store reached by the servers (Qdrant 1.18 is more than one minor"), "{said}");
-    assert!(!message(&serving("{}").0.status.unwrap(), ConditionType::VectorStoreReady).contains("Qdrant"));
-}
-
-#[test]
-fn the_embedded_store_is_never_asked_for_a_connection() {
-    let (cluster, world) = starting(EMBEDDED);
-    let new = after(&cluster, &world);
-    is(&new, ConditionType::VectorStoreReady, "Unknown", ConditionReason::Starting);
-    assert_eq!(message(&new, ConditionType::VectorStoreReady), "the vector store opens with its server");
-    assert_eq!(new.phase, "Starting: servers 0/1");
-}
-
-#[test]
 fn what_was_asked_before_a_server_was_ready_says_nothing_about_it() {
     let (cluster, mut world) = starting("{}");
     let asked = world.now;
@@ -399,130 +292,6 @@ fn only_what_means_something_else_is_news_and_the_rest_has_no_event() {
 }
 
 #[test]
-fn an_invalid_spec_stalls_and_leaves_what_runs_as_it_is() {
-    let (mut cluster, world) = serving("{}");
-    cluster.metadata.generation = Some(2);
-    cluster.spec = super::super::fixtures::cluster("resources: {requests: {cpu: '0'}}").spec;
-    let problems = validate(&cluster, &world).unwrap_err();
-    let new = status(&cluster, &world, &Outcome::Invalid { problems });
-    is(&new, ConditionType::Stalled, "True", ConditionReason::InvalidSpec);
-    is(&new, ConditionType::Ready, "True", ConditionReason::Serving);
-    let old = cluster.status.as_ref().unwrap();
-    assert_eq!((&new.revision, &new.selector, &new.endpoint), (&old.revision, &old.selector, &old.endpoint));
-    assert_eq!(new.observed_generation, Some(2));
-    assert!(new.phase.starts_with("InvalidSpec: spec.resources"), "{}", new.phase);
-    assert_eq!(told(&cluster, &new), ["Warning InvalidSpec"]);
-}
-
-#[test]
-fn a_missing_secret_stalls_the_next_revision_and_is_looked_for_within_thirty_seconds() {
-    let (mut cluster, mut world) = serving("autoscaling: {enabled: false}");
-    cluster.metadata.generation = Some(2);
-    cluster.spec.replicas = 4;
-    cluster.spec.pod_template =
-        serde_json::from_value(serde_json::json!({"imagePullSecrets": [{"name": "pull"}]})).unwrap();
-    world.referenced_secrets.insert("pull".into(), Presence::Missing);
-    let held = after(&cluster, &world);
-    is(&held, ConditionType::Stalled, "True", ConditionReason::SecretMissing);
-    is(&held, ConditionType::Reconciling, "False", ConditionReason::Settled);
-    let said = message(&held, ConditionType::Stalled);
-    assert!(said.contains("no Secret \"pull\"") && said.contains("what needs no new revision is applied"), "{said}");
-    assert_eq!(held.revision, cluster.status.as_ref().unwrap().revision);
-    // The world that follows has the fourth server: what serves is told as it is.
-    let scaled = applied(&cluster, &world);
-    let held = after(&cluster, &scaled);
-    is(&held, ConditionType::Ready, "True", ConditionReason::Serving);
-    is(&held, ConditionType::ConfigurationInSync, "True", ConditionReason::InSync);
-    assert_eq!(held.servers, "4/4");
-    assert_eq!(told(&cluster, &held), ["Warning SecretMissing"]);
-    assert!(next_look(&held) <= Duration::from_secs(30) && next_look(&held) > LOOK_WHILE_MOVING);
-    world.referenced_secrets.insert("pull".into(), Presence::Exists);
-    let released = after(&cluster, &world);
-    is(&released, ConditionType::Stalled, "False", ConditionReason::Unhindered);
-    assert_ne!(released.revision, held.revision);
-}
-
-#[test]
-fn a_failure_is_said_by_its_class() {
-    let (cluster, world) = serving("{}");
-    let failed = |class| {
-        let Outcome::Applied { planned, .. } = carried_out(&cluster, &world) else { unreachable!() };
-        let failure =
-            Failure { phase: Phase::Apply, class, message: "patch deployments".into(), remedy: "do this".into() };
-        status(&cluster, &world, &Outcome::Failed { planned, failure })
-    };
-    let forbidden = failed(Class::Forbidden);
-    is(&forbidden, ConditionType::Stalled, "True", ConditionReason::Forbidden);
-    assert_eq!(told(&cluster, &forbidden), ["Warning Forbidden"]);
-    is(&failed(Class::Invalid), ConditionType::Stalled, "True", ConditionReason::Rejected);
-    let transient = failed(Class::Transient);
-    is(&transient, ConditionType::Stalled, "False", ConditionReason::Unhindered);
-    is(&transient, ConditionType::Reconciling, "True", ConditionReason::Retrying);
-    is(&transient, ConditionType::Ready, "True", ConditionReason::Serving);
-    assert!(told(&cluster, &transient).is_empty());
-}
-
-#[test]
-fn a_budget_waits_for_servers_that_know_it() {
-    let (mut cluster, mut world) = serving("{generation: {providers: [{name: a, baseUrl: 'https://a/v1', model: m}]}}");
-    cluster.spec.budget = serde_json::from_value(serde_json::json!({"monthlyUsd": 20})).unwrap();
-    assert!(after(&cluster, &world).next.iter().all(|step| !step.what.contains("spec.budget")));
-    for revision in &mut world.children.revisions {
-        revision.data.0["configSchema"] = serde_json::json!(1);
-    }
-    let waiting = after(&cluster, &world);
-    assert!(waiting.next.iter().any(|step| step.what.contains("spec.budget")), "{:?}", waiting.next);
-    let live = pass(&cluster, &world).2.live.data.unwrap()["live.toml"].clone();
-    assert_eq!(live, "read_only = false\n");
-}
-
-#[test]
-fn the_key_of_a_removed_client_is_told_while_a_server_accepts_it() {
-    let (mut cluster, mut world) = serving("auth: {apiKeys: [{name: nightly}, {name: web}]}");
-    let names = ["api-key.nightly", "api-key.web", "operator", "vector-store"];
-    for report in world.reports.values_mut() {
-        let Answer::Said(said) = &mut report.answer else { unreachable!() };
-        said.credentials = names.map(str::to_owned).into();
-    }
-    let lingers = |cluster: &RagCluster, world: &Observed| {
-        let steps = after(cluster, world).next.into_iter().map(|step| step.what);
-        steps.filter(|what| what.contains("spec.auth.apiKeys")).collect::<Vec<String>>()
-    };
-    assert!(lingers(&cluster, &world).is_empty());
-    cluster.spec.auth.api_keys.remove(0);
-    let told = lingers(&cluster, &world);
-    assert!(told.len() == 1 && told[0].ends_with("the key of nightly"), "{told:?}");
-    for report in world.reports.values_mut() {
-        let Answer::Said(said) = &mut report.answer else { unreachable!() };
-        said.credentials.remove("api-key.nightly");
-    }
-    assert!(lingers(&cluster, &world).is_empty());
-}
-
-#[test]
-fn a_paused_cluster_says_so_and_still_reports() {
-    let (cluster, world) = serving("{}");
-    let Outcome::Applied { planned, .. } = carried_out(&cluster, &world) else { unreachable!() };
-    let paused = status(&cluster, &world, &Outcome::Paused { planned });
-    assert_eq!((paused.phase.as_str(), paused.servers.as_str()), ("Paused, serving", "3/3"));
-    is(&paused, ConditionType::Reconciling, "False", ConditionReason::Paused);
-    assert_eq!(told(&cluster, &paused), ["Normal Paused"]);
-}
-
-#[test]
-fn what_is_planned_and_not_carried_out_is_not_expected_of_the_servers() {
-    let (mut cluster, world) = serving("{}");
-    cluster.spec.retrieval.top_k = 9;
-    cluster.spec.read_only = true;
-    let Outcome::Applied { planned, .. } = carried_out(&cluster, &world) else { unreachable!() };
-    let paused = status(&cluster, &world.later(3600), &Outcome::Paused { planned });
-    let old = cluster.status.as_ref().unwrap();
-    assert_eq!((&paused.revision, &paused.configuration), (&old.revision, &old.configuration));
-    is(&paused, ConditionType::ConfigurationInSync, "True", ConditionReason::InSync);
-    is(&paused, ConditionType::Ready, "True", ConditionReason::Serving);
-}
-
-#[test]
 fn a_field_that_was_put_back_is_told_once() {
     let (mut cluster, world) = serving("{}");
     let Outcome::Applied { planned, .. } = carried_out(&cluster, &world) else { unreachable!() };
@@ -536,70 +305,6 @@ fn a_field_that_was_put_back_is_told_once() {
     assert_eq!(told(&cluster, &put_back), ["Warning ChangePutBack"]);
     cluster.status = Some(put_back);
     assert!(told(&cluster, &after(&cluster, &world.later(60))).is_empty());
-}
-
-#[test]
-fn a_volume_that_may_not_grow_stalls_and_takes_nothing_away() {
-    let (mut cluster, world) = serving("{}");
-    cluster.spec.vector_store = serde_yaml_ng::from_str("{qdrant: {storage: {size: 50Gi}}}").unwrap();
-    let refused = |said: &str, world: &Observed| {
-        let (valid, plan, _) = pass(&cluster, world);
-        let refused = Refusal { growth: plan.growth.clone().unwrap(), said: said.to_owned() };
-        let planned = Box::new(Planned { cluster: valid, plan });
-        status(&cluster, world, &Outcome::Applied { planned, corrections: Vec::new(), refused: Some(refused) })
-    };
-    let new = refused("the storageclass that provisions the pvc must support resize", &world);
-    is(&new, ConditionType::Stalled, "True", ConditionReason::VolumeTooSmall);
-    is(&new, ConditionType::Ready, "True", ConditionReason::Serving);
-    assert_eq!(new.phase, "VolumeTooSmall: 10Gi of 50Gi");
-    assert_eq!(told(&cluster, &new), ["Warning VolumeTooSmall"]);
-    assert!(next_look(&new) <= LOOK_WHILE_STALLED);
-    let said = message(&new, ConditionType::Stalled);
-    assert!(said.starts_with("volume data-handbook-qdrant-0 may not grow from 10Gi to 50Gi: the storage"), "{said}");
-    assert!(said.contains("allowVolumeExpansion: true on StorageClass standard"), "{said}");
-    assert!(said.contains("spec.vectorStore.qdrant.storage.size: 10Gi"), "{said}");
-    let full = message(&refused("exceeded quota: small", &world), ConditionType::Stalled);
-    assert!(full.contains("raise the ResourceQuota") && !full.contains("StorageClass"), "{full}");
-    // What is on its way is said first: it may well settle.
-    let mut rolling = world;
-    rolling.children.deployment.as_mut().unwrap().status.as_mut().unwrap().updated_replicas = Some(1);
-    is(&refused("no", &rolling), ConditionType::Stalled, "False", ConditionReason::Unhindered);
-}
-
-#[test]
-fn a_stateful_set_that_is_made_again_is_under_way_and_no_outage() {
-    let (mut cluster, world) = serving("{}");
-    cluster.spec.vector_store = serde_yaml_ng::from_str("{qdrant: {storage: {size: 50Gi}}}").unwrap();
-    let grown = applied(&cluster, &world);
-    let gone = applied(&cluster, &grown);
-    assert!(gone.children.qdrant_stateful_set.is_none());
-    let mut unseen = applied(&cluster, &gone);
-    unseen.children.qdrant_stateful_set.as_mut().unwrap().status = None;
-    for world in [&world, &grown, &gone, &unseen] {
-        let new = after(&cluster, world);
-        is(&new, ConditionType::Reconciling, "True", ConditionReason::Progressing);
-        is(&new, ConditionType::VectorStoreReady, "True", ConditionReason::Reachable);
-        is(&new, ConditionType::Ready, "True", ConditionReason::Serving);
-        assert!(told(&cluster, &new).is_empty(), "{:?}", told(&cluster, &new));
-    }
-    let again = applied(&cluster, &gone);
-    is(&after(&cluster, &again), ConditionType::Reconciling, "False", ConditionReason::Settled);
-}
-
-#[test]
-fn a_volume_that_is_not_what_the_spec_asks_for_is_said_where_the_store_is() {
-    for spec in ["vectorStore: {qdrant: {storage: {size: 50Gi}}}", EMBEDDED] {
-        let (mut cluster, world) = serving(spec);
-        assert!(!message(cluster.status.as_ref().unwrap(), ConditionType::VectorStoreReady).contains("volume"));
-        let store = cluster.spec.vector_store.as_mut().unwrap();
-        let qdrant = store.qdrant.as_mut().map(|qdrant| &mut qdrant.storage);
-        let embedded = store.embedded.as_mut().map(|embedded| &mut embedded.storage);
-        qdrant.into_iter().chain(embedded).for_each(|storage| storage.size = "5Gi".to_owned());
-        let new = after(&cluster, &world);
-        assert_eq!(condition(&new, ConditionType::VectorStoreReady).0, "True");
-        let said = message(&new, ConditionType::VectorStoreReady);
-        assert!(said.contains("and stays so, since no volume shrinks"), "{said}");
-    }
 }
 
 #[test]
@@ -655,15 +360,6 @@ fn what_an_approval_allows_and_its_end_are_said_with_the_time_and_told_once() {
     let said = message(&lowered, ConditionType::ReplicasCapped);
     assert!(said.contains("capped at 21: the ScaleApproval for more was deleted"), "{said}");
     assert!(told(&cluster, &lowered).is_empty());
-}
-
-#[test]
-fn the_embedded_store_is_ready_with_its_server() {
-    let (cluster, _) = serving(EMBEDDED);
-    let status = cluster.status.unwrap();
-    is(&status, ConditionType::VectorStoreReady, "True", ConditionReason::Embedded);
-    assert_eq!(condition(&status, ConditionType::AutoscalingExact), Default::default());
-    assert_eq!(status.autoscaling, None);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use semver::Comparator;
 
-use super::Problems;
+use super::{Problems, Scope};
 use crate::api::{ConditionReason, labels};
 use crate::cluster::observed::{Frozen, Observed};
 
@@ -62,11 +62,7 @@ impl Minor {
 pub(super) fn check(image: &str, observed: &Observed, problems: &mut Problems) {
     let mut unsupported = |found: String, remedy: String| {
         let (reason, field) = (ConditionReason::VersionUnsupported, "spec.vectorStore.qdrant.image");
-        // Without a StatefulSet there is no store that could stay as it is: one would be made, and start on the data.
-        match observed.children.qdrant_stateful_set {
-            Some(_) => problems.hold(reason, field, found, remedy),
-            None => problems.add(reason, field, found, remedy),
-        }
+        problems.add((Scope::of_store(observed), reason), field, found, remedy);
     };
     let Some(wanted) = Minor::of(image) else { return };
     if wanted < OLDEST {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Client, Problems, Store};
+use super::{Client, Problems, Scope, Store};
 use crate::api::cluster::RagClusterSpec;
 use crate::api::{ClientName, ClusterName, ConditionReason, Credential, Generation};
 use crate::cluster::observed::{MATERIAL_KEY, Observed, Presence};
@@ -12,8 +12,8 @@ use crate::cluster::observed::{MATERIAL_KEY, Observed, Presence};
 pub(super) fn check_named(spec: &RagClusterSpec, observed: &Observed, problems: &mut Problems) {
     for (field, name) in spec.referenced_secrets() {
         if observed.referenced_secrets.get(name) == Some(&Presence::Missing) {
-            problems.hold(
-                ConditionReason::SecretMissing,
+            problems.add(
+                (Scope::Revision, ConditionReason::SecretMissing),
                 field,
                 format!("there is no Secret \"{name}\" in this namespace"),
                 "create it, or name another one",
@@ -28,8 +28,8 @@ pub(super) fn check_material(observed: &Observed, problems: &mut Problems) {
         let has_material =
             secret.data.as_ref().and_then(|data| data.get(MATERIAL_KEY)).is_some_and(|key| !key.0.is_empty());
         if !has_material {
-            problems.hold(
-                ConditionReason::InvalidSpec,
+            problems.add(
+                (Scope::Revision, ConditionReason::InvalidSpec),
                 format!("Secret/{}", secret.metadata.name.as_deref().unwrap_or_default()),
                 format!("holds no \"{MATERIAL_KEY}\""),
                 "delete it, and it is made again with the key that is in use",
@@ -50,8 +50,8 @@ pub(super) fn check_lost(
         let credential = Credential::ApiKey(client.clone());
         if observed.is_lost(&credential) {
             let (stored, mounted) = (name.generation(&credential, Generation::FIRST), name.server());
-            problems.hold(
-                ConditionReason::CredentialLost,
+            problems.add(
+                (Scope::Revision, ConditionReason::CredentialLost),
                 format!("Secret/{stored}"),
                 format!(
                     "the key of client \"{client}\" is in use, and is neither there nor in Secret \"{mounted}\" or \"{}\"",
@@ -73,10 +73,7 @@ pub(super) fn check_lost(
             "restore one of them from a backup; or, for a new key, delete StatefulSet {qdrant} with --cascade=orphan and then \
              pod {qdrant}-0: the volume stays, and queries wait for the restart"
         );
-        match observed.children.qdrant_stateful_set {
-            Some(_) => problems.hold(ConditionReason::CredentialLost, field, found, remedy),
-            // Halfway through the remedy: a StatefulSet would take the pod up again, with the key that is lost.
-            None => problems.add(ConditionReason::CredentialLost, field, found, remedy),
-        }
+        // Halfway through the remedy, a StatefulSet would take the pod up again, with the key that is lost.
+        problems.add((Scope::of_store(observed), ConditionReason::CredentialLost), field, found, remedy);
     }
 }
