@@ -59,7 +59,7 @@ pub struct Caches {
     pub service_accounts: Store<ServiceAccount>,
     /// Revisions; those that Kubernetes makes for StatefulSets are among them.
     pub revisions: Store<ControllerRevision>,
-    /// Configurations and live settings.
+    /// Configurations, live settings, and whose each corpus is.
     pub config_maps: Store<ConfigMap>,
     /// Network policies.
     pub network_policies: Store<NetworkPolicy>,

@@ -13,7 +13,7 @@ pub struct Memory {
     pub backoff: Backoff,
     /// Writes that the caches have not shown yet.
     pub expectations: Expectations,
-    /// Differences that the API server insists on.
+    /// What was wanted of each child when it was last settled, and our last write of it.
     pub unsettled: Unsettled,
     /// When each status was last written.
     pub written: Written,

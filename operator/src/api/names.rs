@@ -99,7 +99,7 @@ impl ClusterName {
         format!("{}-data", self.0)
     }
 
-    /// The ConfigMap that says whose the corpus is.
+    /// The ConfigMap that says whose the corpus is, and what the managed store last ran on it.
     pub fn corpus(&self) -> String {
         format!("{}-corpus", self.0)
     }

@@ -59,9 +59,7 @@ pub(super) fn revisions_in_use(revision: &PlannedRevision, observed: &Observed) 
 /// The store's revision that is to run, the one that is applied and the one that has the data.
 fn store_revisions_in_use(revision: &PlannedRevision, observed: &Observed) -> BTreeSet<Revision> {
     let pods = observed.qdrant_pods.iter().filter_map(|pod| revision_of(&pod.metadata));
-    let set = observed.children.qdrant_stateful_set.as_ref();
-    let applied = set.and_then(|set| revision_of(set.spec.template.metadata.as_ref()?));
-    pods.chain(applied).chain([revision.name.clone()]).collect()
+    pods.chain(observed.children.qdrant_revision()).chain([revision.name.clone()]).collect()
 }
 
 /// Every server that is wanted is of the Deployment's template and available, and there is no other.

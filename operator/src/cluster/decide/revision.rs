@@ -100,9 +100,7 @@ pub fn live_schema(
         if *revision == planned.name {
             return planned.frozen.as_ref().map_or(CONFIG_SCHEMA, |frozen| frozen.config_schema);
         }
-        let name = cluster.name.server_revision(revision);
-        let named = |known: &&ControllerRevision| known.metadata.name.as_deref() == Some(name.as_str());
-        let known = observed.children.revisions.iter().find(named).and_then(|known| Frozen::read(known).ok());
+        let known = observed.children.frozen(&cluster.name.server_revision(revision));
         // One that was removed cannot say what its servers know; what the first servers know, all do.
         known.map_or(FIRST_SCHEMA, |frozen| frozen.config_schema)
     };

@@ -52,7 +52,7 @@ pub fn growth(cluster: &ValidatedCluster, observed: &Observed) -> Option<Growth>
 
 /// The managed store's StatefulSet, if it makes claims of another size than the spec asks for, and its own claim is large enough.
 ///
-/// Only while its pod is ready and of its revision: then the pod tells all that the StatefulSet knew of what has the data.
+/// Only while its pod is ready and of its revision: a pod that is to be replaced is replaced before.
 pub fn remade(cluster: &ValidatedCluster, observed: &Observed) -> Option<ObjectRef> {
     let Store::Managed(store) = &cluster.store else { return None };
     let set = observed.children.qdrant_stateful_set.as_ref()?;

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{Planned, pods};
-use crate::api::{ConditionReason, ConditionType, RagCluster, labels};
+use crate::api::{ConditionReason, ConditionType, RagCluster};
 use crate::cluster::decide::replace::is_seen;
 use crate::cluster::decide::volume;
 use crate::cluster::observed::{Observed, SeenStore};
@@ -157,9 +157,7 @@ pub(super) fn has_settled(planned: Option<&Planned>, observed: &Observed) -> boo
     }
     let Some(revision) = &plan.qdrant_revision else { return true };
     let Some(set) = &observed.children.qdrant_stateful_set else { return false };
-    let labels = set.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
-    let applied = labels.and_then(|labels| labels.get(labels::REVISION));
-    applied.map(String::as_str) == Some(revision.name.as_str())
+    observed.children.qdrant_revision().as_ref() == Some(&revision.name)
         && is_seen(set)
         && plan.outdated.is_empty()
         && plan.remade.is_none()
