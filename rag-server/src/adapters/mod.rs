@@ -4,7 +4,6 @@ pub mod cached_embedder;
 pub mod counted_cache;
 #[cfg(feature = "engine")]
 pub mod edge;
-pub mod extractive;
 pub mod guarded;
 mod lock;
 pub mod memory_cache;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{AppError, Models, Nobody, Process, Stores, models::Model, owner, process::Reranking, unwatched};
 use crate::{
-    adapters::{cached_embedder::CachedEmbedder, extractive::Extractive},
+    adapters::cached_embedder::CachedEmbedder,
     config::{Config, EmbeddingChoice, Fallback, FusionChoice},
     corpus,
+    extractive::Extractive,
     generate::{AnswerIds, Answers, Feedback, Writers},
     http::readiness::Part,
     ingest::Ingest,

@@ -17,9 +17,10 @@ use tower::Service;
 
 use super::{Api, Flows, public_router, readiness::Part};
 use crate::{
-    adapters::{extractive::Extractive, watched::Watched},
+    adapters::watched::Watched,
     config::{Auth, Layers, LiveSettings, Origin, Setting},
     doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+    extractive::Extractive,
     generate::Answers,
     ingest::{Ingest, Patience},
     metrics::Metrics,

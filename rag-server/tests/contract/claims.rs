@@ -103,7 +103,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/claims.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rag-core/tests/fixtures/claims.txt");
     let text = std::fs::read_to_string(path).unwrap();
     let mut cases = Vec::new();
     for block in text.split("\n\n") {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../rag-core/tests/fixtures").join(name)).unwrap()
 }
 
 fn said(output: &Output) -> String {

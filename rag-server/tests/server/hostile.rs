@@ -74,7 +74,7 @@ impl Flow {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../rag-core/tests/fixtures").join(name)).unwrap()
 }
 
 /// Little memory and time, so that a test needs no more.

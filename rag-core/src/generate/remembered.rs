@@ -73,10 +73,25 @@ mod tests {
 
     use super::*;
     use crate::{
-        adapters::memory_cache::MemoryCache,
         model::{Chunk, ChunkId, ContentHash, DocumentId, Speaker, Tenant, Turn},
-        ports::Changes,
+        ports::{Cache, CacheKey, Changes, Held},
     };
+
+    /// A cache that nobody asks: the keys alone are looked at.
+    struct Unasked;
+
+    #[async_trait::async_trait]
+    impl Cache for Unasked {
+        async fn get(&self, _: &CacheKey) -> Option<Arc<[u8]>> {
+            None
+        }
+
+        async fn put(&self, _: CacheKey, _: Arc<[u8]>) {}
+
+        async fn held(&self) -> Held {
+            Held { entries: 0, bytes: 0 }
+        }
+    }
 
     fn passage(tenant: &Tenant, text: &str, score: f32) -> Passage {
         let (document, version) = ("a".parse::<DocumentId>().unwrap().of(tenant), ContentHash("v".to_owned()));
@@ -87,7 +102,7 @@ mod tests {
 
     #[test]
     fn everything_that_an_answer_is_written_from_tells_it_from_others_and_nothing_else_does() {
-        let memory = Memory::new(Arc::new(MemoryCache::new(1 << 20)), Changes::alone(), Vec::new());
+        let memory = Memory::new(Arc::new(Unasked), Changes::alone(), Vec::new());
         let acme: Tenant = "acme".parse().unwrap();
         let said = [Turn { speaker: Speaker::User, text: "before".to_owned() }];
         let warm = Sampling { temperature: Some(1.0), ..Sampling::default() };

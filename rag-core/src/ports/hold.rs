@@ -69,7 +69,7 @@ impl Holds {
 
     /// Lets hearts beat faster, for tests.
     #[cfg(test)]
-    pub(crate) fn beating_each(self, beat: Duration) -> Self {
+    pub fn beating_each(self, beat: Duration) -> Self {
         Self { beat, ..self }
     }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ports::Clock;
 
 /// A clock that stands until it is set.
-pub(crate) struct SetClock(Mutex<(Timestamp, Duration)>);
+pub struct SetClock(Mutex<(Timestamp, Duration)>);
 
 impl Default for SetClock {
     fn default() -> Self {
@@ -17,13 +17,13 @@ impl Default for SetClock {
 
 impl SetClock {
     /// Time passes.
-    pub(crate) fn advance(&self, by: SignedDuration) {
+    pub fn advance(&self, by: SignedDuration) {
         self.set(by);
         self.0.lock().unwrap().1 += by.unsigned_abs();
     }
 
     /// Somebody sets the wall clock to another time.
-    pub(crate) fn set(&self, by: SignedDuration) {
+    pub fn set(&self, by: SignedDuration) {
         let mut now = self.0.lock().unwrap();
         now.0 = now.0.checked_add(by).unwrap();
     }

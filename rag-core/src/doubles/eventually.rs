@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Looks until a condition holds: the one place in which a test of the flows waits.
-pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let mut looks = tokio::time::interval(Duration::from_millis(2));
     let looking = async {
         looks.tick().await;

@@ -26,7 +26,7 @@ struct Epochs {
 
 /// A vector store that scans every point.
 #[derive(Default)]
-pub(crate) struct StoreDouble {
+pub struct StoreDouble {
     epochs: Mutex<Epochs>,
     life: Life,
     /// Chunks that were given away.
@@ -35,22 +35,22 @@ pub(crate) struct StoreDouble {
 
 impl StoreDouble {
     /// Every later call fails.
-    pub(crate) fn fail(&self) {
+    pub fn fail(&self) {
         self.die_after(0);
     }
 
     /// Answers so many calls, and fails at every later one.
-    pub(crate) fn die_after(&self, calls: i64) {
+    pub fn die_after(&self, calls: i64) {
         self.life.lasts(calls);
     }
 
     /// Whether a call failed since it was told to.
-    pub(crate) fn failed(&self) -> bool {
+    pub fn failed(&self) -> bool {
         self.life.is_over()
     }
 
     /// How many chunks were given away so far.
-    pub(crate) fn given(&self) -> usize {
+    pub fn given(&self) -> usize {
         self.given.load(Ordering::SeqCst)
     }
 
@@ -65,7 +65,7 @@ fn no_epoch() -> StoreError {
 }
 
 /// One page of these chunks.
-pub(crate) fn page<'a>(chunks: impl Iterator<Item = &'a Chunk>, after: Option<ChunkId>, limit: usize) -> Scan {
+pub fn page<'a>(chunks: impl Iterator<Item = &'a Chunk>, after: Option<ChunkId>, limit: usize) -> Scan {
     let held = |chunk: &Chunk| ChunkPlace {
         id: chunk.id,
         document: chunk.document.clone(),

@@ -17,7 +17,7 @@ use crate::ports::{Kind, Page, Put, Record, Records, StoreError, Swap};
 
 /// Records in a map.
 #[derive(Default)]
-pub(crate) struct RecordsDouble {
+pub struct RecordsDouble {
     records: Mutex<HashMap<Kind, BTreeMap<String, Record>>>,
     /// The highest version that was ever removed.
     removed: AtomicU64,
@@ -32,37 +32,37 @@ pub(crate) struct RecordsDouble {
 
 impl RecordsDouble {
     /// Every later call fails.
-    pub(crate) fn fail(&self) {
+    pub fn fail(&self) {
         self.die_after(0);
     }
 
     /// Answers so many calls, and fails at every later one.
-    pub(crate) fn die_after(&self, calls: i64) {
+    pub fn die_after(&self, calls: i64) {
         self.life.lasts(calls);
     }
 
     /// The call so many from now is done, and its answer is lost.
-    pub(crate) fn lose_answer_of(&self, call: usize) {
+    pub fn lose_answer_of(&self, call: usize) {
         self.lost.store(call, Ordering::SeqCst);
     }
 
     /// Whether a call failed since it was told to.
-    pub(crate) fn failed(&self) -> bool {
+    pub fn failed(&self) -> bool {
         self.life.is_over()
     }
 
     /// Writes are done from now on, and not answered.
-    pub(crate) fn linger(&self) {
+    pub fn linger(&self) {
         self.lingers.send_replace(true);
     }
 
     /// Answers what was held back.
-    pub(crate) fn answer(&self) {
+    pub fn answer(&self) {
         self.lingers.send_replace(false);
     }
 
     /// How many records were given away so far.
-    pub(crate) fn given(&self) -> usize {
+    pub fn given(&self) -> usize {
         self.given.load(Ordering::SeqCst)
     }
 

@@ -153,7 +153,7 @@ impl Ingest {
 
     /// Lets the hearts of its holds beat faster, for tests.
     #[cfg(test)]
-    pub(crate) fn beating_each(mut self, beat: Duration) -> Self {
+    pub fn beating_each(mut self, beat: Duration) -> Self {
         self.holds = self.holds.beating_each(beat);
         self
     }

@@ -6,7 +6,7 @@ use crate::ports::{EmbedError, Embedder, EmbedderDecorator, ModelIdentity};
 
 /// Embeds by counting words: texts that share words are near, others are orthogonal.
 #[derive(Clone)]
-pub(crate) struct EmbedderDouble {
+pub struct EmbedderDouble {
     identity: ModelIdentity,
 }
 
@@ -18,7 +18,7 @@ impl Default for EmbedderDouble {
 
 impl EmbedderDouble {
     /// Another model.
-    pub(crate) fn of(name: &str, dimension: usize) -> Self {
+    pub fn of(name: &str, dimension: usize) -> Self {
         Self { identity: ModelIdentity { name: name.to_owned(), dimension } }
     }
 
@@ -62,7 +62,7 @@ impl Embedder for EmbedderDouble {
 
 /// Embeds as models do whose cosines are all high: what two texts have nothing of in common reaches 0.8.
 #[derive(Clone, Default)]
-pub(crate) struct HighCosines(EmbedderDouble);
+pub struct HighCosines(EmbedderDouble);
 
 impl HighCosines {
     fn raised(mut vector: Vec<f32>) -> Vec<f32> {

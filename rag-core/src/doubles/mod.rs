@@ -9,8 +9,8 @@ mod life;
 mod records;
 mod store;
 
-pub(crate) use clock::SetClock;
-pub(crate) use embedder::{EmbedderDouble, HighCosines};
-pub(crate) use eventually::eventually;
-pub(crate) use records::RecordsDouble;
-pub(crate) use store::{StoreDouble, page};
+pub use clock::SetClock;
+pub use embedder::{EmbedderDouble, HighCosines};
+pub use eventually::eventually;
+pub use records::RecordsDouble;
+pub use store::{StoreDouble, page};
