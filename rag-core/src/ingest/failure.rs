@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::parse;
 use crate::model::{InvalidDocumentId, Outcome};
 
 /// Why a document was not ingested; the text says what to do about it.
@@ -9,10 +10,7 @@ use crate::model::{InvalidDocumentId, Outcome};
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum FailureReason {
     /// The extension is none that can be read.
-    #[error(
-        "unknown type{}; .txt, .md, .html, .csv, .jsonl, .docx and .pdf can be read",
-        .extension.as_deref().map(|e| format!(" .{e}")).unwrap_or_else(|| " (no extension)".to_owned())
-    )]
+    #[error("{}", parse::unknown(.extension.as_deref()))]
     UnknownType {
         /// The extension, in lower case.
         extension: Option<String>,

@@ -11,7 +11,7 @@ use super::{
     chunk::{self, Chunker, Draft, Limits},
     failure::FailureReason,
     growth,
-    parse::{Format, Parser},
+    parse::{Format, Parser, check_start},
     reader::{self, Reader},
     source::{Content, Source},
 };
@@ -22,22 +22,6 @@ const PIECE: usize = 64 * 1024;
 
 /// Bytes at the start of a document within which its format shows.
 const SNIFF: usize = 1024;
-
-/// First bytes of files that are often named as if they were text.
-const MAGIC: [(&[u8], &str); 12] = [
-    (b"%PDF-", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive or an office document"),
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"\x1f\x8b", "gzip data"),
-    (b"\x7fELF", "a program"),
-    (b"MZ\x90", "a program"),
-    (b"BZh", "bzip2 data"),
-    (b"\xfd7zXZ", "xz data"),
-    (b"\x28\xb5\x2f\xfd", "zstd data"),
-    (b"\xd0\xcf\x11\xe0", "an old office document"),
-];
 
 /// What the first pass found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,23 +185,7 @@ fn hasher(format: Format) -> blake3::Hasher {
 
 /// Refuses what is not what its name says.
 fn check_binary(format: Format, start: &[u8]) -> Result<(), FailureReason> {
-    if start.is_empty() {
-        return Err(FailureReason::Empty);
-    }
-    let (fits, name) = match format {
-        // Some programs write a few bytes before the header.
-        Format::Pdf => (start.windows(5).any(|bytes| bytes == b"%PDF-"), "PDF"),
-        _ => (start.starts_with(b"PK\x03\x04"), "DOCX"),
-    };
-    if fits {
-        return Ok(());
-    }
-    let looks = MAGIC.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, what)| *what);
-    let what = looks.map_or_else(
-        || format!("it does not begin like a {name} document"),
-        |what| format!("it begins like {what}, not like a {name} document"),
-    );
-    Err(FailureReason::Binary { what })
+    if start.is_empty() { Err(FailureReason::Empty) } else { check_start(format, start) }
 }
 
 /// Reads in pieces, hashes them, and gives them on as text. A byte order mark at the start is left out of the text.
@@ -238,7 +206,7 @@ fn pieces(
         hasher.update(&buffer[carried..carried + read]);
         let held = &buffer[..carried + read];
         if at == 0 {
-            refuse_magic(held)?;
+            refuse_magic(format, held)?;
         }
         if let Some(nul) = held.iter().position(|b| *b == 0) {
             let what = format!("it holds a NUL byte at {}", at + nul as u64);
@@ -273,12 +241,9 @@ fn valid(held: &[u8], at: u64, last: bool) -> Result<&str, FailureReason> {
     std::str::from_utf8(text).map_err(|_| FailureReason::InvalidUtf8 { at, hint: None })
 }
 
-fn refuse_magic(start: &[u8]) -> Result<(), FailureReason> {
+fn refuse_magic(format: Format, start: &[u8]) -> Result<(), FailureReason> {
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
         return Err(FailureReason::InvalidUtf8 { at: 0, hint: Some("it looks like UTF-16".to_owned()) });
     }
-    match MAGIC.iter().find(|(magic, _)| start.starts_with(magic)) {
-        Some((_, what)) => Err(FailureReason::Binary { what: format!("it begins like {what}") }),
-        None => Ok(()),
-    }
+    check_start(format, start)
 }

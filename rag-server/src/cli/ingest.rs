@@ -20,7 +20,7 @@ use crate::{
     app::{App, AppError},
     cli::printable,
     config::Config,
-    ingest::{DocumentReport, Interrupted, Prune, Source},
+    ingest::{DocumentReport, Format, Interrupted, Prune, Source},
     model::{DocumentId, Tenant},
     ports::StoreError,
 };
@@ -34,8 +34,8 @@ const INTERRUPTED: i32 = 130;
 /// Files and folders to ingest.
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// Files (.txt, .md, .html, .csv, .jsonl, .docx, .pdf) and folders; a document is named by its path below the folder
-    #[arg(required = true, value_name = "PATH")]
+    // The list of formats is not said twice.
+    #[arg(required = true, value_name = "PATH", help = paths_help())]
     paths: Vec<PathBuf>,
     /// Put this before the name of each document, such as guide/
     #[arg(long, value_name = "PREFIX")]
@@ -77,6 +77,10 @@ pub enum IngestError {
     /// A thread ended unexpectedly.
     #[error("looking for files ended unexpectedly: {0}")]
     Worker(#[from] tokio::task::JoinError),
+}
+
+fn paths_help() -> String {
+    format!("Files ({}) and folders; a document is named by its path below the folder", Format::ends())
 }
 
 /// Ingests what the arguments name.

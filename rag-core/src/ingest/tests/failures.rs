@@ -68,9 +68,9 @@ async fn each_broken_file_fails_alone_by_name_and_reason() {
     dangling.md: "cannot be read: the link leads nowhere"
     empty.md: "empty: there is no text in it"
     huge.html: "too large: 17825792 bytes, at most 16777216 are allowed; split it"
-    image.md: "binary: it begins like a PNG image"
+    image.md: "binary: it begins like a PNG image; run OCR first, and ingest the text that it finds"
     nul.txt: "binary: it holds a NUL byte at 9"
-    office.txt: "binary: it begins like a ZIP archive or an office document"
+    office.txt: "binary: it begins like a ZIP archive or an office document; name it as what it is, or unpack it and ingest the folder"
     scripts.html: no text in it that a reader would see
     self.md: "symlink loop: it leads back to itself; remove the link"
     utf16.txt: invalid UTF-8 at byte 0 (it looks like UTF-16); save it as UTF-8

@@ -1,0 +1,335 @@
+//! The formats that documents are written in: one table of their names, the ends of files' names, media types, beginnings and limits, and one of what is no document, with what to do about it.
+//!
+//! Whoever names a format (messages, the command line, requests, the child that reads) takes it from here.
+
+use crate::ingest::failure::FailureReason;
+
+/// Bytes of a format that is read line by line.
+const LINES: u64 = 4 << 30;
+/// Bytes of HTML: a tag with all its values, or a comment, is held whole.
+const TAGS: u64 = 16 << 20;
+/// Bytes of what the process that reads it holds whole, several times over while its parts are taken out.
+const WHOLE: u64 = 64 << 20;
+
+const ZIP: &[u8] = b"PK\x03\x04";
+
+/// What is to be known of a format.
+struct Facts {
+    /// Its name in requests and in content hashes.
+    name: &'static str,
+    /// Its name in messages.
+    label: &'static str,
+    /// How names of its files end; the usual one first.
+    extensions: &'static [&'static str],
+    media_types: &'static [&'static str],
+    begins: Begins,
+    max_bytes: u64,
+}
+
+/// How a file of a format begins.
+enum Begins {
+    /// As text.
+    Text,
+    /// With these bytes.
+    With(&'static [u8]),
+    /// With these bytes soon: some programs write a few before them.
+    Soon(&'static [u8]),
+}
+
+/// Makes [`Format`] of the table, so that no format can be without its facts.
+macro_rules! formats {
+    ($($(#[$about:meta])* $format:ident $facts:tt)*) => {
+        /// How a document is written.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Format {
+            $($(#[$about])* $format,)*
+        }
+
+        impl Format {
+            /// Each of them.
+            pub const ALL: &[Self] = &[$(Self::$format),*];
+
+            const fn facts(self) -> &'static Facts {
+                match self {
+                    $(Self::$format => &Facts $facts,)*
+                }
+            }
+        }
+    };
+}
+
+formats! {
+    /// Plain text.
+    Text {
+        name: "text",
+        label: "text",
+        extensions: &["txt", "text"],
+        media_types: &["text/plain"],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
+    /// Markdown (CommonMark with tables and front matter).
+    Markdown {
+        name: "markdown",
+        label: "Markdown",
+        extensions: &["md", "markdown"],
+        media_types: &["text/markdown", "text/x-markdown"],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
+    /// HTML.
+    Html {
+        name: "html",
+        label: "HTML",
+        extensions: &["html", "htm", "xhtml"],
+        media_types: &["text/html", "application/xhtml+xml"],
+        begins: Begins::Text,
+        max_bytes: TAGS,
+    }
+    /// A table with the names of its columns in the first row.
+    Csv {
+        name: "csv",
+        label: "CSV",
+        extensions: &["csv", "tsv"],
+        media_types: &["text/csv", "text/tab-separated-values"],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
+    /// A JSON value on each line.
+    Jsonl {
+        name: "jsonl",
+        label: "JSON Lines",
+        extensions: &["jsonl", "ndjson"],
+        media_types: &["application/jsonl", "application/x-ndjson", "application/x-jsonlines"],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
+    /// A word processor's document (Office Open XML); only as a file.
+    Docx {
+        name: "docx",
+        label: "DOCX",
+        extensions: &["docx", "docm", "dotx", "dotm"],
+        media_types: &[
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.template",
+            "application/vnd.ms-word.document.macroenabled.12",
+        ],
+        begins: Begins::With(ZIP),
+        max_bytes: WHOLE,
+    }
+    /// PDF; only as a file.
+    Pdf {
+        name: "pdf",
+        label: "PDF",
+        extensions: &["pdf"],
+        media_types: &["application/pdf"],
+        begins: Begins::Soon(b"%PDF-"),
+        max_bytes: WHOLE,
+    }
+}
+
+impl Format {
+    /// The format that a name's extension stands for.
+    pub fn of_name(name: &str) -> Result<Self, FailureReason> {
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let extension = file.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, ext)| ext.to_lowercase());
+        let is_one = |format: &Self| extension.as_deref().is_some_and(|ext| format.facts().extensions.contains(&ext));
+        Self::ALL.iter().copied().find(is_one).ok_or(FailureReason::UnknownType { extension })
+    }
+
+    /// The format that a media type stands for, if it stands for one.
+    pub fn of_media_type(kind: &str) -> Option<Self> {
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Self::ALL.iter().copied().find(|format| format.facts().media_types.contains(&kind.as_str()))
+    }
+
+    /// The format of that name, if it is one that is read by a process of its own.
+    pub fn of_reader(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.is_binary() && format.as_str() == name)
+    }
+
+    /// Whether it is no text, and can only be read whole.
+    pub fn is_binary(self) -> bool {
+        !matches!(self.facts().begins, Begins::Text)
+    }
+
+    /// The name, as it goes into content hashes.
+    pub fn as_str(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// Bytes that a document may have.
+    pub fn max_bytes(self) -> u64 {
+        self.facts().max_bytes
+    }
+
+    /// How files of each format end that people have, such as `.txt, .md and .pdf`.
+    pub fn ends() -> String {
+        let mut ends: Vec<String> =
+            Self::ALL.iter().filter_map(|format| Some(format!(".{}", format.facts().extensions.first()?))).collect();
+        let last = ends.pop().unwrap_or_default();
+        format!("{} and {last}", ends.join(", "))
+    }
+}
+
+/// A kind of file that holds no text, or not in a way that is read.
+struct Foreign {
+    what: &'static str,
+    extensions: &'static [&'static str],
+    begins: &'static [&'static [u8]],
+    /// What helps, if anything does.
+    remedy: Option<&'static str>,
+}
+
+const OCR: Option<&str> = Some("run OCR first, and ingest the text that it finds");
+const UNPACK: Option<&str> = Some("unpack it, and ingest the folder");
+const TRANSCRIPT: Option<&str> = Some("ingest a transcript of it");
+const DOCX: Option<&str> = Some("save it as .docx");
+
+/// An entry without extensions is told by its beginning alone, one without a beginning by its extension alone.
+const FOREIGN: &[Foreign] = &[
+    Foreign {
+        what: "a ZIP archive or an office document",
+        extensions: &["zip"],
+        begins: &[ZIP],
+        remedy: Some("name it as what it is, or unpack it and ingest the folder"),
+    },
+    Foreign { what: "gzip data", extensions: &["gz", "tgz"], begins: &[b"\x1f\x8b"], remedy: UNPACK },
+    Foreign { what: "bzip2 data", extensions: &["bz2"], begins: &[b"BZh"], remedy: UNPACK },
+    Foreign { what: "xz data", extensions: &["xz"], begins: &[b"\xfd7zXZ"], remedy: UNPACK },
+    Foreign { what: "zstd data", extensions: &["zst"], begins: &[b"\x28\xb5\x2f\xfd"], remedy: UNPACK },
+    Foreign { what: "a 7-Zip archive", extensions: &["7z"], begins: &[b"7z\xbc\xaf\x27\x1c"], remedy: UNPACK },
+    Foreign { what: "a RAR archive", extensions: &["rar"], begins: &[b"Rar!\x1a\x07"], remedy: UNPACK },
+    Foreign { what: "a tar archive", extensions: &["tar"], begins: &[], remedy: UNPACK },
+    // Word, Excel and PowerPoint of before 2007, and the envelope around what they lock with a password.
+    Foreign {
+        what: "an office document of before 2007, or one with a password",
+        extensions: &[],
+        begins: &[b"\xd0\xcf\x11\xe0"],
+        remedy: Some("save it in the format of today and without a password"),
+    },
+    Foreign { what: "a Word document of before 2007", extensions: &["doc", "dot"], begins: &[], remedy: DOCX },
+    Foreign { what: "a word processor's document", extensions: &["pages", "wpd", "wps"], begins: &[], remedy: DOCX },
+    Foreign { what: "a PNG image", extensions: &["png"], begins: &[b"\x89PNG"], remedy: OCR },
+    Foreign { what: "a JPEG image", extensions: &["jpg", "jpeg"], begins: &[b"\xff\xd8\xff"], remedy: OCR },
+    Foreign { what: "a GIF image", extensions: &["gif"], begins: &[b"GIF8"], remedy: OCR },
+    Foreign { what: "a TIFF image", extensions: &["tif", "tiff"], begins: &[b"II*\0", b"MM\0*"], remedy: OCR },
+    Foreign { what: "an image", extensions: &["bmp", "webp", "heic", "heif"], begins: &[], remedy: OCR },
+    Foreign { what: "a scan", extensions: &["djvu"], begins: &[b"AT&TFORM"], remedy: OCR },
+    Foreign {
+        what: "sound or a film",
+        extensions: &["mp3", "m4a", "wav", "ogg", "flac", "mp4", "m4v", "mov", "mkv", "webm", "avi"],
+        begins: &[],
+        remedy: TRANSCRIPT,
+    },
+    Foreign { what: "a program", extensions: &[], begins: &[b"\x7fELF", b"MZ\x90"], remedy: None },
+];
+
+/// What is said of a file whose extension no format has: what it is and what helps, as far as that is known.
+pub(in crate::ingest) fn unknown(extension: Option<&str>) -> String {
+    let Some(extension) = extension else {
+        return format!("unknown type (no extension); {} can be read", Format::ends());
+    };
+    match FOREIGN.iter().find(|kind| kind.extensions.contains(&extension)) {
+        Some(Foreign { what, remedy: Some(remedy), .. }) => format!("unknown type .{extension} ({what}); {remedy}"),
+        _ => format!("unknown type .{extension}; {} can be read", Format::ends()),
+    }
+}
+
+/// Refuses bytes at the start of a document that are not those of its format.
+pub(in crate::ingest) fn check_start(format: Format, start: &[u8]) -> Result<(), FailureReason> {
+    let facts = format.facts();
+    let fits = match facts.begins {
+        Begins::Text => false,
+        Begins::With(magic) => start.starts_with(magic),
+        Begins::Soon(magic) => start.windows(magic.len()).any(|bytes| bytes == magic),
+    };
+    if fits {
+        return Ok(());
+    }
+    let label = facts.label;
+    let not_like = if format.is_binary() { format!(", not like a {label} document") } else { String::new() };
+    let what = match looks_like(start) {
+        Some((what, remedy)) => format!("it begins like {what}{not_like}{remedy}"),
+        None if format.is_binary() => format!("it does not begin like a {label} document"),
+        None => return Ok(()),
+    };
+    Err(FailureReason::Binary { what })
+}
+
+/// What these bytes are the beginning of, and what helps.
+fn looks_like(start: &[u8]) -> Option<(String, String)> {
+    let foreign = FOREIGN.iter().find(|kind| kind.begins.iter().any(|magic| start.starts_with(magic)));
+    if let Some(kind) = foreign {
+        return Some((kind.what.to_owned(), kind.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default()));
+    }
+    let begins = |format: &&Format| match format.facts().begins {
+        Begins::Text => false,
+        Begins::With(magic) | Begins::Soon(magic) => start.starts_with(magic),
+    };
+    let facts = Format::ALL.iter().find(begins)?.facts();
+    Some((format!("a {} document", facts.label), format!("; name it .{}", facts.extensions.first()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{FOREIGN, Format, check_start};
+
+    #[test]
+    fn the_name_of_each_format_is_the_one_in_requests() {
+        for format in Format::ALL {
+            assert_eq!(serde_json::to_value(format).unwrap(), format.as_str());
+        }
+    }
+
+    #[test]
+    fn no_extension_and_no_media_type_stands_for_two_things() {
+        let (mut extensions, mut types) = (HashSet::new(), HashSet::new());
+        let foreign = FOREIGN.iter().flat_map(|kind| kind.extensions);
+        for extension in Format::ALL.iter().flat_map(|format| format.facts().extensions).chain(foreign) {
+            assert!(extensions.insert(extension), "{extension} twice");
+            assert_eq!(*extension, extension.to_lowercase());
+        }
+        for kind in Format::ALL.iter().flat_map(|format| format.facts().media_types) {
+            assert!(types.insert(kind), "{kind} twice");
+            assert_eq!(*kind, kind.to_lowercase());
+        }
+    }
+
+    #[test]
+    fn the_documentation_names_every_extension_beside_its_format() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/documents.md")).unwrap();
+        for format in Format::ALL {
+            let ends: Vec<_> = format.facts().extensions.iter().map(|extension| format!("`.{extension}`")).collect();
+            let row = format!("| {} | {} |", format.facts().label, ends.join(" "));
+            assert!(page.contains(&row), "no row {row} in docs/documents.md");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_with_what_helps() {
+        let said = |name: &str| Format::of_name(name).unwrap_err().to_string();
+        assert_eq!(said("old/Report.DOC"), "unknown type .doc (a Word document of before 2007); save it as .docx");
+        let ocr = "run OCR first, and ingest the text that it finds";
+        assert_eq!(said("scan.TIFF"), format!("unknown type .tiff (a TIFF image); {ocr}"));
+        assert_eq!(said("all.tar.gz"), "unknown type .gz (gzip data); unpack it, and ingest the folder");
+        assert_eq!(said("notes.qqq"), format!("unknown type .qqq; {} can be read", Format::ends()));
+        assert_eq!(said(".profile"), format!("unknown type (no extension); {} can be read", Format::ends()));
+    }
+
+    #[test]
+    fn what_begins_like_something_else_is_refused_with_what_helps() {
+        let said = |format, start: &[u8]| check_start(format, start).unwrap_err().to_string();
+        assert_eq!(said(Format::Text, b"%PDF-1.7"), "binary: it begins like a PDF document; name it .pdf");
+        let locked = "binary: it begins like an office document of before 2007, or one with a password";
+        let save = "save it in the format of today and without a password";
+        assert_eq!(said(Format::Text, b"\xd0\xcf\x11\xe0"), format!("{locked}; {save}"));
+        assert_eq!(said(Format::Docx, b"\xd0\xcf\x11\xe0"), format!("{locked}, not like a DOCX document; {save}"));
+        assert_eq!(said(Format::Docx, b"hello"), "binary: it does not begin like a DOCX document");
+        assert_eq!(check_start(Format::Text, b"a %PDF- in a text"), Ok(()));
+        assert_eq!(check_start(Format::Pdf, b"\n\n%PDF-1.4"), Ok(()));
+    }
+}
