@@ -105,6 +105,9 @@ pub trait Observer: Send + Sync {
     /// A document was dealt with.
     fn ingested(&self, _outcome: &'static str) {}
 
+    /// Something was said of a document that was read.
+    fn noticed(&self, _kind: &'static str) {}
+
     /// Who counts calls of providers, tokens and money.
     fn meter(&self) -> Arc<dyn Meter> {
         Arc::new(NoMeter)

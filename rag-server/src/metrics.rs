@@ -34,6 +34,8 @@ pub struct Metrics {
     pub query_accuracy: GaugeVec,
     /// Documents by what became of them.
     pub ingested: IntCounterVec,
+    /// What was said of documents that were ingested all the same, by kind.
+    pub notices: IntCounterVec,
     /// Ingestion jobs that are not finished.
     pub ingest_queue: IntGauge,
     /// Questions to each cache: `embedding`, `retrieval`, `response`.
@@ -91,6 +93,7 @@ impl Metrics {
             query_outcomes: counters("rag_query_outcome_total", "Questions by outcome.", &["outcome"])?,
             query_accuracy,
             ingested: counters("rag_ingest_documents_total", "Documents by outcome.", &["outcome"])?,
+            notices: counters("rag_ingest_notices_total", "Notices of ingested documents, by kind.", &["kind"])?,
             ingest_queue: gauge("rag_ingest_queue", "Ingestion jobs that are not finished.")?,
             cache_requests: counters("rag_cache_requests_total", "Questions to a cache.", &["cache"])?,
             cache_hits: counters("rag_cache_hits_total", "Questions to a cache that had the answer.", &["cache"])?,

@@ -10,6 +10,7 @@ use super::{
     growth::Growth,
     split::{Level, Unit, explode},
 };
+use crate::model::{Notice, Notices};
 
 /// Changes when the same document would be cut differently; part of every content hash, so that a new version chunks everything again.
 pub const VERSION: &str = "structure-3";
@@ -119,6 +120,7 @@ pub struct Chunker<'c> {
     headings_name: bool,
     emitted: bool,
     growth: Growth,
+    notices: Notices,
     ready: VecDeque<Draft>,
 }
 
@@ -138,6 +140,7 @@ impl<'c> Chunker<'c> {
             headings_name: true,
             emitted: false,
             growth: Growth::default(),
+            notices: Notices::NONE,
             ready: VecDeque::new(),
         }
     }
@@ -152,6 +155,16 @@ impl<'c> Chunker<'c> {
         if self.title.is_none() && !self.emitted && !title.trim().is_empty() {
             self.title = Some(brief(title));
         }
+    }
+
+    /// Says something of the document that is no text of it.
+    pub fn notice(&mut self, notice: Notice) {
+        self.notices.add(notice);
+    }
+
+    /// What was said of the document.
+    pub fn into_notices(self) -> Notices {
+        self.notices
     }
 
     /// Says that headings are those of parts, such as records or pages, and none of them is the document's name.

@@ -74,7 +74,7 @@ impl Ingest {
         // It stands, whoever has the claim by now.
         self.release_committed(open.claim, &open.version).await?;
         let chunks = if outcome == Outcome::MetadataOnly { 0 } else { open.chunks };
-        Ok(DocumentReport { name, result: Ok(outcome), chunks })
+        Ok(DocumentReport { name, result: Ok(outcome), chunks, notices: open.notices })
     }
 
     /// Labels are the only thing of a document that is written before its commit and is no version's own: those of a commit that did not come give way to those of the record that stands.
@@ -106,6 +106,7 @@ impl Ingest {
             metadata: open.plan.metadata.clone().or(before.map(|b| b.metadata.clone())).unwrap_or_default(),
             chunks: open.chunks,
             bytes: open.plan.bytes,
+            notices: open.notices.clone(),
             updated_at: self.clock.now(),
         })?;
         let mut standing = open.record.version;

@@ -19,12 +19,12 @@ use super::{
     document_of,
     failure::{DocumentReport, FailureReason},
     open::Plan,
-    read::{self, Cutting, Inspected},
+    read::{self, Cutting, Inspected, Parsed},
     source::Source,
     write::Writer,
 };
 use crate::{
-    model::{DocumentRecord, Outcome},
+    model::DocumentRecord,
     ports::{self, Kind, StoreError},
 };
 
@@ -42,7 +42,7 @@ pub(super) enum Cut {
     /// A chunk; the first one brings what the text calls itself.
     Chunk(Draft, Option<String>),
     /// All chunks were given, or reading failed.
-    End(Result<u32, FailureReason>),
+    End(Result<Parsed, FailureReason>),
 }
 
 /// What comes from that thread. Dropping it ends the cutting with the piece that it is at.
@@ -99,7 +99,7 @@ impl Ingest {
                     if one.result == Err(FailureReason::TakenOver) && pass + 1 < PASSES {
                         again.insert(one.name);
                     } else {
-                        self.count(one.outcome());
+                        self.count(&one);
                         report(one);
                     }
                 })
@@ -132,13 +132,13 @@ impl Ingest {
                 let plan = inspected.map(|inspected| (plan(source, &inspected, marks.get(source.id.key())), inspected));
                 let done = match plan {
                     Err(reason) => Some(DocumentReport::failed(source.id.as_str(), reason)),
-                    Ok((plan, _)) if standing.get(source.id.key()).is_some_and(|now| plan.is_met_by(now)) => {
-                        Some(DocumentReport { name: plan.id.into(), result: Ok(Outcome::Unchanged), chunks: 0 })
-                    }
-                    Ok((plan, inspected)) => {
-                        self.write(&mut writer, source, plan, inspected).await?;
-                        None
-                    }
+                    Ok((plan, inspected)) => match standing.get(source.id.key()).filter(|now| plan.is_met_by(now)) {
+                        Some(now) => Some(DocumentReport::unchanged(now)),
+                        None => {
+                            self.write(&mut writer, source, plan, inspected).await?;
+                            None
+                        }
+                    },
                 };
                 writer.reports().into_iter().for_each(&mut *report);
                 done.into_iter().for_each(&mut *report);
@@ -170,7 +170,7 @@ impl Ingest {
         loop {
             match cuts.next().await? {
                 Cut::Chunk(draft, title) => writer.chunk(draft, title.as_deref()).await?,
-                Cut::End(Ok(_)) => return writer.end().await,
+                Cut::End(Ok(parsed)) => return writer.end(parsed.notices).await,
                 Cut::End(Err(reason)) => return writer.abort(reason).await,
             }
         }
@@ -199,7 +199,7 @@ impl Ingest {
             let parsed = catch_unwind(AssertUnwindSafe(|| read::chunks(&source, &inspected, cutting, &mut take)));
             let ended = parsed.unwrap_or_else(|_| Err(broke_down()));
             // Nobody waits for the end of a document that was given up.
-            drop(send.blocking_send(Cut::End(ended.map(|parsed| parsed.chunks))));
+            drop(send.blocking_send(Cut::End(ended)));
         };
         let children = Arc::clone(&self.children);
         tokio::spawn(async move {

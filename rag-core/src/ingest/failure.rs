@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parse;
-use crate::model::{InvalidDocumentId, Outcome};
+use crate::model::{DocumentRecord, InvalidDocumentId, Notices, Outcome};
 
 /// Why a document was not ingested; the text says what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -201,11 +201,19 @@ pub struct DocumentReport {
     pub result: Result<Outcome, FailureReason>,
     /// Chunks that were written.
     pub chunks: u32,
+    /// What is said of the version that stands.
+    pub notices: Notices,
 }
 
 impl DocumentReport {
     pub(super) fn failed(name: &str, reason: FailureReason) -> Self {
-        Self { name: name.to_owned(), result: Err(reason), chunks: 0 }
+        Self { name: name.to_owned(), result: Err(reason), chunks: 0, notices: Notices::NONE }
+    }
+
+    /// What is said of a document that stands as it was sent.
+    pub(super) fn unchanged(standing: &DocumentRecord) -> Self {
+        let (name, notices) = (standing.id.as_str().to_owned(), standing.notices.clone());
+        Self { name, result: Ok(Outcome::Unchanged), chunks: 0, notices }
     }
 
     /// The outcome as a metric label: a closed set.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ingest, deletion::Mark, failure::FailureReason, json, tries::Verdict};
 use crate::{
-    model::{DocumentId, Outcome, Tenant},
+    model::{DocumentId, Notices, Outcome, Tenant},
     ports::{Change, Kind, StoreError, update},
 };
 
@@ -93,6 +93,9 @@ pub enum DocumentState {
     Done {
         /// What became of it.
         outcome: Outcome,
+        /// What is said of it.
+        #[serde(default, skip_serializing_if = "Notices::is_empty")]
+        notices: Notices,
     },
     /// It could not be ingested.
     Failed {
@@ -101,6 +104,14 @@ pub enum DocumentState {
     },
     /// Its job was cancelled before its turn came.
     Cancelled,
+}
+
+impl DocumentState {
+    /// That of a document of which nothing more is said.
+    #[cfg(test)]
+    pub(super) const fn done(outcome: Outcome) -> Self {
+        Self::Done { outcome, notices: Notices::NONE }
+    }
 }
 
 /// A document of a job.

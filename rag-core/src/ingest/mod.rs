@@ -116,6 +116,7 @@ pub struct Ingest {
     holds: Holds,
     submitted: tokio::sync::Notify,
     counted: Option<Box<Count>>,
+    noticed: Option<Box<Count>>,
     changes: Option<Changes>,
     written: AtomicU64,
     embedded: AtomicU64,
@@ -143,6 +144,7 @@ impl Ingest {
             patience: Patience::default(),
             submitted: tokio::sync::Notify::new(),
             counted: None,
+            noticed: None,
             changes: None,
             written: AtomicU64::new(0),
             embedded: AtomicU64::new(0),
@@ -162,6 +164,13 @@ impl Ingest {
     #[must_use]
     pub fn counted(mut self, count: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
         self.counted = Some(Box::new(count));
+        self
+    }
+
+    /// Calls `count` with the kind of each notice of a document that was read.
+    #[must_use]
+    pub fn noticed(mut self, count: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
+        self.noticed = Some(Box::new(count));
         self
     }
 
@@ -247,7 +256,15 @@ impl Ingest {
         call().await
     }
 
-    fn count(&self, outcome: &'static str) {
+    fn count(&self, report: &DocumentReport) {
+        self.count_as(report.outcome());
+        // What stands unchanged was counted when it was read.
+        if let Some(count) = self.noticed.as_ref().filter(|_| report.chunks > 0) {
+            report.notices.iter().for_each(|notice| count(notice.kind()));
+        }
+    }
+
+    fn count_as(&self, outcome: &'static str) {
         if let Some(count) = &self.counted {
             count(outcome);
         }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{claim::Claim, deletion::Mark, failure::FailureReason, reuse::Known};
 use crate::{
-    model::{ContentHash, DocumentId, DocumentRecord, Filter},
+    model::{ContentHash, DocumentId, DocumentRecord, Filter, Notices},
     ports::Record,
 };
 
@@ -51,6 +51,8 @@ pub(super) struct Open {
     pub(super) version: ContentHash,
     pub(super) title: Option<String>,
     pub(super) chunks: u32,
+    /// What is said of the version.
+    pub(super) notices: Notices,
     /// Why it will not be committed.
     pub(super) failed: Option<FailureReason>,
     /// Another document with the same content.
@@ -71,6 +73,7 @@ impl Open {
             before,
             title: None,
             chunks: 0,
+            notices: Notices::NONE,
             failed: None,
             original: None,
             labels: Arc::default(),

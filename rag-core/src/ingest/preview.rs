@@ -8,7 +8,7 @@ use super::{
     Ingest, Interrupted, SubmitError,
     direct::{BATCH, Cut, plan},
     failure::{DocumentReport, FailureReason},
-    read::Inspected,
+    read::{Inspected, Parsed},
     source::Source,
     submit,
 };
@@ -35,11 +35,10 @@ impl Ingest {
                 if stop.is_cancelled() {
                     break;
                 }
-                let (result, chunks) = match inspected {
-                    Err(reason) => (Err(reason), 0),
+                report(match inspected {
+                    Err(reason) => DocumentReport::failed(source.id.as_str(), reason),
                     Ok(inspected) => self.foresee(source, inspected, standing.get(source.id.key()), &mut seen).await?,
-                };
-                report(DocumentReport { name: source.id.as_str().to_owned(), result, chunks });
+                });
             }
         }
         Ok(())
@@ -61,19 +60,19 @@ impl Ingest {
         inspected: Inspected,
         standing: Option<&DocumentRecord>,
         seen: &mut Seen,
-    ) -> Result<(Result<Outcome, FailureReason>, u32), Interrupted> {
+    ) -> Result<DocumentReport, Interrupted> {
         let plan = plan(source, &inspected, None);
         if let Some(standing) = standing {
             if plan.is_met_by(standing) {
-                return Ok((Ok(Outcome::Unchanged), 0));
+                return Ok(DocumentReport::unchanged(standing));
             }
             if plan.changes_metadata_alone(standing) {
-                return Ok((Ok(Outcome::MetadataOnly), 0));
+                return Ok(DocumentReport { result: Ok(Outcome::MetadataOnly), ..DocumentReport::unchanged(standing) });
             }
         }
-        let chunks = match self.cut_to_the_end(source.clone(), inspected).await? {
-            Ok(chunks) => chunks,
-            Err(reason) => return Ok((Err(reason), 0)),
+        let Parsed { chunks, notices } = match self.cut_to_the_end(source.clone(), inspected).await? {
+            Ok(parsed) => parsed,
+            Err(reason) => return Ok(DocumentReport::failed(source.id.as_str(), reason)),
         };
         let outcome = match standing {
             Some(standing) if *standing.content() == plan.content => Outcome::MetadataOnly,
@@ -83,7 +82,7 @@ impl Ingest {
                 None => Outcome::Updated,
             },
         };
-        Ok((Ok(outcome), chunks))
+        Ok(DocumentReport { name: source.id.as_str().to_owned(), result: Ok(outcome), chunks, notices })
     }
 
     async fn foreseen_original(
@@ -100,12 +99,12 @@ impl Ingest {
         Ok(original.map(|original| original.id))
     }
 
-    /// How many chunks a document has.
+    /// How many chunks a document has, and what is said of it.
     async fn cut_to_the_end(
         &self,
         source: Source,
         inspected: Inspected,
-    ) -> Result<Result<u32, FailureReason>, Interrupted> {
+    ) -> Result<Result<Parsed, FailureReason>, Interrupted> {
         let mut cuts = self.cut(source, inspected);
         loop {
             match cuts.next().await? {

@@ -15,7 +15,7 @@ use super::{
     reader::{self, Reader},
     source::{Content, Source},
 };
-use crate::model::ContentHash;
+use crate::model::{ContentHash, Notices};
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
@@ -34,6 +34,7 @@ pub(super) struct Inspected {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parsed {
     pub(super) chunks: u32,
+    pub(super) notices: Notices,
 }
 
 /// Reads all of a document, checks that it is text, and names its version.
@@ -110,7 +111,7 @@ pub(super) fn chunks(
     if count == 0 {
         return Err(FailureReason::NoText);
     }
-    Ok(Parsed { chunks: count })
+    Ok(Parsed { chunks: count, notices: chunker.into_notices() })
 }
 
 /// The text of a document, whole; for senders that need it in a request.

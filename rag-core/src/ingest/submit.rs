@@ -20,7 +20,7 @@ use super::{
     source::Source,
 };
 use crate::{
-    model::{DocumentId, Outcome},
+    model::{DocumentId, DocumentRecord, Outcome},
     ports::{Kind, StoreError},
 };
 
@@ -132,14 +132,18 @@ impl Ingest {
     ) -> Result<Vec<JobDocument>, StoreError> {
         let standing = self.standing_whole(sources).await?;
         let document = |(source, inspected): (&Source, &Result<Inspected, FailureReason>)| {
-            let unchanged = |inspected: &Inspected| {
+            let met = |inspected: &Inspected| {
                 let plan = plan(source, inspected, None);
-                standing.get(source.id.key()).is_some_and(|record| plan.is_met_by(record))
+                standing.get(source.id.key()).filter(|record| plan.is_met_by(record))
             };
             let (state, bytes) = match inspected {
                 Err(error) => (DocumentState::Failed { error: error.clone() }, 0),
-                Ok(inspected) if unchanged(inspected) => (DocumentState::Done { outcome: Outcome::Unchanged }, 0),
-                Ok(inspected) => (DocumentState::Queued, inspected.bytes),
+                Ok(inspected) => match met(inspected) {
+                    Some(DocumentRecord { notices, .. }) => {
+                        (DocumentState::Done { outcome: Outcome::Unchanged, notices: notices.clone() }, 0)
+                    }
+                    None => (DocumentState::Queued, inspected.bytes),
+                },
             };
             let after = marks.get(source.id.key()).cloned();
             JobDocument { id: source.id.clone(), state, chunks: 0, bytes, tries: 0, retry_at: None, after }
@@ -151,8 +155,8 @@ impl Ingest {
         for document in &job.documents {
             match document.state {
                 DocumentState::Queued | DocumentState::Cancelled => {}
-                DocumentState::Done { .. } => self.count("unchanged"),
-                DocumentState::Failed { .. } => self.count("failed"),
+                DocumentState::Done { .. } => self.count_as("unchanged"),
+                DocumentState::Failed { .. } => self.count_as("failed"),
             }
         }
     }

@@ -41,7 +41,7 @@ impl Verdict {
     /// The verdict on a document that was tried so often before.
     pub(super) fn of(report: DocumentReport, tries: u32, now: Timestamp) -> Self {
         match report.result {
-            Ok(outcome) => Self::Ended(DocumentState::Done { outcome }),
+            Ok(outcome) => Self::Ended(DocumentState::Done { outcome, notices: report.notices }),
             Err(FailureReason::TakenOver | FailureReason::Cancelled) => {
                 Self::Again { tries, at: later(now, TAKEN_OVER) }
             }
@@ -92,7 +92,7 @@ fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Outcome;
+    use crate::model::{Notices, Outcome};
 
     fn now() -> Timestamp {
         "2026-11-21T08:00:00Z".parse().unwrap()
@@ -133,8 +133,9 @@ mod tests {
         assert!(matches!(again, Verdict::Again { tries: 3, .. }), "{again:?}");
         let broken = Verdict::of(failed(FailureReason::NoText), 0, now());
         assert_eq!(broken, Verdict::Ended(DocumentState::Failed { error: FailureReason::NoText }));
-        let done = DocumentReport { name: "a.md".to_owned(), result: Ok(Outcome::Created), chunks: 1 };
-        assert_eq!(Verdict::of(done, 5, now()), Verdict::Ended(DocumentState::Done { outcome: Outcome::Created }));
+        let (name, result, notices) = ("a.md".to_owned(), Ok(Outcome::Created), Notices::NONE);
+        let done = DocumentReport { name, result, chunks: 1, notices };
+        assert_eq!(Verdict::of(done, 5, now()), Verdict::Ended(DocumentState::done(Outcome::Created)));
     }
 
     #[test]

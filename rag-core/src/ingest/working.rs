@@ -20,7 +20,7 @@ use super::{
     jobs::{DocumentState, Job, JobState},
     kept::{Header, Kept, Part},
     open::Plan,
-    read::Inspected,
+    read::{Inspected, Parsed},
     source::{Arriving, Content, Source},
     tries::Verdict,
     write::Writer,
@@ -98,7 +98,7 @@ enum Step {
     Idle,
     Sent,
     Chunk(Draft, Option<String>),
-    End(Result<u32, FailureReason>),
+    End(Result<Parsed, FailureReason>),
 }
 
 impl Opened {
@@ -281,12 +281,12 @@ impl<'i> Working<'i> {
         Ok(())
     }
 
-    async fn cut_to_the_end(&mut self, ended: Result<u32, FailureReason>) -> Result<(), Interrupted> {
+    async fn cut_to_the_end(&mut self, ended: Result<Parsed, FailureReason>) -> Result<(), Interrupted> {
         let Some(open) = self.open.take() else { return Ok(()) };
         match ended {
-            Ok(chunks) => {
+            Ok(Parsed { chunks, notices }) => {
                 self.cut.insert(open.index, chunks);
-                self.writer.end().await
+                self.writer.end(notices).await
             }
             // Nobody can change them meanwhile.
             Err(FailureReason::Changed) => self.writer.abort(lost()).await,
@@ -320,10 +320,9 @@ impl<'i> Working<'i> {
             let index = self.job.documents.iter().position(|document| document.id.as_str() == report.name);
             let Some(index) = index else { continue };
             let tries = self.job.documents[index].tries;
-            let outcome = report.outcome();
-            let verdict = Verdict::of(report, tries, now);
+            let verdict = Verdict::of(report.clone(), tries, now);
             if matches!(verdict, Verdict::Ended(_)) {
-                self.ingest.count(outcome);
+                self.ingest.count(&report);
             }
             self.verdicts.insert(index, verdict);
         }

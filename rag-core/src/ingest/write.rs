@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     lexical,
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Outcome, Point},
+    model::{Chunk, ChunkId, ContentHash, DocumentId, Notices, Point},
     ports::{EmbedError, StoreError},
 };
 
@@ -82,7 +82,8 @@ impl<'i> Writer<'i> {
         let record = ingest.place(&mut claim).await.map_err(Interrupted::Store)?;
         let before = standing_of(&record).map_err(Interrupted::Store)?;
         if ingest.was_deleted_since(&plan.id, plan.after.as_ref()).await.map_err(Interrupted::Store)? {
-            self.settle(&plan.id, claim, Err(FailureReason::Deleted)).await.map_err(Interrupted::Store)?;
+            let report = DocumentReport::failed(plan.id.as_str(), FailureReason::Deleted);
+            self.settle(claim, report).await.map_err(Interrupted::Store)?;
             return Ok(false);
         }
         let is_whole = match &before {
@@ -91,7 +92,8 @@ impl<'i> Writer<'i> {
         };
         match &before {
             Some(standing) if is_whole && plan.is_met_by(standing) => {
-                self.settle(&plan.id, claim, Ok(Outcome::Unchanged)).await.map_err(Interrupted::Store)?;
+                let report = DocumentReport::unchanged(standing);
+                self.settle(claim, report).await.map_err(Interrupted::Store)?;
                 Ok(false)
             }
             Some(standing) if is_whole && plan.changes_metadata_alone(standing) => {
@@ -99,6 +101,7 @@ impl<'i> Writer<'i> {
                     version: standing.version.clone(),
                     title: Some(standing.title.clone()),
                     chunks: standing.chunks,
+                    notices: standing.notices.clone(),
                     labels: plan.labels(Some(&standing.metadata)),
                     ..Open::new(plan, claim, record, before)
                 };
@@ -163,12 +166,12 @@ impl<'i> Writer<'i> {
     }
 
     /// Ends the open document; it is committed with the window that holds its last chunk.
-    pub(super) async fn end(&mut self) -> Result<(), Interrupted> {
+    pub(super) async fn end(&mut self, notices: Notices) -> Result<(), Interrupted> {
         match self.open.take() {
             Some(mut open) => match open.failed.clone() {
                 Some(reason) => self.drop_document(open, reason).await,
                 None => {
-                    open.known = Known::default();
+                    (open.known, open.notices) = (Known::default(), notices);
                     self.ended.push(open);
                     Ok(())
                 }
@@ -249,15 +252,10 @@ impl<'i> Writer<'i> {
     }
 
     /// Lets go of a document of which nothing was written.
-    async fn settle(
-        &mut self,
-        id: &DocumentId,
-        claim: Claim,
-        result: Result<Outcome, FailureReason>,
-    ) -> Result<(), StoreError> {
+    async fn settle(&mut self, claim: Claim, report: DocumentReport) -> Result<(), StoreError> {
         let released = self.ingest.release(claim).await?;
-        let result = if released { result } else { Err(FailureReason::TakenOver) };
-        self.reports.push(DocumentReport { name: id.as_str().to_owned(), result, chunks: 0 });
+        let taken_over = || DocumentReport::failed(&report.name, FailureReason::TakenOver);
+        self.reports.push(if released { report } else { taken_over() });
         Ok(())
     }
 

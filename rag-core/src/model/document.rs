@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::Tenant;
+use super::{Notices, Tenant};
 
 /// The stable name of a document, chosen by whoever ingests it (for files: the path below the ingested folder), and whose it is.
 ///
@@ -166,6 +166,9 @@ pub struct DocumentRecord {
     pub chunks: u32,
     /// Size of the source in bytes.
     pub bytes: u64,
+    /// What is said of the version; absent in records of a time when nothing was.
+    #[serde(default, skip_serializing_if = "Notices::is_empty")]
+    pub notices: Notices,
     /// When this version was committed, RFC 3339.
     pub updated_at: jiff::Timestamp,
 }
@@ -228,7 +231,7 @@ mod tests {
             "id": "a", "title": "A", "version": "c", "chunks": 1, "bytes": 1, "updated_at": "2026-11-21T08:00:00Z"
         });
         let before: DocumentRecord = serde_json::from_value(body.clone()).unwrap();
-        assert_eq!(before.content(), &content);
+        assert_eq!((before.content(), &before.notices), (&content, &Notices::NONE));
         let now = DocumentRecord { version: one, content: Some(content.clone()), ..before };
         assert_eq!(now.content(), &content);
     }

@@ -8,6 +8,7 @@ mod document;
 mod explanation;
 mod hit;
 mod money;
+mod notice;
 mod query;
 mod subject;
 mod tenant;
@@ -18,6 +19,7 @@ pub use document::{ContentHash, DocumentId, DocumentRecord, InvalidDocumentId, O
 pub use explanation::{Candidates, Degradation, Explanation, HitExplained, Place, Stage};
 pub use hit::{Hit, Legs, Scored, Similarity, SparseVector};
 pub use money::MicroUsd;
+pub use notice::{Notice, Notices, Pages};
 pub use query::{Filter, Mode, Query, Sampling, Scope, Speaker, Turn};
 pub use subject::Subject;
 pub use tenant::{InvalidTenant, Tenant};

@@ -62,8 +62,9 @@ impl App {
         observer.arrived(Part::Corpus);
         let ingest = Ingest::new(vectors, records, Arc::clone(&embedder), Arc::new(SystemClock), epoch);
         let ingest = ingest.noting(process.changes.clone());
-        let counting = Arc::clone(observer);
-        let ingest = Arc::new(ingest.counted(move |outcome| counting.ingested(outcome)));
+        let [counting, noticing] = [(); 2].map(|()| Arc::clone(observer));
+        let ingest = ingest.counted(move |outcome| counting.ingested(outcome));
+        let ingest = Arc::new(ingest.noticed(move |kind| noticing.noticed(kind)));
         let guarded = process.questions(model, Arc::clone(&embedder));
         let asked = match &process.cache {
             Some(cache) => Arc::new(CachedEmbedder::new(guarded, Arc::clone(cache))),

@@ -156,9 +156,7 @@ impl To<'_> {
         match self {
             Self::Server(remote) => Ok(remote.ingest(sources, dry_run, stop, show).await?),
             Self::Stores(app) if dry_run => {
-                let report = &mut |report: DocumentReport| {
-                    show.report(&report.name, report.result.map_err(|reason| reason.to_string()));
-                };
+                let report = &mut |report: DocumentReport| show_document(report, show);
                 Ok(app.ingest.preview_all(sources, stop, report).await?)
             }
             Self::Stores(app) => local(app, sources, stop, show).await,
@@ -188,6 +186,11 @@ impl To<'_> {
     }
 }
 
+fn show_document(report: DocumentReport, show: &mut Show) {
+    show.report(&report.name, report.result.map_err(|reason| reason.to_string()));
+    report.notices.iter().for_each(|notice| show.notice(&report.name, &notice.to_string()));
+}
+
 async fn local(app: &App, sources: Vec<Source>, stop: &CancellationToken, show: &mut Show) -> Result<(), IngestError> {
     // An earlier run may have been killed between two writes.
     app.ingest.clean_up().await?;
@@ -199,12 +202,7 @@ async fn local(app: &App, sources: Vec<Source>, stop: &CancellationToken, show: 
             bar.set_message(format!("{} chunks", ingest.chunks_written()));
         }
     });
-    let ended = app
-        .ingest
-        .ingest_all(sources, stop, &mut |report| {
-            show.report(&report.name, report.result.map_err(|reason| reason.to_string()));
-        })
-        .await;
+    let ended = app.ingest.ingest_all(sources, stop, &mut |report| show_document(report, show)).await;
     ticker.abort();
     if let Err(error) = app.retrieve.calibrate().await {
         tracing::warn!(%error, "the threshold of a refusal was not calibrated; the server does it when it runs");

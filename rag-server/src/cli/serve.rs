@@ -218,6 +218,10 @@ impl Observer for Told {
         self.0.metrics.ingested.with_label_values(&[outcome]).inc();
     }
 
+    fn noticed(&self, kind: &'static str) {
+        self.0.metrics.notices.with_label_values(&[kind]).inc();
+    }
+
     fn meter(&self) -> Arc<dyn Meter> {
         Arc::new(self.0.metrics.writing.clone())
     }

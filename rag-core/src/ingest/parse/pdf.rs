@@ -11,7 +11,10 @@ use std::{
 use pdf_extract::{ColorSpace, Document, MediaBox, OutputDev, OutputError, Path, Transform, output_doc};
 
 use super::piece::{Piece, Take};
-use crate::ingest::failure::FailureReason;
+use crate::{
+    ingest::failure::FailureReason,
+    model::{Notice, Pages as Named},
+};
 
 /// Part of a line's height by which a character may stand lower and still be on the line.
 const SAME_LINE: f64 = 0.5;
@@ -40,15 +43,18 @@ fn read_pages(bytes: &[u8], page: &Cell<u32>, take: &mut Take<'_>) -> Result<(),
     if document.is_encrypted() && document.decrypt("").is_err() {
         return Err(malformed("this PDF document is encrypted; save it without a password".to_owned()));
     }
-    let mut pages = Pages { page, take, failed: None, with_text: 0, pages: 0, layout: Layout::default() };
+    let of = u32::try_from(document.get_pages().len()).unwrap_or(u32::MAX);
+    let blank = Named::none_of(of);
+    let mut pages = Pages { page, take, failed: None, with_text: 0, pages: 0, blank, layout: Layout::default() };
     let ended = output_doc(&document, &mut pages);
-    let Pages { failed, with_text, pages, .. } = pages;
+    let Pages { failed, with_text, pages, blank, take, .. } = pages;
     match (failed, ended) {
         (Some(reason), _) => Err(reason),
         (None, Err(error)) => Err(broken(error.to_string())),
         (None, Ok(())) if pages == 0 => Err(broken("it has no pages".to_owned())),
         (None, Ok(())) if with_text == 0 => Err(FailureReason::Scanned { pages }),
-        (None, Ok(())) => Ok(()),
+        (None, Ok(())) if blank.is_empty() => Ok(()),
+        (None, Ok(())) => take(Piece::Notice(Notice::PagesWithoutText { pages: blank })),
     }
 }
 
@@ -59,6 +65,8 @@ struct Pages<'p, 't> {
     failed: Option<FailureReason>,
     with_text: u32,
     pages: u32,
+    /// Those without text.
+    blank: Named,
     layout: Layout,
 }
 
@@ -67,6 +75,7 @@ impl Pages<'_, '_> {
         self.pages += 1;
         let text = std::mem::take(&mut self.layout).text;
         if text.trim().is_empty() {
+            self.blank.add(self.page.get());
             return Ok(());
         }
         self.with_text += 1;

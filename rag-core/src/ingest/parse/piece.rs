@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::lines::{MAX_BLOCK, push};
-use crate::ingest::{
-    chunk::{Block, Chunker, Shape},
-    failure::FailureReason,
+use crate::{
+    ingest::{
+        chunk::{Block, Chunker, Shape},
+        failure::FailureReason,
+    },
+    model::Notice,
 };
 
 /// A piece of a document.
@@ -24,6 +27,8 @@ pub(in crate::ingest) enum Piece {
     Prose(String),
     /// Lines that belong together, such as rows of a table.
     Lines(String),
+    /// Something to say of the document, which is read all the same.
+    Notice(Notice),
 }
 
 /// Takes pieces; an error ends the reading.
@@ -34,7 +39,7 @@ impl Piece {
     pub(in crate::ingest) fn bytes(&self) -> usize {
         match self {
             Self::Title(text) | Self::Heading(_, text) | Self::Prose(text) | Self::Lines(text) => text.len(),
-            Self::Page(_) | Self::Apart => 0,
+            Self::Page(_) | Self::Apart | Self::Notice(_) => 0,
         }
     }
 
@@ -52,6 +57,7 @@ impl Piece {
             }
             Self::Heading(_, text) | Self::Prose(text) => push(text, Shape::Prose, out),
             Self::Lines(text) => push(text, Shape::Lines, out),
+            Self::Notice(notice) => out.notice(notice.clone()),
         }
     }
 }

@@ -38,7 +38,7 @@ async fn a_job_ends_with_the_outcome_of_each_document() {
     flow.work_once(&CancellationToken::new()).await.unwrap();
     let progress = flow.job(&id).await.unwrap().unwrap();
     let job = progress.job;
-    let done = |outcome| DocumentState::Done { outcome };
+    let done = DocumentState::done;
     assert_eq!(job.state, JobState::Done);
     assert_eq!(job.documents[0].state, done(Outcome::Updated));
     assert_eq!(job.documents[1].state, done(Outcome::Unchanged));
@@ -175,7 +175,7 @@ async fn what_is_missing_of_a_job_fails_its_documents_and_no_other_one() {
     flow.work_once(&CancellationToken::new()).await.unwrap();
     let job = flow.job(&job).await.unwrap().unwrap().job;
     assert_eq!(job.documents[0].error().map(|e| e.class()), Some("store"));
-    assert_eq!(job.documents[1].state, DocumentState::Done { outcome: Outcome::Created });
+    assert_eq!(job.documents[1].state, DocumentState::done(Outcome::Created));
     assert_eq!(world.torn().await, Vec::<String>::new());
 }
 
@@ -219,7 +219,7 @@ async fn two_replicas_share_the_jobs_and_each_is_done_once() {
     b.unwrap();
     for id in jobs {
         let job = flow.job(&id).await.unwrap().unwrap().job;
-        assert!(job.documents.iter().all(|d| d.state == DocumentState::Done { outcome: Outcome::Created }), "{job:?}");
+        assert!(job.documents.iter().all(|d| d.state == DocumentState::done(Outcome::Created)), "{job:?}");
     }
     assert_eq!(world.torn().await, Vec::<String>::new());
 }

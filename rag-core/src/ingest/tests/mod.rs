@@ -14,6 +14,7 @@ mod made;
 mod memory;
 mod model;
 mod neighbours;
+mod notices;
 mod outcomes;
 mod replicas;
 mod requests;

@@ -53,7 +53,7 @@ async fn is_done(flow: &Ingest, id: &JobId) -> bool {
     job(flow, id).await.state == JobState::Done
 }
 
-const CREATED: DocumentState = DocumentState::Done { outcome: Outcome::Created };
+const CREATED: DocumentState = DocumentState::done(Outcome::Created);
 
 #[tokio::test]
 async fn a_document_on_which_the_provider_breaks_down_fails_alone_after_its_tries_and_holds_up_nobody() {

@@ -83,7 +83,7 @@ async fn a_job_that_is_cancelled_before_its_turn_ingests_nothing_and_leaves_noth
     let cancelled = flow.cancel(&job).await.unwrap().unwrap().job;
     assert_eq!(cancelled.state, JobState::Cancelled);
     assert_eq!(cancelled.documents[0].state, DocumentState::Cancelled);
-    assert_eq!(cancelled.documents[1].state, DocumentState::Done { outcome: Outcome::Unchanged });
+    assert_eq!(cancelled.documents[1].state, DocumentState::done(Outcome::Unchanged));
     flow.work_once(&CancellationToken::new()).await.unwrap();
     assert_eq!(world.state().await, before);
     assert_eq!(flow.job(&job).await.unwrap().unwrap().job, cancelled);

@@ -19,7 +19,9 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use self::wire::{Accepted, Job, PostedDocument, Preview, PruneAnswer, PruneRequest, Request, json_bytes, outcome};
+use self::wire::{
+    Accepted, Job, JobDocument, PostedDocument, Preview, PruneAnswer, PruneRequest, Request, json_bytes, outcome,
+};
 use super::show::Show;
 use crate::{
     cli::{
@@ -187,8 +189,7 @@ impl Remote {
             for (document, reported) in job.documents.into_iter().zip(&mut sent.reported) {
                 if !*reported && document.state != "queued" {
                     *reported = true;
-                    let name = document.id.clone();
-                    show.report(&name, outcome(document));
+                    show_document(document, show);
                 }
             }
             if let Some(eta) = job.eta_seconds {
@@ -251,6 +252,12 @@ impl Remote {
     fn at(&self, path: &str) -> String {
         format!("{}/{path}", self.server.as_str().trim_end_matches('/'))
     }
+}
+
+fn show_document(mut document: JobDocument, show: &mut Show) {
+    let (name, notices) = (document.id.clone(), std::mem::take(&mut document.notices));
+    show.report(&name, outcome(document));
+    notices.iter().for_each(|notice| show.notice(&name, &notice.message));
 }
 
 /// A run that gathers documents into requests of bounded size.
@@ -337,8 +344,7 @@ impl Run<'_> {
         if self.dry_run {
             let preview: Preview = self.remote.ask(request).await?;
             for document in preview.documents {
-                let name = document.id.clone();
-                show.report(&name, outcome(document));
+                show_document(document, show);
             }
             return Ok(());
         }

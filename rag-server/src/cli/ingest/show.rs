@@ -114,6 +114,16 @@ impl Show {
         }
     }
 
+    /// Says something of a document that was ingested all the same.
+    pub(super) fn notice(&self, name: &str, message: &str) {
+        let line = format!("notice     {}  {}", printable::line(name), printable::line(message));
+        if self.terminal && !self.dry_run {
+            self.bar.println(line);
+        } else {
+            drop(writeln!(std::io::stdout(), "{line}"));
+        }
+    }
+
     /// Says what became of all; true when all went well.
     pub(super) fn finish(&self, stopped: bool) -> bool {
         self.bar.finish_and_clear();

@@ -23,7 +23,10 @@ use super::super::{
     sent::{Content, NewContent, idempotency_key},
     state::Api,
 };
-use super::ingest::{Accepted, accept};
+use super::{
+    ingest::{Accepted, accept},
+    notice::{NoticeView, views},
+};
 use crate::{
     ingest::Deleted,
     model::{Chunk, DocumentId, DocumentRecord},
@@ -50,6 +53,9 @@ pub(super) struct DocumentView {
     chunks: u32,
     /// Size of its source in bytes.
     bytes: u64,
+    /// What is said of it beside its text, such as pages without text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<NoticeView>,
     /// When this version was stored.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
@@ -64,6 +70,7 @@ impl From<DocumentRecord> for DocumentView {
             metadata: record.metadata,
             chunks: record.chunks,
             bytes: record.bytes,
+            notices: views(&record.notices),
             updated_at: record.updated_at,
         }
     }

@@ -22,6 +22,7 @@ use super::super::{
     sent::{IngestRequest, Sent, idempotency_key},
     state::Api,
 };
+use super::notice::{NoticeView, views};
 use crate::{
     ingest::{DocumentReport, IdempotencyKey, Ingest, Prune, Source},
     model::{DocumentId, Outcome},
@@ -61,19 +62,22 @@ pub(super) struct PreviewedDocument {
     /// Why it would fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What would be said of it that its outcome does not tell, such as pages without text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<NoticeView>,
     /// How many chunks would be written.
     chunks: u32,
 }
 
 impl From<DocumentReport> for PreviewedDocument {
     fn from(report: DocumentReport) -> Self {
-        let outcome = report.outcome();
+        let (outcome, notices) = (report.outcome(), views(&report.notices));
         let (duplicate_of, error) = match report.result {
             Ok(Outcome::DuplicateOf(original)) => (Some(original.into()), None),
             Ok(Outcome::Created | Outcome::Updated | Outcome::MetadataOnly | Outcome::Unchanged) => (None, None),
             Err(reason) => (None, Some(reason.to_string())),
         };
-        Self { id: report.name, outcome, duplicate_of, error, chunks: report.chunks }
+        Self { id: report.name, outcome, duplicate_of, error, notices, chunks: report.chunks }
     }
 }
 

@@ -18,6 +18,7 @@ use super::super::{
     extract::{Client, PathId, WriterKey},
     state::Api,
 };
+use super::notice::{NoticeView, views};
 use crate::{
     ingest::{DocumentState, JobDocument, JobId, JobProgress, JobState},
     model::Outcome,
@@ -76,6 +77,9 @@ pub(super) struct JobDocumentView {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What is said of it that its outcome does not tell, such as pages without text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<NoticeView>,
     /// How many chunks it has; 0 before it was cut.
     chunks: u32,
     /// How often the provider of the embedding model failed on it so far, while it answered for other texts.
@@ -115,6 +119,7 @@ impl From<JobDocument> for JobDocumentView {
             outcome: None,
             duplicate_of: None,
             error: None,
+            notices: Vec::new(),
             chunks,
             tries: (tries > 0).then_some(tries),
             retry_at,
@@ -123,7 +128,7 @@ impl From<JobDocument> for JobDocumentView {
             DocumentState::Queued => view,
             DocumentState::Cancelled => Self { state: "cancelled", ..view },
             DocumentState::Failed { error } => Self { state: "failed", error: Some(error.to_string()), ..view },
-            DocumentState::Done { outcome } => {
+            DocumentState::Done { outcome, notices } => {
                 let (outcome, duplicate_of) = match outcome {
                     Outcome::Created => ("created", None),
                     Outcome::Updated => ("updated", None),
@@ -131,7 +136,7 @@ impl From<JobDocument> for JobDocumentView {
                     Outcome::Unchanged => ("unchanged", None),
                     Outcome::DuplicateOf(other) => ("duplicate_of", Some(other.into())),
                 };
-                Self { state: "done", outcome: Some(outcome), duplicate_of, ..view }
+                Self { state: "done", outcome: Some(outcome), duplicate_of, notices: views(&notices), ..view }
             }
         }
     }

@@ -6,6 +6,7 @@ mod feedback;
 mod health;
 mod ingest;
 mod jobs;
+mod notice;
 mod query;
 mod search;
 mod sessions;

@@ -62,6 +62,13 @@ pub(super) struct JobDocument {
     pub(super) outcome: Option<String>,
     pub(super) duplicate_of: Option<DocumentId>,
     pub(super) error: Option<String>,
+    #[serde(default)]
+    pub(super) notices: Vec<Notice>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Notice {
+    pub(super) message: String,
 }
 
 /// Bytes of a text inside JSON.
