@@ -92,8 +92,11 @@ impl Pages {
         self.count = self.count.saturating_add(1);
         match self.runs.last_mut() {
             Some((_, last)) if last.checked_add(1) == Some(page) => *last = page,
-            _ if self.runs.len() <= RUNS => self.runs.push((page, page)),
-            _ => {}
+            _ => {
+                if self.runs.len() <= RUNS {
+                    self.runs.push((page, page));
+                }
+            }
         }
     }
 

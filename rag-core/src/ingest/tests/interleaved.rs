@@ -14,7 +14,7 @@ use super::{
     world::{SetClock, World, replica},
 };
 use crate::{
-    model::{ContentHash, DocumentId, Outcome},
+    model::{ContentHash, DocumentId, Notices, Outcome},
     ports::Kind,
 };
 
@@ -46,7 +46,7 @@ async fn write(flow: Ingest, text: u8, after: Option<Mark>) -> Written {
             writer.chunk(draft, None).await?;
             writer.flush().await?;
         }
-        writer.end().await?;
+        writer.end(Notices::default()).await?;
     }
     writer.flush().await?;
     Ok(writer.reports().remove(0).result)

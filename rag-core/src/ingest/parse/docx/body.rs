@@ -202,7 +202,7 @@ impl<'b, 't> Body<'b, 't> {
     fn hand_over(&mut self, piece: Piece) -> Result<(), FailureReason> {
         let inner = match &piece {
             Piece::Prose(text) | Piece::Lines(text) | Piece::Heading(_, text) => text.as_str(),
-            Piece::Title(_) | Piece::Page(_) | Piece::Apart => "",
+            Piece::Title(_) | Piece::Page(_) | Piece::Apart | Piece::Notice(_) => "",
         };
         let outer = match self.open.last_mut() {
             Some(Open::Table { cells, .. }) => cells.last_mut(),
