@@ -3,14 +3,16 @@
 //! Only objects that carry our labels are watched, Secrets never. Every change of one asks for a look at its cluster.
 
 mod approvals;
+mod children;
 mod generations;
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, Shared, join_all};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -19,7 +21,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{Store, store};
+use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -30,6 +32,8 @@ use crate::api::{RagCluster, ScaleApproval, labels};
 use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
 use approvals::Concerned;
+pub use children::Children;
+use children::Owners;
 use generations::Generations;
 
 /// What is known of a kind of our own in a namespace.
@@ -46,6 +50,11 @@ impl<K: Kind> Watched<K> {
     pub fn look_at_all(&self) {
         self.cache.state().iter().for_each(|object| self.queue.push(&object.name_any()));
     }
+
+    /// The version of the object of this name.
+    pub fn version(&self, namespace: &str, name: &str) -> Option<String> {
+        self.cache.get(&ObjectRef::new(name).within(namespace))?.resource_version()
+    }
 }
 
 /// The caches of one namespace.
@@ -56,27 +65,27 @@ pub struct Caches {
     /// What others have approved for them.
     pub approvals: Watched<ScaleApproval>,
     /// Children, one cache a kind.
-    pub service_accounts: Store<ServiceAccount>,
+    pub service_accounts: Children<ServiceAccount>,
     /// Revisions; those that Kubernetes makes for StatefulSets are among them.
-    pub revisions: Store<ControllerRevision>,
+    pub revisions: Children<ControllerRevision>,
     /// Configurations, live settings, and whose each corpus is.
-    pub config_maps: Store<ConfigMap>,
+    pub config_maps: Children<ConfigMap>,
     /// Network policies.
-    pub network_policies: Store<NetworkPolicy>,
+    pub network_policies: Children<NetworkPolicy>,
     /// Volume claims.
-    pub claims: Store<PersistentVolumeClaim>,
+    pub claims: Children<PersistentVolumeClaim>,
     /// Deployments.
-    pub deployments: Store<Deployment>,
+    pub deployments: Children<Deployment>,
     /// Stateful sets.
-    pub stateful_sets: Store<StatefulSet>,
+    pub stateful_sets: Children<StatefulSet>,
     /// Disruption budgets.
-    pub disruption_budgets: Store<PodDisruptionBudget>,
+    pub disruption_budgets: Children<PodDisruptionBudget>,
     /// Autoscalers.
-    pub autoscalers: Store<HorizontalPodAutoscaler>,
+    pub autoscalers: Children<HorizontalPodAutoscaler>,
     /// Services.
-    pub services: Store<Service>,
+    pub services: Children<Service>,
     /// Pods of servers and vector stores, reduced to what is read of them.
-    pub pods: Store<Pod>,
+    pub pods: Children<Pod>,
 }
 
 /// Resolves when every cache of a namespace has been filled for the first time.
@@ -215,26 +224,45 @@ impl Watching<'_> {
             changed.iter().for_each(|name| waiting.push(name));
             also(event, &changed);
         };
-        Watched { cache: self.watch(None, |_| {}, seen), queue }
+        Watched { cache: self.watch(None, |_| {}, |_| {}, seen), queue }
     }
 
-    fn children<K: Kind>(&mut self, clusters: &Watched<RagCluster>, selector: &str) -> Store<K> {
-        self.watch(Some(selector), |_| {}, asks_for_its_cluster::<K>(clusters))
+    fn children<K: Kind>(&mut self, clusters: &Watched<RagCluster>, selector: &str) -> Children<K>
+    where
+        ObjectRef<K>: Hash + Eq,
+    {
+        self.indexed(selector, |_| {}, asks_for_its_cluster::<K>(clusters))
     }
 
-    fn pods(&mut self, clusters: &Watched<RagCluster>, changed: &Arc<Notify>) -> Store<Pod> {
+    fn pods(&mut self, clusters: &Watched<RagCluster>, changed: &Arc<Notify>) -> Children<Pod> {
         let (changed, mut asks) = (Arc::clone(changed), asks_for_its_cluster::<Pod>(clusters));
         let seen = move |event: &Event<Pod>| {
             changed.notify_one();
             asks(event);
         };
-        self.watch(Some(labels::CLUSTER_UID), reduce_pod, seen)
+        self.indexed(labels::CLUSTER_UID, reduce_pod, seen)
+    }
+
+    fn indexed<K: Kind>(
+        &mut self,
+        selector: &str,
+        reduce: fn(&mut K),
+        seen: impl FnMut(&Event<K>) + Send + 'static,
+    ) -> Children<K>
+    where
+        ObjectRef<K>: Hash + Eq,
+    {
+        let owners = Owners::default();
+        let told = owners.clone();
+        let cache = self.watch(Some(selector), reduce, move |event| told.take(event), seen);
+        Children::new(cache, owners, self.namespace)
     }
 
     fn watch<K: Kind>(
         &mut self,
         selector: Option<&str>,
         reduce: fn(&mut K),
+        before: impl Fn(&Event<K>) + Send + 'static,
         seen: impl FnMut(&Event<K>) + Send + 'static,
     ) -> Store<K> {
         let api: Api<K> = Api::namespaced(self.clients.watching.clone(), self.namespace);
@@ -244,7 +272,12 @@ impl Watching<'_> {
             None => (config, params),
         };
         let progress = Progress { namespace: self.namespace.to_owned(), troubled: Arc::clone(self.troubled) };
-        let (reader, watch) = fill(api, config, reduce, progress, seen);
+        let events = watcher(api, config).default_backoff().map_ok(move |event| {
+            let event = event.modify(reduce);
+            before(&event);
+            event
+        });
+        let (reader, watch) = fill(events, progress, seen);
         self.running.push(watch.boxed());
         self.filled.push(filled(&reader));
         self.probes.push(probe::<K>(self.clients.asking, self.namespace, params));
@@ -316,18 +349,12 @@ fn client_error(error: watcher::Error) -> Option<kube::Error> {
     }
 }
 
-fn fill<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    reduce: fn(&mut K),
+fn fill<K: Kind>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
     progress: Progress,
     mut seen: impl FnMut(&Event<K>) + Send + 'static,
-) -> (Store<K>, impl Future<Output = ()> + Send + 'static)
-where
-    K: Kind,
-{
+) -> (Store<K>, impl Future<Output = ()> + Send + 'static) {
     let (reader, writer) = store::<K>();
-    let events = watcher(api, config).default_backoff().map_ok(move |event| event.modify(reduce));
     let watch = reflector(writer, events).for_each(move |event| {
         match event {
             Ok(event) => seen(&event),

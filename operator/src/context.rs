@@ -47,7 +47,7 @@ impl Context {
 
 impl Surroundings for Arc<Context> {
     fn targets(&self) -> Vec<Target> {
-        let pods = self.namespaces.values().flat_map(|caches| caches.pods.state());
+        let pods = self.namespaces.values().flat_map(|caches| caches.pods.all());
         pods.filter_map(|pod| target(&pod)).collect()
     }
 

@@ -24,6 +24,14 @@ impl Credential {
         }
     }
 
+    /// The client whose key it is, if it is one's.
+    pub fn client(&self) -> Option<&ClientName> {
+        match self {
+            Self::ApiKey(client) => Some(client),
+            Self::Operator | Self::VectorStore => None,
+        }
+    }
+
     /// The file that holds the generation in use.
     pub fn current_file(&self) -> String {
         format!("{}.current", self.file_stem())

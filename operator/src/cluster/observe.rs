@@ -5,20 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
-use kube::runtime::reflector::{ObjectRef as StoreRef, Store};
+use kube::runtime::reflector::ObjectRef as StoreRef;
 use kube::{Api, ResourceExt};
 
 use super::observed::{
     Answer, Approval, ChildKind, Entropy, ForeignObject, LiveChildren, ObjectRef, Observed, OwnSecrets, Presence,
-    Reported, SeenStore, ServerReport,
+    Reported, SeenStore, ServerReport, credentials_to_read,
 };
 use crate::api::{ClientName, ClusterName, Credential, Generation, RagCluster, labels};
 use crate::apply::{Owner, Ownership, child_ownership, is_of_managed_store, ownership};
-use crate::caches::{Caches, Kind, resource_name};
+use crate::caches::{Caches, Children, Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
 use crate::sampler::Sample;
@@ -113,7 +115,11 @@ impl Reader<'_> {
         let mut live = LiveChildren {
             service_account: self.child(&caches.service_accounts, ChildKind::ServiceAccount, &server, true).await?,
             corpus: self.child(&caches.config_maps, ChildKind::ConfigMap, &name.corpus(), true).await?,
-            revisions: self.owned(&caches.revisions),
+            revisions: self
+                .owned(&caches.revisions)
+                .iter()
+                .map(|revision| ControllerRevision::clone(revision))
+                .collect(),
             configs: self.configs(&caches.config_maps, name),
             live: self.child(&caches.config_maps, ChildKind::ConfigMap, &name.live(), true).await?,
             secrets: self.secrets(cluster, name, qdrant).await?,
@@ -145,7 +151,7 @@ impl Reader<'_> {
     /// The child of this name, if it is ours. `needed`: the spec asks for it, so that somebody else's is in the way.
     fn child<'s, K>(
         &'s mut self,
-        cache: &'s Store<K>,
+        cache: &'s Children<K>,
         kind: ChildKind,
         name: &'s str,
         needed: bool,
@@ -155,7 +161,7 @@ impl Reader<'_> {
         StoreRef<K>: Hash + Eq,
     {
         async move {
-            let found = match cache.get(&StoreRef::new(name).within(self.namespace)) {
+            let found = match cache.named(name) {
                 Some(found) => Some(K::clone(&found)),
                 None if needed => self.get::<K>(name).await?,
                 None => None,
@@ -175,8 +181,8 @@ impl Reader<'_> {
     }
 
     /// The claim of the managed store's pod, which nobody applies: it is judged, and grown, only where its labels say whose it is.
-    fn store_claim(&self, cache: &Store<PersistentVolumeClaim>, name: &str) -> Option<PersistentVolumeClaim> {
-        let found = cache.get(&StoreRef::new(name).within(self.namespace))?;
+    fn store_claim(&self, cache: &Children<PersistentVolumeClaim>, name: &str) -> Option<PersistentVolumeClaim> {
+        let found = cache.named(name)?;
         is_of_managed_store(&found.metadata, self.owner).then(|| PersistentVolumeClaim::clone(&found))
     }
 
@@ -194,21 +200,20 @@ impl Reader<'_> {
     }
 
     /// Everything of a kind that is ours.
-    fn owned<K: Kind>(&self, cache: &Store<K>) -> Vec<K>
+    fn owned<K: Kind>(&self, cache: &Children<K>) -> Vec<Arc<K>>
     where
         StoreRef<K>: Hash + Eq,
     {
-        let ours = cache.state_filter(|object| ownership(object.meta(), self.owner) == Ownership::Ours);
-        let mut ours: Vec<K> = ours.iter().map(|object| K::clone(object)).collect();
-        // A cache has no order; decisions must not depend on chance.
-        ours.sort_by_key(|object| object.name_any());
+        let mut ours = cache.of(self.owner.uid);
+        // A label names a cluster, and an owner has it.
+        ours.retain(|object| ownership(object.meta(), self.owner) == Ownership::Ours);
         ours
     }
 
-    fn configs(&self, cache: &Store<ConfigMap>, name: &ClusterName) -> Vec<ConfigMap> {
-        let mut configs = self.owned(cache);
-        configs.retain(|config| config.name_any().starts_with(&name.config_prefix()));
-        configs
+    fn configs(&self, cache: &Children<ConfigMap>, name: &ClusterName) -> Vec<ConfigMap> {
+        let configs = self.owned(cache);
+        let configs = configs.iter().filter(|config| config.name_any().starts_with(&name.config_prefix()));
+        configs.map(|config| ConfigMap::clone(config)).collect()
     }
 
     async fn secrets(
@@ -218,12 +223,8 @@ impl Reader<'_> {
         managed_store: bool,
     ) -> Result<OwnSecrets, Error> {
         let server = self.secret(&name.server()).await?;
-        let clients = clients(cluster, server.as_ref());
-        let mut credentials: Vec<Credential> = clients.iter().cloned().map(Credential::ApiKey).collect();
-        credentials.push(Credential::Operator);
-        if managed_store {
-            credentials.push(Credential::VectorStore);
-        }
+        let credentials = credentials_to_read(&cluster.spec, server.as_ref());
+        let clients: Vec<ClientName> = credentials.iter().filter_map(Credential::client).cloned().collect();
         let generation = |credential: Credential| (name.generation(&credential, Generation::FIRST), credential);
         let generations: Vec<(String, Credential)> = credentials.into_iter().map(generation).collect();
         let keys: Vec<(String, ClientName)> =
@@ -286,8 +287,12 @@ impl Reader<'_> {
         strays
     }
 
-    fn strays_of<K: Kind>(&self, cache: &Store<K>, (kind, names): (ChildKind, &[&String]), strays: &mut Vec<ObjectRef>)
-    where
+    fn strays_of<K: Kind>(
+        &self,
+        cache: &Children<K>,
+        (kind, names): (ChildKind, &[&String]),
+        strays: &mut Vec<ObjectRef>,
+    ) where
         StoreRef<K>: Hash + Eq,
     {
         for object in self.owned(cache) {
@@ -322,19 +327,6 @@ impl Reader<'_> {
     }
 }
 
-/// The clients of the spec, and those whose Secrets may still exist.
-fn clients(cluster: &RagCluster, server: Option<&Secret>) -> BTreeSet<ClientName> {
-    let listed = cluster.spec.auth.api_keys.iter().map(|key| key.name.as_str());
-    let annotation = server.and_then(|secret| secret.annotations().get(labels::CLIENTS));
-    let remembered = annotation.into_iter().flat_map(|clients| clients.split(','));
-    let mut clients: BTreeSet<ClientName> =
-        listed.chain(remembered).filter_map(|name| ClientName::parse(name).ok()).collect();
-    if cluster.spec.auth.api_keys.is_empty() {
-        clients.insert(ClientName::default_client());
-    }
-    clients
-}
-
 /// One that is being deleted allows nothing any more.
 fn approvals_of(caches: &Caches, cluster: &str) -> Vec<Approval> {
     let all = caches.approvals.cache.state();
@@ -353,10 +345,9 @@ fn approvals_of(caches: &Caches, cluster: &str) -> Vec<Approval> {
 
 fn pods_of(caches: &Caches, uid: &str, part: &str) -> Vec<Pod> {
     let has = |pod: &Pod, key: &str, value: &str| pod.labels().get(key).is_some_and(|found| found == value);
-    let pods = caches.pods.state_filter(|pod| has(pod, labels::CLUSTER_UID, uid) && has(pod, labels::NAME, part));
-    let mut pods: Vec<Pod> = pods.iter().map(|pod| Pod::clone(pod)).collect();
-    pods.sort_by_key(ResourceExt::name_any);
-    pods
+    let pods = caches.pods.of(uid);
+    let pods = pods.iter().filter(|pod| has(pod, labels::CLUSTER_UID, uid) && has(pod, labels::NAME, part));
+    pods.map(|pod| Pod::clone(pod)).collect()
 }
 
 fn report_of(context: &Context, pod: &Pod) -> Option<(String, ServerReport)> {

@@ -268,6 +268,13 @@ pub struct ObjectRef {
     pub uid: String,
 }
 
+impl ObjectRef {
+    /// A live object; nothing where the API server has given it no name or uid.
+    pub fn of(kind: ChildKind, metadata: &ObjectMeta) -> Option<Self> {
+        Some(Self { kind, name: metadata.name.clone()?, uid: metadata.uid.clone()? })
+    }
+}
+
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.name)

@@ -170,14 +170,14 @@ fn after_pass<K: Controlled, T>(context: &Context, namespace: &str, ended: &Resu
 /// The version of an object that the caches have.
 fn cached_version(caches: &Caches, namespace: &str, (kind, name): &ObjectKey) -> Option<String> {
     macro_rules! version_in {
-        ($cache:expr) => {
-            $cache.get(&ObjectRef::new(name).within(namespace)).and_then(|object| object.resource_version())
+        ($children:expr) => {
+            $children.named(name).and_then(|object| object.resource_version())
         };
     }
     let is = |child: ChildKind| child.as_str() == kind;
     match kind.as_str() {
-        RagCluster::KIND => version_in!(caches.clusters.cache),
-        ScaleApproval::KIND => version_in!(caches.approvals.cache),
+        RagCluster::KIND => caches.clusters.version(namespace, name),
+        ScaleApproval::KIND => caches.approvals.version(namespace, name),
         _ if is(ChildKind::ServiceAccount) => version_in!(caches.service_accounts),
         _ if is(ChildKind::ControllerRevision) => version_in!(caches.revisions),
         _ if is(ChildKind::ConfigMap) => version_in!(caches.config_maps),

@@ -107,7 +107,7 @@ fn reference<K: Metadata<Ty = ObjectMeta>>(kind: ChildKind, object: Option<&K>) 
     if metadata.deletion_timestamp.is_some() {
         return None;
     }
-    Some(ObjectRef { kind, name: metadata.name.clone()?, uid: metadata.uid.clone()? })
+    ObjectRef::of(kind, metadata)
 }
 
 #[cfg(test)]

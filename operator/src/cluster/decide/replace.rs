@@ -22,7 +22,7 @@ pub fn outdated(observed: &Observed) -> Vec<ObjectRef> {
         return Vec::new();
     };
     let outdated = observed.qdrant_pods.iter().filter(|pod| is_of_another(pod, set, current));
-    outdated.filter_map(reference).collect()
+    outdated.filter_map(|pod| ObjectRef::of(ChildKind::Pod, &pod.metadata)).collect()
 }
 
 /// Whether Kubernetes has taken up the StatefulSet as it stands, so that its status speaks of it.
@@ -31,18 +31,16 @@ pub fn is_seen(set: &StatefulSet) -> bool {
     seen.is_some() && seen >= set.metadata.generation
 }
 
-/// A pod on its way out is being replaced already; one that the StatefulSet did not make is none of its pods.
-fn is_of_another(pod: &Pod, set: &StatefulSet, current: &str) -> bool {
+/// Whether a pod is one of the StatefulSet's: one on its way out is being replaced already, and one that it did not make is none of its.
+pub fn is_standing_pod_of(pod: &Pod, set: &StatefulSet) -> bool {
     let metadata = &pod.metadata;
-    let revision = metadata.labels.as_ref().and_then(|labels| labels.get(STATEFUL_SET_REVISION));
     let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    metadata.deletion_timestamp.is_none()
-        && owner.is_some_and(|owner| Some(&owner.uid) == set.metadata.uid.as_ref())
-        && revision.is_some_and(|revision| revision != current)
+    metadata.deletion_timestamp.is_none() && owner.is_some_and(|owner| Some(&owner.uid) == set.metadata.uid.as_ref())
 }
 
-fn reference(pod: &Pod) -> Option<ObjectRef> {
-    Some(ObjectRef { kind: ChildKind::Pod, name: pod.metadata.name.clone()?, uid: pod.metadata.uid.clone()? })
+fn is_of_another(pod: &Pod, set: &StatefulSet, current: &str) -> bool {
+    let revision = pod.metadata.labels.as_ref().and_then(|labels| labels.get(STATEFUL_SET_REVISION));
+    is_standing_pod_of(pod, set) && revision.is_some_and(|revision| revision != current)
 }
 
 #[cfg(test)]

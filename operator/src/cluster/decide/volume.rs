@@ -7,7 +7,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod};
 
-use super::replace::{is_seen, outdated};
+use super::replace::{is_seen, is_standing_pod_of, outdated};
 use crate::api::cluster::Storage;
 use crate::cluster::observed::{ChildKind, ObjectRef, Observed};
 use crate::cluster::validate::{Store, ValidatedCluster};
@@ -39,9 +39,8 @@ pub fn growth(cluster: &ValidatedCluster, observed: &Observed) -> Option<Growth>
     if !is_bound || metadata.deletion_timestamp.is_some() || !is_more(&storage.size, from) {
         return None;
     }
-    let (name, uid) = (metadata.name.clone()?, metadata.uid.clone()?);
     Some(Growth {
-        claim: ObjectRef { kind: ChildKind::PersistentVolumeClaim, name, uid },
+        claim: ObjectRef::of(ChildKind::PersistentVolumeClaim, metadata)?,
         version: metadata.resource_version.clone()?,
         from: from.to_owned(),
         to: storage.size.clone(),
@@ -66,8 +65,7 @@ pub fn remade(cluster: &ValidatedCluster, observed: &Observed) -> Option<ObjectR
     if !(is_of_another_size && has_grown && goes_on && stays) {
         return None;
     }
-    let (name, uid) = (set.metadata.name.clone()?, set.metadata.uid.clone()?);
-    Some(ObjectRef { kind: ChildKind::StatefulSet, name, uid })
+    ObjectRef::of(ChildKind::StatefulSet, &set.metadata)
 }
 
 /// What to say of a volume that is not what the spec asks for: one that is growing, or that was there before.
@@ -138,13 +136,9 @@ fn is_more(one: &str, other: &str) -> bool {
 }
 
 fn is_ready_pod_of(pod: &Pod, set: &StatefulSet) -> bool {
-    let metadata = &pod.metadata;
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let is_ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    is_ready
-        && metadata.deletion_timestamp.is_none()
-        && owner.is_some_and(|owner| Some(&owner.uid) == set.metadata.uid.as_ref())
+    is_ready && is_standing_pod_of(pod, set)
 }
 
 #[cfg(test)]
