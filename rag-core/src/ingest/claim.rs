@@ -121,8 +121,8 @@ impl Ingest {
             let standing = self.fence_off(&claim).await?;
             self.purge(&claim.id, &claim.others_than(standing.as_ref())).await?;
             if claim.hold.inherited().is_some() {
-                // A writer that died after its commit may not have said so.
-                self.note_change().await?;
+                // A writer that died may have written the labels of a commit that did not come, or not have said that it came.
+                self.relabel_as_it_stands(&claim.id).await?;
             }
         }
         self.patiently(|| claim.hold.give_back()).await

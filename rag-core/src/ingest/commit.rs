@@ -8,7 +8,7 @@ use super::{
     failure::{DocumentReport, FailureReason},
     json,
     open::Open,
-    write::file_name,
+    write::{CLAIM_LOOKS, file_name},
 };
 use crate::{
     model::{ContentHash, DocumentId, DocumentRecord, Filter, Outcome},
@@ -18,7 +18,10 @@ use crate::{
 /// What became of a commit.
 enum Committed {
     /// It stands.
-    Done,
+    Done {
+        /// Whether somebody who had lost the claim committed a moment before.
+        contested: bool,
+    },
     /// Somebody deleted the document after it was accepted.
     Deleted,
     /// Somebody who had lost the claim changed the record; it has to be done again.
@@ -51,21 +54,23 @@ impl Ingest {
         } else {
             self.patiently(|| self.store.relabel(self.epoch, id, &open.labels)).await?;
         }
-        let committed = self.commit(&open, replaced.as_ref()).await?;
-        if !is_written && !matches!(committed, Committed::Done) {
-            self.relabel_as_it_stands(id).await?;
-        }
-        match committed {
-            Committed::Done => {}
+        match self.commit(&open, replaced.as_ref()).await? {
+            Committed::Done { contested: true } => self.relabel_again(&open).await?,
+            Committed::Done { contested: false } => {}
             Committed::Deleted => {
-                self.release(open.claim).await?;
+                self.take_back(open, is_written).await?;
                 return Ok(DocumentReport::failed(&name, FailureReason::Deleted));
             }
             Committed::Again => {
-                self.release(open.claim).await?;
+                self.take_back(open, is_written).await?;
                 return Ok(taken_over);
             }
-            Committed::Lost => return Ok(taken_over),
+            Committed::Lost => {
+                if !is_written {
+                    self.relabel_in_turn(id).await?;
+                }
+                return Ok(taken_over);
+            }
         }
         self.note_change().await?;
         if let Some(replaced) = replaced.filter(|replaced| *replaced.content() != open.plan.content) {
@@ -77,8 +82,16 @@ impl Ingest {
         Ok(DocumentReport { name, result: Ok(outcome), chunks, notices: open.notices })
     }
 
+    /// Lets go of a document that was not committed.
+    async fn take_back(&self, open: Open, is_written: bool) -> Result<bool, StoreError> {
+        if !is_written {
+            self.relabel_as_it_stands(&open.plan.id).await?;
+        }
+        self.release(open.claim).await
+    }
+
     /// Labels are the only thing of a document that is written before its commit and is no version's own: those of a commit that did not come give way to those of the record that stands.
-    async fn relabel_as_it_stands(&self, id: &DocumentId) -> Result<(), StoreError> {
+    pub(super) async fn relabel_as_it_stands(&self, id: &DocumentId) -> Result<(), StoreError> {
         let mut standing = self.patiently(|| self.document(id)).await?;
         while let Some(document) = standing {
             let labels = Filter::labels(&document.metadata);
@@ -86,6 +99,26 @@ impl Ingest {
             standing = self.patiently(|| self.document(id)).await?.filter(|now| now.metadata != document.metadata);
         }
         self.note_change().await
+    }
+
+    /// The same after a commit over a late one of somebody else, who may have written other labels since.
+    async fn relabel_again(&self, open: &Open) -> Result<(), StoreError> {
+        match self.confirm(&open.claim).await? {
+            true => self.relabel_as_it_stands(&open.plan.id).await,
+            false => self.relabel_in_turn(&open.plan.id).await,
+        }
+    }
+
+    /// The same for a writer that lost its claim: whoever has it now may have written the labels of a commit that is still to come, so this one waits for its turn.
+    async fn relabel_in_turn(&self, id: &DocumentId) -> Result<(), StoreError> {
+        for _ in 0..CLAIM_LOOKS {
+            if let Some(claim) = self.claim(id, None).await? {
+                self.relabel_as_it_stands(id).await?;
+                return self.release(claim).await.map(drop);
+            }
+            tokio::time::sleep(self.patience.poll).await;
+        }
+        self.relabel_as_it_stands(id).await
     }
 
     /// The original of a duplicate, if it still stands.
@@ -109,14 +142,14 @@ impl Ingest {
             notices: open.notices.clone(),
             updated_at: self.clock.now(),
         })?;
-        let mut standing = open.record.version;
+        let (mut standing, mut contested) = (open.record.version, false);
         loop {
             let swap =
                 self.patiently(|| self.records.compare_and_set(Kind::Document, id, standing, body.clone())).await?;
             let other = match swap {
-                Swap::Done(_) => return Ok(Committed::Done),
+                Swap::Done(_) => return Ok(Committed::Done { contested }),
                 // A repeated write whose first answer was lost.
-                Swap::Conflict(Some(record)) if record.body == body => return Ok(Committed::Done),
+                Swap::Conflict(Some(record)) if record.body == body => return Ok(Committed::Done { contested }),
                 Swap::Conflict(other) => other,
             };
             if !self.confirm(&open.claim).await? {
@@ -129,7 +162,7 @@ impl Ingest {
             let late = other.as_ref().map(standing_of).transpose()?.flatten();
             let is_answered_for = late.is_some_and(|document| open.claim.answers_for(&document.version));
             let Some(record) = other.filter(|_| is_answered_for) else { return Ok(Committed::Again) };
-            standing = record.version;
+            (standing, contested) = (record.version, true);
         }
     }
 

@@ -32,7 +32,7 @@ const HARMLESS: &str = "A text that says nothing.";
 /// Documents that are committed at the same time.
 const COMMITS: usize = 8;
 /// Looks at a document that another writer works on, before it is given up for now.
-const CLAIM_LOOKS: u32 = 240;
+pub(super) const CLAIM_LOOKS: u32 = 240;
 
 struct Waiting {
     chunk: Chunk,

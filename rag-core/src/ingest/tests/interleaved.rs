@@ -14,7 +14,7 @@ use super::{
     world::{SetClock, World, replica},
 };
 use crate::{
-    model::{ContentHash, DocumentId, Notices, Outcome},
+    model::{ContentHash, DocumentId, Filter, Notices, Outcome},
     ports::Kind,
 };
 
@@ -29,14 +29,14 @@ fn id() -> DocumentId {
 
 type Written = Result<Result<Outcome, FailureReason>, Interrupted>;
 
-/// Writes a text as a job does.
-async fn write(flow: Ingest, text: u8, after: Option<Mark>) -> Written {
+/// Writes a text as a job does, in a language that filters look at.
+async fn write(flow: Ingest, text: u8, language: &str, after: Option<Mark>) -> Written {
     let plan = Plan {
         id: id(),
         content: ContentHash(format!("content {text}")),
         bytes: 1,
         title: Some(format!("Text {text}")),
-        metadata: None,
+        metadata: Some([("lang".to_owned(), language.to_owned())].into()),
         after,
     };
     let mut writer = Writer::new(&flow);
@@ -67,6 +67,8 @@ struct Play {
     writers: Vec<Accepted>,
     deletion: Option<JoinHandle<bool>>,
     others: Vec<JoinHandle<()>>,
+    /// Whether a writer was killed. One that had lost its claim and was killed between its labels and its look at the record leaves them to nobody.
+    killed: bool,
 }
 
 impl Play {
@@ -74,7 +76,7 @@ impl Play {
         let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
         world.schedule();
         let random = StdRng::seed_from_u64(seed);
-        Self { world, clock, random, writers: Vec::new(), deletion: None, others: Vec::new() }
+        Self { world, clock, random, writers: Vec::new(), deletion: None, others: Vec::new(), killed: false }
     }
 
     fn process(&self) -> Ingest {
@@ -87,7 +89,8 @@ impl Play {
         let after_deletion = self.deletion.as_ref().is_some_and(JoinHandle::is_finished);
         // Two of three have the same text, as a job that is tried again.
         let text = self.random.random_range(0..3_u8) / 2;
-        let task = tokio::spawn(write(self.process(), text, mark));
+        let language = ["en", "de", "da"][self.random.random_range(0..3)];
+        let task = tokio::spawn(write(self.process(), text, language, mark));
         self.writers.push(Accepted { task, before_deletion, after_deletion });
     }
 
@@ -113,6 +116,7 @@ impl Play {
                 let victim = self.random.random_range(0..self.writers.len().max(1));
                 if let Some(writer) = self.writers.get(victim) {
                     writer.task.abort();
+                    self.killed = true;
                 }
             }
             _ => self.let_one_through().await,
@@ -156,7 +160,7 @@ impl Play {
     }
 
     async fn check(self) {
-        let Self { world, clock, writers, deletion, .. } = self;
+        let Self { world, clock, writers, deletion, killed, .. } = self;
         let deleted = deletion.is_some();
         if let Some(deletion) = deletion {
             assert!(deletion.await.unwrap());
@@ -172,6 +176,9 @@ impl Play {
         let stands = state.documents.contains_key("a.md");
         let held: u32 = state.documents.values().map(|(_, _, chunks, _)| *chunks).sum();
         assert_eq!(world.chunks("a.md").len(), held as usize, "nothing is left of what no record holds");
+        for document in world.standing().await.into_iter().filter(|_| !killed) {
+            assert_eq!(world.labels("a.md"), [Filter::labels(&document.metadata)].into(), "filters find it as it is");
+        }
         let (mut may_stand, mut must_stand) = (false, false);
         for writer in writers {
             let is_acknowledged = matches!(writer.task.await, Ok(Ok(Ok(_))));

@@ -138,6 +138,30 @@ async fn wherever_a_change_of_metadata_stalls_the_labels_are_those_of_the_record
 }
 
 #[tokio::test]
+async fn wherever_a_change_of_metadata_ends_the_next_one_who_cleans_up_leaves_the_labels_of_the_record() {
+    for (calls, kill) in (0..).flat_map(|calls| [(calls, Kill::Before), (calls, Kill::After)]) {
+        let (world, clock, flow) = world();
+        flow.ingest(markdown("a.md", "text")).await.result.unwrap();
+        let standing = world.standing().await.remove(0);
+        let metadata = Some(BTreeMap::from([("lang".to_owned(), "en".to_owned())]));
+        let content = standing.content().clone();
+        let plan = Plan { id: standing.id, content, bytes: 1, title: None, metadata, after: None };
+        world.answer(calls, kill);
+        let is_over = Writer::new(&flow).begin(plan).await.is_ok();
+        world.revive();
+        clock.advance(SignedDuration::from_secs(31));
+        replica(&world, &clock).clean_up().await.unwrap();
+        let record = world.standing().await.remove(0);
+        let expected = Filter::labels(&record.metadata);
+        assert_eq!(world.labels("a.md"), [expected].into(), "after {calls} calls, {kill:?}");
+        if is_over {
+            assert!(calls > 5, "a change makes only {calls} calls");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_document_whose_chunks_are_not_there_is_not_said_to_be_unchanged() {
     let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
     let flow = replica(&world, &clock);

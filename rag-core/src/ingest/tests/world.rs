@@ -191,6 +191,12 @@ impl World {
         self.chunks(id).into_iter().map(|chunk| chunk.text).collect()
     }
 
+    /// What filters look at: the labels of a document's chunks, which are the same for all.
+    pub(super) fn labels(&self, id: &str) -> std::collections::BTreeSet<Vec<String>> {
+        let points = self.points.lock().unwrap();
+        points.values().filter(|point| point.chunk.document.as_str() == id).map(|point| point.labels.clone()).collect()
+    }
+
     pub(super) fn chunks(&self, id: &str) -> Vec<Chunk> {
         let points = self.points.lock().unwrap();
         let mut chunks: Vec<_> =
