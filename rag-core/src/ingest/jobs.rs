@@ -263,6 +263,8 @@ pub struct JobProgress {
     pub chunks_per_second: Option<f64>,
     /// Seconds until it will be done at the pace of its bytes.
     pub eta_seconds: Option<u64>,
+    /// What failed and is waited for, as far as this process knows.
+    pub waits_for: Option<String>,
 }
 
 impl JobProgress {
@@ -277,7 +279,7 @@ impl JobProgress {
             true => job.chunks_done,
             false => (job.chunks_done as f64 * share.max(1.0)).ceil() as u64,
         };
-        Self { chunks_total, chunks_per_second: pace(job.chunks_done), eta_seconds: eta, job }
+        Self { chunks_total, chunks_per_second: pace(job.chunks_done), eta_seconds: eta, waits_for: None, job }
     }
 }
 
@@ -286,7 +288,8 @@ impl Ingest {
     pub async fn job(&self, id: &JobId) -> Result<Option<JobProgress>, StoreError> {
         let record = self.records.get(Kind::Job, id.as_str()).await?;
         let job = record.map(|record| job_of(id.as_str(), record.body)).transpose()?;
-        Ok(job.map(|job| JobProgress::at(job, self.clock.now())))
+        let waits_for = job.as_ref().filter(|job| !job.state.is_final()).and_then(|job| self.waits.of(&job.id));
+        Ok(job.map(|job| JobProgress { waits_for, ..JobProgress::at(job, self.clock.now()) }))
     }
 
     /// Cancels a job: documents that are not ingested yet will not be. None when there is no such job; one that ended already stays as it is.

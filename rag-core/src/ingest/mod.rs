@@ -33,6 +33,7 @@ mod sweep;
 mod tidy;
 mod tries;
 mod work;
+mod waits;
 mod working;
 mod write;
 
@@ -123,6 +124,7 @@ pub struct Ingest {
     reader: Reader,
     /// Lets few hostile documents be read at once.
     children: Arc<tokio::sync::Semaphore>,
+    waits: waits::Waits,
 }
 
 impl Ingest {
@@ -151,6 +153,7 @@ impl Ingest {
             reader: Reader::default(),
             children: Arc::new(tokio::sync::Semaphore::new(CHILDREN)),
         }
+            waits: waits::Waits::default(),
     }
 
     /// Lets the hearts of its holds beat faster, for tests.
@@ -207,6 +210,11 @@ impl Ingest {
 
     /// A document's record.
     pub async fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, StoreError> {
+    /// What failed and holds jobs of this process up; none while nothing does.
+    pub fn waits_for(&self) -> Option<String> {
+        self.waits.any()
+    }
+
         let record = self.records.get(Kind::Document, id.key()).await?;
         Ok(record.as_ref().map(claim::standing_of).transpose()?.flatten())
     }

@@ -242,10 +242,12 @@ impl Worker {
                 Ok(None) => break,
                 Err(error) => {
                     tracing::warn!(%error, "the line of jobs cannot be read; tried again");
+                    self.ingest.waits.looked_at_the_line(Some(&Interrupted::Store(error)));
                     return self.rest();
                 }
             }
         }
+        self.ingest.waits.looked_at_the_line(None);
         poll
     }
 
@@ -263,6 +265,7 @@ impl Worker {
         self.turns.end(&job);
         let interrupted = match ended {
             Ok((_, Ok(()))) => {
+                self.ingest.waits.went_on(&job);
                 (self.pause, self.rests_until) = (self.ingest.patience.first, None);
                 return;
             }
@@ -276,6 +279,7 @@ impl Worker {
             }
         };
         tracing::warn!(%job, error = %interrupted, "ingestion is interrupted; the job stays and is tried again");
+        self.ingest.waits.interrupted(job, &interrupted);
         self.rest();
     }
 

@@ -79,6 +79,12 @@ pub enum StoreError {
     },
 }
 
+/// Whether a cause is that the disk is full, as the kernel, SQLite and the adapter of the engine say it.
+fn says_full(cause: &str) -> bool {
+    let cause = cause.to_ascii_lowercase();
+    ["no space left", "disk is full", "is the disk full"].iter().any(|words| cause.contains(words))
+}
+
 impl StoreError {
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
@@ -89,6 +95,26 @@ impl StoreError {
             | Self::InUse { .. }
             | Self::Corrupt { .. }
             | Self::Refused { .. } => false,
+        }
+    }
+
+    /// What is the matter, for whoever may not see addresses and files.
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::Unreachable { store, .. } | Self::Timeout { store, .. } => format!("{store} does not answer"),
+            Self::AuthFailed { store, .. } | Self::NoKey { store, .. } => {
+                format!("{store} cannot be asked for want of a credential that it takes")
+            }
+            Self::RateLimited { store, .. } => format!("{store} is overloaded"),
+            Self::InUse { .. } => "the data is in use by another process".to_owned(),
+            Self::Corrupt { .. } => "something that is stored cannot be read".to_owned(),
+            Self::Refused { store, .. } => format!("{store} refuses a request of the server"),
+            Self::Failed { store, cause } if says_full(cause) => match *store {
+                // It is one of those that are spoken of as several.
+                "the records" => "the records have no room left on their disk".to_owned(),
+                store => format!("{store} has no room left on its disk"),
+            },
+            Self::Failed { store, .. } => format!("{store} fails; the log has more"),
         }
     }
 

@@ -69,6 +69,11 @@ impl Jobs {
         }
     }
 
+    /// What failed and holds jobs up; none while nothing does.
+    pub fn waits_for(&self) -> Option<String> {
+        self.ingest.waits_for()
+    }
+
     /// Works, unless it does already.
     pub async fn go_on(&self) {
         let mut running = self.running.lock().await;

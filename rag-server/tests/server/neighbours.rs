@@ -108,10 +108,16 @@ async fn an_outage_of_the_provider_fails_no_document_and_all_are_ingested_after_
             (&json!("queued"), &Value::Null)
         );
     }
+    let said = |answer: &Value, member: &str| answer[member].as_str().is_some_and(|said| said.contains("embedding"));
+    eventually("a job says what it waits for", async || said(&job(&server, &jobs[0]).await, "waits_for")).await;
+    let health = async || job(&server, "/health").await;
+    eventually("and the server, what its jobs wait for", async || said(&health().await, "impaired")).await;
     provider.is_down.store(false, Ordering::SeqCst);
     for path in &jobs {
         eventually("it is ingested", async || job(&server, path).await["state"] == "done").await;
+        assert_eq!(job(&server, path).await["waits_for"], Value::Null);
     }
+    eventually("nothing is in the way", async || health().await["impaired"] == Value::Null).await;
 }
 
 #[tokio::test]

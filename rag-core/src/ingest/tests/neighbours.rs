@@ -143,6 +143,26 @@ async fn an_outage_of_the_provider_fails_nothing_and_everything_is_done_after_it
 }
 
 #[tokio::test]
+async fn a_job_says_what_it_waits_for_until_it_goes_on() {
+    let stage = Stage::with(HeldEmbedder::default());
+    let (stop, flow) = (CancellationToken::new(), Arc::new(stage.replica()));
+    stage.embedder.is_down.store(true, Ordering::SeqCst);
+    let id = flow.submit(vec![markdown("a.md", "a")]).await.unwrap();
+    let worker = tokio::spawn(Arc::clone(&flow).run_jobs(stop.clone()));
+    let waits_for = async || flow.job(&id).await.unwrap().unwrap().waits_for;
+    eventually("it says so", async || waits_for().await.is_some()).await;
+    assert!(waits_for().await.unwrap().starts_with("the embedding model"));
+    assert_eq!(flow.waits_for(), waits_for().await);
+    stage.embedder.is_down.store(false, Ordering::SeqCst);
+    stage.clock.advance(SignedDuration::from_mins(1));
+    eventually("it is done", async || is_done(&flow, &id).await).await;
+    assert_eq!(waits_for().await, None, "what is done waits for nothing");
+    eventually("the worker knows it, too", async || flow.waits_for().is_none()).await;
+    stop.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_job_whose_turns_come_to_nothing_for_a_day_fails_with_the_reason() {
     let stage = Stage::with(HeldEmbedder::default());
     let (stop, flow) = (CancellationToken::new(), stage.replica());

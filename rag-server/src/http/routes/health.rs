@@ -21,6 +21,10 @@ use super::super::{
 };
 use crate::{operations::Work, ports::Health as Seen};
 
+/// What a server without a worker cannot do.
+const WORKER_ENDED: &str =
+    "jobs are accepted and this server does not work on them: its worker broke down, and begins again in a while";
+
 /// How the server is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Health {
@@ -33,7 +37,7 @@ pub(super) struct Health {
     waiting_for: Vec<String>,
     /// What this server cannot do just now although it serves.
     #[serde(skip_serializing_if = "Option::is_none")]
-    impaired: Option<&'static str>,
+    impaired: Option<String>,
     /// How each part is; only when details are asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<PartHealth>,
@@ -75,10 +79,10 @@ fn summary(api: &Api) -> Health {
         (false, false) => "starting",
     };
     // Questions are answered all the same, so the server stays ready.
-    let ended = api.operations.jobs().is_some_and(|jobs| jobs.work() == Work::Ended);
-    let impaired = ended.then_some(
-        "jobs are accepted and this server does not work on them: its worker broke down, and begins again in a while",
-    );
+    let impaired = api.operations.jobs().and_then(|jobs| match jobs.work() {
+        Work::Ended => Some(WORKER_ENDED.to_owned()),
+        Work::Working | Work::Paused => jobs.waits_for().map(|what| format!("jobs are accepted and wait: {what}")),
+    });
     Health {
         status,
         version: env!("CARGO_PKG_VERSION"),

@@ -56,6 +56,9 @@ pub(super) struct JobView {
     /// Seconds until it will be done at that pace.
     #[serde(skip_serializing_if = "Option::is_none")]
     eta_seconds: Option<u64>,
+    /// What failed and is waited for, such as a disk without room, as far as the server that was asked knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
     /// Why it failed as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -92,7 +95,8 @@ pub(super) struct JobDocumentView {
 }
 
 impl From<JobProgress> for JobView {
-    fn from(JobProgress { job, chunks_total, chunks_per_second, eta_seconds }: JobProgress) -> Self {
+    fn from(progress: JobProgress) -> Self {
+        let JobProgress { job, chunks_total, chunks_per_second, eta_seconds, waits_for } = progress;
         Self {
             id: job.id.to_string(),
             state: job.state,
@@ -106,6 +110,7 @@ impl From<JobProgress> for JobView {
             finished_at: job.finished_at,
             chunks_per_second,
             eta_seconds,
+            waits_for,
             error: job.error,
         }
     }
