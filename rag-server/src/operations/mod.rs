@@ -19,7 +19,7 @@ pub use self::{
 use crate::{
     config::LiveSettings,
     generate::Providers,
-    ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight, VectorStore},
+    ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight, VectorStore, count_documents},
     resilience::{BreakerState, Guard},
 };
 
@@ -197,7 +197,7 @@ impl Operations {
     /// Counts what the records hold. What cannot be counted stays as it was.
     pub async fn count(&self, records: &dyn Records, changes: &Changes) {
         let (documents, waiting, sessions, version) = futures::join!(
-            records.count(Kind::Document),
+            count_documents(records),
             records.count(Kind::Waiting),
             records.count(Kind::Session),
             changes.count(),
@@ -238,7 +238,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::doubles::{RecordsDouble, StoreDouble};
+    use crate::{
+        doubles::{RecordsDouble, StoreDouble},
+        ports,
+    };
 
     #[tokio::test]
     async fn what_cannot_be_counted_stays_as_it_was() {
@@ -247,6 +250,11 @@ mod tests {
         let (records, changes) = (Arc::<RecordsDouble>::default(), Changes::alone());
         for (kind, id) in [(Kind::Document, "a"), (Kind::Document, "b"), (Kind::Waiting, "c"), (Kind::Session, "d")] {
             records.put_if_absent(kind, id, json!({})).await.unwrap();
+        }
+        // A place for one that is being written for the first time, and a claim of one that is written again.
+        records.put_if_absent(Kind::Document, "e", ports::place()).await.unwrap();
+        for id in ["b", "e", "gone"] {
+            records.put_if_absent(Kind::Claim, id, json!({})).await.unwrap();
         }
         changes.note().await.unwrap();
         operations.count(&*records, &changes).await;
