@@ -1,16 +1,18 @@
 //! Conversations that the server remembers, one record each, until they are ended or nobody went on with them for a while.
 //!
-//! Guarantees: a session belongs to who began it, and nobody else finds it; two questions at once in one session are both remembered; what is kept is bounded.
+//! Guarantees: a session belongs to who began it, and nobody else finds it; two questions at once in one session are both remembered; what is kept is bounded. An answer goes with the documents that it
+//! cites: once one of them is deleted, the turn is neither shown nor given to a provider.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::selection;
 use crate::{
     model::{Answer, AnswerStatus, Speaker, Turn},
-    ports::{Change, Clock, Kind, Record, Records, StoreError, update},
+    ports::{Change, Clock, Kind, Record, Records, StoreError, stands, update},
 };
 
 /// Questions that are remembered of a session; a prompt has room for fewer.
@@ -57,6 +59,10 @@ pub struct SessionTurn {
     /// When it was given.
     #[schema(value_type = String, format = "date-time")]
     pub at: Timestamp,
+    /// Keys of the documents that the answer cites; told to nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
+    cited: Vec<String>,
 }
 
 /// A conversation.
@@ -97,8 +103,32 @@ impl Sessions {
     /// A session; none when it is not there, or forgotten.
     pub async fn get(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         let Some(record) = self.records.get(Kind::Session, &key.record()).await? else { return Ok(None) };
-        let session = read(&record)?;
-        Ok((session.expires > self.clock.now()).then_some(session))
+        let mut session = read(&record)?;
+        if session.expires <= self.clock.now() {
+            return Ok(None);
+        }
+        let gone = self.gone(&session.turns).await?;
+        if !gone.is_empty() {
+            session.turns.retain(|turn| !turn.cited.iter().any(|document| gone.contains(document)));
+            // One that goes on meanwhile is cleaned at the next look.
+            let body = serde_json::json!(session);
+            self.records.compare_and_set(Kind::Session, &record.id, record.version, body).await?;
+        }
+        session.turns.iter_mut().for_each(|turn| turn.cited.clear());
+        Ok(Some(session))
+    }
+
+    /// Documents that turns cite and that do not stand any more.
+    async fn gone(&self, turns: &[SessionTurn]) -> Result<BTreeSet<String>, StoreError> {
+        let mut cited: BTreeSet<String> = turns.iter().flat_map(|turn| turn.cited.iter().cloned()).collect();
+        if cited.is_empty() {
+            return Ok(cited);
+        }
+        let keys: Vec<&str> = cited.iter().map(String::as_str).collect();
+        let found = self.records.get_many(Kind::Document, &keys).await?;
+        let standing: BTreeSet<&str> = found.iter().filter(|record| stands(record)).map(|r| r.id.as_str()).collect();
+        cited.retain(|document| !standing.contains(document.as_str()));
+        Ok(cited)
     }
 
     /// Adds a question and its answer; begins the session if there is none.
@@ -111,6 +141,7 @@ impl Sessions {
             id: answer.id,
             status: answer.status,
             at: now,
+            cited: cited(answer),
         };
         let expires = now.checked_add(self.ttl).unwrap_or(Timestamp::MAX);
         update(&*self.records, Kind::Session, &key.record(), |standing| {
@@ -173,6 +204,13 @@ impl Sessions {
     }
 }
 
+/// Each document that an answer cites, once; a text that came with the question is none.
+fn cited(answer: &Answer) -> Vec<String> {
+    let documents = answer.citations.iter().map(|citation| citation.document.key());
+    let documents: BTreeSet<_> = documents.filter(|key| *key != selection::DOCUMENT).map(str::to_owned).collect();
+    documents.into_iter().collect()
+}
+
 fn read(record: &Record) -> Result<Session, StoreError> {
     let what = format!("the session {}", record.id);
     serde_json::from_value(record.body.clone()).map_err(|e| StoreError::Corrupt { what, cause: e.to_string() })
@@ -185,7 +223,7 @@ mod tests {
     use super::*;
     use crate::{
         doubles::RecordsDouble,
-        model::{Explanation, Generation},
+        model::{ChunkId, Citation, Explanation, Generation},
     };
 
     struct Set(Mutex<Timestamp>);
@@ -273,6 +311,48 @@ mod tests {
         let turns = sessions.get(&key("a", "s")).await.unwrap().unwrap().turns;
         assert_eq!((turns.len(), turns[19].question.as_str()), (MAX_TURNS, "more 14"));
         assert!(turns.iter().all(|turn| turn.answer.len() <= MAX_ANSWER_BYTES));
+    }
+
+    #[tokio::test]
+    async fn an_answer_goes_with_a_document_that_it_cites() {
+        let (sessions, _, records) = world();
+        let citing = |documents: &[&str]| {
+            let citation = |document: &&str| Citation {
+                reference: 1,
+                document: document.parse().unwrap(),
+                title: String::new(),
+                headings: Vec::new(),
+                text: "t".to_owned(),
+                score: 1.0,
+                chunk: ChunkId(Uuid::nil()),
+            };
+            let text = format!("of {}", documents.join(" and "));
+            Answer { citations: documents.iter().map(citation).collect(), ..answer(&text) }
+        };
+        let said = async || {
+            let session = sessions.get(&key("a", "s")).await.unwrap().unwrap();
+            let records = records.get(Kind::Session, "a/s").await.unwrap().unwrap();
+            assert_eq!(
+                records.body["turns"].as_array().unwrap().len(),
+                session.turns.len(),
+                "what is gone is not kept"
+            );
+            session.turns.into_iter().map(|turn| turn.answer).collect::<Vec<_>>()
+        };
+        for document in ["fee.md", "other.md"] {
+            records.put_if_absent(Kind::Document, document, serde_json::json!({})).await.unwrap();
+        }
+        for documents in [&["fee.md"][..], &["fee.md", "other.md"], &["other.md"], &["selection"], &[]] {
+            sessions.remember(&key("a", "s"), "what?", &citing(documents)).await.unwrap();
+        }
+        assert_eq!(said().await.len(), 5);
+        let fee = records.get(Kind::Document, "fee.md").await.unwrap().unwrap();
+        records.remove(Kind::Document, "fee.md", fee.version).await.unwrap();
+        assert_eq!(said().await, ["of other.md", "of selection", "of "]);
+        // A place for one that is being written is no document.
+        records.put_if_absent(Kind::Document, "new.md", crate::ports::place()).await.unwrap();
+        sessions.remember(&key("a", "s"), "and?", &citing(&["new.md"])).await.unwrap();
+        assert_eq!(said().await, ["of other.md", "of selection", "of "]);
     }
 
     #[test]
