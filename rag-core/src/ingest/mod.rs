@@ -11,6 +11,7 @@ mod content;
 mod deletion;
 mod direct;
 mod failure;
+mod folder;
 mod growth;
 mod idempotency;
 mod jobs;
@@ -32,8 +33,8 @@ mod submit;
 mod sweep;
 mod tidy;
 mod tries;
-mod work;
 mod waits;
+mod work;
 mod working;
 mod write;
 
@@ -52,6 +53,7 @@ use crate::{
 
 pub use deletion::Deleted;
 pub use failure::{DocumentReport, FailureReason};
+pub use folder::{Found, Nobodys, walk};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use jobs::{DocumentState, Job, JobDocument, JobId, JobProgress, JobState};
 pub use parse::Format;
@@ -59,7 +61,7 @@ pub use passage::passage;
 pub use prune::{Prune, Pruned};
 pub use read::{read_bytes, read_text};
 pub use reader::{Bounds, Reader, read_document};
-pub use source::{Arriving, Content, Found, MAX_METADATA_BYTES, Source, walk};
+pub use source::{Arriving, Content, MAX_METADATA_BYTES, Source};
 pub use submit::{MAX_DOCUMENTS, SubmitError};
 
 /// Why a run ended early. What was reported stands; everything else can be ingested again.
@@ -122,9 +124,9 @@ pub struct Ingest {
     written: AtomicU64,
     embedded: AtomicU64,
     reader: Reader,
+    waits: waits::Waits,
     /// Lets few hostile documents be read at once.
     children: Arc<tokio::sync::Semaphore>,
-    waits: waits::Waits,
 }
 
 impl Ingest {
@@ -151,9 +153,9 @@ impl Ingest {
             written: AtomicU64::new(0),
             embedded: AtomicU64::new(0),
             reader: Reader::default(),
+            waits: waits::Waits::default(),
             children: Arc::new(tokio::sync::Semaphore::new(CHILDREN)),
         }
-            waits: waits::Waits::default(),
     }
 
     /// Lets the hearts of its holds beat faster, for tests.
@@ -208,13 +210,13 @@ impl Ingest {
         self
     }
 
-    /// A document's record.
-    pub async fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, StoreError> {
     /// What failed and holds jobs of this process up; none while nothing does.
     pub fn waits_for(&self) -> Option<String> {
         self.waits.any()
     }
 
+    /// A document's record.
+    pub async fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>, StoreError> {
         let record = self.records.get(Kind::Document, id.key()).await?;
         Ok(record.as_ref().map(claim::standing_of).transpose()?.flatten())
     }

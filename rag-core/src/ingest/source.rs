@@ -1,9 +1,9 @@
-//! What is to be ingested: a named document in a file or in memory, and the files below a folder.
+//! What is to be ingested: a named document in a file or in memory.
 
 use std::{
     collections::BTreeMap,
     io::Read,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -135,58 +135,5 @@ impl Content {
             Self::Generated(bytes, _) => Ok(*bytes),
             Self::File(path) => Ok(std::fs::metadata(path).map_err(|e| FailureReason::of_io(&e))?.len()),
         }
-    }
-}
-
-/// One file that was found, or why it cannot be one.
-pub type Found = Result<Source, (String, FailureReason)>;
-
-/// The files at and below `root`, in an order that depends on their names alone. Links are followed; hidden files and folders below the root are left out.
-///
-/// The id of a document is its path below the folder, with `/` between the parts; a file that is named itself keeps its file name.
-pub fn walk(root: &Path) -> impl Iterator<Item = Found> + use<> {
-    let root = root.to_owned();
-    walkdir::WalkDir::new(&root)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b"."))
-        .filter_map(move |entry| match entry {
-            Ok(entry) if entry.file_type().is_dir() => None,
-            Ok(entry) => Some(found(&root, entry.path())),
-            Err(error) => Some(Err(broken(&root, &error))),
-        })
-}
-
-fn found(root: &Path, path: &Path) -> Found {
-    let shown = below(root, path).to_string_lossy().into_owned();
-    let source = match below(root, path).to_str() {
-        None => Err(FailureReason::BadName { cause: "its name is not UTF-8".to_owned() }),
-        Some(name) => {
-            let name = name.replace(std::path::MAIN_SEPARATOR, "/");
-            DocumentId::try_from(name).map_err(FailureReason::from)
-        }
-    };
-    source.and_then(|id| Source::file(id, path.to_owned())).map_err(|reason| (shown, reason))
-}
-
-fn broken(root: &Path, error: &walkdir::Error) -> (String, FailureReason) {
-    let path = error.path().unwrap_or(root);
-    let reason = match (error.loop_ancestor(), error.io_error()) {
-        (Some(target), _) => FailureReason::SymlinkLoop { target: target.display().to_string() },
-        (None, Some(io)) if io.kind() == std::io::ErrorKind::NotFound && path.is_symlink() => {
-            FailureReason::Unreadable { cause: "the link leads nowhere".to_owned() }
-        }
-        (None, Some(io)) => FailureReason::of_io(io),
-        (None, None) => FailureReason::Unreadable { cause: error.to_string() },
-    };
-    (below(root, path).display().to_string(), reason)
-}
-
-/// The path below the root; the file name where the path is the root itself.
-fn below<'p>(root: &Path, path: &'p Path) -> &'p Path {
-    match path.strip_prefix(root) {
-        Ok(rest) if !rest.as_os_str().is_empty() => rest,
-        _ => path.file_name().map_or(path, Path::new),
     }
 }

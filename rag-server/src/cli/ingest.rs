@@ -100,6 +100,11 @@ pub async fn run(args: IngestArgs, config: &Config) -> Result<ExitCode, IngestEr
     let (paths, below) = (args.paths, prefix.clone());
     let found = tokio::task::spawn_blocking(move || Selection::find(&paths, &below)).await?;
     let mut show = Show::new(found.sources.len() + found.broken.len(), args.dry_run);
+    show.passed_over(&found.passed_over);
+    for (name, other) in &found.alike {
+        let why = format!("it looks like {other}, whose letters are composed in another way; they are two documents");
+        show.notice(name, &why);
+    }
     for (name, reason) in &found.broken {
         show.report(name, Err(reason.to_string()));
     }

@@ -224,6 +224,27 @@ fn the_command_line_prunes_only_when_asked_and_only_below_its_prefix() {
     assert!(text.contains("unchanged  c.md"), "what has another name stays: {text}");
 }
 
+#[test]
+fn the_command_line_passes_over_what_is_nobodys_document_and_says_how_many() {
+    let home = Home::new();
+    home.write("docs/plan.md", "# Plan\n\nThe boiler is checked in May.\n");
+    // What Word leaves beside a document that is open: 162 bytes, and no DOCX.
+    home.write("docs/~$ndbook.docx", &"\u{1}".repeat(162));
+    home.write("docs/node_modules/left-pad/README.md", "# left-pad\n");
+    home.write("docs/.git/HEAD", "ref: refs/heads/main\n");
+    let run = |arguments: &[&str]| {
+        let output = home.run(arguments);
+        (output.status.code(), said(&output))
+    };
+    let (code, text) = run(&["ingest", "docs"]);
+    assert_eq!(code, Some(0), "{text}");
+    let line = "passed over: 1 hidden, 1 lock file of open documents, 1 folder of packages; to ingest one all the same";
+    assert!(text.contains(line) && text.contains("1 file: 1 created"), "{text}");
+    // What is named itself is meant.
+    let (code, text) = run(&["ingest", "docs/node_modules"]);
+    assert!(code == Some(0) && text.contains("created    left-pad/README.md"), "{text}");
+}
+
 #[tokio::test]
 async fn the_command_line_sends_files_of_every_format_to_a_server_and_prunes_there() {
     let home = Home::new();

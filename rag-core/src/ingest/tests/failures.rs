@@ -38,13 +38,14 @@ async fn each_broken_file_fails_alone_by_name_and_reason() {
     std::os::unix::fs::symlink("self.md", root.join("self.md")).unwrap();
     std::os::unix::fs::symlink("nowhere", root.join("dangling.md")).unwrap();
 
-    let (sources, mut failures): (Vec<_>, BTreeMap<_, _>) = walk(root).fold(Default::default(), |mut all, found| {
-        match found {
-            Ok(source) => all.0.push(source),
-            Err((name, reason)) => drop(all.1.insert(name, reason.to_string())),
-        }
-        all
-    });
+    let (sources, mut failures): (Vec<_>, BTreeMap<_, _>) =
+        walk(root, drop).fold(Default::default(), |mut all, found| {
+            match found {
+                Ok(source) => all.0.push(source),
+                Err((name, reason)) => drop(all.1.insert(name, reason.to_string())),
+            }
+            all
+        });
     let flow = replica(&Arc::<World>::default(), &Arc::<SetClock>::default());
     let mut outcomes = BTreeMap::new();
     let stop = tokio_util::sync::CancellationToken::new();

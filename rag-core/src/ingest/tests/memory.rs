@@ -114,7 +114,7 @@ async fn ingest_a_folder_and_print_the_growth(folder: PathBuf) {
     let embedder = Arc::new(Scripted(ModelIdentity { name: "scripted".to_owned(), dimension: 384 }));
     let flow =
         Ingest::new(Arc::new(Nowhere), Arc::<RecordsDouble>::default(), embedder, Arc::new(SystemClock), Epoch(1));
-    let sources: Vec<Source> = walk(&folder).map(Result::unwrap).collect();
+    let sources: Vec<Source> = walk(&folder, drop).map(Result::unwrap).collect();
     let (before, mut created) = (peak(), 0);
     flow.ingest_all(sources, &CancellationToken::new(), &mut |report| {
         created += u64::from(report.result == Ok(Outcome::Created));

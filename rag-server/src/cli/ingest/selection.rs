@@ -1,12 +1,14 @@
 //! Which documents a run is about: what stands at and below the paths, under which names, and whether so much was seen of it that what is missing can be called gone.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::{
-    ingest::{FailureReason, Source, walk},
+    ingest::{FailureReason, Nobodys, Source, walk},
     model::DocumentId,
 };
 
@@ -19,15 +21,20 @@ pub(super) struct Selection {
     pub(super) broken: Vec<(String, FailureReason)>,
     /// The first place that could not be looked at.
     pub(super) unseen: Option<String>,
+    /// How much was passed over, by kind.
+    pub(super) passed_over: BTreeMap<Nobodys, usize>,
+    /// Names that look like another one's, which is beside each.
+    pub(super) alike: Vec<(String, String)>,
 }
 
 impl Selection {
     /// The documents at and below the paths, each named `prefix` and its path below its folder. No two have the same name.
     pub(super) fn find(paths: &[PathBuf], prefix: &str) -> Self {
         let mut selection = Self::default();
+        let mut passed_over = BTreeMap::new();
         let mut taken: HashMap<String, &Path> = HashMap::new();
         for path in paths {
-            for found in walk(path) {
+            for found in walk(path, |kind| *passed_over.entry(kind).or_default() += 1) {
                 let source = match found.and_then(|source| named(source, prefix)) {
                     Ok(source) => source,
                     Err((name, reason)) => {
@@ -47,7 +54,8 @@ impl Selection {
                 }
             }
         }
-        selection
+        let alike = alike(&selection.sources);
+        Self { passed_over, alike, ..selection }
     }
 
     fn fail(&mut self, name: String, reason: FailureReason) {
@@ -63,6 +71,17 @@ impl Selection {
         let broken = self.broken.iter().filter_map(|(name, _)| name.parse().ok());
         self.sources.iter().map(|source| source.id.clone()).chain(broken).collect()
     }
+}
+
+/// The names that look like an earlier one: a letter with its accent is one character on one system (NFC) and two on another (NFD).
+fn alike(sources: &[Source]) -> Vec<(String, String)> {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    let names = sources.iter().map(|source| source.id.as_str()).filter(|name| !name.is_ascii());
+    let looks_like = names.filter_map(|name| {
+        let other = *seen.entry(name.nfc().collect()).or_insert(name);
+        (other != name).then(|| (name.to_owned(), other.to_owned()))
+    });
+    looks_like.collect()
 }
 
 fn named(source: Source, prefix: &str) -> Result<Source, (String, FailureReason)> {
@@ -95,6 +114,22 @@ mod tests {
         assert_eq!(reasons, [("b/picture.png", "unknown_type"), ("a.txt", "name_taken")]);
         assert_eq!(found.unseen, None, "everything was looked at");
         assert_eq!(found.there().len(), 4);
+        assert_eq!(found.passed_over, [(Nobodys::Hidden, 1)].into());
+    }
+
+    #[test]
+    fn two_names_that_look_the_same_are_two_documents_and_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let (composed, apart) = ("caf\u{e9}.md", "cafe\u{301}.md");
+        for name in [composed, apart, "cafe.md"] {
+            std::fs::write(folder.path().join(name), "text").unwrap();
+        }
+        let found = Selection::find(&[folder.path().to_owned()], "menu/");
+        assert_eq!(found.sources.len(), 3);
+        let [(name, other)] = &found.alike[..] else { panic!("{:?}", found.alike) };
+        let mut both = [name.as_str(), other.as_str()];
+        both.sort_unstable();
+        assert_eq!(both, [format!("menu/{apart}"), format!("menu/{composed}")]);
     }
 
     #[test]

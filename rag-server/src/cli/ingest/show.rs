@@ -1,6 +1,7 @@
 //! What a person sees of a run: a bar and the failures on a terminal, a line for each document elsewhere, and a summary.
 
 use std::{
+    collections::BTreeMap,
     io::{IsTerminal as _, Write as _},
     time::Instant,
 };
@@ -9,6 +10,7 @@ use indicatif::ProgressBar;
 
 use crate::{
     cli::{printable, progress},
+    ingest::Nobodys,
     model::{DocumentId, Outcome},
 };
 
@@ -64,15 +66,29 @@ impl Show {
         self.chunks = Some((chunks, embedded));
     }
 
-    /// Says that a document is removed.
-    pub(super) fn removed(&mut self, id: &DocumentId) {
-        self.removed += 1;
-        let line = format!("removed    {}", printable::line(id.as_str()));
+    /// Says how much was left out as nobody's document, and how it is ingested all the same.
+    pub(super) fn passed_over(&self, kinds: &BTreeMap<Nobodys, usize>) {
+        if kinds.is_empty() {
+            return;
+        }
+        let kinds: Vec<_> = kinds.iter().map(|(kind, count)| kind.words(*count)).collect();
+        self.line(&format!("passed over: {}; to ingest one all the same, name its path itself", kinds.join(", ")));
+    }
+
+    /// A line beside the bar.
+    fn line(&self, line: &str) {
         if self.terminal {
             self.bar.println(line);
         } else {
+            // A reader that went away, such as `head`, is no reason to stop.
             drop(writeln!(std::io::stdout(), "{line}"));
         }
+    }
+
+    /// Says that a document is removed.
+    pub(super) fn removed(&mut self, id: &DocumentId) {
+        self.removed += 1;
+        self.line(&format!("removed    {}", printable::line(id.as_str())));
     }
 
     /// Says what became of a document.
