@@ -29,8 +29,9 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -109,7 +110,26 @@ pub struct Port {
 /// Binds an address; the error says which. All addresses of IPv6 are those of IPv4 as well, and where the kernel has no IPv6, those
 /// of IPv4 alone.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    bind_by(TcpListener::bind::<SocketAddr>, address).await
+    bind_by(listen, address).await
+}
+
+/// Connections that wait to be accepted; the kernel has a limit of its own.
+const BACKLOG: u32 = 1024;
+
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        take_both_families(&socket)?;
+    }
+    // A server that starts again need not wait for the connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Says so of a socket of IPv6: without a word it is as the system is set, and on some of IPv6 alone.
+fn take_both_families(socket: &TcpSocket) -> io::Result<()> {
+    SockRef::from(socket).set_only_v6(false)
 }
 
 async fn bind_by<L, B>(bind: impl Fn(SocketAddr) -> B, address: SocketAddr) -> io::Result<L>

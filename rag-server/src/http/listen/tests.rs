@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use axum::{http::StatusCode, routing::get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
     sync::watch,
     task::JoinHandle,
 };
@@ -162,6 +161,15 @@ async fn all_addresses_are_those_of_both_families() {
     if bind(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))).await.is_ok() {
         let _reached = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn both_families_are_asked_for_where_the_system_would_give_one() {
+    // Where the kernel has no IPv6 there is nothing to ask.
+    let Ok(socket) = TcpSocket::new_v6() else { return };
+    SockRef::from(&socket).set_only_v6(true).unwrap();
+    take_both_families(&socket).unwrap();
+    assert!(!SockRef::from(&socket).only_v6().unwrap());
 }
 
 #[tokio::test]
