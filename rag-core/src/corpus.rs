@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The epoch that a first start makes.
-const FIRST: Epoch = Epoch(1);
+pub const FIRST: Epoch = Epoch(1);
 
 /// The class of the cause where a corpus is somebody else's, for those who wait for it.
 pub const FOREIGN: &str = "belongs_to_another_cluster";

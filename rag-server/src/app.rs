@@ -95,6 +95,15 @@ impl AppError {
             | Self::Thread(_) => None,
         }
     }
+
+    /// The store that another process has, and the class of the cause.
+    pub fn in_use(&self) -> Option<(Part, &'static str)> {
+        match self {
+            Self::VectorStore(error @ StoreError::InUse { .. }) => Some((Part::VectorStore, error.cause())),
+            Self::Records(error @ StoreError::InUse { .. }) => Some((Part::Records, error.cause())),
+            _ => None,
+        }
+    }
 }
 
 /// What is told while the parts come up, and while they work.
@@ -145,6 +154,13 @@ pub async fn reindex(models: &Models, stores: &Stores) -> Result<(Reindex, Trial
     let retrieve = epoch::retrieve(config, stores, &embedder, process::reranker(&config.retrieval)?);
     let trial = Trial::new(stores, retrieve, config.retrieval.mode);
     Ok((Reindex::new(vectors, records, embedder, owner(config)), trial))
+}
+
+/// Refuses stores that hold somebody else's corpus, before anything is put over them that would keep them open.
+pub async fn expect_own(config: &Config, Stores { vectors, records, .. }: &Stores) -> Result<(), AppError> {
+    let epoch = vectors.active().await.map_err(AppError::VectorStore)?.unwrap_or(corpus::FIRST);
+    let found = corpus::recorded(&**records, epoch).await.map_err(AppError::Corpus)?;
+    found.map_or(Ok(()), |found| corpus::owned(&found, &owner(config))).map_err(AppError::Corpus)
 }
 
 /// Whom a server of this configuration works for.

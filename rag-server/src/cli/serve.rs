@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::background::Background;
 use crate::{
-    app::{App, AppError, Models, Observer, Process, Stores},
+    app::{self, App, AppError, Models, Observer, Process, Stores},
     config::{Config, LiveSettings, Loaded, Origin, Setting},
+    corpus::CorpusError,
     generate::Meter,
     http::{self, Api, Flows, listen, readiness::Part},
     metrics::Metrics,
@@ -250,6 +251,8 @@ impl Source {
     async fn open(&self) -> Result<App, AppError> {
         let mut process = None;
         let mut pause = FIRST_PAUSE;
+        // Somebody else's stores are let go of while they are waited for, and then somebody else may have them.
+        let mut let_go = false;
         loop {
             let error = match self.open_once(&mut process).await {
                 Ok(app) => {
@@ -258,7 +261,9 @@ impl Source {
                 }
                 Err(error) => error,
             };
-            let Some((part, cause)) = error.waits_for() else { return Err(error) };
+            let waits_for = error.waits_for().or_else(|| error.in_use().filter(|_| let_go));
+            let Some((part, cause)) = waits_for else { return Err(error) };
+            let_go |= matches!(error, AppError::Corpus(CorpusError::Foreign { .. }));
             tracing::warn!(%error, cause, "waiting for {}", part.as_str());
             self.api.readiness.held_by(part, cause);
             tokio::time::sleep(pause).await;
@@ -275,6 +280,10 @@ impl Source {
                 // While a store cannot be reached, the model is loaded already.
                 self.models.load_if_one(&*told).await?;
                 let stores = Stores::open(&self.config, operations, &*told).await?;
+                if let Err(error) = app::expect_own(&self.config, &stores).await {
+                    stores.close().await.map_err(AppError::VectorStore)?;
+                    return Err(error);
+                }
                 let models = Arc::clone(&self.models);
                 process.insert(Arc::new(Process::new(models, stores, operations.clone(), told)?))
             }

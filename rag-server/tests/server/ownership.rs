@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 
 use crate::{
-    process::{FREE_PORTS, Home, Server, problem},
+    process::{FREE_PORTS, Home, Server, eventually, problem},
     shared_store::SharedStore,
 };
 
@@ -36,4 +36,24 @@ async fn the_second_cluster_of_one_name_takes_nothing_stays_up_and_says_whose_th
     serve(&homes[0], &store, "one").await_ready().await;
     second.terminate();
     assert_eq!(second.await_exit().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_corpus_of_somebody_else_does_not_keep_it_from_its_owner() {
+    let home = Home::new();
+    let of = |owner: &str| format!("owner = {owner:?}\n{FREE_PORTS}");
+    home.write("mine.toml", &of("team-a/handbook"));
+    let mut mine = Server::start(&home.command(&["serve", "--config", "mine.toml"]));
+    mine.await_ready().await;
+    mine.ingest("gate.txt", "The gate is opened at six.", "").await;
+    mine.terminate();
+    assert_eq!(mine.await_exit().await.code(), Some(0));
+    let mut other = home.serve(&of("team-b/handbook"));
+    other.await_log("waiting for the corpus");
+    // It looks again from time to time, which takes a moment.
+    let ask = || home.run(&["query", "When is the gate opened?", "--config", "mine.toml"]);
+    eventually("the owner may use it", async || tokio::task::block_in_place(&ask).status.success()).await;
+    // It has not ended meanwhile, whichever it found: the corpus of somebody else, or somebody else at it.
+    other.await_log("waiting for the");
+    assert_eq!(other.manage("/health/live").send().await.unwrap().status(), StatusCode::OK);
 }
