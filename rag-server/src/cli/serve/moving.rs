@@ -42,8 +42,10 @@ pub(super) struct Mover {
 enum Turn {
     /// There is nothing more to do for these flows.
     Done,
-    /// It has to be tried again after a while.
-    Again,
+    /// Another replica works; it has to be tried again after a while.
+    Held,
+    /// Once more, when the last claim of a replica that had not noticed has ended. Nothing is held until then: others wait for it.
+    Settling,
 }
 
 impl Mover {
@@ -64,11 +66,12 @@ impl Mover {
 
     /// Works until there is nothing more to do, or until `stop`.
     pub(super) async fn run(self, jobs: Arc<Jobs>, stop: CancellationToken) {
-        let mut pause = PAUSE;
+        let (mut pause, mut settled) = (PAUSE, false);
         loop {
-            match self.turn(&jobs, &stop).await {
+            match self.turn(settled, &jobs, &stop).await {
                 Ok(Turn::Done) => break,
-                Ok(Turn::Again) => pause = PAUSE,
+                Ok(Turn::Held) => pause = PAUSE,
+                Ok(Turn::Settling) => (pause, settled) = (SETTLED, true),
                 Err(error) => {
                     tracing::warn!(%error, seconds = pause.as_secs(), "the change to the configured embedding model is interrupted; what was built is kept, and it goes on");
                     pause = LONGEST_PAUSE.min(pause * 2);
@@ -84,7 +87,12 @@ impl Mover {
     }
 
     /// One try, by the replica that holds the change.
-    async fn turn(&self, jobs: &Jobs, stop: &CancellationToken) -> Result<Turn, Box<dyn Error + Send + Sync>> {
+    async fn turn(
+        &self,
+        settled: bool,
+        jobs: &Jobs,
+        stop: &CancellationToken,
+    ) -> Result<Turn, Box<dyn Error + Send + Sync>> {
         // Before anything is held: a replica that cannot use the configured model shall be known before the others change over.
         let (reindex, trial) = app::reindex(&self.process.models, &self.process.stores).await?;
         let hold = match reindex::hold(&self.holds, &this_process("serve")).await {
@@ -92,12 +100,19 @@ impl Mover {
             Err(ReindexError::Held { .. }) => {
                 // Another replica builds them now, and says how far it is.
                 self.process.operations.moves(None);
-                return Ok(Turn::Again);
+                return Ok(Turn::Held);
             }
             Err(error) => return Err(error.into()),
         };
+        let reindex = reindex.under(Arc::clone(&hold));
+        let work = async {
+            match self.outdated {
+                true => self.change_over(reindex, trial, jobs, stop).await,
+                false => self.bring_over(&reindex, settled, stop).await,
+            }
+        };
         let turn = tokio::select! {
-            turn = self.work((reindex.under(Arc::clone(&hold)), trial), jobs, stop) => turn,
+            turn = work => turn,
             () = hold.lost() => Err(ReindexError::TakenOver.into()),
             () = stop.cancelled() => Ok(Turn::Done),
         };
@@ -107,27 +122,22 @@ impl Mover {
         turn
     }
 
-    async fn work(
+    /// Brings over what replicas still wrote to the previous vectors.
+    async fn bring_over(
         &self,
-        (reindex, trial): (Reindex, Trial),
-        jobs: &Jobs,
+        reindex: &Reindex,
+        settled: bool,
         stop: &CancellationToken,
     ) -> Result<Turn, Box<dyn Error + Send + Sync>> {
-        if self.outdated {
-            return self.change_over(reindex, trial, jobs, stop).await;
-        }
         let Some(previous) = self.process.models.previous_identity() else { return Ok(Turn::Done) };
-        for pause in [Duration::ZERO, SETTLED] {
-            tokio::time::sleep(pause).await;
-            let brought = reindex.catch_up(&previous, self.epoch, stop).await?;
-            if brought > 0 {
-                tracing::info!(
-                    chunks = brought,
-                    "brought over what was written beside the change to the configured embedding model"
-                );
-            }
+        let brought = reindex.catch_up(&previous, self.epoch, stop).await?;
+        if brought > 0 {
+            tracing::info!(
+                chunks = brought,
+                "brought over what was written beside the change to the configured embedding model"
+            );
         }
-        Ok(Turn::Done)
+        Ok(if settled { Turn::Done } else { Turn::Settling })
     }
 
     async fn change_over(
