@@ -55,6 +55,10 @@ async fn ended(server: &Server, job: &str) -> Value {
     answer
 }
 
+async fn delete(server: &Server, id: &str) -> StatusCode {
+    server.request(Method::DELETE, &format!("/documents/{id}")).send().await.unwrap().status()
+}
+
 async fn status(server: &Server, id: &str) -> StatusCode {
     server.get(&format!("/documents/{id}")).send().await.unwrap().status()
 }
@@ -73,10 +77,8 @@ async fn a_deleted_document_stays_away_whatever_was_queued_before_and_after_a_re
     let before = put(&server, "other.md", "The canteen opens at noon.".to_owned()).await;
     let changed = put(&server, "vault.md", "The vault code is zqsecond.".to_owned()).await;
     let fresh = put(&server, "new.md", "The cellar code is zqthird.".to_owned()).await;
-    let delete =
-        async |id: &str| server.request(Method::DELETE, &format!("/documents/{id}")).send().await.unwrap().status();
-    assert_eq!(delete("vault.md").await, StatusCode::NO_CONTENT);
-    assert_eq!(delete("new.md").await, StatusCode::NOT_FOUND, "it was not written yet");
+    assert_eq!(delete(&server, "vault.md").await, StatusCode::NO_CONTENT);
+    assert_eq!(delete(&server, "new.md").await, StatusCode::NOT_FOUND, "it was not written yet");
     assert_eq!(status(&server, "vault.md").await, StatusCode::NOT_FOUND);
     drop(server);
     let server = start(&home);
@@ -98,4 +100,38 @@ async fn a_deleted_document_stays_away_whatever_was_queued_before_and_after_a_re
         let found: Value = found.json().await.unwrap();
         assert_eq!(found["passages"].to_string().contains(word), there, "{word}: {found}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_deleted_while_a_long_new_version_of_it_is_being_written_stays_gone() {
+    let (store, (embedding, gate), home) = (SharedStore::start().await, provider().await, Home::new());
+    let config = format!("{FREE_PORTS}[retrieval]\nmode = \"Lexical\"\nmin_score = 0.0\n{}{embedding}", store.config());
+    home.write("config.toml", &config);
+    let server = start(&home);
+    server.await_ready().await;
+    let first = put(&server, "res.txt", "The vault code is zqfirst.".to_owned()).await;
+    assert_eq!(ended(&server, &first).await["state"], "done");
+    gate.send_replace(false);
+    let sentence = |number| format!("Reservation {number} has the vault code zqsecond.\n");
+    let changed = put(&server, "res.txt", (0..3000).map(sentence).collect()).await;
+    eventually("it is being written", async || {
+        let job: Value = server.get(&changed).send().await.unwrap().json().await.unwrap();
+        job["state"] == "running"
+    })
+    .await;
+    assert_eq!(delete(&server, "res.txt").await, StatusCode::NO_CONTENT);
+    assert_eq!(status(&server, "res.txt").await, StatusCode::NOT_FOUND);
+    gate.send_replace(true);
+    let job = ended(&server, &changed).await;
+    assert_eq!((&job["state"], &job["documents"][0]["state"]), (&json!("failed"), &json!("failed")), "{job}");
+    assert!(job["documents"][0]["error"].as_str().unwrap().contains("the document was deleted"), "{job}");
+    assert_eq!(status(&server, "res.txt").await, StatusCode::NOT_FOUND);
+    for word in ["zqfirst", "zqsecond"] {
+        let found = server.post("/search").json(&json!({ "query": word, "top_k": 5 })).send().await.unwrap();
+        let found: Value = found.json().await.unwrap();
+        assert_eq!(found["passages"], json!([]), "{word}");
+    }
+    // What is sent afterwards is written as ever.
+    let again = put(&server, "res.txt", "The vault code is zqthird.".to_owned()).await;
+    assert_eq!(ended(&server, &again).await["documents"][0]["outcome"], "created");
 }
