@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     error::{Code, Problem},
+    json,
     room::{Room, read, too_large},
     state::Api,
 };
@@ -188,7 +189,7 @@ impl<T: FromBody> FromRequest<Api> for JsonBody<T> {
         let (parts, body) = request.into_parts();
         json_content_type(&parts.headers)?;
         let declared = declared_length(&parts.headers);
-        let (bytes, room) = match T::MAX_BYTES {
+        let (mut bytes, room) = match T::MAX_BYTES {
             None if parts.extensions.get::<RoomTaken>().is_none() => {
                 let mut room = Room::open(api, T::KIND, &parts.headers)?;
                 (room.read(body, declared).await?, Some(room))
@@ -198,10 +199,7 @@ impl<T: FromBody> FromRequest<Api> for JsonBody<T> {
                 (read_small(body, declared, limit).await?, None)
             }
         };
-        if bytes.trim_ascii().is_empty() {
-            return Err(Problem::new(Code::BadRequest, "the body is empty; send a JSON object"));
-        }
-        Ok(Self { value: parse(&bytes)?, room })
+        Ok(Self { value: json::read(&mut bytes)?, room })
     }
 }
 
@@ -255,33 +253,6 @@ async fn read_small(body: Body, declared: Option<usize>, limit: usize) -> Result
     .await
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // A list could be taken for an object whose keys were left out.
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(Problem::new(Code::InvalidValue, "the body is a list; send a JSON object"));
-    }
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let field = error.path().to_string();
-        let error = error.into_inner();
-        match error.classify() {
-            serde_json::error::Category::Data if field == "." => {
-                Problem::new(Code::InvalidValue, format!("the body is not what is expected here: {error}"))
-            }
-            serde_json::error::Category::Data => {
-                Problem::new(Code::InvalidValue, format!("{field}: {error}")).param(field)
-            }
-            _ => not_json(&error),
-        }
-    })?;
-    json.end().map_err(|error| not_json(&error))?;
-    Ok(value)
-}
-
-fn not_json(error: &serde_json::Error) -> Problem {
-    Problem::new(Code::BadRequest, format!("the body is not JSON: {error}"))
-}
-
 /// Parameters of the query string.
 pub(super) struct Params<T>(pub(super) T);
 
@@ -329,29 +300,5 @@ mod tests {
         assert_eq!(presented(&headers(&[("authorization", "Basic Yg==")])), None);
         assert_eq!(presented(&headers(&[("authorization", "B")])), None);
         assert_eq!(presented(&headers(&[])), None);
-    }
-
-    #[derive(Debug, PartialEq, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Sample {
-        a: Inner,
-    }
-
-    #[derive(Debug, PartialEq, serde::Deserialize)]
-    struct Inner {
-        b: u8,
-    }
-
-    #[test]
-    fn a_wrong_type_is_named_by_its_field_and_broken_json_by_its_place() {
-        assert_eq!(parse::<Sample>(br#"{"a": {"b": 1}}"#), Ok(Sample { a: Inner { b: 1 } }));
-        let wrong = parse::<Sample>(br#"{"a": {"b": "x"}}"#).unwrap_err();
-        assert_eq!(wrong.code, Code::InvalidValue);
-        assert!(wrong.detail.starts_with("a.b: invalid type: string"), "{}", wrong.detail);
-        for broken in [&b"{\"a\""[..], b"{\"a\": {\"b\": 1}} x", b"\xff\xfe", b"nonsense"] {
-            assert_eq!(parse::<Sample>(broken).unwrap_err().code, Code::BadRequest);
-        }
-        assert_eq!(parse::<Sample>(br#"{"c": 1}"#).unwrap_err().code, Code::InvalidValue);
-        assert_eq!(parse::<Sample>(br#"[{"b": 1}]"#).unwrap_err().code, Code::InvalidValue);
     }
 }

@@ -1,10 +1,13 @@
-//! A filter as it is sent: for each key of the metadata a value, or a list of values.
+//! A filter as it is sent: for each key of the metadata a value, or a list of values. A key that is `null` is refused: without it more would be found than was asked for.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::error::{Code, Problem};
+use super::{
+    error::{Code, Problem},
+    plain::Plain,
+};
 use crate::model::Filter;
 
 /// Keys that a filter may name; each is a condition of every search.
@@ -18,10 +21,10 @@ const MAX_VALUES: usize = 64;
 pub(super) struct FilterView(BTreeMap<String, Values>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "send a string, or a list of strings")]
+#[serde(untagged, expecting = "send a text, a number or a boolean, or a list of them")]
 enum Values {
-    One(String),
-    Any(Vec<String>),
+    One(Plain),
+    Any(Vec<Plain>),
 }
 
 impl FilterView {
@@ -37,7 +40,7 @@ impl FilterView {
                 Values::Any(values) => values,
             };
             match values.len() {
-                1..=MAX_VALUES => Ok((key, values)),
+                1..=MAX_VALUES => Ok((key, values.into_iter().map(|Plain(value)| value).collect())),
                 many => Err(invalid(format!("filter.{key}: {many} values; send 1 to {MAX_VALUES}"))),
             }
         };
@@ -60,6 +63,8 @@ mod tests {
     fn a_value_is_a_list_of_one() {
         assert_eq!(checked(json!({"lang": "en"})), checked(json!({"lang": ["en"]})));
         assert_eq!(checked(json!({})), Ok(Filter::default()));
+        // As metadata is read.
+        assert_eq!(checked(json!({"year": [2031, true]})), checked(json!({"year": ["2031", "true"]})));
     }
 
     #[test]
@@ -69,8 +74,10 @@ mod tests {
             (Value::Object(keys), "17 keys"),
             (json!({"lang": []}), "filter.lang: 0 values"),
             (json!({"lang": vec!["v"; 65]}), "filter.lang: 65 values"),
-            (json!({"lang": 1}), "a string, or a list of strings"),
-            (json!({"lang": {"gt": "a"}}), "a string, or a list of strings"),
+            (json!({"lang": [["a"]]}), "a text, a number or a boolean"),
+            (json!({"lang": {"gt": "a"}}), "a text, a number or a boolean"),
+            // It would find what the caller wanted left out.
+            (json!({"lang": null}), "a text, a number or a boolean"),
         ] {
             let problem = checked(filter).unwrap_err();
             assert!(problem.contains(told), "{problem}");

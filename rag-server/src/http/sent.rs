@@ -15,6 +15,8 @@ use super::{
     error::{Code, Problem},
     extract::{Client, FromBody, JsonBody, RawBody, content_type},
     form::{File, Form, is_form},
+    json,
+    plain::Metadata,
     room::Room,
     state::Api,
 };
@@ -22,8 +24,6 @@ use crate::{
     ingest::{Format, IdempotencyKey, MAX_DOCUMENTS, Source},
     model::DocumentId,
 };
-
-type Metadata = BTreeMap<String, String>;
 
 /// Documents to ingest.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -51,7 +51,8 @@ pub(super) struct NewDocument {
     format: Option<Format>,
     /// Its title; taken from the text without it.
     title: Option<String>,
-    /// Anything else that is to be kept with it.
+    /// Anything else that is to be kept with it. Numbers and booleans are kept as their text.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     metadata: Option<Metadata>,
 }
 
@@ -65,7 +66,8 @@ pub(super) struct NewContent {
     format: Option<Format>,
     /// Its title; taken from the text without it.
     title: Option<String>,
-    /// Anything else that is to be kept with it.
+    /// Anything else that is to be kept with it. Numbers and booleans are kept as their text.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     metadata: Option<Metadata>,
 }
 
@@ -91,7 +93,7 @@ impl NewDocument {
             None => Format::of_name(id.as_str()).ok().filter(|format| !format.is_binary()).unwrap_or(Format::Text),
         };
         let mut source = Source::text(id, format, &self.text);
-        (source.title, source.metadata) = (self.title, self.metadata);
+        (source.title, source.metadata) = (self.title, self.metadata.map(Metadata::into));
         Ok(source)
     }
 }
@@ -123,10 +125,7 @@ impl Sent {
     fn of_form(Form { files, mut fields, room }: Form) -> Result<Self, Problem> {
         check_count("files", files.len())?;
         let prefix = fields.remove("prefix").unwrap_or_default();
-        let metadata = fields.remove("metadata").map(|text| {
-            serde_json::from_str::<Metadata>(&text)
-                .map_err(|e| invalid(format!("metadata: {e}; send a JSON object with strings")))
-        });
+        let metadata = fields.remove("metadata").map(metadata_of);
         let dry_run = match fields.remove("dry_run").as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -138,13 +137,19 @@ impl Sent {
                 "{name}: no such field; a form has files and the fields prefix, metadata and dry_run"
             )));
         }
-        let metadata = metadata.transpose()?;
+        let metadata = metadata.transpose()?.map(BTreeMap::from);
         let sources = files.into_iter().map(|file| {
             let source = source_of(file, &prefix)?;
             Ok(Source { metadata: metadata.clone(), ..source })
         });
         Ok(Self { sources: sources.collect::<Result<_, Problem>>()?, dry_run, room: Some(room) })
     }
+}
+
+/// The metadata that a form has for all of its files.
+fn metadata_of(text: String) -> Result<Metadata, Problem> {
+    json::read(&mut text.into_bytes())
+        .map_err(|why| invalid(format!("metadata: {why}; send a JSON object with texts, numbers or booleans")))
 }
 
 fn source_of(File { name, kind, bytes }: File, prefix: &str) -> Result<Source, Problem> {

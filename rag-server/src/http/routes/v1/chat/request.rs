@@ -30,7 +30,7 @@ const MAX_MESSAGES: usize = 1000;
 pub(in super::super) struct ChatRequest {
     /// `rag`.
     model: Option<String>,
-    /// The conversation; its last message is the question, up to 8192 bytes.
+    /// The conversation; the user's last message is the question, up to 8192 bytes. Only messages of `system` and `developer` may follow it.
     #[schema(min_items = 1, max_items = 1000)]
     messages: Vec<Message>,
     /// Whether the answer comes in pieces, as server-sent events.
@@ -42,12 +42,13 @@ pub(in super::super) struct ChatRequest {
     /// 0 for the likeliest text, at most 2; for a provider.
     #[schema(minimum = 0, maximum = 2)]
     temperature: Option<f64>,
-    /// Share of the likeliest words that are considered, above 0 and at most 1; for a provider.
+    /// Share of the likeliest words that are considered, 0 to 1; for a provider.
+    #[schema(minimum = 0, maximum = 1)]
     top_p: Option<f64>,
     /// Longest answer in tokens; for a provider. The configured limit holds, too.
-    max_completion_tokens: Option<u32>,
+    max_completion_tokens: Option<u64>,
     /// The same, by its older name.
-    max_tokens: Option<u32>,
+    max_tokens: Option<u64>,
     /// The same seed gives the same text, as far as the provider keeps that.
     seed: Option<i64>,
     /// Above 0 for words that were not said yet, below for those that were; -2 to 2, for a provider.
@@ -126,6 +127,16 @@ pub(in super::super) enum Role {
     Function,
 }
 
+impl Role {
+    /// Whether it says how to answer, and is no part of what was said.
+    fn instructs(self) -> bool {
+        match self {
+            Self::System | Self::Developer => true,
+            Self::User | Self::Assistant | Self::Tool | Self::Function => false,
+        }
+    }
+}
+
 /// One text that ends the answer, or several.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "expected a text or a list of texts")]
@@ -147,6 +158,8 @@ struct Part {
     #[serde(rename = "type")]
     kind: String,
     text: Option<String>,
+    /// What an assistant said instead of an answer.
+    refusal: Option<String>,
 }
 
 impl FromBody for ChatRequest {
@@ -185,7 +198,8 @@ impl ChatRequest {
             ));
         }
         let sampling = self.sampling()?;
-        let last = self.messages.len().saturating_sub(1);
+        // Some front ends put what they tell the model behind the question.
+        let last = self.messages.iter().rposition(|message| !message.role.instructs()).unwrap_or(0);
         let (mut question, mut history, mut instructions) = (None, Vec::new(), Vec::new());
         for (at, message) in self.messages.into_iter().enumerate() {
             let Message { role, content } = message;
@@ -202,7 +216,8 @@ impl ChatRequest {
             }
         }
         let Some(question) = question else {
-            return Err(invalid("messages", "the last message must be the user's: it is the question"));
+            let what = "the last message, but for those of system, must be the user's: it is the question";
+            return Err(invalid("messages", what));
         };
         question::check(&question).map_err(|why| invalid(format!("messages[{last}].content"), why))?;
         let instructions = instructions.join("\n");
@@ -221,8 +236,8 @@ impl ChatRequest {
         if let Some(given) = self.temperature.filter(|given| !(0.0..=2.0).contains(given)) {
             return Err(invalid("temperature", format_args!("{given}; it must be from 0 to 2")));
         }
-        if let Some(given) = self.top_p.filter(|given| !(*given > 0.0 && *given <= 1.0)) {
-            return Err(invalid("top_p", format_args!("{given}; it must be above 0 and at most 1")));
+        if let Some(given) = self.top_p.filter(|given| !(0.0..=1.0).contains(given)) {
+            return Err(invalid("top_p", format_args!("{given}; it must be from 0 to 1")));
         }
         let stop = match &self.stop {
             None => Vec::new(),
@@ -232,7 +247,9 @@ impl ChatRequest {
         if stop.len() > MAX_STOPS || stop.iter().any(|text| text.is_empty() || text.len() > MAX_STOP_BYTES) {
             return Err(invalid("stop", format_args!("at most {MAX_STOPS} texts of 1 to {MAX_STOP_BYTES} bytes")));
         }
-        let max_tokens = self.max_completion_tokens.or(self.max_tokens);
+        // Above what any model writes it is no limit.
+        let most = |given: u64| u32::try_from(given).unwrap_or(u32::MAX);
+        let max_tokens = self.max_completion_tokens.or(self.max_tokens).map(most);
         if max_tokens == Some(0) {
             return Err(invalid("max_tokens", "0; an answer has at least one token"));
         }
@@ -319,8 +336,8 @@ fn text(content: Option<Content>, message: usize) -> Result<String, Problem> {
         Some(Content::Text(text)) => return Ok(text),
         Some(Content::Parts(parts)) => parts,
     };
-    let texts = parts.into_iter().enumerate().map(|(at, part)| match (part.kind.as_str(), part.text) {
-        ("text", Some(text)) => Ok(text),
+    let texts = parts.into_iter().enumerate().map(|(at, part)| match (part.kind.as_str(), part.text, part.refusal) {
+        ("text", Some(text), _) | ("refusal", _, Some(text)) => Ok(text),
         _ => Err(invalid(format!("messages[{message}].content[{at}]"), "only parts of the type text are read")),
     });
     Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))

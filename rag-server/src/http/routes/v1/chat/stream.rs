@@ -32,9 +32,10 @@ pub(in super::super) struct Chunk {
     model: &'static str,
     /// One choice; none in the chunk that tells the usage.
     choices: Vec<Piece>,
-    /// What was read and written; only in the last chunk, and only if it was asked for.
+    /// What was read and written, in the last chunk; null before, and absent unless it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
+    #[schema(value_type = Option<Usage>)]
+    usage: Option<Option<Usage>>,
 }
 
 /// A piece of the answer.
@@ -65,9 +66,10 @@ pub(in super::super) struct Delta {
     ragops: Option<Extension>,
 }
 
-impl Head {
+impl About {
     fn chunk(&self, choices: Vec<Piece>, usage: Option<Usage>) -> Chunk {
-        let Self { id, created } = self.clone();
+        let Head { id, created } = self.head.clone();
+        let usage = self.include_usage.then_some(usage);
         Chunk { id, object: "chat.completion.chunk", created, model: CHAT, choices, usage }
     }
 
@@ -85,15 +87,15 @@ impl Told for About {
             AnswerEvent::Text(text) => Delta { content: Some(text), ..Delta::default() },
             AnswerEvent::Finished(answer) => return self.end(*answer),
         };
-        vec![json(self.head.piece(delta, None))]
+        vec![json(self.piece(delta, None))]
     }
 
     fn end(&mut self, answer: Answer) -> Vec<Result<Event, axum::Error>> {
         let usage = self.include_usage.then(|| self.usage(&answer));
         let finish_reason = finish_reason(&answer);
         let (_, extension) = Extension::apart(answer);
-        let end = self.head.piece(Delta { ragops: Some(extension), ..Delta::default() }, Some(finish_reason));
-        let usage = usage.map(|usage| self.head.chunk(Vec::new(), Some(usage)));
+        let end = self.piece(Delta { ragops: Some(extension), ..Delta::default() }, Some(finish_reason));
+        let usage = usage.map(|usage| self.chunk(Vec::new(), Some(usage)));
         let chunks = std::iter::once(end).chain(usage).map(json);
         chunks.chain([Ok(Event::default().data(DONE))]).collect()
     }

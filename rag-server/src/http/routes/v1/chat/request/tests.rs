@@ -1,13 +1,18 @@
 use serde_json::json;
 
 use super::*;
-use crate::http::error::Code;
+use crate::http::{error::Code, json};
 
 fn checked(mut request: Value) -> Result<Conversation, Problem> {
     if request.get("messages").is_none() {
         request["messages"] = json!([{"role": "user", "content": "how long?"}]);
     }
-    serde_json::from_value::<ChatRequest>(request).unwrap().checked()
+    read(&request.to_string())
+}
+
+/// As the route reads it.
+fn read(body: &str) -> Result<Conversation, Problem> {
+    json::read::<ChatRequest>(&mut body.as_bytes().to_vec())?.checked()
 }
 
 #[test]
@@ -40,6 +45,91 @@ fn a_conversation_without_a_question_is_refused() {
     }
 }
 
+#[test]
+fn what_a_front_end_puts_behind_the_question_is_no_question() {
+    let question = |messages: Value| checked(json!({"messages": messages})).map(|conversation| conversation.question);
+    let user = |text: &str| json!({"role": "user", "content": text});
+    let says = |role: &str| json!({"role": role, "content": "be brief"});
+    assert_eq!(question(json!([user("first?"), user("how long?"), says("system")])), Ok("how long?".to_owned()));
+    let both = checked(json!({"messages": [user("how long?"), says("developer"), says("system")]})).unwrap();
+    assert_eq!((&*both.question, both.instructions.as_deref()), ("how long?", Some("be brief\nbe brief")));
+    // What an assistant said last is no question.
+    assert!(question(json!([user("how long?"), says("assistant"), says("system")])).is_err());
+    assert!(question(json!([says("system")])).is_err());
+}
+
+#[test]
+fn what_an_assistant_refused_to_say_is_part_of_the_history() {
+    let refusal =
+        json!([{"type": "refusal", "refusal": "I cannot say."}, {"type": "text", "text": "Sorry.", "refusal": null}]);
+    let messages = json!([
+        {"role": "user", "content": "what?"},
+        {"role": "assistant", "content": refusal, "refusal": null},
+        {"role": "user", "content": "how long?"},
+    ]);
+    let conversation = checked(json!({"messages": messages})).unwrap();
+    let said = Turn { speaker: Speaker::Assistant, text: "I cannot say.\nSorry.".to_owned() };
+    assert_eq!(conversation.history[1], said);
+}
+
+#[test]
+fn members_that_are_null_are_absent() {
+    let members = [
+        "stream",
+        "stream_options",
+        "n",
+        "temperature",
+        "top_p",
+        "max_completion_tokens",
+        "max_tokens",
+        "seed",
+        "presence_penalty",
+        "frequency_penalty",
+        "stop",
+    ];
+    let refused = not_done().into_iter().map(|(field, _)| field);
+    for field in members.into_iter().chain(refused).chain(["user", "metadata"]) {
+        assert_eq!(checked(json!({field: null})), checked(json!({})), "{field}");
+    }
+}
+
+#[test]
+fn numbers_are_taken_as_openai_defines_them() {
+    let sampling = |members: &str| {
+        read(&format!(r#"{{"messages": [{{"role": "user", "content": "how long?"}}], {members}}}"#))
+            .map(|conversation| conversation.sampling)
+    };
+    let seed = |seed| Ok(Sampling { seed: Some(seed), ..Sampling::default() });
+    assert_eq!(sampling(r#""seed": -1"#), seed(-1));
+    assert_eq!(sampling(r#""seed": -9223372036854775808"#), seed(i64::MIN));
+    assert_eq!(sampling(r#""seed": 7.0"#), seed(7));
+    assert_eq!(sampling(r#""n": 1.0"#), Ok(Sampling::default()));
+    assert_eq!(sampling(r#""max_tokens": 100.0"#), Ok(Sampling { max_tokens: Some(100), ..Sampling::default() }));
+    for (members, expected) in [
+        (r#""top_p": 0"#, Sampling { top_p: Some(0.0), ..Sampling::default() }),
+        (
+            r#""temperature": 2.0, "top_p": 1.0"#,
+            Sampling { temperature: Some(2.0), top_p: Some(1.0), ..Sampling::default() },
+        ),
+        (
+            r#""presence_penalty": -2.0, "frequency_penalty": 2"#,
+            Sampling { presence_penalty: Some(-2.0), frequency_penalty: Some(2.0), ..Sampling::default() },
+        ),
+    ] {
+        assert_eq!(sampling(members), Ok(expected), "{members}");
+    }
+    let unlimited = Sampling { max_tokens: Some(u32::MAX), ..Sampling::default() };
+    assert_eq!(sampling(r#""max_completion_tokens": 1e15"#), Ok(unlimited));
+    for (members, param) in [
+        (r#""n": 2.0"#, "n"),
+        (r#""max_tokens": 1.5"#, "max_tokens"),
+        (r#""max_tokens": -1"#, "max_tokens"),
+        (r#""seed": 9223372036854775808"#, "seed"),
+    ] {
+        assert_eq!(sampling(members).unwrap_err().param.as_deref(), Some(param), "{members}");
+    }
+}
+
 /// What is refused, each asking for something.
 fn not_done() -> Vec<(&'static str, Value)> {
     vec![
@@ -65,7 +155,7 @@ fn not_done() -> Vec<(&'static str, Value)> {
 fn what_is_not_done_is_refused_by_its_name() {
     let not_allowed = [
         ("temperature", json!(3)),
-        ("top_p", json!(0)),
+        ("top_p", json!(1.1)),
         ("presence_penalty", json!(2.1)),
         ("frequency_penalty", json!(-2.1)),
         ("max_tokens", json!(0)),
