@@ -57,6 +57,10 @@ pub enum Code {
     BodyTooLarge,
     /// The body is not JSON by its content type.
     UnsupportedMediaType,
+    /// The body is encoded in a way that is not decoded.
+    UnsupportedEncoding,
+    /// No answer is of a type that the client accepts.
+    NotAcceptable,
     /// The client was refused in a way that has no code of its own.
     Refused,
     /// A defect of ours.
@@ -116,7 +120,13 @@ impl Code {
             Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, "queue-full", "Too much waits already"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "It changed meanwhile"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
-            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not JSON"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not a type that is taken")
+            }
+            Self::UnsupportedEncoding => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", "Not an encoding that is taken")
+            }
+            Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "No such type of answer"),
             Self::Refused => (StatusCode::BAD_REQUEST, "refused", "The request was refused"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::StoreCorrupt => (StatusCode::INTERNAL_SERVER_ERROR, "store-corrupt", "What is stored is damaged"),
@@ -158,6 +168,7 @@ impl Code {
             StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
             StatusCode::UNPROCESSABLE_ENTITY => Self::InvalidValue,
+            StatusCode::NOT_ACCEPTABLE => Self::NotAcceptable,
             status if status.is_client_error() => Self::Refused,
             _ => Self::Internal,
         }

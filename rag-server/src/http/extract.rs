@@ -228,7 +228,8 @@ impl FromRequest<Api> for RawBody {
     }
 }
 
-fn json_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses a body that does not say that it is JSON.
+pub(super) fn json_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     match content_type(headers).as_deref() {
         Some("application/json") => Ok(()),
         Some(kind) if kind.starts_with("application/") && kind.ends_with("+json") => Ok(()),

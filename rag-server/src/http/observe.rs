@@ -15,7 +15,7 @@ use tracing::{Instrument, info_span};
 use uuid::Uuid;
 
 use super::{
-    error::{Code, Problem},
+    error::{Code, Problem, ProblemDocument},
     mcp, openai,
     state::Api,
 };
@@ -133,7 +133,9 @@ fn as_problem(mut response: Response, request_id: &str, dialect: Dialect) -> Res
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| foreign(status));
     let (status, kind, document) = match dialect {
         Dialect::Problem | Dialect::JsonRpc => {
-            (status, "application/problem+json", Json(problem.document(request_id)).into_response())
+            // One code stands for several statuses of a part that is not ours.
+            let document = ProblemDocument { status: status.as_u16(), ..problem.document(request_id) };
+            (status, "application/problem+json", Json(document).into_response())
         }
         Dialect::OpenAi => {
             (openai::status(status), "application/json", Json(openai::document(&problem)).into_response())

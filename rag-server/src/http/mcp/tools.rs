@@ -8,8 +8,9 @@ use axum::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
-        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+        Implementation, JsonObject, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        ToolAnnotations,
     },
     service::RequestContext,
 };
@@ -18,7 +19,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::super::{error::Problem, extract::Client, state::Api};
+use super::{
+    super::{error::Problem, extract::Client, json, state::Api},
+    message,
+};
 use crate::{config::Role, resilience::Deadline};
 
 /// Bytes of a route's answer; a thousand documents of a page are far below.
@@ -179,11 +183,11 @@ fn escaped(text: &str) -> String {
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
+/// As bodies are read: what an assistant writes as `null` or as `3.0` is taken.
 fn read<A: DeserializeOwned>(given: JsonObject) -> Result<A, String> {
-    serde_path_to_error::deserialize(Value::Object(given)).map_err(|error| match error.path().to_string().as_str() {
-        "." => error.into_inner().to_string(),
-        path => format!("{path}: {}", error.inner()),
-    })
+    let mut text = serde_json::to_vec(&given).map_err(|error| error.to_string())?;
+    drop(given);
+    json::read(&mut text).map_err(|why| why.to_string())
 }
 
 /// The tools over the routes that they call.
@@ -301,6 +305,15 @@ impl ServerHandler for Tools {
         Ok(ListToolsResult::with_all_items(offers.map(|offer| offer.tool).collect()))
     }
 
+    /// What is neither a method nor a request of one.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(message::misread(request))
+    }
+
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
@@ -346,6 +359,22 @@ mod tests {
             assert!(why.contains("nonsense"), "{why}");
             assert_eq!(offer.tool.input_schema["type"], "object");
         }
+    }
+
+    #[test]
+    fn whole_floats_and_members_that_are_null_are_taken() {
+        let called = |name: &str, given: Value| {
+            let call = offers().into_iter().find(|offer| offer.tool.name == name).unwrap().call;
+            call(object(given)).map(|call| (call.path, call.body.unwrap_or_default()))
+        };
+        let asked = Ok(("/query".to_owned(), r#"{"query":"a","top_k":3}"#.to_owned()));
+        assert_eq!(called("ask", json!({"query": "a", "top_k": 3.0})), asked);
+        let asked = Ok(("/query".to_owned(), r#"{"query":"a"}"#.to_owned()));
+        assert_eq!(called("ask", json!({"query": "a", "top_k": null})), asked);
+        let fetched = Ok(("/documents/a?passages=true&from=0".to_owned(), String::new()));
+        assert_eq!(called("fetch_document", json!({"id": "a", "from": null})), fetched);
+        let wrong = called("ask", json!({"query": "a", "top_k": 3.5})).unwrap_err();
+        assert_eq!(wrong, "top_k: invalid type: floating point `3.5`, expected u8");
     }
 
     #[test]
