@@ -10,7 +10,7 @@ use crate::model::Tenant;
 /// Everything that breaks a rule.
 pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
     let rules = [owner, owner_id, embedding, vector_store, records, listeners, keys_off_loopback, credentials_dir];
-    let of_keys = api_key_names(config).into_iter().chain(api_key_tenants(config));
+    let of_keys = api_key_names(config).into_iter().chain(api_key_tenants(config)).chain(cors_origins(config));
     let broken = rules.iter().filter_map(|rule| rule(config)).chain(of_keys).chain(provider_names(config));
     broken.map(|(path, message)| Problem { origin: origin(origins, &path), message }).collect()
 }
@@ -100,6 +100,31 @@ fn listeners(config: &Config) -> Option<Broken> {
         "server.management_listen",
         format!("server.listen and server.management_listen are both {}; give them different ports", server.listen),
     )
+}
+
+fn cors_origins(config: &Config) -> Vec<Broken> {
+    let problem = |(index, origin): (usize, &String)| {
+        let path = format!("server.cors_origins[{index}]");
+        let message = format!(
+            "{path} is {origin:?}; it must be an origin as a browser sends it, such as \"https://portal.example.org\" or \"http://localhost:5173\""
+        );
+        (!is_origin(origin)).then_some((path, message))
+    };
+    config.server.cors_origins.iter().enumerate().filter_map(problem).collect()
+}
+
+/// Whether a browser may send this as a page's origin: scheme and authority, in small letters, without the scheme's own port. Not `*` and not `null`, which are anybody's.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let has_own_port = match scheme {
+        "http" => authority.ends_with(":80"),
+        "https" => authority.ends_with(":443"),
+        _ => false,
+    };
+    let of_scheme = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+    let of_authority = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:[]".contains(c);
+    let is_named = |text: &str, allowed: &dyn Fn(char) -> bool| !text.is_empty() && text.chars().all(allowed);
+    !has_own_port && is_named(scheme, &of_scheme) && is_named(authority, &of_authority)
 }
 
 fn keys_off_loopback(config: &Config) -> Option<Broken> {
@@ -239,6 +264,40 @@ mod tests {
         assert_eq!(told("[server]\nlisten = \"[::1]:8080\"\n"), Vec::<String>::new());
         let keyed = "[server]\nlisten = \"0.0.0.0:8080\"\n[auth]\ncredentials_dir = \"/k\"\n[[auth.api_keys]]\nname = \"a\"\nrole = \"Reader\"\n";
         assert_eq!(told(keyed), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_page_is_named_by_the_origin_that_a_browser_sends() {
+        let of = |origin: &str| told(&format!("[server]\ncors_origins = [\"{origin}\"]\n"));
+        for origin in [
+            "https://portal.example.org",
+            "http://localhost:5173",
+            "http://127.0.0.1:80801",
+            "https://[::1]:8443",
+            "tauri://localhost",
+            "chrome-extension://abcdefgh",
+        ] {
+            assert_eq!(of(origin), Vec::<String>::new(), "{origin}");
+        }
+        for origin in [
+            "*",
+            "null",
+            "",
+            "portal.example.org",
+            "https://",
+            "https://*.example.org",
+            "https://Portal.example.org",
+            "https://portal.example.org/",
+            "https://portal.example.org:443",
+            "http://portal.example.org:80",
+            "https://user@portal.example.org",
+        ] {
+            let said = of(origin);
+            assert!(
+                said.len() == 1 && said[0].starts_with("c line 2: server.cors_origins[0] is "),
+                "{origin}: {said:?}"
+            );
+        }
     }
 
     #[test]

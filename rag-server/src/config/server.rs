@@ -24,6 +24,10 @@ pub struct Server {
     /// How long requests in flight may take to finish once the server is told to stop.
     #[schemars(range(min = 0, max = 3600))]
     pub drain_seconds: u64,
+    /// Origins of web pages that may call the public API from a browser, such as "https://portal.example.org". Without them, pages of the server's own origin alone.
+    #[schemars(length(max = 100))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for Server {
@@ -34,6 +38,7 @@ impl Default for Server {
             request_timeout_seconds: 30,
             max_body_bytes: 32 * 1024 * 1024,
             drain_seconds: 25,
+            cors_origins: Vec::new(),
         }
     }
 }

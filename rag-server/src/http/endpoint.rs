@@ -57,7 +57,7 @@ impl Endpoint {
         self.schema::<T>()
             .problem(400, "not JSON")
             .problem(413, "the body is too large")
-            .problem(415, "the content type is not JSON")
+            .problem(415, "the content type is not JSON, or the body is encoded in a way that is not decoded")
             .problem(422, "a value is not allowed")
     }
 

@@ -55,7 +55,7 @@ pub enum Code {
     Conflict,
     /// The body is too large.
     BodyTooLarge,
-    /// The body is not JSON by its content type.
+    /// The body's content type is not taken there.
     UnsupportedMediaType,
     /// The body is encoded in a way that is not decoded.
     UnsupportedEncoding,

@@ -247,7 +247,7 @@ async fn read_small(body: Body, declared: Option<usize>, limit: usize) -> Result
         return Err(too_large(limit));
     }
     let mut left = limit;
-    read(body, declared.unwrap_or(0), |bytes| {
+    read(body, declared.unwrap_or(0), limit, |bytes| {
         left = left.checked_sub(bytes).ok_or_else(|| too_large(limit))?;
         Ok(())
     })

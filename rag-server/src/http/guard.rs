@@ -1,10 +1,9 @@
-//! What every request passes before its handler: is it of a page of our own, is the name right, is there room, and is it done in time. A handler that panics costs its own request alone.
+//! What every request passes before its handler: is the name right, is there room, and is it done in time. A handler that panics costs its own request alone.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -12,6 +11,7 @@ use futures::FutureExt;
 
 use super::{
     error::{Code, Problem},
+    pages::authority,
     state::Api,
     upload::{LEAST, SPAN, Upload},
 };
@@ -19,34 +19,6 @@ use crate::resilience::Deadline;
 
 /// How long a refused client may go on sending before its connection is closed under it.
 const MAX_DISCARD: Duration = Duration::from_secs(2);
-
-/// The outer layer around every route: a page of another origin can have nothing changed here, whatever its reader may do.
-///
-/// A browser says whose page sends in headers that no page can set, and sends on behalf of its user: to a server on loopback that asks for no key, for one. Programs that are no browser send neither header.
-pub(super) async fn own_pages(request: Request, next: Next) -> Response {
-    match request.method().is_safe() || is_own(&request) {
-        true => next.run(request).await,
-        false => Problem::new(Code::ForeignPage, "a page of another origin may not call this").into_response(),
-    }
-}
-
-/// Whether nothing says that the request is of a page of another origin.
-fn is_own(request: &Request) -> bool {
-    let headers = request.headers();
-    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
-        // The browser compared the origins itself, and knows the name that the page has behind a proxy.
-        Some(b"same-origin") => true,
-        Some(b"none") | None => headers.get(header::ORIGIN).is_none_or(|origin| names_us(origin, request)),
-        Some(_) => false,
-    }
-}
-
-/// Whether an origin is where the request was sent to. Its scheme is not compared: a proxy may have taken TLS off.
-fn names_us(origin: &HeaderValue, request: &Request) -> bool {
-    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    let origin = origin.and_then(|(_, authority)| authority.parse::<Authority>().ok());
-    origin.is_some() && origin == authority(request)
-}
 
 /// The layer around routes that do work.
 pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
@@ -104,12 +76,6 @@ fn is_local(request: &Request) -> bool {
     })
 }
 
-/// Under which name the server was asked.
-fn authority(request: &Request) -> Option<Authority> {
-    let host = || request.headers().get(header::HOST)?.to_str().ok()?.parse().ok();
-    request.uri().authority().cloned().or_else(host)
-}
-
 fn expired(api: &Api, upload: &Upload) -> Problem {
     let seconds = api.server.request_timeout_seconds;
     if upload.arrived() {
@@ -122,30 +88,9 @@ fn expired(api: &Api, upload: &Upload) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::{body::Body, http::header};
 
     use super::*;
-
-    #[test]
-    fn only_a_page_of_the_servers_own_origin_may_change_anything() {
-        let own = |origin: Option<&str>, site: Option<&str>| {
-            let mut request = Request::builder().header(header::HOST, "handbook.team-a.svc:8080");
-            for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {
-                request = value.into_iter().fold(request, |request, value| request.header(name, value));
-            }
-            is_own(&request.body(Body::empty()).unwrap())
-        };
-        let ours = Some("https://handbook.team-a.svc:8080");
-        assert!(own(None, None) && own(ours, None) && own(ours, Some("none")) && own(None, Some("none")));
-        // A proxy may have given the request another name; the browser knows the page's.
-        assert!(own(Some("https://docs.example.org"), Some("same-origin")));
-        for origin in ["null", "https://evil.example", "http://handbook.team-a.svc", "", "handbook.team-a.svc:8080"] {
-            assert!(!own(Some(origin), None) && !own(Some(origin), Some("none")), "{origin}");
-        }
-        for site in ["cross-site", "same-site", "", "Same-Origin, none"] {
-            assert!(!own(None, Some(site)) && !own(ours, Some(site)), "{site}");
-        }
-    }
 
     #[test]
     fn only_names_of_this_machine_are_local() {

@@ -1,7 +1,7 @@
 //! The two HTTP ports: the public API, and the management port for the operator and the scraper.
 //!
 //! ```text
-//! observe (id, log, metrics, problem document) -> own page -> guard (name, room, deadline) -> key -> body -> handler
+//! path -> observe (id, log, metrics, problem document) -> page -> guard (name, room, deadline) -> encoding -> key -> body -> handler
 //! ```
 //!
 //! Handlers translate; they decide nothing that a flow should decide.
@@ -9,19 +9,22 @@
 mod answering;
 mod causes;
 mod description;
+mod encoding;
 mod endpoint;
 pub mod error;
 mod extract;
 mod filter;
 mod form;
 mod guard;
-pub mod listen;
 mod json;
+pub mod listen;
 mod mcp;
 mod observe;
 mod openai;
 pub mod ops;
+mod pages;
 pub mod passage;
+mod paths;
 mod plain;
 mod question;
 pub mod readiness;
@@ -38,6 +41,7 @@ use axum::{
     http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
 };
+use tower::util::MapRequest;
 use utoipa::openapi::OpenApi;
 
 pub use self::state::{Api, Flows, Shared};
@@ -46,6 +50,7 @@ use self::{
     endpoint::Endpoint,
     error::{Code, Problem},
     listen::{Limits, Port},
+    pages::Pages,
 };
 
 /// The public API and what its port takes.
@@ -71,12 +76,13 @@ fn refusal_router(api: Api) -> Router {
 
 /// The router of the public API.
 pub fn public_router(api: Api) -> Router {
-    router(api, public_endpoints(Description::of(&public_openapi())))
+    let pages = Pages::of(&api.server.cors_origins);
+    router(api, public_endpoints(Description::of(&public_openapi())), pages)
 }
 
 /// The router of the management port.
 pub fn management_router(api: Api) -> Router {
-    router(api, management_endpoints())
+    router(api, management_endpoints(), Pages::default())
 }
 
 /// What the public API has, as an OpenAPI document.
@@ -100,12 +106,20 @@ fn public_endpoints(description: Description) -> Vec<Endpoint> {
     routes::endpoints().into_iter().chain(mcp::endpoints(called)).chain([description.endpoint()]).collect()
 }
 
-fn router(api: Api, endpoints: Vec<Endpoint>) -> Router {
+fn router(api: Api, endpoints: Vec<Endpoint>, pages: Pages) -> Router {
     let (work, probes) = endpoint::routers(endpoints);
-    work.layer(from_fn_with_state(api.clone(), guard::guard))
+    let cors = pages.cors();
+    let router = work
+        .layer(from_fn_with_state(api.clone(), encoding::decode))
+        .layer(from_fn_with_state(api.clone(), guard::guard))
         .merge(probes.layer(from_fn(guard::alone)))
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(from_fn(guard::own_pages))
-        .layer(from_fn_with_state(api.clone(), observe::observe))
-        .with_state(api)
+        .layer(from_fn_with_state(pages, pages::allowed));
+    let router = match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    let router = router.layer(from_fn_with_state(api.clone(), observe::observe)).with_state(api);
+    // Before any route is looked for.
+    Router::new().fallback_service(MapRequest::new(router, paths::meant))
 }

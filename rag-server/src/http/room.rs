@@ -4,6 +4,7 @@ use axum::{body::Body, http::HeaderMap};
 use futures::StreamExt;
 
 use super::{
+    encoding,
     error::{Code, Problem},
     extract::declared_length,
     state::Api,
@@ -47,20 +48,21 @@ impl Room {
 
     /// Reads a body into one buffer of the right size from the start: a second copy of a large body would not fit into a small pod.
     pub(super) async fn read(&mut self, body: Body, declared: Option<usize>) -> Result<Vec<u8>, Problem> {
-        read(body, declared.unwrap_or(0).min(self.limit), |bytes| self.take(bytes)).await
+        read(body, declared.unwrap_or(0), self.limit, |bytes| self.take(bytes)).await
     }
 }
 
-/// Reads a body of which so many bytes are expected; `take` hears of each piece before it is kept.
+/// Reads a body of which so many bytes are expected, up to a limit; `take` hears of each piece before it is kept.
 pub(super) async fn read(
     body: Body,
     expected: usize,
+    limit: usize,
     mut take: impl FnMut(usize) -> Result<(), Problem>,
 ) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::with_capacity(expected);
+    let mut bytes = Vec::with_capacity(expected.min(limit));
     let mut stream = body.into_data_stream();
     while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| Problem::new(Code::BadRequest, "the body broke off; send it again"))?;
+        let piece = piece.map_err(|error| encoding::unread(error, limit))?;
         take(piece.len())?;
         bytes.extend_from_slice(&piece);
     }

@@ -1,5 +1,6 @@
 //! The router over doubles: what a caller sees when a part behind it fails, hangs or panics.
 
+mod clients;
 mod doors;
 mod evaluate;
 mod ops;

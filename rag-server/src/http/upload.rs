@@ -13,6 +13,7 @@ use std::{
 use axum::{
     body::{Body, BodyDataStream, Bytes, HttpBody},
     extract::Request,
+    http::header,
 };
 use futures::{Future, Stream, StreamExt, stream};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -29,6 +30,8 @@ pub(super) const LEAST: usize = 8 * 1024;
 #[derive(Debug)]
 struct State {
     body: BodyDataStream,
+    /// Its client sends nothing before somebody reads: that is how it is told to go on.
+    waits_for_us: bool,
     ended: bool,
     pace: Pace,
     stalled: bool,
@@ -72,7 +75,8 @@ impl Upload {
             return (Request::from_parts(parts, body), Self(None));
         }
         let body = body.into_data_stream();
-        let state = State { body, ended: false, pace: Pace::default(), stalled: false, timer: None };
+        let waits_for_us = parts.headers.contains_key(header::EXPECT);
+        let state = State { body, waits_for_us, ended: false, pace: Pace::default(), stalled: false, timer: None };
         let upload = Self(Some(Arc::new(Mutex::new(state))));
         let reader = upload.clone();
         let body = Body::from_stream(stream::poll_fn(move |cx| reader.poll_next(cx)));
@@ -89,8 +93,11 @@ impl Upload {
         self.0.as_ref().is_some_and(|state| state.lock().unwrap_or_else(PoisonError::into_inner).stalled)
     }
 
-    /// Reads what is left and throws it away, up to a limit.
+    /// Reads what is left and throws it away, up to a limit. A client that waits to be told to go on is not told so only for that.
     pub(super) async fn discard(&self) {
+        if self.waits_for_us() {
+            return;
+        }
         let rest = stream::poll_fn(|cx| self.poll_next(cx));
         let mut left = MAX_DISCARDED;
         let mut rest = std::pin::pin!(rest);
@@ -102,6 +109,10 @@ impl Upload {
         }
     }
 
+    fn waits_for_us(&self) -> bool {
+        self.0.as_ref().is_some_and(|state| state.lock().unwrap_or_else(PoisonError::into_inner).waits_for_us)
+    }
+
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::Error>>> {
         let Some(state) = &self.0 else { return Poll::Ready(None) };
         state.lock().unwrap_or_else(PoisonError::into_inner).poll_next(cx)
@@ -110,6 +121,7 @@ impl Upload {
 
 impl State {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::Error>>> {
+        self.waits_for_us = false;
         if self.ended || self.stalled {
             return Poll::Ready(None);
         }

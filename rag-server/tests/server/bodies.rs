@@ -2,8 +2,13 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
-use crate::process::{FREE_PORTS, Home, Server, problem};
+use crate::process::{FREE_PORTS, Home, PATIENCE, Server, problem};
 
 async fn server(home: &Home) -> Server {
     let server = home.serve(&format!("{FREE_PORTS}max_body_bytes = 200000\n"));
@@ -35,7 +40,9 @@ async fn a_bad_body_is_told_what_is_wrong_with_it() {
         problem(post(&server, path, Some("text/plain"), "a").await, 415, "unsupported-media-type").await;
         problem(post(&server, path, json, vec![b'a'; 1_000_000]).await, 413, "body-too-large").await;
         problem(post(&server, path, json, vec![b'['; 60_000]).await, 422, "invalid-value").await;
-        problem(post(&server, path, json, "{\"a\": ".repeat(8_000)).await, 422, "invalid-value").await;
+        problem(post(&server, path, json, "{\"a\": ".repeat(8_000)).await, 400, "bad-request").await;
+        let deep = format!("{}1{}", "{\"a\": ".repeat(8_000), "}".repeat(8_000));
+        problem(post(&server, path, json, deep).await, 422, "invalid-value").await;
     }
     let chunked = reqwest::Body::wrap_stream(futures::stream::iter(
         (0..100).map(|_| Ok::<_, std::io::Error>(vec![b'a'; 10_000])),
@@ -55,6 +62,48 @@ async fn a_client_that_sends_next_to_nothing_is_given_up_long_before_the_time_of
         told["detail"].as_str().unwrap().starts_with("less than 8192 bytes of the body came within 10 s"),
         "{told}"
     );
+}
+
+/// What is answered to a head alone, as far as its first line.
+async fn first_line(server: &Server, head: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(server.public.trim_start_matches("http://")).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        line.push(timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap());
+    }
+    (stream, String::from_utf8(line).unwrap())
+}
+
+#[tokio::test]
+async fn who_waits_to_be_told_to_go_on_is_told_so_only_if_the_body_is_wanted() {
+    let home = Home::new();
+    let server = server(&home).await;
+    let head = |method: &str, path: &str, length: usize, more: &str| {
+        format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n{more}\r\n"
+        )
+    };
+    for (head, refusal) in [
+        (head("POST", "/query", 99_999_999, ""), "413"),
+        (head("POST", "/ingest", 200_001, ""), "413"),
+        (head("PUT", "/documents/a.txt", 200_001, ""), "413"),
+        (head("POST", "/mcp", 200_001, ""), "413"),
+        (head("POST", "/ingest", 200_001, "content-encoding: gzip\r\n"), "413"),
+        (head("POST", "/ingest", 10, "content-encoding: deflate\r\n"), "415"),
+        (head("POST", "/ingest", 10, "origin: https://evil.example\r\n"), "403"),
+        (head("POST", "/nowhere", 10, ""), "404"),
+    ] {
+        let (_, line) = first_line(&server, &head).await;
+        assert!(line.starts_with(&format!("HTTP/1.1 {refusal} ")), "{head}{line}");
+    }
+    let body = r#"{"query": "how long?"}"#;
+    let (mut stream, line) = first_line(&server, &head("POST", "/query", body.len(), "connection: close\r\n")).await;
+    assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
 }
 
 #[tokio::test]
