@@ -1,25 +1,25 @@
 //! Cuts a document's blocks into chunks; pure and deterministic.
 //!
-//! Guarantees: every chunk is a slice of what was pushed, in order, and together they hold every byte that is not blank, once. No chunk is above the limits. No cut falls
-//! inside a grapheme that fits the limits. Time is linear and memory is bounded by a few chunks, whatever is pushed.
+//! Guarantees: every chunk ends with a slice of what was pushed, in order, and together these slices hold every byte that is not blank, once. Only in a chunk that begins inside a table something stands before
+//! its slice: the table's head, and the key of a row that is cut; [`Draft::repeated`] says how long that is. No chunk is above the limits. No cut falls inside a grapheme that fits the limits. Time is linear
+//! and memory is bounded by a few chunks, whatever is pushed.
 //! It may not read, write, or know a format: parsers turn formats into [`Block`]s.
+
+mod block;
 
 use std::collections::VecDeque;
 
 use super::{
     growth::Growth,
-    split::{Level, Unit, explode},
+    split::{Level, Measure, Unit, explode},
+    table::{Cost, Table, record},
 };
 use crate::model::{Notice, Notices};
 
+pub use block::{Block, Draft, Limits, Shape, Value};
+
 /// Changes when the same document would be cut differently; part of every content hash, so that a new version chunks everything again.
-pub const VERSION: &str = "structure-3";
-
-/// Tokens that a chunk may have, where the model allows it: small enough for a precise citation, large enough for a paragraph, and it leaves room for the headings above it.
-const CHUNK_TOKENS: usize = 200;
-
-/// Bytes that a chunk may have: a word without spaces is one token to some tokenizers, whatever its length.
-const CHUNK_BYTES: usize = 8 * 1024;
+pub const VERSION: &str = "structure-4";
 
 /// Blank bytes inside a chunk after which it ends.
 const BLANK_BYTES: usize = 512;
@@ -30,80 +30,6 @@ const HEADING_CHARS: usize = 200;
 /// One in so many boundaries is an anchor: a place that is cut at wherever the chunk began, so that a change moves only the cuts near it.
 const ANCHORS: u8 = 3;
 
-/// How large a chunk may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Tokens by the embedder's own tokenizer.
-    pub tokens: usize,
-    /// Bytes.
-    pub bytes: usize,
-}
-
-impl Limits {
-    /// Limits for a model that cuts passages at `max_tokens`, with a fifth of them left for title and headings.
-    pub fn for_model(max_tokens: usize) -> Self {
-        Self { tokens: CHUNK_TOKENS.min(max_tokens - max_tokens / 5).max(1), bytes: CHUNK_BYTES }
-    }
-
-    pub(super) fn hold(self, tokens: usize, bytes: usize) -> bool {
-        tokens <= self.tokens && bytes <= self.bytes
-    }
-}
-
-/// What a block is, as far as it decides where it may be cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// Sentences; also a list item or a quotation.
-    Prose,
-    /// Lines that belong together: code, tables.
-    Lines,
-}
-
-/// A slice of the document that a parser recognised.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Block<'t> {
-    /// A heading; it starts a section.
-    Heading {
-        /// 1 to 6.
-        level: u8,
-        /// The heading without its markup.
-        title: &'t str,
-        /// The slice.
-        text: &'t str,
-    },
-    /// Anything with text.
-    Body {
-        /// Where it may be cut.
-        shape: Shape,
-        /// The slice.
-        text: &'t str,
-        /// Whether the next block continues this one, because it was too long to be held whole.
-        continues: bool,
-    },
-    /// Blank lines.
-    Blank {
-        /// The slice.
-        text: &'t str,
-    },
-}
-
-impl<'t> Block<'t> {
-    fn text(&self) -> &'t str {
-        match self {
-            Self::Heading { text, .. } | Self::Body { text, .. } | Self::Blank { text } => text,
-        }
-    }
-}
-
-/// A chunk before it belongs to a version of a document.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Draft {
-    /// Headings above it, outermost first.
-    pub headings: Vec<String>,
-    /// The slice.
-    pub text: String,
-}
-
 /// Takes blocks, gives chunks.
 pub struct Chunker<'c> {
     limits: Limits,
@@ -112,6 +38,7 @@ pub struct Chunker<'c> {
     text: String,
     units: VecDeque<Unit>,
     tokens: usize,
+    table: Table,
     path: Vec<(u8, String)>,
     body: bool,
     blank_tail: usize,
@@ -133,6 +60,7 @@ impl<'c> Chunker<'c> {
             text: String::new(),
             units: VecDeque::new(),
             tokens: 0,
+            table: Table::default(),
             path: Vec::new(),
             body: false,
             blank_tail: 0,
@@ -198,8 +126,17 @@ impl<'c> Chunker<'c> {
             Block::Heading { level, title, text } => self.heading(level, title, text),
             Block::Body { shape, text, continues } => {
                 self.body = true;
-                self.take(shape, text, if continues { Level::Line } else { Level::Block });
+                let level = if continues { Level::Line } else { Level::Block };
+                let units = match shape {
+                    Shape::Prose | Shape::Lines => explode(text, shape, level, self.measure()),
+                    Shape::Table { .. } | Shape::Rows => {
+                        let measure = self.measure();
+                        self.table.units(text, shape, level, measure)
+                    }
+                };
+                self.take(text, units);
             }
+            Block::Record { text, values } => self.record(text, values),
             Block::Blank { text } => self.blank(text),
         }
     }
@@ -227,7 +164,24 @@ impl<'c> Chunker<'c> {
             self.path.pop();
         }
         self.path.push((level, brief(title)));
-        self.take(Shape::Prose, text, Level::Never);
+        let units = explode(text, Shape::Prose, Level::Never, self.measure());
+        self.take(text, units);
+    }
+
+    fn record(&mut self, text: &str, values: &[Value]) {
+        self.body = true;
+        let measure = self.measure();
+        if self.limits.hold(0, text.len()) && self.limits.hold((self.count)(text), text.len()) {
+            return self.take(text, explode(text, Shape::Lines, Level::Block, measure));
+        }
+        record(text, values, measure, |part, units| self.take(part, units));
+        if let Some(last) = self.units.back_mut() {
+            last.level = Level::Block;
+        }
+    }
+
+    fn measure(&self) -> Measure<'c> {
+        (self.limits, self.count)
     }
 
     fn blank(&mut self, text: &str) {
@@ -247,9 +201,9 @@ impl<'c> Chunker<'c> {
         }
     }
 
-    fn take(&mut self, shape: Shape, text: &str, level: Level) {
+    fn take(&mut self, text: &str, units: Vec<Unit>) {
         self.blank_tail = 0;
-        for unit in explode(text, shape, level, self.limits, self.count) {
+        for unit in units {
             self.tokens += unit.tokens;
             self.units.push_back(unit);
         }
@@ -273,24 +227,41 @@ impl<'c> Chunker<'c> {
         let mut units = self.best_cut();
         loop {
             let (bytes, tokens) = self.units.iter().take(units).fold((0, 0), |(b, t), u| (b + u.bytes, t + u.tokens));
-            let chunk = trimmed(&self.text[..bytes]);
+            let slice = trimmed(&self.text[..bytes]);
+            let (mut text, mut repeated) = self.below_what_is_repeated(slice, units);
             // Units were counted alone; together they may count more where a cut falls inside a word.
-            let above = units > 1 && !self.limits.hold((self.count)(chunk), chunk.len());
-            if above {
+            let above = !self.limits.hold((self.count)(&text), text.len());
+            if above && units > 1 {
                 units = units.div_ceil(2).min(units - 1);
                 continue;
             }
-            if !chunk.is_empty() {
-                let text = chunk.to_owned();
+            if above {
+                (text, repeated) = (slice.to_owned(), 0);
+            }
+            if !slice.is_empty() {
+                self.growth.add_beside(repeated);
                 let headings = self.headings();
                 self.emitted = true;
-                self.ready.push_back(Draft { headings, text });
+                self.ready.push_back(Draft { headings, text, repeated });
             }
             self.units.drain(..units);
             self.text.drain(..bytes);
             self.tokens = self.tokens.saturating_sub(tokens);
             return;
         }
+    }
+
+    /// A slice of so many units with what a chunk repeats that begins there, and how many bytes that are; nothing where it would make the document grow without bound.
+    fn below_what_is_repeated(&self, slice: &str, units: usize) -> (String, usize) {
+        let (Some(first), Some(last)) = (self.units.front(), self.units.get(units.saturating_sub(1))) else {
+            return (slice.to_owned(), 0);
+        };
+        let (above, lead) = first.place.repeated(&last.place);
+        let repeated = above.len() + lead.len();
+        if slice.is_empty() || repeated == 0 || self.growth.room() < repeated as u64 {
+            return (slice.to_owned(), 0);
+        }
+        (format!("{above}{lead}{}", if lead.is_empty() { slice } else { slice.trim_start() }), repeated)
     }
 
     /// The headings above a chunk; none where long ones above many small chunks would make the document grow without bound.
@@ -303,23 +274,24 @@ impl<'c> Chunker<'c> {
         self.path.iter().map(|(_, title)| title.clone()).collect()
     }
 
-    /// How many units the next chunk takes: all that is left if it fits; else up to the strongest boundary in the second half of what fits, or, for the last two chunks, near the middle.
+    /// How many units the next chunk takes: all that is left if it fits; else up to the strongest boundary in the second half of what fits, or, for the last two chunks, near the middle. What a chunk repeats
+    /// takes room from it, and the pieces of a row that is cut stand for themselves.
     fn best_cut(&self) -> usize {
-        if self.limits.hold(self.tokens, self.text.len()) {
-            return self.units.len();
+        let Some(first) = self.units.front() else { return 0 };
+        let (reach, all, all_bytes) = self.ahead(first);
+        let last = self.units.get(reach - 1).map_or(&first.place, |last| &last.place);
+        if self.holds(all, all_bytes, first.place.cost(last)) {
+            return reach;
         }
-        let last_two = self.tokens <= 2 * self.limits.tokens;
-        let (least, target) = if last_two {
-            (self.tokens.saturating_sub(self.limits.tokens), self.tokens / 2)
-        } else {
-            (self.limits.tokens / 2, self.limits.tokens)
-        };
+        let room = self.limits.tokens.saturating_sub(first.place.cost(&first.place).tokens).max(1);
+        let last_two = all <= 2 * room;
+        let (least, target) = if last_two { (all.saturating_sub(room), all / 2) } else { (room / 2, room) };
         let (mut tokens, mut bytes, mut fitting) = (0, 0, 1);
         let mut best: Option<(Boundary, usize)> = None;
-        for (index, unit) in self.units.iter().enumerate() {
+        for (index, unit) in self.units.iter().take(reach).enumerate() {
             tokens += unit.tokens;
             bytes += unit.bytes;
-            if !self.limits.hold(tokens, bytes) {
+            if !self.holds(tokens, bytes, first.place.cost(&unit.place)) {
                 break;
             }
             fitting = index + 1;
@@ -334,6 +306,23 @@ impl<'c> Chunker<'c> {
             }
         }
         best.map_or(fitting, |(_, units)| units)
+    }
+
+    /// The units that may stand in one chunk with the first one, with their tokens and bytes; no more than it takes to see that two chunks do not hold them.
+    fn ahead(&self, first: &Unit) -> (usize, usize, usize) {
+        let (mut units, mut tokens, mut bytes) = (0, 0, 0);
+        for unit in &self.units {
+            let apart = first.place.is_in_cut_row() && !unit.place.is_of_row_of(&first.place);
+            if apart || tokens > 2 * self.limits.tokens || bytes > 2 * self.limits.bytes {
+                break;
+            }
+            (units, tokens, bytes) = (units + 1, tokens + unit.tokens, bytes + unit.bytes);
+        }
+        (units, tokens, bytes)
+    }
+
+    fn holds(&self, tokens: usize, bytes: usize, repeated: Cost) -> bool {
+        self.limits.hold(tokens + repeated.tokens, bytes + repeated.bytes)
     }
 
     /// Whether the unit that begins there says so itself, whatever stands around it.

@@ -31,6 +31,7 @@ mod source;
 mod split;
 mod submit;
 mod sweep;
+mod table;
 mod tidy;
 mod tries;
 mod waits;

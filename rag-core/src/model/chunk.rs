@@ -28,7 +28,7 @@ impl ChunkId {
     }
 }
 
-/// A piece of one version of a document, with the text exactly as it was ingested.
+/// A piece of one version of a document, with the text exactly as it was ingested; one that begins inside a table repeats the names of its columns above that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
     /// Deterministic id.

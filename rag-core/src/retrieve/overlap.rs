@@ -10,7 +10,7 @@ use crate::model::{Chunk, ChunkId, Hit};
 /// Bytes of a passage that neighbours are joined to: about four chunks, so that one long section does not fill the context.
 const MAX_JOINED_BYTES: usize = 4 * 1024;
 
-/// Between the texts of two chunks that are joined; both are kept byte for byte.
+/// Between the texts of two chunks that are joined; both are kept byte for byte, but for the head of a table that both have.
 const BETWEEN: &str = "\n\n";
 
 /// One passage of the result.
@@ -41,11 +41,11 @@ impl Joined {
             return false;
         }
         if candidate.ordinal.checked_add(1) == Some(self.first) {
-            chunk.text = format!("{}{BETWEEN}{}", candidate.text, chunk.text);
+            chunk.text = joined(&candidate.text, &chunk.text);
             self.first = candidate.ordinal;
             self.others.insert(0, candidate.id);
         } else if self.last.checked_add(1) == Some(candidate.ordinal) {
-            chunk.text = format!("{}{BETWEEN}{}", chunk.text, candidate.text);
+            chunk.text = joined(&chunk.text, &candidate.text);
             self.last = candidate.ordinal;
             self.others.push(candidate.id);
         } else {
@@ -61,6 +61,21 @@ impl Joined {
             candidate.ordinal.saturating_add(1) >= self.first && candidate.ordinal <= self.last.saturating_add(1);
         candidate.document == outer.document && near && outer.text.contains(candidate.text.trim())
     }
+}
+
+/// The texts of two neighbours. Rows of one table stand below its head once.
+fn joined(above: &str, below: &str) -> String {
+    let (mut rest, mut lines, mut named) = (below, above.lines(), false);
+    while let Some((line, after)) = rest.split_once('\n') {
+        let repeated =
+            if rest.len() == below.len() { lines.any(|other| other == line) } else { lines.next() == Some(line) };
+        if !repeated {
+            break;
+        }
+        named |= line.contains('|');
+        rest = after;
+    }
+    if named { format!("{above}\n{rest}") } else { format!("{above}{BETWEEN}{below}") }
 }
 
 /// The best passages, at most `limit`: repetitions dropped, and neighbours joined to the better one until the first `wanted` are complete.
@@ -122,6 +137,18 @@ mod tests {
         assert_eq!(texts(&kept), [("a", "four\n\nfive\n\nsix"), ("b", "zero"), ("a", "eight")]);
         assert_eq!(kept[0].best.chunk.id, ranking[0].chunk.id);
         assert_eq!(kept[0].others, [ranking[2].chunk.id, ranking[3].chunk.id]);
+    }
+
+    #[test]
+    fn rows_of_one_table_stand_below_its_head_once() {
+        assert_eq!(
+            joined("Fares:\n\n| a | b |\n|---|---|\n| 1 | 2 |", "| a | b |\n|---|---|\n| 3 | 4 |"),
+            "Fares:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |"
+        );
+        assert_eq!(joined("Depths\na | b\n1 | 2", "Depths\na | b\n3 | 4\n5 | 6"), "Depths\na | b\n1 | 2\n3 | 4\n5 | 6");
+        for (above, below) in [("a | b\n1 | 2", "c | d\n3 | 4"), ("same\nx", "same\ny"), ("a | b", "a | b")] {
+            assert_eq!(joined(above, below), format!("{above}{BETWEEN}{below}"));
+        }
     }
 
     #[test]

@@ -2,14 +2,12 @@
 //!
 //! Where lines are cut depends on the text alone, never on how it came in pieces.
 
-use unicode_segmentation::UnicodeSegmentation as _;
+use crate::ingest::{
+    chunk::{Block, Chunker, Shape},
+    split::{LOOKAHEAD, cut},
+};
 
-use crate::ingest::chunk::{Block, Chunker, Shape};
-
-/// Bytes of a block that are held; a longer one is passed on in parts.
-pub(super) const MAX_BLOCK: usize = 16 * 1024;
-/// Bytes after a cut that are looked at to find the end of a grapheme.
-const LOOKAHEAD: usize = 1024;
+pub(super) use crate::ingest::split::{MAX_BLOCK, parts};
 
 /// What a line-based format does with a line.
 pub(in crate::ingest) trait LineParser: Default {
@@ -34,7 +32,7 @@ impl<P: LineParser> Lines<P> {
         let mut done = 0;
         loop {
             let rest = &self.pending[done..];
-            let window = floor(rest, MAX_BLOCK + LOOKAHEAD);
+            let window = rest.floor_char_boundary(MAX_BLOCK + LOOKAHEAD);
             let end = match rest.as_bytes()[..window].iter().position(|b| *b == b'\n') {
                 Some(newline) => newline + 1,
                 None if rest.len() >= MAX_BLOCK + LOOKAHEAD => cut(&rest[..window]),
@@ -55,45 +53,14 @@ impl<P: LineParser> Lines<P> {
     }
 }
 
-/// The text in parts that can be held, cut where a line that is too long would be.
-pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let end = if rest.len() > MAX_BLOCK { cut(&rest[..floor(rest, MAX_BLOCK + LOOKAHEAD)]) } else { rest.len() };
-        let part;
-        (part, rest) = rest.split_at(end);
-        (!part.is_empty()).then_some(part)
-    })
-}
-
 /// Gives a text to the chunker, a long one in parts; the last one ends its block.
 pub(super) fn push(text: &str, shape: Shape, out: &mut Chunker<'_>) {
     let mut parts = parts(text).peekable();
+    let mut shape = shape;
     while let Some(text) = parts.next() {
         out.push(Block::Body { shape, text, continues: parts.peek().is_some() });
+        shape = shape.going_on();
     }
-}
-
-/// Where to cut a line that is too long: after the last space of its second half, else between graphemes, else between characters.
-fn cut(window: &str) -> usize {
-    let most = floor(window, MAX_BLOCK);
-    let mut grapheme = 0;
-    let mut space = 0;
-    for (at, part) in window.grapheme_indices(true) {
-        let end = at + part.len();
-        if end > most {
-            break;
-        }
-        grapheme = end;
-        if part.chars().all(char::is_whitespace) {
-            space = end;
-        }
-    }
-    [space, grapheme].into_iter().find(|end| *end >= most / 2).unwrap_or(most)
-}
-
-fn floor(text: &str, at: usize) -> usize {
-    text.floor_char_boundary(at.min(text.len()))
 }
 
 /// Lines of the block that is being read.

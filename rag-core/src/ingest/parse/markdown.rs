@@ -15,7 +15,10 @@ enum Open {
     Paragraph,
     Item,
     Code(Fence),
-    Table,
+    /// So many bytes of it name the columns.
+    Table {
+        head: usize,
+    },
     FrontMatter,
 }
 
@@ -55,8 +58,8 @@ impl LineParser for Markdown {
                     self.end_block(out);
                 }
             }
-            Open::Table if line.contains('|') => self.held.add(line, Shape::Lines, out),
-            Open::Table => {
+            Open::Table { .. } if line.contains('|') => self.held.add(line, self.shape(), out),
+            Open::Table { .. } => {
                 self.end_block(out);
                 self.flow(line, out);
             }
@@ -73,7 +76,9 @@ impl Markdown {
     fn shape(&self) -> Shape {
         match self.open {
             Open::Nothing | Open::Paragraph | Open::Item => Shape::Prose,
-            Open::Code(_) | Open::Table | Open::FrontMatter => Shape::Lines,
+            Open::Code(_) | Open::FrontMatter => Shape::Lines,
+            Open::Table { .. } if self.held.passed => Shape::Rows,
+            Open::Table { head } => Shape::Table { head },
         }
     }
 
@@ -99,8 +104,8 @@ impl Markdown {
             out.push(Block::Heading { level, title: &plain(title), text: line });
         } else if let Some(fence) = opens(line) {
             self.start(Open::Code(fence), line, out);
-        } else if delimits(line) && self.table_starts(out) {
-            self.held.add(line, Shape::Lines, out);
+        } else if delimits(line) && self.table_starts(line, out) {
+            self.held.add(line, self.shape(), out);
         } else if is_item(line) {
             self.start(Open::Item, line, out);
         } else {
@@ -129,8 +134,8 @@ impl Markdown {
         (whole && indent(line) < 4 && rule.bytes().all(|b| b == rule.as_bytes()[0])).then_some(level)
     }
 
-    /// Makes the last line of the paragraph the head of a table.
-    fn table_starts(&mut self, out: &mut Chunker<'_>) -> bool {
+    /// Makes the last line of the paragraph, with the one below it, the head of a table.
+    fn table_starts(&mut self, below: &str, out: &mut Chunker<'_>) -> bool {
         let text = std::mem::take(&mut self.held.text);
         let head = text.trim_end().rfind('\n').map_or(0, |newline| newline + 1);
         if self.open == Open::Nothing || !text[head..].contains('|') {
@@ -139,8 +144,8 @@ impl Markdown {
         }
         self.held.add(&text[..head], Shape::Prose, out);
         self.end_block(out);
-        self.open = Open::Table;
-        self.held.add(&text[head..], Shape::Lines, out);
+        self.open = Open::Table { head: text[head..].len() + below.len() };
+        self.held.add(&text[head..], self.shape(), out);
         true
     }
 

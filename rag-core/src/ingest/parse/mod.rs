@@ -3,6 +3,7 @@
 //! A parser may not read files, count tokens or cut chunks. Text and Markdown give slices of the source, byte for byte; the others give the text that a reader sees.
 //! The binary ones need the whole document at once and are read in a process of their own.
 
+mod columns;
 mod csv;
 mod docx;
 mod format;

@@ -25,8 +25,12 @@ pub(in crate::ingest) enum Piece {
     Apart,
     /// A paragraph or list item, with the blanks after it.
     Prose(String),
-    /// Lines that belong together, such as rows of a table.
+    /// Lines that belong together.
     Lines(String),
+    /// A table, or its beginning: rows as lines, of which so many bytes name the columns.
+    Table(usize, String),
+    /// More rows of the table that the piece before is of.
+    Rows(String),
     /// Something to say of the document, which is read all the same.
     Notice(Notice),
 }
@@ -38,7 +42,8 @@ impl Piece {
     /// Bytes of its text.
     pub(in crate::ingest) fn bytes(&self) -> usize {
         match self {
-            Self::Title(text) | Self::Heading(_, text) | Self::Prose(text) | Self::Lines(text) => text.len(),
+            Self::Title(text) | Self::Heading(_, text) | Self::Prose(text) => text.len(),
+            Self::Lines(text) | Self::Table(_, text) | Self::Rows(text) => text.len(),
             Self::Page(_) | Self::Apart | Self::Notice(_) => 0,
         }
     }
@@ -57,6 +62,8 @@ impl Piece {
             }
             Self::Heading(_, text) | Self::Prose(text) => push(text, Shape::Prose, out),
             Self::Lines(text) => push(text, Shape::Lines, out),
+            Self::Table(head, text) => push(text, Shape::Table { head: *head }, out),
+            Self::Rows(text) => push(text, Shape::Rows, out),
             Self::Notice(notice) => out.notice(notice.clone()),
         }
     }

@@ -42,7 +42,7 @@ async fn write(flow: Ingest, text: u8, language: &str, after: Option<Mark>) -> W
     let mut writer = Writer::new(&flow);
     if writer.begin(plan).await? {
         for number in 0..CHUNKS {
-            let draft = Draft { headings: Vec::new(), text: format!("text {text}, part {number}") };
+            let draft = Draft { headings: Vec::new(), text: format!("text {text}, part {number}"), repeated: 0 };
             writer.chunk(draft, None).await?;
             writer.flush().await?;
         }

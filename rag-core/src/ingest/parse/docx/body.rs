@@ -4,6 +4,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::{
     super::{
+        columns::name_columns,
         lines::parts,
         piece::{Piece, Take},
     },
@@ -32,6 +33,10 @@ enum Open {
     Table {
         rows: String,
         cells: Vec<String>,
+        /// Bytes of the first row, where it names the columns; nothing before it is read.
+        head: Option<usize>,
+        /// Whether rows were handed over.
+        passed: bool,
     },
 }
 
@@ -88,7 +93,7 @@ impl<'b, 't> Body<'b, 't> {
                 }
                 self.open.push(match name {
                     "p" => Open::Paragraph(Paragraph::default()),
-                    _ => Open::Table { rows: String::new(), cells: Vec::new() },
+                    _ => Open::Table { rows: String::new(), cells: Vec::new(), head: None, passed: false },
                 });
             }
             "tc" => {
@@ -159,17 +164,20 @@ impl<'b, 't> Body<'b, 't> {
     }
 
     fn end_row(&mut self) -> Result<(), FailureReason> {
-        let Some(Open::Table { rows, cells }) = self.open.last_mut() else { return Ok(()) };
-        let row = std::mem::take(cells).iter().map(|cell| cell.trim()).collect::<Vec<_>>().join(" | ");
+        let Some(Open::Table { rows, cells, head, passed }) = self.open.last_mut() else { return Ok(()) };
+        let cells = std::mem::take(cells);
+        let cells: Vec<&str> = cells.iter().map(|cell| cell.trim()).collect();
+        let row = cells.join(" | ");
         if !row.trim_matches([' ', '|']).is_empty() {
             rows.push_str(&row);
             rows.push('\n');
+            head.get_or_insert(if name_columns(&cells) { rows.len() } else { 0 });
         }
         if rows.len() <= MAX_TEXT {
             return Ok(());
         }
-        let rows = std::mem::take(rows);
-        (self.take)(Piece::Lines(rows))
+        let piece = rows_of(std::mem::take(rows), *head, std::mem::replace(passed, true));
+        (self.take)(piece)
     }
 
     fn close(&mut self, open: Open) -> Result<(), FailureReason> {
@@ -191,9 +199,9 @@ impl<'b, 't> Body<'b, 't> {
                 }
             }
             Open::Table { rows, .. } if rows.is_empty() => Ok(()),
-            Open::Table { mut rows, .. } => {
+            Open::Table { mut rows, head, passed, .. } => {
                 rows.push('\n');
-                self.hand_over(Piece::Lines(rows))
+                self.hand_over(rows_of(rows, head, passed))
             }
         }
     }
@@ -202,6 +210,7 @@ impl<'b, 't> Body<'b, 't> {
     fn hand_over(&mut self, piece: Piece) -> Result<(), FailureReason> {
         let inner = match &piece {
             Piece::Prose(text) | Piece::Lines(text) | Piece::Heading(_, text) => text.as_str(),
+            Piece::Table(_, text) | Piece::Rows(text) => text.as_str(),
             Piece::Title(_) | Piece::Page(_) | Piece::Apart | Piece::Notice(_) => "",
         };
         let outer = match self.open.last_mut() {
@@ -218,6 +227,10 @@ impl<'b, 't> Body<'b, 't> {
         outer.push_str(&inner.split_whitespace().collect::<Vec<_>>().join(" "));
         Ok(())
     }
+}
+
+fn rows_of(rows: String, head: Option<usize>, passed: bool) -> Piece {
+    if passed { Piece::Rows(rows) } else { Piece::Table(head.unwrap_or(0), rows) }
 }
 
 fn is_skipped(name: &str) -> bool {
