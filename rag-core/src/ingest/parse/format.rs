@@ -91,8 +91,17 @@ formats! {
     Csv {
         name: "csv",
         label: "CSV",
-        extensions: &["csv", "tsv"],
-        media_types: &["text/csv", "text/tab-separated-values"],
+        extensions: &["csv"],
+        media_types: &["text/csv"],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
+    /// The same with tabs between the cells.
+    Tsv {
+        name: "tsv",
+        label: "TSV",
+        extensions: &["tsv", "tab"],
+        media_types: &["text/tab-separated-values"],
         begins: Begins::Text,
         max_bytes: LINES,
     }

@@ -36,7 +36,7 @@ pub(super) fn read_binary(format: Format, bytes: &[u8], take: &mut piece::Take<'
     match format {
         Format::Docx => docx::read(bytes, take),
         Format::Pdf => pdf::read(bytes, take),
-        Format::Text | Format::Markdown | Format::Html | Format::Csv | Format::Jsonl => {
+        Format::Text | Format::Markdown | Format::Html | Format::Csv | Format::Tsv | Format::Jsonl => {
             Err(FailureReason::Malformed { cause: format!("{} is not read whole", format.as_str()) })
         }
     }
@@ -47,7 +47,8 @@ impl Parser {
         match format {
             // Of a binary format nothing comes here.
             Format::Text | Format::Docx | Format::Pdf => Self::Text(lines::Lines::default()),
-            Format::Csv => Self::Csv(csv::Csv::default()),
+            Format::Csv => Self::Csv(csv::Csv::new(false)),
+            Format::Tsv => Self::Csv(csv::Csv::new(true)),
             Format::Jsonl => Self::Jsonl(jsonl::Jsonl::default()),
             Format::Markdown => Self::Markdown(lines::Lines::default()),
             Format::Html => Self::Html(Box::new(html::Html::new())),

@@ -47,7 +47,7 @@ fn source(format: Format, parts: &[String]) -> Source {
         Format::Html => {
             text(format!("<h1>Long</h1>{}", parts.iter().map(|part| format!("<p>{part}.</p>")).collect::<String>()))
         }
-        Format::Csv => {
+        Format::Csv | Format::Tsv => {
             text(format!("what,kind\n{}", parts.iter().map(|part| format!("{part},step\n")).collect::<String>()))
         }
         Format::Jsonl => text(parts.iter().map(|part| serde_json::json!({"text": part}).to_string() + "\n").collect()),
