@@ -120,3 +120,170 @@ fn a_tag_with_attributes_without_end_is_refused_by_its_line() {
     }
     assert!(attempt(&format!("<x{}>fine", &names[..4_000])).is_ok());
 }
+
+/// The text of a page that is kept beside the tests.
+fn case(name: &str) -> String {
+    text(&std::fs::read_to_string(path(name)).unwrap())
+}
+
+fn path(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name)
+}
+
+#[test]
+fn a_cell_that_is_empty_keeps_its_column() {
+    let wanted = "Plans\n | Basic | Pro\nStorage | 20 GB | 500 GB\nSeats |  | 25\n | cheap | roomy";
+    assert_eq!(case("empty_corner.html"), wanted);
+}
+
+#[test]
+fn each_row_of_a_small_table_is_a_line() {
+    assert!(case("small_table.html").contains("\nZone East | 44 kr | 21 kr\n"));
+}
+
+#[test]
+fn each_chunk_of_a_long_table_names_its_columns() {
+    let (drafts, _) = read(&std::fs::read_to_string(path("long_table.html")).unwrap());
+    assert!(drafts.len() > 5);
+    for draft in &drafts {
+        let table = draft.text.strip_prefix("Stations\n").unwrap_or(&draft.text);
+        assert!(table.starts_with("Station | Pumps | Operators | Depth in metres\nStation "), "{}", draft.text);
+    }
+    assert!(drafts.iter().any(|draft| draft.text.contains("\nStation 117 | ")));
+}
+
+#[test]
+fn a_cell_that_spans_columns_or_rows_stands_in_each_of_them() {
+    let page = "<table><tr><th rowspan=2>Zone<th colspan=2>Fare</tr><tr><th>Adult<th>Child</tr>\
+                <tr><td rowspan=2>North<td>30<td>15</tr><tr><td>31<td>16</tr><tr><td>South<td colspan=2>free</tr>\
+                <tr><td colspan=9>Prices of 2031</tr></table>";
+    let wanted = "Zone | Fare | Fare\nZone | Adult | Child\nNorth | 30 | 15\nNorth | 31 | 16\nSouth | free | free\nPrices of 2031";
+    assert_eq!(text(page), wanted);
+}
+
+#[test]
+fn a_small_table_in_a_cell_is_its_text_and_the_cells_beside_it_keep_their_columns() {
+    let page =
+        "<table><tr><th>a<th>b<th>c</tr><tr><td>1<td>x<table><tr><td>2<td>3</tr><tr><td>4<td>5</table><td>6</table>";
+    assert_eq!(text(page), "a | b | c\n1 | x 2, 3; 4, 5 | 6");
+}
+
+#[test]
+fn what_makes_a_layout_of_a_table_is_read_as_blocks() {
+    let rows = "<tr><td>row of a table</td><td>that is long</td></tr>".repeat(20);
+    let page = format!("<table><tr><td>Menu<td><h2>Title</h2><p>Text.<table>{rows}</table><p>End.</table>After.");
+    let read = text(&page);
+    assert!(read.starts_with("Menu\n---\nTitle\nText.\n\nrow of a table | that is long\nrow of"), "{read}");
+    assert!(read.ends_with("that is long\n\nEnd.\n\nAfter."), "{read}");
+    let code = "<table class=x><tr><td><pre>1\n2</pre></td><td><pre>let x = 1;\nlet y;</pre></td></tr></table>";
+    assert_eq!(text(code), "1\n2\n\nlet x = 1;\nlet y;");
+    let numbered = "<table class=highlighttable><tr><td class=linenos><pre>1\n2</pre><td><pre>a\nb</pre></table>";
+    assert_eq!(text(numbered), "a\nb");
+}
+
+#[test]
+fn a_table_of_a_spreadsheet_is_named_by_its_first_row() {
+    let row = |n: usize| format!("<tr height=20><td height=20>Anlage {n}</td><td align=right>{n}</td><td></td></tr>");
+    let rows: String = (0..60).map(row).collect();
+    let page =
+        format!("<table border=0><col width=64><tr><td>Anlage</td><td>Tiefe</td><td>Bemerkung</td></tr>{rows}</table>");
+    let (drafts, _) = read(&page);
+    assert!(drafts.len() > 4);
+    assert!(drafts.iter().all(|draft| draft.text.starts_with("Anlage | Tiefe | Bemerkung\nAnlage ")), "{drafts:#?}");
+}
+
+#[test]
+fn a_caption_and_a_head_of_two_rows_stand_above_each_chunk() {
+    let rows: String = (0..60).map(|n| format!("<tr><th scope=row>{n}</th><td>a<td>b</tr>")).collect();
+    let page = format!(
+        "<table><caption>Depths</caption><thead><tr><td>No.<td colspan=2>Depth<tr><td><td>min<td>max</thead>{rows}</table>"
+    );
+    let (drafts, _) = read(&page);
+    assert!(drafts.len() > 4);
+    let head = "Depths\nNo. | Depth | Depth\n | min | max\n";
+    assert!(drafts.iter().all(|draft| draft.text.starts_with(head)), "{drafts:#?}");
+}
+
+#[test]
+fn a_mark_in_a_cell_ends_no_cell() {
+    assert_eq!(text("<table><tr><td>a | b<td>||<td>c</table>"), "a \\| b | || | c");
+}
+
+#[test]
+fn raised_text_never_makes_another_number() {
+    let wanted = "The hull withstands 10^5 pascal. The fine is 50 [3] euro a day. The scale factor is 2^10.\n\nCO2 is measured hourly.";
+    assert_eq!(case("sup.html"), wanted);
+    assert_eq!(
+        text("<p>Half: <sup>1</sup>/<sub>2</sub>, 1<sup>1</sup>&frasl;<sub>4</sub>, 2&frac12;"),
+        "Half: 1/2, 1 1/4, 2½"
+    );
+    assert_eq!(text("<p>log<sub>10</sub>100 is 2<sup>1</sup>5"), "log10 100 is 2 [1]5");
+    assert_eq!(
+        text("<p>As shown<sup id=r><a href='#n1'>[3]</a></sup> and 20<a href='#f'><sup>4</sup></a>."),
+        "As shown [3] and 20 [4]."
+    );
+}
+
+#[test]
+fn what_is_deleted_is_left_out_and_what_is_inserted_is_kept() {
+    assert_eq!(case("del.html"), "The parking fee is 145 euro a quarter.\n\nPump price: 780 euro.");
+    assert_eq!(text("<del><p>Old.<p>Older.</del><p>New <strike>bad</strike>good.<p><s>x<p>y"), "New good.\n\ny");
+}
+
+#[test]
+fn what_is_hidden_is_left_out() {
+    assert_eq!(case("hidden.html"), "The quay is open.\n\nNew price 6 euro.");
+    let page = "<ul><li hidden>a<li>b<li style='color:red; Display : NONE !important'>c<li>d</ul><template><p>t</template>\
+                <noscript>n</noscript><p style='visibility:hidden'>v<p>w<dialog>q</dialog><table><tr><td hidden>x<td>y</table>";
+    assert_eq!(text(page), "- b\n- d\n\nw\n\ny");
+    assert_eq!(text("<p>a <svg><path/></svg> b <button>c</button> d <span aria-hidden=true />e"), "a b d e");
+}
+
+#[test]
+fn marks_of_links_to_their_own_place_are_left_out() {
+    let (drafts, title) = read(&std::fs::read_to_string(path("sphinx.html")).unwrap());
+    assert_eq!(title.as_deref(), Some("Draining"));
+    let texts: Vec<_> = drafts.iter().map(|draft| draft.text.as_str()).collect();
+    assert_eq!(texts, ["Draining\nOpen valve V-207.", "Refilling\nClose valve V-207."]);
+    let others = "<h2 id=a>C#<a href='#a'>#</a></h2><h3>D<a class=hash-link href='#d'>&#8203;</a></h3><p>See <a href='#a'>#1</a> in <a href='x'>§</a>.";
+    assert_eq!(text(others), "C#\nD\nSee #1 in §.");
+}
+
+#[test]
+fn pictures_and_fields_are_their_texts() {
+    let wanted = "Model KX-200\n\nPort 8443\n\nLine one\nline two\n\nAB and Sun\u{a0}day";
+    assert_eq!(case("spans.html"), wanted);
+    let page = "<p>Press <img src=a.png alt='the green key'>.<p><img alt='photo-12.JPG'>x<input type=password value=p>\
+                <input type=checkbox checked>Backup<p><select><option>a<option selected>b</select>";
+    assert_eq!(text(page), "Press the green key .\n\nx [x] Backup\n\nb");
+}
+
+#[test]
+fn spans_side_by_side_are_words_and_letters_in_other_type_are_none() {
+    assert_eq!(text("<div><a>Home</a><a>Docs</a> <b>K</b><i>X</i></div>"), "Home Docs KX");
+    assert_eq!(text("<p><span>Mod</span><span>el</span> <b>K</b>X"), "Model KX");
+    assert_eq!(text("<p style=display:flex><span style='display:block'>Model</span><span>KX</span>"), "Model KX");
+}
+
+#[test]
+fn readings_stand_behind_the_word_that_they_are_of() {
+    let page = "<p><ruby>東<rp>(</rp><rt>とう</rt><rp>)</rp>京<rt>きょう</rt></ruby>に行く";
+    assert_eq!(text(page), "東京(とうきょう)に行く");
+}
+
+#[test]
+fn a_term_stands_before_its_definition_and_items_keep_their_numbers() {
+    let page = "<dl><dt>Port<dd>8443<dt>Who pays?</dt><dd><p>The tenant.</p><p>Always.</p></dd><dt>a<dt>b<dd>both</dl>\
+                <ol start=3><li>open<li><p>close</p><li value=9>lock</ol>";
+    assert_eq!(
+        text(page),
+        "Port: 8443\n\nWho pays? The tenant.\n\nAlways.\n\na, b: both\n\n3. open\n4. close\n9. lock"
+    );
+}
+
+#[test]
+fn a_formula_is_a_line_that_can_be_read() {
+    let page = "<p>Use <math><mfrac><mn>1</mn><mn>2</mn></mfrac></math> litre: <math><mi>E</mi><mo>=</mo><mi>m</mi><msup><mi>c</mi>\
+                <mn>2</mn></msup></math> and <math><semantics><msqrt><mi>a</mi><mo>+</mo><mi>b</mi></msqrt><annotation>x</annotation></semantics></math>.";
+    assert_eq!(text(page), "Use 1/2 litre: E=mc^2 and √(a+b).");
+}
