@@ -187,7 +187,7 @@ impl Retrieve {
     /// Measures anew where the collection changed much since it was measured; asks a hundred questions then. To be called now and then.
     pub async fn calibrate(&self) -> Result<(), RetrieveError> {
         let Some(standing) = self.calibration().await? else { return Ok(()) };
-        let chunks = self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)?;
+        let chunks = self.size.count(&*self.store, self.epoch).await.map_err(RetrieveError::Search)?;
         let model = self.embedder.model().name.clone();
         if let Some(found) = standing.found.as_ref().filter(|found| found.is_of(&model) && found.fits(chunks)) {
             self.threshold.set(&self.settings, found);

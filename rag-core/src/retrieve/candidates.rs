@@ -42,6 +42,11 @@ impl Candidates {
         &self.legs
     }
 
+    /// How many hits the leg has that found more.
+    pub(super) fn found(&self) -> u64 {
+        self.legs.dense.len().max(self.legs.lexical.len()) as u64
+    }
+
     /// The best cosine of the dense leg.
     pub(super) fn best_cosine(&self) -> Option<f32> {
         self.legs.dense.iter().map(|hit| hit.score.0).filter(|score| score.is_finite()).reduce(f32::max)

@@ -70,7 +70,7 @@ pub struct Retrieved {
     pub passages: Vec<Passage>,
     /// Why the question may be answered, or that it may not.
     pub evidence: Evidence,
-    /// How many chunks were searched.
+    /// How many chunks were searched, as they were counted last; before they were, those that were found.
     pub searched: u64,
     /// What was left out; empty nearly always.
     pub degraded: Vec<Degradation>,
@@ -199,10 +199,9 @@ impl Retrieve {
         let terms = lexical::query(&query.text);
         let identifiers = Identifiers::of(&query.text);
         let search = self.search(query, mode);
-        let found = futures::future::try_join(search.find(dense, (&terms, !identifiers.is_empty())), async {
-            self.size.get(&*self.store, self.epoch).await.map_err(RetrieveError::Search)
-        });
-        let (Found { candidates, ranking }, searched) = notes.stage("search", found).await?;
+        let counting = self.size.count(&*self.store, self.epoch);
+        let found = self.size.beside(counting, search.find(dense, (&terms, !identifiers.is_empty())));
+        let Found { candidates, ranking } = notes.stage("search", found).await?;
         let identifiers = threshold::rare(&candidates, identifiers);
         let evidence = threshold::evidence(&candidates, &terms, &identifiers, min_score);
         notes.searched(mode, &candidates, evidence);
@@ -218,6 +217,7 @@ impl Retrieve {
             wanted = wanted.div_ceil(2);
         }
         let passages = passages::shown(ranking, wanted, &mut notes);
+        let searched = self.size.last().unwrap_or(0).max(candidates.found());
         degraded.sort_unstable();
         Ok(Retrieved { passages, evidence, searched, degraded, explanation: notes.explanation })
     }

@@ -357,6 +357,12 @@ async fn one_document_does_not_fill_every_place_unless_a_reranker_says_so() {
 }
 
 #[tokio::test]
+async fn how_many_chunks_were_searched_is_told_from_the_first_question_on() {
+    let corpus = retention().await;
+    assert_eq!(corpus.ask(QUESTION, Mode::Hybrid, 2).await.searched, 4);
+}
+
+#[tokio::test]
 async fn an_explanation_has_the_places_of_each_passage_in_each_leg() {
     let corpus = retention().await;
     let retrieved = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
