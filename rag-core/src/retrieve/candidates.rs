@@ -1,7 +1,7 @@
 //! What both legs found, and the texts of those hits that matter.
 //!
-//! A leg finds fifty hits and an answer shows five, so most texts are never needed. Read are the first of each leg, which decide whether the question may be answered, and of the fused
-//! ranking as many as it takes to show enough.
+//! A leg finds a hundred hits and an answer shows five, so most texts are never needed. Read are the first of each leg, which decide whether the question may be answered and which
+//! documents both legs found, and of the fused ranking as many as it takes to show enough.
 //!
 //! Guarantees: whatever is read was visible at that moment. A hit that turns out not to be visible is dropped from its leg, and the ranking is made anew without it.
 
@@ -9,12 +9,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{error::RetrieveError, visible};
 use crate::{
-    model::{Chunk, ChunkId, Hit, Legs, Query, Scored},
+    model::{Chunk, ChunkId, DocumentId, Hit, Legs, Query, Scored},
     ports::{Epoch, Records, VectorStore},
 };
 
-/// Hits of each leg that are always read. Whoever holds most of a question's terms stands at the top of the lexical leg.
-pub(super) const HEADS: usize = 10;
+/// Hits of each leg that are always read, so that their documents are known when the legs are fused.
+pub(super) const HEADS: usize = 20;
+/// Hits of each leg whose words count as evidence. Whoever holds most of a question's terms stands at the top of the lexical leg.
+const WORDED: usize = 10;
 
 /// Where hits are read, and for whom.
 #[derive(Clone, Copy)]
@@ -52,9 +54,14 @@ impl Candidates {
         self.legs.dense.iter().map(|hit| hit.score.0).filter(|score| score.is_finite()).reduce(f32::max)
     }
 
-    /// The first chunks of each leg.
-    pub(super) fn heads(&self) -> impl Iterator<Item = &Chunk> {
-        self.head_ids().filter_map(|id| self.chunks.get(&id))
+    /// The first chunks of each leg, whose words count.
+    pub(super) fn worded(&self) -> impl Iterator<Item = &Chunk> {
+        self.firsts(WORDED).filter_map(|id| self.chunks.get(&id))
+    }
+
+    /// The documents of the first hits of each leg, once those are read: the same ones however much more was.
+    pub(super) fn documents(&self) -> HashMap<ChunkId, &DocumentId> {
+        self.firsts(HEADS).filter_map(|id| Some((id, &self.chunks.get(&id)?.document))).collect()
     }
 
     /// Every chunk that was read.
@@ -62,13 +69,13 @@ impl Candidates {
         self.chunks.values()
     }
 
-    fn head_ids(&self) -> impl Iterator<Item = ChunkId> {
-        self.legs.lexical.iter().take(HEADS).chain(self.legs.dense.iter().take(HEADS)).map(|hit| hit.chunk)
+    fn firsts(&self, count: usize) -> impl Iterator<Item = ChunkId> {
+        self.legs.lexical.iter().take(count).chain(self.legs.dense.iter().take(count)).map(|hit| hit.chunk)
     }
 
     /// Reads the first of each leg and these; false when some of them were hidden, and are gone from their legs now.
     pub(super) async fn all_visible(&mut self, reader: Reader<'_>, best: &[Scored]) -> Result<bool, RetrieveError> {
-        let wanted: BTreeSet<ChunkId> = self.head_ids().chain(best.iter().map(|hit| hit.chunk)).collect();
+        let wanted: BTreeSet<ChunkId> = self.firsts(HEADS).chain(best.iter().map(|hit| hit.chunk)).collect();
         let unread: Vec<ChunkId> = wanted.into_iter().filter(|id| !self.chunks.contains_key(id)).collect();
         if unread.is_empty() {
             return Ok(true);

@@ -1,20 +1,22 @@
 //! The search in both legs, and their ranking as far as it is read.
 //!
-//! A leg is searched deeper where what it found is hidden; the ranking is read further where what was read makes too few passages.
+//! A leg is searched deeper where what it found is hidden; the ranking is read further where what was read does not decide who gets the places.
+//!
+//! Guarantee: how many passages are wanted decides how far the ranking is read, and not what it is.
 
 use super::{
     candidates::{Candidates, Reader},
     error::RetrieveError,
     fuse::{self, Fusion},
-    overlap,
+    overlap, spread,
 };
 use crate::{
-    model::{Hit, Legs, Mode, SparseVector},
+    model::{Hit, Legs, Mode, Scored, SparseVector},
     ports::{Only, Search},
 };
 
-/// Hits asked of each leg at least, so that fusion sees what the other leg ranked lower.
-pub(super) const DEPTH: usize = 50;
+/// Hits asked of each leg, whatever is wanted: enough for the fifty passages that may be asked for, when both legs find the same.
+pub(super) const DEPTH: usize = 100;
 /// Hits asked of each leg at most, however many of them are not committed.
 pub(super) const MAX_DEPTH: usize = 2_000;
 /// Of the ranking, this many are read beyond twice the passages that are wanted: room for repetitions and neighbours.
@@ -54,8 +56,7 @@ impl HybridSearch<'_> {
         };
         let (wanted, asks_lexical) = (query.top_k, lexical.is_some());
         let only = Only { tenant: self.tenants.then(|| query.tenant.clone()), labels: query.filter.wanted() };
-        let limit = DEPTH.max(wanted.saturating_mul(2)).min(MAX_DEPTH);
-        let mut search = Search { epoch, dense: Some(dense), lexical, limit, only };
+        let mut search = Search { epoch, dense: Some(dense), lexical, limit: DEPTH, only };
         loop {
             let legs = store.search(&search).await.map_err(RetrieveError::Search)?;
             let exhausted = (legs.dense.len() < search.limit, legs.lexical.len() < search.limit || !asks_lexical);
@@ -69,23 +70,35 @@ impl HybridSearch<'_> {
         }
     }
 
-    /// Fuses the legs and reads the best of the ranking, until they make as many passages as are wanted; all of it where any hit may hold what decides.
+    /// Fuses the legs and reads the best of the ranking, until nothing that was not read can take one of the places; all of it where any hit may hold what decides.
     async fn read(&self, legs: Legs, all: bool) -> Result<Found, RetrieveError> {
         let wanted = self.reader.query.top_k;
         let mut depth = if all { usize::MAX } else { to_read(wanted).max(self.at_least) };
         let mut candidates = Candidates::of(legs, []);
         loop {
-            let fused = fuse::fuse(&ranking_legs(candidates.legs(), self.mode), self.fusion);
-            let best = &fused[..depth.min(fused.len())];
-            if candidates.all_visible(self.reader, best).await? {
+            let legs = ranking_legs(candidates.legs(), self.mode);
+            // What its document adds lifts none but the first of each leg, which are read in any case, so this reads whatever ranks that high in the end.
+            let before = fuse::fuse(&legs, self.fusion, &candidates.documents());
+            if candidates.all_visible(self.reader, &before[..depth.min(before.len())]).await? {
+                let fused = fuse::fuse(&legs, self.fusion, &candidates.documents());
+                let (best, rest) = fused.split_at(depth.min(fused.len()));
                 let ranking = candidates.hits(best);
-                let is_whole = best.len() == fused.len();
-                if is_whole || overlap::passages(ranking.clone(), wanted, wanted).len() >= wanted {
+                if self.is_decided(&ranking, rest.first()) {
                     return Ok(Found { candidates, ranking });
                 }
             }
             depth = depth.saturating_mul(GROWTH);
         }
+    }
+
+    /// Whether the places go to these hits whatever the first one says that was not read.
+    fn is_decided(&self, ranking: &[Hit], unread: Option<&Scored>) -> bool {
+        let Some(unread) = unread else { return true };
+        let passages = spread::spread(overlap::passages(ranking.iter().cloned()), &self.reader.query.text);
+        let last = self.reader.query.top_k.checked_sub(1);
+        // A surplus repetition counts nothing, and gives way to whatever else there is.
+        let is_before = |score: f32| score > 0.0 && score >= unread.score.0;
+        last.is_none_or(|last| passages.get(last).is_some_and(|passage| is_before(passage.best.score.0)))
     }
 }
 

@@ -17,6 +17,7 @@ pub mod fuse;
 mod hybrid;
 mod overlap;
 mod passages;
+mod repeats;
 mod rerank;
 mod size;
 mod spread;
@@ -216,7 +217,7 @@ impl Retrieve {
             degraded.push(Degradation::ContextShortened);
             wanted = wanted.div_ceil(2);
         }
-        let passages = passages::shown(ranking, wanted, &mut notes);
+        let passages = passages::shown(ranking, (&query.text, wanted), &mut notes);
         let searched = self.size.last().unwrap_or(0).max(candidates.found());
         degraded.sort_unstable();
         Ok(Retrieved { passages, evidence, searched, degraded, explanation: notes.explanation })

@@ -10,6 +10,9 @@ use crate::model::{Chunk, ChunkId, Hit};
 /// Bytes of a passage that neighbours are joined to: about four chunks, so that one long section does not fill the context.
 const MAX_JOINED_BYTES: usize = 4 * 1024;
 
+/// Of the ranking, so many chunks are joined where they are neighbours: those that five passages are made of (`docs/quality.md`).
+const NEAR: usize = 10;
+
 /// Between the texts of two chunks that are joined; both are kept byte for byte, but for the head of a table that both have.
 const BETWEEN: &str = "\n\n";
 
@@ -78,21 +81,19 @@ fn joined(above: &str, below: &str) -> String {
     if named { format!("{above}\n{rest}") } else { format!("{above}{BETWEEN}{below}") }
 }
 
-/// The best passages, at most `limit`: repetitions dropped, and neighbours joined to the better one until the first `wanted` are complete.
+/// The passages of a ranking: repetitions dropped, and neighbours among the first [`NEAR`] joined to the better one.
 ///
-/// What ranks behind those may still take a place of its own, but makes no passage longer: whoever reads them pays by the word.
-pub(super) fn passages(ranking: impl IntoIterator<Item = Hit>, wanted: usize, limit: usize) -> Vec<Joined> {
-    let mut kept: Vec<Joined> = Vec::with_capacity(limit.min(128));
+/// What ranks behind those may still take a place of its own, but makes no passage longer: whoever reads them pays by the word. How many are wanted plays no part, so that the first
+/// passages are the same ones, and as long, however many follow.
+pub(super) fn passages(ranking: impl IntoIterator<Item = Hit>) -> Vec<Joined> {
+    let mut kept: Vec<Joined> = Vec::new();
     let mut texts = HashSet::new();
-    for candidate in ranking {
-        if kept.len() == limit {
-            break;
-        }
+    for (place, candidate) in ranking.into_iter().enumerate() {
         if texts.contains(candidate.chunk.text.trim()) || kept.iter().any(|better| better.holds(&candidate.chunk)) {
             continue;
         }
         texts.insert(candidate.chunk.text.trim().to_owned());
-        let joins = kept.len() < wanted;
+        let joins = place < NEAR;
         if !(joins && kept.iter_mut().any(|better| better.takes(&candidate.chunk))) {
             kept.push(Joined::new(candidate));
         }
@@ -120,20 +121,20 @@ mod tests {
     #[test]
     fn the_same_text_under_two_names_takes_one_place() {
         let ranking = [hit("a", 0, "same\n"), hit("b", 0, "same"), hit("c", 0, "other")];
-        assert_eq!(texts(&passages(ranking, 2, 2)), [("a", "same\n"), ("c", "other")]);
+        assert_eq!(texts(&passages(ranking)), [("a", "same\n"), ("c", "other")]);
     }
 
     #[test]
     fn a_neighbour_that_adds_no_text_is_dropped() {
         let ranking = [hit("a", 1, "one. two. three."), hit("a", 2, "two. three."), hit("b", 2, "two. three.")];
-        assert_eq!(texts(&passages(ranking, 10, 10)), [("a", "one. two. three."), ("b", "two. three.")]);
+        assert_eq!(texts(&passages(ranking)), [("a", "one. two. three."), ("b", "two. three.")]);
     }
 
     #[test]
     fn neighbours_become_one_passage_in_the_order_of_the_document_and_leave_their_place() {
         let ranking =
             [hit("a", 5, "five"), hit("b", 0, "zero"), hit("a", 4, "four"), hit("a", 6, "six"), hit("a", 8, "eight")];
-        let kept = passages(ranking.clone(), 3, 3);
+        let kept = passages(ranking.clone());
         assert_eq!(texts(&kept), [("a", "four\n\nfive\n\nsix"), ("b", "zero"), ("a", "eight")]);
         assert_eq!(kept[0].best.chunk.id, ranking[0].chunk.id);
         assert_eq!(kept[0].others, [ranking[2].chunk.id, ranking[3].chunk.id]);
@@ -159,14 +160,17 @@ mod tests {
         version.chunk.version = ContentHash("w".to_owned());
         let long = hit("a", 1, &"x".repeat(MAX_JOINED_BYTES));
         for other in [section, version, long] {
-            assert_eq!(passages([hit("a", 0, "zero"), other], 5, 5).len(), 2);
+            assert_eq!(passages([hit("a", 0, "zero"), other]).len(), 2);
         }
     }
 
     #[test]
-    fn no_more_than_the_limit_is_kept() {
-        let ranking = (0..10).map(|ordinal| hit("a", ordinal * 2, &ordinal.to_string()));
-        assert_eq!(passages(ranking, 3, 3).len(), 3);
-        assert!(passages([hit("a", 0, "x")], 0, 0).is_empty());
+    fn only_the_first_of_the_ranking_are_joined() {
+        let ranking = |at: usize| {
+            let others = (0..at).map(|n| hit(&format!("d{n}"), 0, &format!("text {n}")));
+            others.chain([hit("d0", 1, "next")]).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(&passages(ranking(NEAR - 1)))[0], ("d0", "text 0\n\nnext"));
+        assert_eq!(texts(&passages(ranking(NEAR)))[NEAR], ("d0", "next"));
     }
 }

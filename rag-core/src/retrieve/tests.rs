@@ -5,6 +5,8 @@ use super::{
     hybrid::{DEPTH, MAX_DEPTH, to_read},
     *,
 };
+use rand::{Rng as _, SeedableRng as _};
+
 use crate::{
     doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
     model::{Chunk, ChunkId, ContentHash, DocumentId, Filter, Point, Tenant},
@@ -252,6 +254,89 @@ async fn a_crowd_of_repetitions_takes_one_place_and_leaves_the_others_to_what_di
 }
 
 #[tokio::test]
+async fn a_template_with_another_name_takes_one_or_two_places_and_the_exception_one() {
+    // Fewer and more than are read at first.
+    for sheets in [12, 40, 90] {
+        let mut corpus = Corpus::empty().await;
+        for n in 0..sheets {
+            let document = format!("inv-{n:03}");
+            let text = format!(
+                "# Supplier {n:03}\n\nInvoice terms. Invoices are paid within thirty days of receipt by bank transfer, and a reminder follows after ten more days."
+            );
+            corpus.store(&document, "v", &text).await;
+            corpus.commit(&document, "v").await;
+        }
+        for n in 0..8 {
+            corpus.store(&format!("filler-{n}"), "v", &format!("The canteen of hall {n} closes at two.")).await;
+            corpus.commit(&format!("filler-{n}"), "v").await;
+        }
+        let exempt = "Invoices of the supplier Nordlys are exempt: they are paid on the day of receipt by cheque.";
+        corpus.store("policy", "v", exempt).await;
+        corpus.commit("policy", "v").await;
+        let question = "When are invoices paid?";
+        for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+            let retrieved = corpus.ask(question, mode, 10).await;
+            let names = found(&retrieved);
+            assert!(names[..2].contains(&"policy"), "{mode:?} of {sheets}: {names:?}");
+            // Of the legs that find what shares no word there is enough else.
+            let copies = names.iter().filter(|name| name.starts_with("inv-")).count();
+            assert!(copies == 2 || mode == Mode::Lexical, "{mode:?} of {sheets}: {names:?}");
+        }
+        let named = corpus.ask("When are invoices of supplier 007 paid?", Mode::Hybrid, 10).await;
+        assert!(found(&named)[0] == "inv-007" && found(&named)[..4].contains(&"policy"), "{:?}", found(&named));
+        corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("Invoices"))), 30);
+        let reranked = corpus.ask(question, Mode::Hybrid, 10).await;
+        assert!(found(&reranked).contains(&"policy"), "{:?}", found(&reranked));
+    }
+}
+
+/// Texts of a few words, so that many are alike; a document has several of them.
+fn alike(seed: u64) -> impl Iterator<Item = (String, u32, String)> {
+    const WORDS: [&str; 12] = [
+        "snapshots",
+        "daily",
+        "kept",
+        "seven",
+        "days",
+        "weekly",
+        "restored",
+        "copied",
+        "by",
+        "nobody",
+        "keepers",
+        "long",
+    ];
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    (0..160_u32).map(move |n| {
+        let words: Vec<&str> = (0..random.random_range(4..9)).map(|_| WORDS[random.random_range(0..12)]).collect();
+        (format!("d{}", random.random_range(0..60)), n, words.join(" "))
+    })
+}
+
+#[tokio::test]
+async fn the_first_passages_are_the_same_however_many_are_asked_for() {
+    for seed in 0..4 {
+        let corpus = Corpus::empty().await;
+        let mut documents = std::collections::BTreeSet::new();
+        for (document, ordinal, text) in alike(seed) {
+            corpus.part(&document, "v", ordinal, &text).await;
+            documents.insert(document);
+        }
+        for document in documents {
+            corpus.commit(&document, "v").await;
+        }
+        for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+            let all = corpus.ask(QUESTION, mode, 50).await;
+            for top_k in [1, 2, 3, 5, 8, 10, 20] {
+                let few = corpus.ask(QUESTION, mode, top_k).await;
+                assert_eq!(few.passages.len(), top_k);
+                assert_eq!(few.passages, all.passages[..top_k], "{mode:?}, {top_k} of seed {seed}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_crowd_of_uncommitted_chunks_does_not_hide_the_committed_ones() {
     let corpus = Corpus::empty().await;
     for number in 0..300 {
@@ -272,6 +357,12 @@ async fn a_store_that_fails_is_an_error_and_not_an_empty_result() {
     assert!(matches!(corpus.retrieve.retrieve(&query, None).await, Err(RetrieveError::Records(_))));
     corpus.store.fail();
     assert!(matches!(corpus.retrieve.retrieve(&query, None).await, Err(RetrieveError::Search(_))));
+}
+
+#[tokio::test]
+async fn how_many_chunks_were_searched_is_told_from_the_first_question_on() {
+    let corpus = retention().await;
+    assert_eq!(corpus.ask(QUESTION, Mode::Hybrid, 2).await.searched, 4);
 }
 
 #[tokio::test]
@@ -354,12 +445,6 @@ async fn one_document_does_not_fill_every_place_unless_a_reranker_says_so() {
     assert!(spread.passages.is_sorted_by(|a, b| a.score >= b.score));
     corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("rule"))), 10);
     assert_eq!(found(&corpus.ask(QUESTION, Mode::Dense, 3).await), ["rules"; 3]);
-}
-
-#[tokio::test]
-async fn how_many_chunks_were_searched_is_told_from_the_first_question_on() {
-    let corpus = retention().await;
-    assert_eq!(corpus.ask(QUESTION, Mode::Hybrid, 2).await.searched, 4);
 }
 
 #[tokio::test]

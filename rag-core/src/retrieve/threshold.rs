@@ -18,7 +18,7 @@ use crate::{
 /// What holding all of a question's terms adds to the cosine. Of 0.1 to 0.5 the value that told two judged sets' questions apart best.
 const COVERAGE_WEIGHT: f32 = 0.2;
 
-/// Of the chunks that were found, which are a hundred at most, so many may hold an identifier that is rare. What a corpus is about stands in most of them.
+/// Of the chunks that were found, which are two hundred at most, so many may hold an identifier that is rare. What a corpus is about stands in most of them.
 const RARE: usize = 10;
 /// The share of what else the question asks for that a chunk with its identifier must hold.
 const REST: f32 = 0.5;
@@ -65,7 +65,7 @@ pub(super) fn evidence(
 /// The best cosine and a fifth of the best coverage, from minus infinity (nothing was found) to 1.2.
 pub(super) fn relevance(found: &Candidates, terms: &SparseVector) -> f32 {
     let cosine = found.best_cosine().unwrap_or(f32::NEG_INFINITY);
-    let coverage = found.heads().map(|chunk| lexical::coverage(terms, chunk)).fold(0.0, f32::max);
+    let coverage = found.worded().map(|chunk| lexical::coverage(terms, chunk)).fold(0.0, f32::max);
     cosine + COVERAGE_WEIGHT * coverage
 }
 

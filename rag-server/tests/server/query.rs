@@ -59,6 +59,24 @@ async fn a_question_is_answered_in_every_mode_from_the_document_that_knows_and_r
 }
 
 #[tokio::test]
+async fn forty_sheets_of_one_template_leave_a_place_to_the_exception() {
+    let home = Home::new();
+    let server = with_documents(&home).await;
+    let sheets: Value = serde_json::from_str(include_str!("../cases/suppliers.json")).unwrap();
+    for sheet in sheets["documents"].as_array().unwrap() {
+        server.ingest(sheet["id"].as_str().unwrap(), sheet["text"].as_str().unwrap(), "").await;
+    }
+    for mode in ["Hybrid", "Dense", "Lexical"] {
+        let answer = ask(&server, json!({"query": "When are invoices paid?", "mode": mode, "top_k": 5})).await;
+        let cited: Vec<&str> =
+            answer["citations"].as_array().unwrap().iter().map(|cited| cited["document"].as_str().unwrap()).collect();
+        assert!(cited[..3].contains(&"policy.md"), "{mode}: {cited:?}");
+        let copies = cited.iter().filter(|document| document.starts_with("inv/")).count();
+        assert!(copies == 2 || mode == "Lexical", "{mode}: {cited:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_code_is_found_as_a_whole_and_an_unknown_one_is_not_guessed() {
     let home = Home::new();
     let server = with_documents(&home).await;
