@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Unpacks the newest documentation that a Debian metapackage stands for into a cache outside the checkout, and prints where it is.
 #
-#   corpora.sh linux-doc | python3-doc
+#   corpora.sh linux-doc | python3-doc | postgresql-doc
 #
-# Below the printed folder: pages/, the HTML that a reader sees, and sources/, the reStructuredText that it was made from. Sphinx keeps both in one
-# folder; somebody who ingests it means the pages, and with the sources every text would be there twice.
+# Below the printed folder: pages/, the HTML that a reader sees, and, of those that Sphinx made, sources/, the reStructuredText that they were made
+# from. Sphinx keeps both in one folder; somebody who ingests it means the pages, and with the sources every text would be there twice.
 # Exit code 3: it cannot be had on this machine.
 set -euo pipefail
-metapackage=${1:?usage: corpora.sh linux-doc | python3-doc}
+metapackage=${1:?usage: corpora.sh linux-doc | python3-doc | postgresql-doc}
 cache=${RAGOPS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ragops}
 
 # What was unpacked before, newest version last.
@@ -46,9 +46,9 @@ if [ ! -d "$folder" ]; then
   (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$name=$version" >&2) || absent "apt-get cannot download $name $version"
   dpkg-deb --extract "$work"/*.deb "$work/all"
   html=$(find "$work/all/usr/share/doc" -type d -name html -not -path '*/html/*' | head -n 1)
-  [ -d "$html/_sources" ] || absent "$name $version holds no pages where they are expected"
+  [ -d "$html" ] || absent "$name $version holds no pages where they are expected"
   mkdir "$work/corpus"
-  mv "$html/_sources" "$work/corpus/sources"
+  [ ! -d "$html/_sources" ] || mv "$html/_sources" "$work/corpus/sources"
   mv "$html" "$work/corpus/pages"
   mv -T "$work/corpus" "$folder" 2>/dev/null || [ -d "$folder" ]
 fi

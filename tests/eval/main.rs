@@ -1,9 +1,10 @@
-//! Measures a real `rag-server` as a process (`measure quality`, `measure bench`, `measure corpora`, `measure peers`), and the operator on simulated nodes (`measure operator`).
+//! Measures a real `rag-server` as a process (`measure quality`, `measure fusions`, `measure bench`, `measure corpora`, `measure peers`), and the operator on simulated nodes (`measure operator`).
 
 #[path = "../bench/mod.rs"]
 mod bench;
 mod covid;
 mod cranfield;
+mod fusions;
 mod quality;
 mod server;
 
@@ -11,7 +12,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use self::bench::{corpora::Corpora, peers::Peers};
+use self::{
+    bench::{corpora::Corpora, peers::Peers},
+    fusions::Fusions,
+};
 
 #[derive(Debug, Parser)]
 #[command(about = "measures a real rag-server")]
@@ -24,6 +28,8 @@ struct Cli {
 enum What {
     /// Retrieval quality on judged sets; fails when the default mode ranks worse than promised
     Quality(Paths),
+    /// Rules that make one ranking of both legs, side by side over judged sets and manuals
+    Fusions(Fusions),
     /// Speed and memory, each figure beside its goal
     Bench(Paths),
     /// Whole documentations into one server each, then questions at that size
@@ -51,6 +57,7 @@ struct Paths {
 async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().what {
         What::Quality(paths) => quality::run(&paths.server, &paths.data, paths.covid_qa.as_deref()).await,
+        What::Fusions(asked) => fusions::run(&asked).await.map(|()| ExitCode::SUCCESS),
         What::Bench(paths) => bench::run(&paths.server, &paths.data).await.map(|()| ExitCode::SUCCESS),
         What::Corpora(corpora) => bench::corpora::run(&corpora).await.map(|()| ExitCode::SUCCESS),
         What::Peers(peers) => bench::peers::run(&peers).await.map(|()| ExitCode::SUCCESS),

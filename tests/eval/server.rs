@@ -30,7 +30,7 @@ const LESS_AND_LESS: Pace = Pace { first: Duration::from_millis(2), longest: Dur
 /// A running server; it ends with this value.
 pub(crate) struct Server {
     process: Child,
-    _data: TempDir,
+    data: TempDir,
     address: String,
     client: reqwest::Client,
     /// From the start of the process to the first `200` of `/health/ready`.
@@ -96,7 +96,7 @@ impl Server {
         let stderr = process.stderr.take().context("the server has no standard error")?;
         let address = listening(stderr).await?;
         let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
-        let mut server = Self { process, _data: data, address, client, start_to_ready: Duration::ZERO };
+        let mut server = Self { process, data, address, client, start_to_ready: Duration::ZERO };
         server.until_ready(began).await?;
         Ok(server)
     }
@@ -133,6 +133,21 @@ impl Server {
             self.until_done(job).await?;
         }
         Ok(())
+    }
+
+    /// Ingests the files below a folder by the command line, as a user does. Every document must succeed.
+    pub(crate) async fn ingest_folder(&self, binary: &Path, folder: &Path) -> anyhow::Result<()> {
+        let mut command = Command::new(binary);
+        command.arg("ingest").arg(folder).args(["--server", &self.address]).stdout(Stdio::null());
+        let status = command.status().await?;
+        ensure!(status.success(), "{} was not ingested: {status}", folder.display());
+        Ok(())
+    }
+
+    /// Ends the process, and leaves what it stored.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<TempDir> {
+        self.process.kill().await?;
+        Ok(self.data)
     }
 
     async fn until_done(&self, job: &str) -> anyhow::Result<()> {
