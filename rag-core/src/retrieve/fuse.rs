@@ -91,7 +91,8 @@ pub fn fuse(legs: &Legs, fusion: Fusion, documents: &HashMap<ChunkId, &DocumentI
     let lacks = |chunk: &ChunkId| documents.get(chunk).and_then(|document| together.get(document));
     let score = |(chunk, own): (ChunkId, Counts)| {
         let gained = lacks(&chunk).map_or(0.0, |(best, alone)| TOGETHER * (best.sum() - alone));
-        Scored { chunk, score: Similarity(own.sum() + gained) }
+        // Squared: sums of two lie close together, and whoever weighs passages by their scores is to see how much better the first ones are.
+        Scored { chunk, score: Similarity((own.sum() + gained).powi(2)) }
     };
     let mut fused: Vec<_> = counts.iter().map(|(chunk, own)| score((*chunk, *own))).collect();
     fused.sort_by(|a, b| Similarity::best_first(a.score, b.score).then_with(|| a.chunk.cmp(&b.chunk)));
@@ -185,6 +186,11 @@ mod tests {
         fuse(legs, fusion, &HashMap::new())
     }
 
+    /// What a hit counts in both legs together.
+    fn sum(hit: Scored) -> f32 {
+        hit.score.0.sqrt()
+    }
+
     const CONVEX: Fusion = Fusion::Convex { dense_weight: 0.5 };
     const RANKS: Fusion = Fusion::RECIPROCAL;
 
@@ -203,7 +209,7 @@ mod tests {
         let legs = Legs { dense: hits(&[(1, 0.9), (2, 0.1)]), lexical: hits(&[(2, 90.0), (1, 9.0)]) };
         let fused = alone(&legs, Fusion::Convex { dense_weight: 0.6 });
         assert_eq!(order(&fused), [1, 2]);
-        assert!((fused[0].score.0 - 0.64).abs() < 1e-6 && (fused[1].score.0 - 0.4).abs() < 1e-6, "{fused:?}");
+        assert!((sum(fused[0]) - 0.64).abs() < 1e-6 && (sum(fused[1]) - 0.4).abs() < 1e-6, "{fused:?}");
     }
 
     #[test]
@@ -214,7 +220,7 @@ mod tests {
         }
         let fused = alone(&legs(0.75), Fusion::CONFIDENT);
         let expected = [0.55 + 0.1 * 0.45, 0.45];
-        assert!(fused.iter().zip(expected).all(|(hit, score)| (hit.score.0 - score).abs() < 1e-6), "{fused:?}");
+        assert!(fused.iter().zip(expected).all(|(hit, score)| (sum(*hit) - score).abs() < 1e-6), "{fused:?}");
     }
 
     #[test]
@@ -252,7 +258,7 @@ mod tests {
         let legs = Legs { dense: hits(&[(1, 0.9)]), lexical: hits(&[(2, 3.0), (1, 2.0)]) };
         let fused = alone(&legs, RANKS);
         assert_eq!(order(&fused), [1, 2]);
-        assert!((fused[1].score.0 - 0.5).abs() < 1e-6, "half of the best possible, not more: {:?}", fused[1].score);
+        assert!((sum(fused[1]) - 0.5).abs() < 1e-6, "half of the best possible, not more: {:?}", fused[1].score);
     }
 
     #[test]
