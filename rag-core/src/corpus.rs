@@ -231,7 +231,7 @@ async fn check(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Result<
         tracing::info!(
             found = found.lexical,
             here = here.lexical,
-            "the corpus was built with an older sparse encoder, which is searched, too; ingest into an empty folder or collection for the better ranking of the new one"
+            "the corpus was built with an older sparse encoder, which is searched, too; run `rag-server reindex` for the better ranking of the new one"
         );
     }
     if found.chunker != here.chunker {
@@ -402,8 +402,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_corpus_of_the_encoder_without_pairs_is_served() {
-        assert_eq!(Stores::altered("lexical", json!("english-1")).await.open("local").await, Ok(FIRST));
+    async fn a_corpus_of_an_older_encoder_is_served() {
+        for version in ["english-1", "english-2"] {
+            assert_eq!(Stores::altered("lexical", json!(version)).await.open("local").await, Ok(FIRST));
+        }
     }
 
     #[tokio::test]

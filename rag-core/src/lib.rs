@@ -16,6 +16,7 @@ pub mod corpus;
 pub mod doubles;
 pub mod evaluate;
 pub mod extractive;
+pub mod folding;
 pub mod generate;
 pub mod ingest;
 pub mod key_file;

@@ -3,6 +3,7 @@
 //! Pure, and the same for every generator: a draft is checked against the text of its passages, not trusted.
 
 use crate::{
+    folding::folded,
     model::{AnswerStatus, CheckedSentence},
     ports::{Draft, Passage},
     sentences,
@@ -59,11 +60,11 @@ pub fn cite(draft: &Draft, passages: &[Passage]) -> Cited {
     Cited { text, status, sentences: checked }
 }
 
-/// Whether a sentence, or several in a row, is one of a passage's, word for word; line breaks, runs of spaces, marks of lists and the punctuation at the end do not count.
+/// Whether a sentence, or several in a row, is one of a passage's, word for word in the one form that words have (`folding`); line breaks, runs of spaces, marks of lists and the punctuation at the end do not count.
 ///
 /// Whole sentences: a piece of one may say the opposite ("not …", "it is false that …") or another figure ("5 GB" of "25 GB").
 pub(super) fn holds(passage: &str, sentence: &str) -> bool {
-    let wanted = bare(sentence);
+    let wanted = bare(&folded(sentence));
     if wanted.is_empty() {
         return false;
     }
@@ -74,7 +75,7 @@ pub(super) fn holds(passage: &str, sentence: &str) -> bool {
             if !run.is_empty() {
                 run.push(' ');
             }
-            run.push_str(&collapsed(piece.text));
+            run.push_str(&collapsed(&folded(piece.text)));
             if bare(&run) == wanted {
                 return true;
             }

@@ -13,6 +13,7 @@ use super::{
     parts::{self, Comparison, Read},
 };
 use crate::{
+    folding::folded,
     model::{AnswerStatus, CheckedSentence},
     ports::{Embedder, Passage},
 };
@@ -148,7 +149,8 @@ impl Cosines {
         if texts.is_empty() {
             return Self(BTreeMap::new());
         }
-        match embedder.embed_passages(texts.clone()).await {
+        let folded = texts.iter().map(|text| folded(text).into_owned()).collect();
+        match embedder.embed_passages(folded).await {
             Ok(vectors) => Self(texts.into_iter().zip(vectors).collect()),
             Err(error) => {
                 tracing::warn!(%error, "the sentences of an answer were not compared with their passages");

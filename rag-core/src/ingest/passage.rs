@@ -1,4 +1,6 @@
-//! What the embedder is given for a chunk: the chunk under its title and headings, within the model's limit; pure.
+//! What the embedder is given for a chunk: the chunk under its title and headings, within the model's limit, in the one form that words have; pure.
+
+use crate::folding::folded;
 
 /// Title and headings on a line of their own, the outermost left out first where the model has no room for all, then the text as it is.
 pub fn passage(
@@ -8,19 +10,21 @@ pub fn passage(
     max_tokens: usize,
     count: &dyn Fn(&str) -> usize,
 ) -> String {
+    let text = folded(text);
     let mut above: Vec<&str> = Vec::with_capacity(headings.len() + 1);
     if headings.first().is_none_or(|first| first != title) {
         above.push(title);
     }
     above.extend(headings.iter().map(String::as_str));
-    let room = max_tokens.saturating_sub(count(text));
+    let room = max_tokens.saturating_sub(count(&text));
     for from in 0..above.len() {
         let line = above[from..].join(" > ");
+        let line = folded(&line);
         if count(&line) <= room {
             return format!("{line}\n{text}");
         }
     }
-    text.to_owned()
+    text.into_owned()
 }
 
 #[cfg(test)]
@@ -36,6 +40,12 @@ mod tests {
         let headings = ["Guide".to_owned(), "Retention".to_owned()];
         assert_eq!(passage("Guide", &headings, "a b", 9, &words), "Guide > Retention\na b");
         assert_eq!(passage("Manual", &headings, "a b", 9, &words), "Manual > Guide > Retention\na b");
+    }
+
+    #[test]
+    fn the_embedder_is_given_the_form_that_words_have_and_the_chunk_keeps_its_own() {
+        let headings = ["Ｒｅｇｅｌｎ".to_owned()];
+        assert_eq!(passage("ﬁrewall", &headings, "depart\u{ad}\nment", 9, &words), "firewall > Regeln\ndepartment");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which passages are embedded already: those of the version that stands, and those of a document with the same content.
 //!
 //! Guarantee: a vector is taken over only for a passage that is equal byte for byte, so that it is the vector which the model would give. What was removed meanwhile is embedded again.
+//! Caveat: equal in the form that the embedder is given now. A chunk that was embedded when there was none keeps its vector until its text changes, or until `rag-server reindex`.
 //! Memory is bounded: of a document with more chunks than [`MOST`] only the first are remembered.
 
 use std::collections::HashMap;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAX_QUERY_BYTES, MAX_QUERY_TERMS, MAX_WORD_BYTES, terms::terms};
-use crate::model::Chunk;
+use super::{MAX_QUERY_BYTES, MAX_QUERY_TERMS, MAX_WORD_BYTES, scripts::Script, terms::terms};
+use crate::{folding::folded, model::Chunk};
 
 /// The identifiers and error codes of a question, and what else it asks for.
 ///
@@ -19,7 +19,7 @@ pub struct Identifiers {
 impl Identifiers {
     /// Those of a question; of an overlong one only the beginning counts.
     pub fn of(question: &str) -> Self {
-        let question = &question[..question.floor_char_boundary(MAX_QUERY_BYTES)];
+        let question = &*folded(&question[..question.floor_char_boundary(MAX_QUERY_BYTES)]);
         let (mut names, mut beside, mut from) = (Vec::new(), String::new(), 0);
         for candidate in identifiers(question).filter(|candidate| is_identifier(candidate)) {
             let at = candidate.as_ptr() as usize - question.as_ptr() as usize;
@@ -45,9 +45,8 @@ impl Identifiers {
     pub fn held_by_at_most<'c>(mut self, most: usize, chunks: impl Iterator<Item = &'c Chunk>) -> Self {
         let mut holding = vec![0_usize; self.names.len()];
         for chunk in chunks {
-            let held: BTreeSet<String> = identifiers_of(chunk).map(normalised).collect();
-            for (count, name) in holding.iter_mut().zip(&self.names) {
-                *count += usize::from(held.contains(name));
+            for (count, held) in holding.iter_mut().zip(self.held_by(chunk)) {
+                *count += usize::from(held);
             }
         }
         let mut counts = holding.into_iter();
@@ -57,7 +56,21 @@ impl Identifiers {
 
     /// Whether a chunk holds one of them, as a whole.
     pub fn are_held_by(&self, chunk: &Chunk) -> bool {
-        !self.names.is_empty() && identifiers_of(chunk).any(|candidate| self.names.contains(&normalised(candidate)))
+        !self.names.is_empty() && self.held_by(chunk).contains(&true)
+    }
+
+    /// Of each whether a chunk holds it.
+    fn held_by(&self, chunk: &Chunk) -> Vec<bool> {
+        let mut held = vec![false; self.names.len()];
+        for text in [&chunk.title, &chunk.text].into_iter().chain(&chunk.headings) {
+            for candidate in identifiers(&folded(text)) {
+                let candidate = normalised(candidate);
+                if let Some(at) = self.names.iter().position(|name| *name == candidate) {
+                    held[at] = true;
+                }
+            }
+        }
+        held
     }
 
     /// The share of what else the question asks for that a chunk holds in its title, headings or text; 1 where it asks for nothing else.
@@ -71,11 +84,6 @@ impl Identifiers {
         }
         self.beside.intersection(&held).count() as f32 / self.beside.len() as f32
     }
-}
-
-fn identifiers_of(chunk: &Chunk) -> impl Iterator<Item = &str> {
-    let texts = [chunk.title.as_str(), chunk.text.as_str()].into_iter();
-    texts.chain(chunk.headings.iter().map(String::as_str)).flat_map(identifiers)
 }
 
 /// What is said around an identifier by somebody who asks what it is, or what to do about it. English and German.
@@ -100,7 +108,7 @@ pub(super) fn hump(word: &str) -> Option<usize> {
 
 /// Runs of characters that may be an identifier, without punctuation at their ends.
 pub(super) fn identifiers(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && !is_connector(c))
+    text.split(|c: char| Script::of(c).is_some() || !(c.is_alphanumeric() || is_connector(c)))
         .map(|run| run.trim_matches(is_connector))
         .filter(|run| run.len() > 1 && run.len() <= MAX_WORD_BYTES)
 }
@@ -224,6 +232,16 @@ mod tests {
             assert!(asked.are_held_by(&policy) && asked.rest_held_by(&policy) < 0.5, "{text}");
         }
         assert_eq!(Identifiers::of("Who approves travel during COVID-19?").rest_held_by(&policy), 1.0);
+    }
+
+    #[test]
+    fn an_identifier_is_the_same_in_every_form_and_beside_every_script() {
+        let table = chunk("記号ＡＢＣ－４４７１の点検は三月に行う。エラーE\u{200b}5077は冷却水の不足を示す。");
+        for asked in ["ABC-4471", "ABC\u{2011}4471", "ａｂｃ－４４７１", "E5077", "E٥٠٧٧"] {
+            let asked = Identifiers::of(asked);
+            assert!(asked.are_held_by(&table), "{asked:?}");
+        }
+        assert!(!Identifiers::of("ABC-447").are_held_by(&table) && !Identifiers::of("ABC-4472").are_held_by(&table));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Retrieve, RetrieveError, Settings, candidates::Candidates, size::searched, threshold};
 use crate::{
-    lexical,
+    lexical::Question,
     ports::{Change, Epoch, Kind, Only, Search, StoreError, update},
 };
 
@@ -244,11 +244,11 @@ impl Retrieve {
 
     async fn reached(&self, question: &str) -> Result<f32, RetrieveError> {
         let dense = self.embedder.embed_query(question).await.map_err(RetrieveError::Embed)?;
-        let terms = lexical::query(question);
+        let terms = Question::of(question);
         let search = Search {
             epoch: self.epoch,
             dense: Some(dense),
-            lexical: Some(terms.clone()),
+            lexical: Some(terms.vector().clone()),
             limit: DEPTH,
             only: Only::default(),
         };

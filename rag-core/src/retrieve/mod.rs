@@ -40,7 +40,8 @@ use size::CorpusSize;
 use threshold::Evidence;
 
 use crate::{
-    lexical::{self, Identifiers},
+    folding::folded,
+    lexical::{Identifiers, Question},
     model::{Degradation, Explanation, Mode, Query},
     ports::{CacheKind, Embedder, Epoch, Kept, Memory, Passage, Records, Reranker, VectorStore},
     resilience::Deadline,
@@ -189,7 +190,8 @@ impl Retrieve {
         let min_score = self.threshold.get();
         let mut notes = Notes::new(min_score);
         let mut degraded = Vec::new();
-        let dense = notes.stage("embed", self.embedder.embed_query(&query.text)).await.map_err(RetrieveError::Embed)?;
+        let text = folded(&query.text);
+        let dense = notes.stage("embed", self.embedder.embed_query(&text)).await.map_err(RetrieveError::Embed)?;
         let mode = match query.mode {
             Mode::Hybrid if is_short(deadline, LEXICAL_NEEDS) => {
                 degraded.push(Degradation::LexicalSkipped);
@@ -197,14 +199,14 @@ impl Retrieve {
             }
             asked => asked,
         };
-        let terms = lexical::query(&query.text);
+        let question = Question::of(&query.text);
         let identifiers = Identifiers::of(&query.text);
         let search = self.search(query, mode);
         let counting = self.size.count(&*self.store, self.epoch);
-        let found = self.size.beside(counting, search.find(dense, (&terms, !identifiers.is_empty())));
+        let found = self.size.beside(counting, search.find(dense, (question.vector(), !identifiers.is_empty())));
         let Found { candidates, ranking } = notes.stage("search", found).await?;
         let identifiers = threshold::rare(&candidates, identifiers);
-        let evidence = threshold::evidence(&candidates, &terms, &identifiers, min_score);
+        let evidence = threshold::evidence(&candidates, &question, &identifiers, min_score);
         notes.searched(mode, &candidates, evidence);
         let ranking = ranking.into_iter().filter(|hit| threshold::is_citable(evidence, &hit.chunk, &identifiers));
         let ranking = ranking.map(|hit| Candidate { hit, reranked: None }).collect();

@@ -1,3 +1,5 @@
+mod languages;
+
 use std::time::Duration;
 
 use super::{
@@ -9,6 +11,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::{
     doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+    lexical,
     model::{Chunk, ChunkId, ContentHash, DocumentId, Filter, Point, Tenant},
     ports::{Epoch, Kind, RerankError},
 };
@@ -91,6 +94,26 @@ impl Corpus {
 
 fn found(retrieved: &Retrieved) -> Vec<&str> {
     retrieved.passages.iter().map(|passage| passage.chunk.document.as_str()).collect()
+}
+
+#[tokio::test]
+async fn full_width_codes_ligatures_and_soft_hyphens_are_found_by_the_plain_ones() {
+    let corpus = Corpus::empty().await;
+    corpus.ingested("", "fullwidth", &[], include_str!("../../tests/cases/fullwidth.txt")).await;
+    corpus.ingested("", "ligature", &[], "The ﬁrewall sends a notiﬁcation when the conﬁguration ﬂag is set.").await;
+    let parted = "The depart\u{ad}\nment of metro\u{ad}logy calibrates the thermo\u{ad}\nmeter.";
+    corpus.ingested("", "hyphens", &[], parted).await;
+    for (asked, expected) in [
+        ("ABC-4471", "fullwidth"),
+        ("E5077", "fullwidth"),
+        ("firewall notification configuration flag", "ligature"),
+        ("the department of metrology calibrates the thermometer", "hyphens"),
+    ] {
+        let answer = corpus.ask(asked, Mode::Hybrid, 1).await;
+        assert_eq!(found(&answer), [expected], "{asked}");
+    }
+    let shown = corpus.ask("department of metrology thermometer", Mode::Hybrid, 1).await;
+    assert_eq!(shown.passages[0].chunk.text, parted, "what is shown is what is stored");
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@
 
 use super::candidates::Candidates;
 use crate::{
-    lexical::{self, Identifiers},
-    model::{Chunk, Similarity, SparseVector},
+    lexical::{Identifiers, Question},
+    model::{Chunk, Similarity},
 };
 
 /// What holding all of a question's terms adds to the cosine. Of 0.1 to 0.5 the value that told two judged sets' questions apart best.
@@ -38,20 +38,15 @@ pub enum Evidence {
 
 /// What speaks for an answer. BM25 scores have no common scale, so the lexical leg counts only by the terms that its hits hold.
 ///
-/// `terms` are those of [`lexical::query`], none where the words are not to count; `identifiers` those that are [`rare`]; `min_score` is the relevance from which a question is answered.
-pub(super) fn evidence(
-    found: &Candidates,
-    terms: &SparseVector,
-    identifiers: &Identifiers,
-    min_score: f32,
-) -> Evidence {
+/// `question` has no terms where the words are not to count; `identifiers` those that are [`rare`]; `min_score` is the relevance from which a question is answered.
+pub(super) fn evidence(found: &Candidates, question: &Question, identifiers: &Identifiers, min_score: f32) -> Evidence {
     let cosine = found.best_cosine().unwrap_or(f32::NEG_INFINITY);
     if cosine >= min_score {
         return Evidence::Near(Similarity(cosine));
     }
     // Looking at the words costs more than everything else here, so only where it can decide.
     if cosine + COVERAGE_WEIGHT >= min_score {
-        let relevance = relevance(found, terms);
+        let relevance = relevance(found, question);
         if relevance >= min_score {
             return Evidence::Worded(Similarity(relevance));
         }
@@ -63,9 +58,9 @@ pub(super) fn evidence(
 }
 
 /// The best cosine and a fifth of the best coverage, from minus infinity (nothing was found) to 1.2.
-pub(super) fn relevance(found: &Candidates, terms: &SparseVector) -> f32 {
+pub(super) fn relevance(found: &Candidates, question: &Question) -> f32 {
     let cosine = found.best_cosine().unwrap_or(f32::NEG_INFINITY);
-    let coverage = found.worded().map(|chunk| lexical::coverage(terms, chunk)).fold(0.0, f32::max);
+    let coverage = found.worded().map(|chunk| question.coverage(chunk)).fold(0.0, f32::max);
     cosine + COVERAGE_WEIGHT * coverage
 }
 
@@ -122,15 +117,12 @@ mod tests {
             (vec![hit("a", f32::NAN)], vec![], Evidence::None),
             (vec![], vec![], Evidence::None),
         ] {
-            assert_eq!(
-                evidence(&found(dense, lexical), &SparseVector::default(), &Identifiers::default(), 0.40),
-                expected
-            );
+            assert_eq!(evidence(&found(dense, lexical), &Question::default(), &Identifiers::default(), 0.40), expected);
         }
     }
 
     fn evidence_of(question: &str, found: &Candidates) -> Evidence {
-        evidence(found, &SparseVector::default(), &rare(found, Identifiers::of(question)), 0.40)
+        evidence(found, &Question::default(), &rare(found, Identifiers::of(question)), 0.40)
     }
 
     #[test]
@@ -177,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_far_passage_that_holds_the_questions_words_is_evidence_and_one_that_holds_few_is_not() {
-        let terms = lexical::query("What is superspreading of measles?");
+        let terms = Question::of("What is superspreading of measles?");
         let legs = |text: &str, cosine: f32| found(vec![hit("other", cosine)], vec![hit(text, 3.0)]);
         let holding = legs("Superspreading of measles means that few infect many.", 0.25);
         assert!(
@@ -193,6 +185,6 @@ mod tests {
 
     #[test]
     fn without_any_hit_nothing_is_relevant() {
-        assert_eq!(relevance(&found(vec![], vec![]), &lexical::query("measles")), f32::NEG_INFINITY);
+        assert_eq!(relevance(&found(vec![], vec![]), &Question::of("measles")), f32::NEG_INFINITY);
     }
 }

@@ -5,6 +5,7 @@
 use rust_stemmers::{Algorithm, Stemmer};
 
 use super::{numerals, units, vocabulary};
+use crate::folding::folded;
 
 /// What a word is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,8 @@ impl Word {
 /// The words of a text in their order.
 pub(super) fn words(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
-    let (mut rest, mut clause, mut first, mut glued) = (text, 0, true, false);
+    let text = folded(text);
+    let (mut rest, mut clause, mut first, mut glued) = (&*text, 0, true, false);
     while let Some(c) = rest.chars().next() {
         let (length, shape) = match c {
             _ if c.is_ascii_digit() => number(rest),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+    lexical,
     model::{Chunk, ChunkId, ContentHash, Point},
     ports::{Embedder as _, Records as _, VectorStore as _},
 };
