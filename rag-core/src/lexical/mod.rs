@@ -14,12 +14,14 @@ mod language;
 mod question;
 mod scripts;
 mod small_words;
+mod spelling;
 mod stems;
 mod terms;
 mod weights;
 
 pub use identifiers::Identifiers;
 pub use question::Question;
+pub use spelling::Misspelt;
 pub use terms::terms;
 pub use weights::passage;
 

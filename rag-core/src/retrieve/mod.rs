@@ -4,6 +4,8 @@
 //! embed -> search both legs -> fuse -> read the best, drop what is not committed -> evidence? -> rerank -> drop repetitions, join neighbours, spread
 //! ```
 //!
+//! A question of one word that stands nowhere in the corpus is asked again in the spelling that the corpus has, see `respelt`.
+//!
 //! Guarantees: every passage is committed at the moment it is read; without evidence there are no passages; a store that fails is an error, never an empty result; a reranker that fails is not.
 //! The mode decides which legs rank. The dense leg is searched in every mode, because only a cosine can tell that nothing relevant is stored.
 //! When the time is short, things are left out in the order of [`Degradation`], and the result says which.
@@ -19,6 +21,7 @@ mod overlap;
 mod passages;
 mod repeats;
 mod rerank;
+mod respelt;
 mod size;
 mod spread;
 pub mod threshold;
@@ -168,17 +171,17 @@ impl Retrieve {
 
     /// The passages for a question, or none when nothing is evidence. What the deadline leaves no time for is left out, and said.
     pub async fn retrieve(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
-        let Some(memory) = &self.memory else { return self.search_now(query, deadline).await };
+        let Some(memory) = &self.memory else { return self.search(query, deadline).await };
         let Some(key) =
             memory.key(CacheKind::Retrieval, &[&query.identity(), &self.threshold.get().to_le_bytes()]).await
         else {
-            return self.search_now(query, deadline).await;
+            return self.search(query, deadline).await;
         };
         if let Some(mut found) = memory.recall::<Retrieved>(key).await {
             found.explanation.cached = true;
             return Ok(found);
         }
-        let found = self.search_now(query, deadline).await?;
+        let found = self.search(query, deadline).await?;
         // What was left out for want of time is looked for the next time.
         if found.degraded.is_empty() {
             memory.keep(key, &found).await;
@@ -186,7 +189,16 @@ impl Retrieve {
         Ok(found)
     }
 
-    async fn search_now(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
+    /// What is found for a question as it is asked, or as the corpus spells it.
+    async fn search(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
+        let found = self.search_as_asked(query, deadline).await?;
+        match self.respelt(query, &found).await? {
+            Some(respelt) => self.search_as_asked(&respelt, deadline).await,
+            None => Ok(found),
+        }
+    }
+
+    async fn search_as_asked(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
         let min_score = self.threshold.get();
         let mut notes = Notes::new(min_score);
         let mut degraded = Vec::new();
@@ -201,7 +213,7 @@ impl Retrieve {
         };
         let question = Question::of(&query.text);
         let identifiers = Identifiers::of(&query.text);
-        let search = self.search(query, mode);
+        let search = self.hybrid(query, mode);
         let counting = self.size.count(&*self.store, self.epoch);
         let found = self.size.beside(counting, search.find(dense, (question.vector(), !identifiers.is_empty())));
         let Found { candidates, ranking } = notes.stage("search", found).await?;
@@ -226,7 +238,7 @@ impl Retrieve {
     }
 
     /// The search in the legs for a question of this mode.
-    fn search<'a>(&'a self, query: &'a Query, mode: Mode) -> HybridSearch<'a> {
+    fn hybrid<'a>(&'a self, query: &'a Query, mode: Mode) -> HybridSearch<'a> {
         HybridSearch {
             reader: Reader { store: &*self.store, epoch: self.epoch, records: &*self.records, query },
             mode,

@@ -97,6 +97,39 @@ fn found(retrieved: &Retrieved) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn a_word_with_a_typing_error_is_asked_for_as_the_corpus_spells_it() {
+    let corpus = Corpus::empty().await;
+    for (document, text) in [
+        ("leave", "Employees may take a sabbatical of three months after five years."),
+        ("schlüssel", "Der Schlüssel für den Keller liegt beim Pförtner."),
+        ("canteen", "The canteen opens at noon and serves soup on Mondays."),
+    ] {
+        corpus.ingested("", document, &[], text).await;
+    }
+    for (asked, expected) in
+        [("sabatical", "leave"), ("Sabbatcial?", "leave"), ("Schlüsel", "schlüssel"), ("canten", "canteen")]
+    {
+        for mode in [Mode::Hybrid, Mode::Lexical] {
+            assert_eq!(found(&corpus.ask(asked, mode, 1).await), [expected], "{asked}");
+        }
+    }
+    // A word that nothing is near to, a longer question, and a word with too many neighbours are left as they are.
+    for asked in ["holiday", "sabatical rules elsewhere", "nooon"] {
+        assert_eq!(corpus.ask(asked, Mode::Dense, 1).await.evidence, Evidence::None, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn the_spelling_of_what_somebody_may_not_see_is_not_asked_for() {
+    let corpus = Corpus::empty().await;
+    corpus.ingested("acme", "leave", &[], "A sabbatical takes three months.").await;
+    corpus.store("draft", "v", "A sabbatical takes a year.").await;
+    assert_eq!(corpus.asked("acme", &[], "sabatical").await.len(), 1);
+    assert!(corpus.asked("", &[], "sabatical").await.is_empty());
+    assert!(corpus.asked("acme", &[("team", "a")], "sabatical").await.is_empty());
+}
+
+#[tokio::test]
 async fn full_width_codes_ligatures_and_soft_hyphens_are_found_by_the_plain_ones() {
     let corpus = Corpus::empty().await;
     corpus.ingested("", "fullwidth", &[], include_str!("../../tests/cases/fullwidth.txt")).await;
