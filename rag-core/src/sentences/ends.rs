@@ -1,6 +1,6 @@
 //! Where sentences end: by the rules of Unicode (UAX #29), and not after what only looks like an end.
 //!
-//! Unicode's rules know no words. What a full stop ends without ending the sentence is taken from CLDR's suppressions for English and German (`common/segments` of unicode-org/cldr), without those that are
+//! Unicode's rules know no words. What a full stop ends without ending the sentence is taken from CLDR's suppressions for English, German, French and Spanish (`common/segments` of unicode-org/cldr), without those that are
 //! words of their own, such as `Job.` and `Test.`; initials and letters with full stops between them (`U.S.`, `z. B.`) are told by their form.
 
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -31,7 +31,8 @@ fn ends(sentence: &str, rest: &str) -> bool {
     let bare = text.trim_end_matches(CLOSING);
     let Some(mark) = bare.chars().next_back().filter(|c| is_terminator(*c)) else { return false };
     // Scripts without blanks need none.
-    if text.len() == sentence.len() && !is_wide(mark) {
+    let unspaced = is_wide(mark) || (matches!(mark, '!' | '?') && rest.starts_with(is_unspaced));
+    if text.len() == sentence.len() && !unspaced {
         return false;
     }
     let goes_on = rest.trim_start().chars().next().is_none_or(char::is_lowercase);
@@ -41,11 +42,17 @@ fn ends(sentence: &str, rest: &str) -> bool {
 
 /// Whether a character ends sentences.
 fn is_terminator(c: char) -> bool {
-    is_wide(c) || matches!(c, '.' | '!' | '?' | '…' | '‼' | '⁇' | '⁈' | '⁉' | '؟' | '۔' | '।' | '॥' | '։' | '။')
+    is_wide(c) || matches!(c, '.' | '!' | '?' | '…' | '‼' | '⁇' | '⁈' | '⁉' | '։')
 }
 
+/// Whether it ends a sentence also where no blank follows: it stands for nothing else.
 fn is_wide(c: char) -> bool {
-    matches!(c, '。' | '！' | '？' | '．' | '｡')
+    matches!(c, '。' | '！' | '？' | '．' | '｡' | '؟' | '۔' | '।' | '॥' | '။' | '።')
+}
+
+/// Characters of Chinese and Japanese.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{3005}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
 fn ends_with_abbreviation(text: &str) -> bool {
@@ -87,17 +94,18 @@ const MONTHS: [&str; 13] = [
 
 /// What a full stop ends without ending the sentence, in lower case. Sorted.
 #[rustfmt::skip]
-const ABBREVIATIONS: [&str; 141] = [
-    "abb", "abs", "abt", "adj", "adv", "al", "allg", "anm", "approx", "apr", "aufl", "aug", "ausg", "bd", "bde",
-    "bspw", "bzgl", "bzw", "ca", "capt", "cf", "chr", "co", "col", "corp", "dec", "dept", "dez", "dipl", "dir", "dr",
-    "eds", "ehem", "eigtl", "einschl", "engl", "entspr", "eq", "eqs", "est", "et", "ev", "evtl", "exec", "exkl", "fa",
-    "fam", "feb", "fig", "figs", "fn", "fr", "frl", "geb", "gen", "ges", "gesch", "gest", "gez", "ggf", "ggfs", "gov",
-    "hbf", "hon", "hr", "hrn", "hrsg", "inc", "ing", "inh", "inkl", "insb", "jahrh", "jan", "jh", "jr", "jul", "jun",
-    "kap", "kath", "lt", "ltd", "maj", "mar", "max", "messrs", "mgr", "min", "mind", "mio", "misc", "mr", "mrd",
-    "mrs", "ms", "mt", "mtl", "no", "nov", "nr", "oct", "okt", "op", "pfd", "ph.d", "phys", "pp", "proc", "prof",
-    "proz", "pvt", "ref", "refs", "rep", "resp", "rev", "röm", "sect", "sen", "sep", "sept", "sgt", "sog", "sq", "sr",
-    "st", "std", "str", "tel", "tägl", "ungef", "univ", "urspr", "verf", "vgl", "vol", "vols", "vs", "zit", "zzgl",
-    "österr",
+const ABBREVIATIONS: [&str; 163] = [
+    "abb", "abs", "abt", "adj", "adv", "al", "allg", "anm", "approx", "apr", "aufl", "aug", "ausg", "avda", "bd", "bde",
+    "bspw", "bzgl", "bzw", "ca", "capt", "cf", "chap", "chr", "co", "col", "corp", "dec", "dept", "depto", "dez",
+    "dipl", "dir", "dott", "dr", "dra", "eds", "ee", "ehem", "eigtl", "einschl", "engl", "entspr", "eq", "eqs", "est",
+    "et", "ev", "evtl", "exec", "exkl", "fa", "fam", "feb", "fig", "figs", "fn", "fr", "frl", "geb", "gen", "ges",
+    "gesch", "gest", "gez", "ggf", "ggfs", "gov", "hbf", "hon", "hr", "hrn", "hrsg", "inc", "ing", "inh", "inkl",
+    "insb", "jahrh", "jan", "jh", "jr", "jul", "jun", "kap", "kath", "lt", "ltd", "maj", "mar", "max", "messrs", "mgr",
+    "min", "mind", "mio", "misc", "mlle", "mme", "mmes", "mr", "mrd", "mrs", "ms", "mt", "mtl", "no", "nov", "nr",
+    "núm", "núms", "oct", "okt", "op", "pfd", "ph.d", "phys", "pp", "proc", "prof", "proz", "pvt", "pág", "págs", "ref",
+    "refs", "rep", "resp", "rev", "röm", "sect", "sen", "sep", "sept", "sgt", "sig", "sog", "sq", "sr", "sra", "sras",
+    "sres", "srta", "st", "std", "str", "tel", "tägl", "ud", "uds", "ungef", "univ", "urspr", "uu", "verf", "vgl",
+    "vol", "vols", "vs", "zit", "zzgl", "éd", "österr",
 ];
 
 #[cfg(test)]
@@ -118,6 +126,8 @@ mod tests {
             "Prof. Ada Lovelace Jr. (Ph.D. London) spoke on Feb. 3.",
             "He asked \"Why?\" and left.",
             "Wait… then go.",
+            "Mme. Dupont et Mlle. Petit, voir chap. 3.",
+            "La Sra. López de EE. UU. Escribió la pág. 4.",
         ] {
             assert_eq!(sentences(text), [text]);
         }
@@ -131,6 +141,11 @@ mod tests {
             ("ما هذا؟ هذا كتاب.", 2),
             ("彼は「行く。」と言った。次の文。", 3),
             ("这是一句。这是第二句！", 2),
+            ("这是什么?这是书!好的。", 3),
+            ("鍵はどこ?守衛室です。", 2),
+            ("यह एक वाक्य है।यह दूसरा है।", 2),
+            ("ما هذا؟هذا كتاب.", 2),
+            ("これは3.5です。次。", 2),
             ("Es gilt ab 2024. Danach nicht.", 2),
             ("It is in section 3. April comes next.\nThat is all.", 2),
             ("One line\ngoes on here. Another.", 2),
