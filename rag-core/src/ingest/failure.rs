@@ -56,6 +56,14 @@ pub enum FailureReason {
         /// What it may be instead.
         hint: Option<String>,
     },
+    /// A byte of it means nothing in the encoding that it is in.
+    #[error("invalid {encoding} at byte {at}; save it as UTF-8")]
+    InvalidEncoding {
+        /// The encoding that it says, or looks like.
+        encoding: String,
+        /// Position of the first wrong byte, from 0.
+        at: u64,
+    },
     /// It pretends to be text and is something else.
     #[error("binary: {what}")]
     Binary {
@@ -156,6 +164,7 @@ impl FailureReason {
             Self::NoText => "no_text",
             Self::Scanned { .. } => "scanned",
             Self::InvalidUtf8 { .. } => "invalid_utf8",
+            Self::InvalidEncoding { .. } => "invalid_encoding",
             Self::Binary { .. } => "binary",
             Self::TooLarge { .. } => "too_large",
             Self::Expands { .. } => "expands",

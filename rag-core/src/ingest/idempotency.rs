@@ -3,6 +3,7 @@
 //! The key's record is written after the job's and names it, so that an answered request is remembered by every replica and over restarts, and one that died unanswered is done anew (which changes nothing
 //! where its documents stand already). It lives as long as its job can be asked for.
 
+use encoding_rs::UTF_8;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -113,6 +114,9 @@ fn fingerprint(sources: &[Source]) -> String {
     for source in sources {
         field(source.id.as_str().as_bytes());
         field(source.format.as_str().as_bytes());
+        if let Some(charset) = source.charset.as_deref().filter(|charset| *charset != UTF_8.name()) {
+            field(charset.as_bytes());
+        }
         field(source.title.as_deref().map_or(String::new(), |title| format!("={title}")).as_bytes());
         field(if source.metadata.is_some() { b"metadata" } else { b"" });
         for (key, value) in source.metadata.iter().flatten() {
@@ -146,6 +150,7 @@ mod tests {
             Source::text("a".parse().unwrap(), Format::Markdown, "text"),
             Source::text("a".parse().unwrap(), Format::Text, "other"),
             Source { title: Some(String::new()), ..source() },
+            Source { charset: Some("Big5".to_owned()), ..source() },
             Source { metadata: Some(Default::default()), ..source() },
             Source { metadata: Some([("k".to_owned(), "v".to_owned())].into()), ..source() },
         ];
@@ -153,7 +158,7 @@ mod tests {
         names.push(fingerprint(&[source(), source()]));
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 8);
+        assert_eq!(names.len(), 9);
     }
 
     #[test]

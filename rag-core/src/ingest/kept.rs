@@ -51,6 +51,9 @@ pub(super) struct Header {
     pub(super) version: ContentHash,
     pub(super) bytes: u64,
     pub(super) format: Format,
+    /// The encoding that the sender named. What servers of before there was one kept has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) charset: Option<String>,
     /// The title that the sender gave.
     pub(super) title: Option<String>,
     pub(super) metadata: Option<BTreeMap<String, String>>,
@@ -81,7 +84,8 @@ impl Kept {
 pub(super) fn size_of(source: &Source, inspected: &Inspected) -> u64 {
     let said = source.metadata.iter().flatten().map(|(key, value)| key.len() + value.len() + 8).sum::<usize>();
     // In JSON a character of a title or of metadata may take six bytes.
-    let said = 6 * (said + source.title.as_deref().map_or(0, str::len)) as u64;
+    let told = [&source.title, &source.charset].into_iter().flatten().map(String::len).sum::<usize>();
+    let said = 6 * (said + told) as u64;
     let parts = inspected.bytes / RECORD_BYTES as u64 + 2;
     inspected.bytes.div_ceil(3) * 4 + said + parts * PART_BYTES
 }
@@ -111,6 +115,7 @@ impl<'s> Keeping<'s> {
             version: inspected.version.clone(),
             bytes: inspected.bytes,
             format: source.format,
+            charset: source.charset.clone(),
             title: source.title.clone(),
             metadata: source.metadata.clone(),
         });
@@ -202,13 +207,16 @@ mod tests {
         fn no_document_takes_more_than_what_was_reserved_for_it(
             bytes in prop::collection::vec(any::<u8>(), 0..2000),
             title in prop::option::of("\\PC{0,40}"),
+            charset in prop::option::of("[a-z0-9-]{0,20}"),
             metadata in prop::option::of(prop::collection::btree_map(any::<String>(), any::<String>(), 0..4)),
         ) {
             let mut source = Source::bytes("a".parse().unwrap(), Format::Text, bytes.clone());
             (source.title, source.metadata) = (title.clone(), metadata.clone());
+            source.charset = charset;
             let inspected = Inspected { version: ContentHash("0".repeat(64)), bytes: bytes.len() as u64 };
             let version = inspected.version.clone();
-            let header = Header { version, bytes: inspected.bytes, format: Format::Markdown, title, metadata };
+            let (bytes_in_all, charset) = (inspected.bytes, source.charset.clone());
+            let header = Header { version, bytes: bytes_in_all, format: Format::Markdown, charset, title, metadata };
             let kept = Kept { parts: vec![Part { document: 999, header: Some(header), bytes, last: true }] };
             let body = serde_json::to_value(&kept).unwrap();
             prop_assert!(body.to_string().len() as u64 <= size_of(&source, &inspected));

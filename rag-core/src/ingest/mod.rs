@@ -10,6 +10,7 @@ mod commit;
 mod content;
 mod deletion;
 mod direct;
+mod encoding;
 mod failure;
 mod folder;
 mod growth;
@@ -53,6 +54,7 @@ use crate::{
 };
 
 pub use deletion::Deleted;
+pub use encoding::charset_of;
 pub use failure::{DocumentReport, FailureReason};
 pub use folder::{Found, Nobodys, walk};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};

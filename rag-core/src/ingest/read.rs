@@ -7,18 +7,21 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use encoding_rs::UTF_8;
+
 use super::{
     chunk::{self, Chunker, Draft, Limits},
+    encoding::{Chosen, Decoding, Start},
     failure::FailureReason,
     growth,
     parse::{Format, Parser, check_start},
     reader::{self, Reader},
-    source::{Content, Source},
+    source::Source,
 };
-use crate::model::{ContentHash, Notices};
+use crate::model::{ContentHash, Notice, Notices};
 
-/// Bytes that are read at once.
-const PIECE: usize = 64 * 1024;
+/// Bytes that are read at once; the encoding of a text is told by the first of them.
+const PIECE: usize = 256 * 1024;
 
 /// Bytes at the start of a document within which its format shows.
 const SNIFF: usize = 1024;
@@ -54,11 +57,11 @@ pub(super) fn inspect(source: &Source) -> Result<Inspected, FailureReason> {
         return Ok(inspected);
     }
     let mut blank = true;
-    let inspected = pieces(&source.content, source.format, &mut |piece| {
+    let read = pieces(source, &mut |piece| {
         blank = blank && piece.chars().all(char::is_whitespace);
         Ok(())
     })?;
-    if blank { Err(FailureReason::Empty) } else { Ok(inspected) }
+    if blank { Err(FailureReason::Empty) } else { Ok(read.inspected) }
 }
 
 /// Reads a document again and cuts it; `take` gets each chunk together with the title, which is settled by then, and may end the pass by returning false.
@@ -93,7 +96,7 @@ pub(super) fn chunks(
         })?
     } else {
         let mut parser = Parser::new(source.format);
-        let again = pieces(&source.content, source.format, &mut |piece| {
+        let read = pieces(source, &mut |piece| {
             if cutting.given_up.load(Ordering::Relaxed) {
                 return Err(FailureReason::Changed);
             }
@@ -101,7 +104,11 @@ pub(super) fn chunks(
             hand_over(&mut chunker)
         })?;
         parser.finish(&mut chunker)?;
-        again
+        if read.chosen.encoding != UTF_8 {
+            let encoding = read.chosen.encoding.name().to_owned();
+            chunker.notice(Notice::Decoded { encoding, guessed: read.chosen.guessed });
+        }
+        read.inspected
     };
     if again != *inspected {
         return Err(FailureReason::Changed);
@@ -122,7 +129,7 @@ pub fn read_text(source: &Source, limit: u64) -> Result<String, FailureReason> {
         return Err(FailureReason::TooLarge { bytes, limit });
     }
     let mut text = String::new();
-    pieces(&source.content, source.format, &mut |piece| {
+    pieces(source, &mut |piece| {
         text.push_str(piece);
         Ok(())
     })?;
@@ -189,62 +196,60 @@ fn check_binary(format: Format, start: &[u8]) -> Result<(), FailureReason> {
     if start.is_empty() { Err(FailureReason::Empty) } else { check_start(format, start) }
 }
 
+/// A text that was read.
+struct ReadText {
+    inspected: Inspected,
+    chosen: Chosen,
+}
+
 /// Reads in pieces, hashes them, and gives them on as text. A byte order mark at the start is left out of the text.
-fn pieces(
-    content: &Content,
-    format: Format,
-    take: &mut dyn FnMut(&str) -> Result<(), FailureReason>,
-) -> Result<Inspected, FailureReason> {
-    let mut reader = content.open()?;
-    let mut hasher = hasher(format);
+fn pieces(source: &Source, take: &mut dyn FnMut(&str) -> Result<(), FailureReason>) -> Result<ReadText, FailureReason> {
+    let mut reader = source.content.open()?;
+    let mut hasher = hasher(source.format);
     let mut buffer = vec![0; PIECE];
+    let mut held = fill(&mut *reader, &mut buffer)?;
+    let mut last = held < buffer.len();
+    let chosen = chosen(source, &buffer[..held], last)?;
+    if chosen.encoding != UTF_8 {
+        // The same bytes are another text in another encoding.
+        hasher.update(chosen.encoding.name().as_bytes());
+    }
+    let mut decoding = Decoding::of(chosen.encoding);
     let (mut carried, mut at) = (0, 0_u64);
     loop {
-        let read = match reader.read(&mut buffer[carried..]) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            other => other.map_err(|e| FailureReason::of_io(&e))?,
-        };
-        hasher.update(&buffer[carried..carried + read]);
-        let held = &buffer[..carried + read];
-        if at == 0 {
-            refuse_magic(format, held)?;
-        }
-        if let Some(nul) = held.iter().position(|b| *b == 0) {
-            let what = format!("it holds a NUL byte at {}", at + nul as u64);
-            return Err(FailureReason::Binary { what });
-        }
-        let text = valid(held, at, read == 0)?;
-        let used = text.len();
-        take(if at == 0 { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text })?;
-        if read == 0 {
-            return Ok(Inspected {
-                version: ContentHash(hasher.finalize().to_hex().to_string()),
-                bytes: at + used as u64,
-            });
-        }
+        hasher.update(&buffer[carried..held]);
+        let (text, used) = decoding.text(&buffer[..held], at, last)?;
+        take(text)?;
         at += used as u64;
-        carried = held.len() - used;
-        buffer.copy_within(used..used + carried, 0);
+        if last {
+            let version = ContentHash(hasher.finalize().to_hex().to_string());
+            return Ok(ReadText { inspected: Inspected { version, bytes: at }, chosen });
+        }
+        carried = held - used;
+        buffer.copy_within(used..held, 0);
+        held = carried + fill(&mut *reader, &mut buffer[carried..])?;
+        last = held < buffer.len();
     }
 }
 
-/// The valid part; what is left is the beginning of a character whose end is still to be read.
-fn valid(held: &[u8], at: u64, last: bool) -> Result<&str, FailureReason> {
-    let error = match std::str::from_utf8(held) {
-        Ok(text) => return Ok(text),
-        Err(error) => error,
-    };
-    let (text, rest) = held.split_at(error.valid_up_to());
-    if last || error.error_len().is_some() {
-        return Err(FailureReason::InvalidUtf8 { at: at + text.len() as u64, hint: None });
+/// Reads until the room is full or the content ends.
+fn fill(reader: &mut dyn Read, room: &mut [u8]) -> Result<usize, FailureReason> {
+    let mut filled = 0;
+    while filled < room.len() {
+        match reader.read(&mut room[filled..]) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok(0) => break,
+            read => filled += read.map_err(|e| FailureReason::of_io(&e))?,
+        }
     }
-    debug_assert!(rest.len() < 4, "an unfinished character has at most three bytes");
-    std::str::from_utf8(text).map_err(|_| FailureReason::InvalidUtf8 { at, hint: None })
+    Ok(filled)
 }
 
-fn refuse_magic(format: Format, start: &[u8]) -> Result<(), FailureReason> {
-    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
-        return Err(FailureReason::InvalidUtf8 { at: 0, hint: Some("it looks like UTF-16".to_owned()) });
+/// The encoding of a text that begins so; refuses what is no text.
+fn chosen(source: &Source, start: &[u8], whole: bool) -> Result<Chosen, FailureReason> {
+    let chosen = Start { bytes: start, whole, sent: source.charset.as_deref() }.encoding()?;
+    if chosen.encoding.is_ascii_compatible() {
+        check_start(source.format, start)?;
     }
-    check_start(format, start)
+    Ok(chosen)
 }

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use encoding_rs::UTF_8;
 use tokio::sync::mpsc;
 
 use super::{failure::FailureReason, parse::Format};
@@ -73,6 +74,8 @@ pub struct Source {
     pub content: Content,
     /// How it is written.
     pub format: Format,
+    /// The encoding that its sender names, where it is text.
+    pub charset: Option<String>,
     /// Its title, where the sender knows better than the text; none keeps the one that stands.
     pub title: Option<String>,
     /// What the sender says about it; none keeps what stands.
@@ -83,17 +86,19 @@ impl Source {
     /// A file under a name whose extension tells the format.
     pub fn file(id: DocumentId, path: PathBuf) -> Result<Self, FailureReason> {
         let format = Format::of_name(id.as_str())?;
-        Ok(Self { id, content: Content::File(path), format, title: None, metadata: None })
+        Ok(Self { id, content: Content::File(path), format, charset: None, title: None, metadata: None })
     }
 
     /// A text in memory.
     pub fn text(id: DocumentId, format: Format, text: &str) -> Self {
-        Self { id, content: Content::Bytes(text.as_bytes().into()), format, title: None, metadata: None }
+        // Whatever it says of itself, it was decoded already.
+        let charset = Some(UTF_8.name().to_owned());
+        Self { id, content: Content::Bytes(text.as_bytes().into()), format, charset, title: None, metadata: None }
     }
 
     /// Bytes in memory.
     pub fn bytes(id: DocumentId, format: Format, bytes: Vec<u8>) -> Self {
-        Self { id, content: Content::Bytes(bytes.into()), format, title: None, metadata: None }
+        Self { id, content: Content::Bytes(bytes.into()), format, charset: None, title: None, metadata: None }
     }
 
     /// Refuses a title and metadata that are too large to stand in a record.

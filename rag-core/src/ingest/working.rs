@@ -266,7 +266,7 @@ impl<'i> Working<'i> {
 
     async fn begin(&mut self, index: usize, header: Header) -> Result<(), Interrupted> {
         let Some(document) = self.job.documents.get(index) else { return Ok(()) };
-        let Header { version, bytes, format, title, metadata } = header;
+        let Header { version, bytes, format, charset, title, metadata } = header;
         let id = document.id.clone();
         self.work += 1;
         let after = document.after.clone();
@@ -275,7 +275,7 @@ impl<'i> Working<'i> {
             return Ok(());
         }
         let (input, arriving) = Arriving::new(bytes);
-        let source = Source { id, content: Content::Arriving(arriving), format, title: None, metadata: None };
+        let source = Source { id, content: Content::Arriving(arriving), format, charset, title: None, metadata: None };
         let cuts = self.ingest.cut(source, Inspected { version, bytes });
         self.open = Some(Opened { index, input: Some(input), cuts, sent: 0, chunks: 0 });
         Ok(())

@@ -22,6 +22,13 @@ pub enum Notice {
         /// Which.
         pages: Pages,
     },
+    /// It is in another encoding than UTF-8.
+    Decoded {
+        /// Which, by its name in the web's standard.
+        encoding: String,
+        /// Whether nobody said so.
+        guessed: bool,
+    },
     /// Pages that could not be read.
     PagesUnread {
         /// Which.
@@ -37,6 +44,7 @@ impl Notice {
         match self {
             Self::PagesWithoutText { .. } => "pages_without_text",
             Self::PagesUnread { .. } => "pages_unread",
+            Self::Decoded { .. } => "decoded",
         }
     }
 
@@ -44,6 +52,10 @@ impl Notice {
     fn bounded(self) -> Self {
         match self {
             Self::PagesWithoutText { pages } => Self::PagesWithoutText { pages: pages.bounded() },
+            Self::Decoded { encoding, guessed } => Self::Decoded {
+                encoding: encoding.chars().filter(|c| c.is_ascii_graphic()).take(40).collect(),
+                guessed,
+            },
             Self::PagesUnread { pages, cause } => {
                 let end = cause.floor_char_boundary(CAUSE_BYTES);
                 let cause = cause[..end].chars().filter(|c| !c.is_control()).collect();
@@ -59,6 +71,10 @@ impl fmt::Display for Notice {
             Self::PagesWithoutText { pages } => {
                 let have = if pages.count == 1 { "has" } else { "have" };
                 write!(f, "{} of {} {have} no text ({pages}): run OCR first", pages.count, pages.total())
+            }
+            Self::Decoded { encoding, guessed: false } => write!(f, "read as {encoding}, as it says"),
+            Self::Decoded { encoding, guessed: true } => {
+                write!(f, "read as {encoding}, which it looks like: where letters are wrong, save it as UTF-8")
             }
             Self::PagesUnread { pages, cause } => write!(
                 f,

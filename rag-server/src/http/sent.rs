@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use axum::{
     extract::{FromRequest, Request},
-    http::HeaderMap,
+    http::{HeaderMap, header},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ use super::{
     state::Api,
 };
 use crate::{
-    ingest::{Format, IdempotencyKey, MAX_DOCUMENTS, Source},
+    ingest::{Format, IdempotencyKey, MAX_DOCUMENTS, Source, charset_of},
     model::DocumentId,
 };
 
@@ -156,8 +156,13 @@ fn source_of(File { name, kind, bytes }: File, prefix: &str) -> Result<Source, P
     let path = name.replace('\\', "/");
     let path = path.trim_start_matches("./").trim_start_matches('/');
     let id = DocumentId::try_from(format!("{prefix}{path}")).map_err(|e| invalid(format!("the file {name:?}: {e}")))?;
-    let format = format_of(&id, kind.as_deref());
-    Ok(Source::bytes(id, format, bytes))
+    Ok(sent_as(id, kind.as_deref(), bytes))
+}
+
+/// A document as its bytes, with what their content type says of them.
+fn sent_as(id: DocumentId, kind: Option<&str>, bytes: Vec<u8>) -> Source {
+    let format = format_of(&id, kind);
+    Source { charset: kind.and_then(charset_of), ..Source::bytes(id, format, bytes) }
 }
 
 /// How a document is written: by its name, else by its content type, else it is taken for text.
@@ -169,7 +174,7 @@ fn format_of(id: &DocumentId, kind: Option<&str>) -> Format {
 pub(super) enum Content {
     /// As JSON, with what is said about it.
     Described(NewContent, Option<Room>),
-    /// Its bytes alone.
+    /// Its bytes alone, and their content type with its parameters.
     Bytes(Vec<u8>, Option<String>, Room),
 }
 
@@ -186,6 +191,7 @@ impl FromRequest<Api> for Content {
             let (content, room) = JsonBody::<NewContent>::from_request(request, api).await?.into_parts();
             return Ok(Self::Described(content, room));
         }
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
         let RawBody { bytes, room } = RawBody::from_request(request, api).await?;
         Ok(Self::Bytes(bytes, kind, room))
     }
@@ -200,8 +206,7 @@ impl Content {
             }
             Self::Bytes(bytes, kind, room) => {
                 let id = DocumentId::try_from(id).map_err(|e| invalid(e.to_string()))?;
-                let format = format_of(&id, kind.as_deref());
-                Ok((Source::bytes(id, format, bytes), Some(room)))
+                Ok((sent_as(id, kind.as_deref(), bytes), Some(room)))
             }
         }
     }

@@ -68,6 +68,21 @@ async fn documents(server: &Server, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn the_charset_of_a_content_type_decides_how_bytes_are_read_and_it_is_said() {
+    let home = Home::new();
+    let server = home.serve(FREE_PORTS);
+    server.await_ready().await;
+    let (windows, wanted) = (b"\xca\xeb\xfe\xf7\xe8 \xf3 \xe2\xe0\xf5\xf2\xb8\xf0\xe0.".to_vec(), "Ключи у вахтёра.");
+    let put =
+        server.request(Method::PUT, "/documents/keys.txt").header("content-type", "text/plain; charset=windows-1251");
+    let job = ended(&server, put.body(windows).send().await.unwrap()).await;
+    let notice = json!({"kind": "decoded", "message": "read as windows-1251, as it says"});
+    assert_eq!(job["documents"][0]["notices"], json!([notice]), "{job}");
+    let stored: Value = server.get("/documents/keys.txt?passages=true").send().await.unwrap().json().await.unwrap();
+    assert!(stored.to_string().contains(wanted), "{stored}");
+}
+
+#[tokio::test]
 async fn files_of_a_form_become_documents_by_their_names_and_each_fails_alone() {
     let home = Home::new();
     let server = home.serve(FREE_PORTS);

@@ -23,7 +23,7 @@ async fn each_broken_file_fails_alone_by_name_and_reason() {
     write(root, "good.md", b"# Good\n\nThis one is fine.\n");
     write(root, "utf8.txt", &late);
     write(root, "cut.txt", "half a character: é".as_bytes().split_last().unwrap().1);
-    write(root, "utf16.txt", b"\xff\xfeh\0i\0");
+    write(root, "utf32.txt", b"\xff\xfe\0\0h\0\0\0");
     write(root, "empty.md", b"");
     write(root, "blank.txt", "\u{feff} \r\n\t\u{2003}\n".as_bytes());
     write(root, "nul.txt", b"text and \0 more");
@@ -74,7 +74,7 @@ async fn each_broken_file_fails_alone_by_name_and_reason() {
     office.txt: "binary: it begins like a ZIP archive or an office document; name it as what it is, or unpack it and ingest the folder"
     scripts.html: no text in it that a reader would see
     self.md: "symlink loop: it leads back to itself; remove the link"
-    utf16.txt: invalid UTF-8 at byte 0 (it looks like UTF-16); save it as UTF-8
+    utf32.txt: invalid UTF-8 at byte 0 (it looks like UTF-32); save it as UTF-8
     utf8.txt: invalid UTF-8 at byte 200000; save it as UTF-8
     "#);
 }

@@ -4,6 +4,7 @@ mod amplification;
 mod changes;
 mod crashes;
 mod deletion;
+mod encodings;
 mod failures;
 mod flow;
 mod formats;

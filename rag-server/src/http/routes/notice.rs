@@ -9,7 +9,7 @@ use crate::model::{Notice, Notices};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Notice)]
 pub(super) struct NoticeView {
-    /// `pages_without_text` or `pages_unread`; later versions may say more.
+    /// `pages_without_text`, `pages_unread` or `decoded`; later versions may say more.
     kind: &'static str,
     /// A sentence that says what is the matter, and what to do about it.
     message: String,
