@@ -3,17 +3,26 @@
 //! A parser may not read files, count tokens or cut chunks. Text and Markdown give slices of the source, byte for byte; the others give the text that a reader sees.
 //! The binary ones need the whole document at once and are read in a process of their own.
 
+mod archive;
 mod columns;
 mod csv;
 mod docx;
 mod format;
+mod formula;
+mod grid;
 mod html;
 mod jsonl;
+mod line;
 mod lines;
 mod markdown;
+mod ordinal;
+mod package;
 mod pdf;
 mod piece;
+mod script;
 mod text;
+mod title;
+mod xml;
 
 use super::chunk::Chunker;
 use super::failure::FailureReason;

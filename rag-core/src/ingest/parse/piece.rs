@@ -42,9 +42,17 @@ impl Piece {
     /// Bytes of its text.
     pub(in crate::ingest) fn bytes(&self) -> usize {
         match self {
-            Self::Title(text) | Self::Heading(_, text) | Self::Prose(text) => text.len(),
-            Self::Lines(text) | Self::Table(_, text) | Self::Rows(text) => text.len(),
-            Self::Page(_) | Self::Apart | Self::Notice(_) => 0,
+            Self::Title(text) => text.len(),
+            piece => piece.text().len(),
+        }
+    }
+
+    /// What it adds to the text.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Heading(_, text) | Self::Prose(text) | Self::Lines(text) => text,
+            Self::Table(_, text) | Self::Rows(text) => text,
+            Self::Title(_) | Self::Page(_) | Self::Apart | Self::Notice(_) => "",
         }
     }
 

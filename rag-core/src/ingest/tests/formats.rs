@@ -53,7 +53,7 @@ async fn a_docx_of_pandoc_and_one_of_libreoffice_are_read_with_their_headings_li
         let (title, text) = read(fixture(name)).await;
         assert_eq!(title, "Pump Handbook", "{name}");
         says_all(&text, &HANDBOOK);
-        let list = "- Open the inlet valve.\n- Close the drain.\n  - by hand\n  - or by motor\n- Turn the switch.";
+        let list = "1. Open the inlet valve.\n2. Close the drain.\n  - by hand\n  - or by motor\n3. Turn the switch.";
         let table = "Model | Pressure | Weight\nX200 | 3 bar | 12 kg\nX300 | 5 bar | 15 kg";
         assert!(text.contains(list) && text.contains(table), "{name}: {text}");
         assert!(text.contains("Seen in the first winter of operation."), "{name}: {text}");
@@ -109,7 +109,7 @@ async fn what_is_not_what_its_name_says_is_refused_before_it_is_read() {
     );
     assert_eq!(said(Format::Docx, b"").await, "empty: there is no text in it");
     let other = made::archive(&[("xl/workbook.xml", b"<x/>")]);
-    assert_eq!(said(Format::Docx, &other).await, "it is no DOCX document: it has no word/document.xml");
+    assert_eq!(said(Format::Docx, &other).await, "it is no DOCX document: it does not say where its text is");
     let blank = failure(Format::Docx, made::docx(&made::paragraph(" "))).await;
     assert_eq!(blank, FailureReason::NoText);
 }

@@ -76,3 +76,30 @@ pub(super) fn pdf(pages: &[Vec<String>]) -> Vec<u8> {
     }
     pdf_of(&objects)
 }
+
+/// What relationships of office documents begin with.
+pub(super) const OFFICE: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+
+/// A DOCX document with this body and these parts by their kinds, as Word packs it.
+pub(super) fn word(body: &str, parts: &[(&str, &str)]) -> Vec<u8> {
+    let list = |relations: &str| format!("<Relationships>{relations}</Relationships>");
+    let relation =
+        |kind: &str, target: &str| format!("<Relationship Id=\"r\" Type=\"{OFFICE}/{kind}\" Target=\"{target}\"/>");
+    let (mut of_package, mut of_document) = (relation("officeDocument", "word/document.xml"), String::new());
+    let mut files = vec![(
+        "word/document.xml".to_owned(),
+        format!("<?xml version=\"1.0\"?><w:document><w:body>{body}</w:body></w:document>"),
+    )];
+    for (at, (kind, xml)) in parts.iter().enumerate() {
+        if kind.ends_with("-properties") {
+            of_package += &relation(kind, &format!("docProps/p{at}.xml"));
+            files.push((format!("docProps/p{at}.xml"), (*xml).to_owned()));
+        } else {
+            of_document += &relation(kind, &format!("p{at}.xml"));
+            files.push((format!("word/p{at}.xml"), (*xml).to_owned()));
+        }
+    }
+    files.push(("_rels/.rels".to_owned(), list(&of_package)));
+    files.push(("word/_rels/document.xml.rels".to_owned(), list(&of_document)));
+    archive(&files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect::<Vec<_>>())
+}

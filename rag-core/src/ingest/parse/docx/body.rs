@@ -1,162 +1,307 @@
 //! The text of a DOCX document: paragraphs, list items, and the rows of tables.
 
+mod fields;
+mod paragraph;
+mod table;
+
 use quick_xml::events::{BytesStart, Event};
 
 use super::{
     super::{
-        columns::name_columns,
+        formula::Formula,
         lines::parts,
         piece::{Piece, Take},
+        xml::{Xml, attribute, character, events, malformed},
     },
-    Xml, attribute, character, events, malformed,
-    styles::{Role, Styles, outline},
+    numbering::{Counters, Label, Numbering},
+    styles::{Look, Role, Styles},
+    symbol,
 };
 use crate::ingest::failure::FailureReason;
+
+use self::{fields::Fields, paragraph::Paragraph, table::Table};
 
 /// Open paragraphs and tables inside each other.
 const MAX_DEPTH: usize = 64;
 /// Bytes of one paragraph or row; a longer one is handed over in parts.
 const MAX_TEXT: usize = 64 * 1024;
+/// Words that are left around the number of a page at least, where they are more than its frame, such as `Page of`.
+const RUNNING_WORDS: usize = 3;
 
-#[derive(Default)]
-struct Paragraph {
-    role: Option<Role>,
-    /// Depth of the list item that it is.
-    item: Option<usize>,
-    text: String,
+/// What the parts beside a text say of it.
+pub(super) struct Known {
+    pub(super) styles: Styles,
+    pub(super) numbering: Numbering,
 }
 
 /// What is open, outermost first.
 enum Open {
-    Paragraph(Paragraph),
-    /// The rows that are not handed over yet; the cells of the open row.
-    Table {
-        rows: String,
-        cells: Vec<String>,
-        /// Bytes of the first row, where it names the columns; nothing before it is read.
-        head: Option<usize>,
-        /// Whether rows were handed over.
-        passed: bool,
-    },
+    Paragraph(Box<Paragraph>),
+    Table(Box<Table>),
+}
+
+/// Whose properties are being read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Properties {
+    None,
+    OfParagraph,
+    OfItsMark,
+    OfRun,
+    OfRow,
 }
 
 /// Reads the text.
 pub(super) struct Body<'b, 't> {
-    styles: &'b Styles,
+    known: &'b Known,
     take: &'b mut Take<'t>,
     open: Vec<Open>,
-    /// Elements whose content is left out, inside each other.
-    skipped: usize,
+    counters: Counters,
+    /// Elements that are open, and how many were when one began that is left out.
+    depth: usize,
+    left_out: Option<usize>,
+    properties: Properties,
     in_text: bool,
-    in_properties: bool,
+    fields: Fields,
+    /// How the characters of the open run stand, and those of its style.
+    look: Look,
+    style: Look,
+    formula: Option<Formula>,
+    /// Whether the open form field shows its hint.
+    hint: bool,
+    /// The text of a paragraph whose end was deleted, so that the next one goes on with it.
+    carried: String,
+    named: bool,
+    /// Whether it is the top or bottom of pages.
+    running: bool,
 }
 
 impl<'b, 't> Body<'b, 't> {
-    pub(super) fn new(styles: &'b Styles, take: &'b mut Take<'t>) -> Self {
-        Self { styles, take, open: Vec::new(), skipped: 0, in_text: false, in_properties: false }
+    pub(super) fn new(known: &'b Known, take: &'b mut Take<'t>) -> Self {
+        Self {
+            known,
+            take,
+            open: Vec::new(),
+            counters: Counters::default(),
+            depth: 0,
+            left_out: None,
+            properties: Properties::None,
+            in_text: false,
+            fields: Fields::default(),
+            look: Look::default(),
+            style: Look::default(),
+            formula: None,
+            hint: false,
+            carried: String::new(),
+            named: false,
+            running: false,
+        }
+    }
+
+    /// Reads what stands at the top or bottom of pages: no headings, and no numbers of pages.
+    pub(super) fn running(mut self) -> Self {
+        self.running = true;
+        self
     }
 
     pub(super) fn read(mut self, xml: &mut Xml<'_>) -> Result<(), FailureReason> {
         events(xml, |event| match event {
             Event::Start(tag) => self.start(&tag),
-            Event::Empty(tag) => {
-                self.start(&tag)?;
-                self.end(tag.local_name().as_ref())
-            }
             Event::End(tag) => self.end(tag.local_name().as_ref()),
-            Event::Text(text) if self.in_text => self.text(&text.xml10_content()),
-            Event::CData(text) if self.in_text => self.text(&text.xml10_content()),
-            Event::GeneralRef(entity) if self.in_text => {
-                self.text(&character(&entity).map(String::from).unwrap_or_default())
+            Event::Text(text) => self.characters(&text.xml10_content()),
+            Event::CData(text) => self.characters(&text.xml10_content()),
+            Event::GeneralRef(entity) => {
+                self.characters(character(&entity).map(String::from).unwrap_or_default().as_str())
             }
             _ => Ok(()),
         })?;
         while let Some(open) = self.open.pop() {
             self.close(open)?;
         }
-        Ok(())
+        let carried = std::mem::take(&mut self.carried);
+        if carried.trim().is_empty() { Ok(()) } else { self.hand_over(Piece::Prose(carried)) }
     }
 
     fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), FailureReason> {
-        let name = tag.local_name();
-        let name = name.as_ref();
-        if is_skipped(name) {
-            self.skipped += 1;
-        }
-        if self.skipped > 0 {
+        self.depth += 1;
+        if self.left_out.is_some() {
             return Ok(());
         }
+        let name = tag.local_name();
+        let name = name.as_ref();
+        if name == "del" {
+            self.deleted();
+        }
+        if is_left_out(name) || (name == "sdtContent" && std::mem::take(&mut self.hint)) {
+            self.left_out = Some(self.depth);
+            return Ok(());
+        }
+        if let Some(formula) = &mut self.formula {
+            formula.start(tag);
+            self.in_text = name == "t";
+            return Ok(());
+        }
+        match self.properties {
+            Properties::OfRun if name == "rStyle" => self.style = self.style_of(tag),
+            Properties::OfRun => self.look.property(tag),
+            Properties::OfParagraph => self.of_paragraph(name, tag),
+            Properties::OfRow => self.of_row(name, tag),
+            Properties::OfItsMark => {}
+            Properties::None => return self.content(name, tag),
+        }
+        Ok(())
+    }
+
+    /// What is no property.
+    fn content(&mut self, name: &str, tag: &BytesStart<'_>) -> Result<(), FailureReason> {
         match name {
-            "p" | "tbl" => {
-                if self.open.len() >= MAX_DEPTH {
-                    return Err(malformed(format!("more than {MAX_DEPTH} tables and text boxes inside each other")));
-                }
-                self.open.push(match name {
-                    "p" => Open::Paragraph(Paragraph::default()),
-                    _ => Open::Table { rows: String::new(), cells: Vec::new(), head: None, passed: false },
-                });
+            "p" => {
+                let goes_on = Paragraph::after(std::mem::take(&mut self.carried));
+                return self.open(Open::Paragraph(Box::new(goes_on)));
             }
-            "tc" => {
-                if let Some(Open::Table { cells, .. }) = self.open.last_mut() {
-                    cells.push(String::new());
+            "tbl" => return self.open(Open::Table(Box::default())),
+            "tr" | "tc" | "gridSpan" | "vMerge" | "cellDel" => {
+                if let Some(Open::Table(table)) = self.open.last_mut() {
+                    table.start(name, tag);
                 }
             }
-            "pPr" => self.in_properties = true,
+            "pPr" => self.properties = Properties::OfParagraph,
+            "rPr" => self.properties = Properties::OfRun,
+            "trPr" => self.properties = Properties::OfRow,
+            "r" => (self.look, self.style) = (Look::default(), Look::default()),
             "t" => self.in_text = true,
-            "tab" if !self.in_properties => return self.text("\t"),
+            "oMath" => self.formula = Some(Formula::default()),
+            "showingPlcHdr" => self.hint = true,
+            "fldChar" => self.fields.mark(attribute(tag, "fldCharType").as_deref()),
+            "instrText" => self.fields.in_instruction = true,
+            "fldSimple" if self.running && fields::is_page(&attribute(tag, "instr").unwrap_or_default()) => {
+                self.left_out = Some(self.depth);
+                self.has_page();
+            }
+            "tab" | "ptab" => return self.text("\t"),
             "br" | "cr" => return self.text("\n"),
             "noBreakHyphen" => return self.text("-"),
-            "pStyle" | "outlineLvl" | "ilvl" | "numId" => self.property(name, attribute(tag, "val").as_deref()),
+            "sym" => {
+                let sign = attribute(tag, "font").zip(attribute(tag, "char"));
+                let sign = sign.and_then(|(font, number)| symbol::character(&font, &number));
+                return self.text(sign.map(String::from).unwrap_or_default().as_str());
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn property(&mut self, name: &str, value: Option<&str>) {
-        let (Some(Open::Paragraph(paragraph)), Some(value)) = (self.open.last_mut(), value) else { return };
-        match name {
-            "pStyle" => paragraph.role = paragraph.role.or(self.styles.get(value).copied()),
-            "outlineLvl" => paragraph.role = paragraph.role.or(outline(value)),
-            "ilvl" => paragraph.item = Some(value.parse::<usize>().unwrap_or(0).min(8)),
-            // A list number of 0 takes the paragraph out of its style's list.
-            _ if value == "0" => paragraph.item = None,
-            _ => paragraph.item = paragraph.item.or(Some(0)),
+    fn open(&mut self, open: Open) -> Result<(), FailureReason> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(malformed(format!("more than {MAX_DEPTH} tables and text boxes inside each other")));
+        }
+        self.open.push(open);
+        Ok(())
+    }
+
+    fn paragraph(&mut self) -> Option<&mut Paragraph> {
+        match self.open.last_mut() {
+            Some(Open::Paragraph(paragraph)) => Some(paragraph),
+            Some(Open::Table(_)) | None => None,
         }
     }
 
-    fn end(&mut self, name: &str) -> Result<(), FailureReason> {
-        if is_skipped(name) {
-            self.skipped = self.skipped.saturating_sub(1);
-            return Ok(());
+    /// A deletion that was tracked: of the end of a paragraph, of a row, or of what stands inside of it.
+    fn deleted(&mut self) {
+        match (self.properties, self.open.last_mut()) {
+            (Properties::OfItsMark, Some(Open::Paragraph(paragraph))) => paragraph.end_is_deleted = true,
+            (Properties::OfRow, Some(Open::Table(table))) => table.delete_row(),
+            _ => {}
         }
-        if self.skipped > 0 {
+    }
+
+    fn of_paragraph(&mut self, name: &str, tag: &BytesStart<'_>) {
+        if name == "rPr" {
+            self.properties = Properties::OfItsMark;
+        }
+        let Some(value) = attribute(tag, "val") else { return };
+        if let Some(paragraph) = self.paragraph() {
+            paragraph.property(name, value);
+        }
+    }
+
+    fn of_row(&mut self, name: &str, tag: &BytesStart<'_>) {
+        if let Some(Open::Table(table)) = self.open.last_mut() {
+            table.row_property(name, tag);
+        }
+    }
+
+    fn style_of(&self, tag: &BytesStart<'_>) -> Look {
+        let style = attribute(tag, "val").and_then(|id| self.known.styles.get(&id));
+        style.map(|style| style.look).unwrap_or_default()
+    }
+
+    fn end(&mut self, name: &str) -> Result<(), FailureReason> {
+        let depth = self.depth;
+        self.depth = self.depth.saturating_sub(1);
+        if let Some(left_out) = self.left_out {
+            self.left_out = Some(left_out).filter(|left_out| *left_out < depth);
             return Ok(());
         }
         match name {
             "t" => self.in_text = false,
-            "pPr" => self.in_properties = false,
-            "p" if matches!(self.open.last(), Some(Open::Paragraph(_))) => {
-                if let Some(open) = self.open.pop() {
-                    self.close(open)?;
+            "instrText" => self.fields.in_instruction = false,
+            "oMath" => {
+                if let Some(formula) = self.formula.take() {
+                    let formula = formula.finish();
+                    if let Some(paragraph) = self.paragraph() {
+                        paragraph.line.formula(&formula);
+                    }
                 }
             }
-            "tr" => self.end_row()?,
-            "tbl" if matches!(self.open.last(), Some(Open::Table { .. })) => {
-                if let Some(open) = self.open.pop() {
-                    self.close(open)?;
-                }
-            }
+            _ if self.formula.is_some() => self.formula.iter_mut().for_each(|formula| formula.end(name)),
+            "pPr" | "trPr" => self.properties = Properties::None,
+            "rPr" if self.properties == Properties::OfItsMark => self.properties = Properties::OfParagraph,
+            "rPr" => self.properties = Properties::None,
+            "p" if matches!(self.open.last(), Some(Open::Paragraph(_))) => return self.close_last(),
+            "tr" => return self.end_row(),
+            "tbl" if matches!(self.open.last(), Some(Open::Table(_))) => return self.close_last(),
             _ => {}
         }
         Ok(())
     }
 
+    fn characters(&mut self, text: &str) -> Result<(), FailureReason> {
+        if self.left_out.is_some() {
+            return Ok(());
+        }
+        if self.fields.in_instruction && self.running && self.fields.instruction(text) {
+            self.has_page();
+        }
+        match &mut self.formula {
+            _ if !self.in_text => Ok(()),
+            Some(formula) => {
+                formula.text(text);
+                Ok(())
+            }
+            None => self.text(text),
+        }
+    }
+
+    fn has_page(&mut self) {
+        if let Some(paragraph) = self.paragraph() {
+            paragraph.has_page = true;
+        }
+    }
+
     fn text(&mut self, text: &str) -> Result<(), FailureReason> {
+        if self.fields.is_page() {
+            return Ok(());
+        }
+        let look = self.look.or(self.style);
         for part in parts(text) {
-            let Some(Open::Paragraph(paragraph)) = self.open.last_mut() else { return Ok(()) };
-            paragraph.text.push_str(part);
-            if paragraph.text.len() > MAX_TEXT {
-                let long = std::mem::take(&mut paragraph.text);
+            let known = self.known;
+            let Some(paragraph) = self.paragraph() else { return Ok(()) };
+            let of_style = paragraph.style.as_ref().and_then(|style| known.styles.get(style));
+            let look = look.or(of_style.map(|style| style.look).unwrap_or_default());
+            if !look.is_read() {
+                return Ok(());
+            }
+            if let Some(long) = paragraph.text(part, look.stands()) {
                 (self.take)(Piece::Prose(long))?;
             }
         }
@@ -164,58 +309,90 @@ impl<'b, 't> Body<'b, 't> {
     }
 
     fn end_row(&mut self) -> Result<(), FailureReason> {
-        let Some(Open::Table { rows, cells, head, passed }) = self.open.last_mut() else { return Ok(()) };
-        let cells = std::mem::take(cells);
-        let cells: Vec<&str> = cells.iter().map(|cell| cell.trim()).collect();
-        let row = cells.join(" | ");
-        if !row.trim_matches([' ', '|']).is_empty() {
-            rows.push_str(&row);
-            rows.push('\n');
-            head.get_or_insert(if name_columns(&cells) { rows.len() } else { 0 });
+        let Some(Open::Table(table)) = self.open.last_mut() else { return Ok(()) };
+        table.end_row().map_or(Ok(()), &mut *self.take)
+    }
+
+    fn close_last(&mut self) -> Result<(), FailureReason> {
+        match self.open.pop() {
+            Some(open) => self.close(open),
+            None => Ok(()),
         }
-        if rows.len() <= MAX_TEXT {
-            return Ok(());
-        }
-        let piece = rows_of(std::mem::take(rows), *head, std::mem::replace(passed, true));
-        (self.take)(piece)
     }
 
     fn close(&mut self, open: Open) -> Result<(), FailureReason> {
         match open {
-            Open::Paragraph(Paragraph { role, item, text }) => {
-                let text = text.trim_end();
-                if text.trim().is_empty() {
-                    return Ok(());
-                }
-                match (role, item) {
-                    _ if !self.open.is_empty() => self.hand_over(Piece::Prose(text.to_owned())),
-                    (Some(Role::Title), _) => {
-                        (self.take)(Piece::Title(text.to_owned()))?;
-                        self.hand_over(Piece::Heading(1, format!("{text}\n")))
-                    }
-                    (Some(Role::Heading(level)), _) => self.hand_over(Piece::Heading(level, format!("{text}\n"))),
-                    (None, Some(depth)) => self.hand_over(Piece::Prose(format!("{}- {text}\n", "  ".repeat(depth)))),
-                    (None, None) => self.hand_over(Piece::Prose(format!("{text}\n\n"))),
-                }
-            }
-            Open::Table { rows, .. } if rows.is_empty() => Ok(()),
-            Open::Table { mut rows, head, passed, .. } => {
-                rows.push('\n');
-                self.hand_over(rows_of(rows, head, passed))
-            }
+            Open::Paragraph(paragraph) => self.close_paragraph(*paragraph),
+            Open::Table(table) => table.finish().map_or(Ok(()), |rows| self.hand_over(rows)),
         }
     }
 
-    /// Gives a piece on; what stands in a cell or in a text box goes into its cell or paragraph instead.
-    fn hand_over(&mut self, piece: Piece) -> Result<(), FailureReason> {
-        let inner = match &piece {
-            Piece::Prose(text) | Piece::Lines(text) | Piece::Heading(_, text) => text.as_str(),
-            Piece::Table(_, text) | Piece::Rows(text) => text.as_str(),
-            Piece::Title(_) | Piece::Page(_) | Piece::Apart | Piece::Notice(_) => "",
+    fn close_paragraph(&mut self, mut paragraph: Paragraph) -> Result<(), FailureReason> {
+        let boxes = std::mem::take(&mut paragraph.boxes);
+        let text = paragraph.line.finish();
+        if paragraph.end_is_deleted {
+            self.carried = text;
+        } else {
+            let label = paragraph.label(self.known, &mut self.counters);
+            self.hand_over_paragraph(&paragraph, label, text.trim())?;
+        }
+        if boxes.is_empty() { Ok(()) } else { self.hand_over(Piece::Prose(format!("{boxes}\n\n"))) }
+    }
+
+    fn hand_over_paragraph(
+        &mut self,
+        paragraph: &Paragraph,
+        label: Option<Label>,
+        text: &str,
+    ) -> Result<(), FailureReason> {
+        let number = match &label {
+            Some(Label::Number { text, .. }) => text.as_str(),
+            Some(Label::Bullet) | None => "",
         };
+        let numbered = [number, text].join(" ").trim().to_owned();
+        let is_frame = paragraph.has_page && text.split_whitespace().count() < RUNNING_WORDS;
+        if !self.open.is_empty() && !numbered.is_empty() {
+            return self.hand_over(Piece::Prose(numbered));
+        }
+        if text.is_empty() || is_frame {
+            return Ok(());
+        }
+        let role = if self.running { None } else { paragraph.role(self.known) };
+        match (role, &label) {
+            (Some(Role::Contents), _) => Ok(()),
+            (Some(Role::Title), _) => {
+                self.name(text)?;
+                self.hand_over(Piece::Heading(1, format!("{numbered}\n")))
+            }
+            (Some(Role::Heading(level)), _) => {
+                // The number is the heading's, and no part of what the document is called.
+                if !number.is_empty() && !self.named {
+                    self.name(text)?;
+                }
+                self.hand_over(Piece::Heading(level, format!("{numbered}\n")))
+            }
+            (None, Some(Label::Bullet)) => {
+                self.hand_over(Piece::Prose(format!("{}- {text}\n", "  ".repeat(paragraph.depth()))))
+            }
+            (None, Some(Label::Number { whole, .. })) => {
+                let depth = if *whole { 0 } else { paragraph.depth() };
+                self.hand_over(Piece::Prose(format!("{}{numbered}\n", "  ".repeat(depth))))
+            }
+            (None, None) => self.hand_over(Piece::Prose(format!("{text}\n\n"))),
+        }
+    }
+
+    fn name(&mut self, title: &str) -> Result<(), FailureReason> {
+        self.named = true;
+        (self.take)(Piece::Title(title.to_owned()))
+    }
+
+    /// Gives a piece on; what stands in a cell or in a text box goes into its cell or behind its paragraph instead.
+    fn hand_over(&mut self, piece: Piece) -> Result<(), FailureReason> {
+        let inner = piece.text();
         let outer = match self.open.last_mut() {
-            Some(Open::Table { cells, .. }) => cells.last_mut(),
-            Some(Open::Paragraph(paragraph)) => Some(&mut paragraph.text),
+            Some(Open::Table(table)) => table.cell(),
+            Some(Open::Paragraph(paragraph)) => Some(&mut paragraph.boxes),
             None => None,
         };
         let Some(outer) = outer.filter(|outer| outer.len() + inner.len() <= 2 * MAX_TEXT) else {
@@ -229,13 +406,20 @@ impl<'b, 't> Body<'b, 't> {
     }
 }
 
-fn rows_of(rows: String, head: Option<usize>, passed: bool) -> Piece {
-    if passed { Piece::Rows(rows) } else { Piece::Table(head.unwrap_or(0), rows) }
-}
-
-fn is_skipped(name: &str) -> bool {
+/// What is deleted, what was before a change, what says how something looks, and the readings above words.
+fn is_left_out(name: &str) -> bool {
     matches!(
         name,
-        "del" | "moveFrom" | "Fallback" | "instrText" | "delText" | "rPr" | "sectPr" | "tblPr" | "tcPr" | "trPr"
-    )
+        "del"
+            | "delText"
+            | "delInstrText"
+            | "moveFrom"
+            | "Fallback"
+            | "sectPr"
+            | "tblPr"
+            | "tblPrEx"
+            | "tblGrid"
+            | "rt"
+    ) || name.ends_with("PrChange")
+        || matches!(name, "numberingChange" | "tblGridChange")
 }

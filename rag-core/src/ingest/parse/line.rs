@@ -1,0 +1,69 @@
+//! A line of text as it is read: with what stands raised or lowered in it, and with formulas.
+
+use super::script;
+
+/// How characters stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Stands {
+    #[default]
+    OnTheLine,
+    Raised,
+    Lowered,
+}
+
+#[derive(Default)]
+pub(super) struct Line {
+    text: String,
+    /// What stands raised or lowered and may go on.
+    script: Option<(Stands, String)>,
+}
+
+impl Line {
+    /// A line that goes on with a text.
+    pub(super) fn after(text: String) -> Self {
+        Self { text, script: None }
+    }
+
+    pub(super) fn text(&mut self, text: &str, stands: Stands) {
+        match (stands, &mut self.script) {
+            (Stands::OnTheLine, _) => {
+                self.end_script();
+                self.text.push_str(text);
+            }
+            (stands, Some((open, script))) if *open == stands => script.push_str(text),
+            (stands, _) => {
+                self.end_script();
+                self.script = Some((stands, text.to_owned()));
+            }
+        }
+    }
+
+    /// Adds a formula; its digits and those before it are no number together.
+    pub(super) fn formula(&mut self, formula: &str) {
+        self.end_script();
+        if self.text.ends_with(char::is_numeric) && formula.starts_with(char::is_numeric) {
+            self.text.push(' ');
+        }
+        self.text.push_str(formula);
+    }
+
+    /// Bytes that it has so far.
+    pub(super) fn len(&self) -> usize {
+        self.text.len() + self.script.as_ref().map_or(0, |(_, script)| script.len())
+    }
+
+    /// Its text, which is taken out.
+    pub(super) fn finish(&mut self) -> String {
+        self.end_script();
+        std::mem::take(&mut self.text)
+    }
+
+    fn end_script(&mut self) {
+        match self.script.take() {
+            Some((Stands::Raised, script)) => script::raise(&mut self.text, &script),
+            Some((Stands::Lowered, script)) => script::lower(&mut self.text, &script),
+            Some((Stands::OnTheLine, script)) => self.text.push_str(&script),
+            None => {}
+        }
+    }
+}
