@@ -91,7 +91,7 @@ pub(super) fn chunks(
             if text > limit {
                 return Err(FailureReason::Expands { bytes: inspected.bytes, limit });
             }
-            piece.push(&mut chunker);
+            piece.push(&mut chunker)?;
             hand_over(&mut chunker)
         })?
     } else {

@@ -158,6 +158,17 @@ async fn a_docx_that_is_a_zip_bomb_costs_one_error() {
 }
 
 #[tokio::test]
+async fn the_child_reads_rich_text_and_opendocuments_as_well() {
+    let flow = Flow::new(TIGHT).await;
+    assert_eq!(flow.failure(Format::Rtf, b"{\\rtf1 Salt is kept dry.\\par}".to_vec()).await, None);
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("content.xml", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(b"<office:body><text:p>Pepper is kept dark.</text:p></office:body>").unwrap();
+    let text = zip.finish().unwrap().into_inner();
+    assert_eq!(flow.failure(Format::Odt, text).await, None);
+}
+
+#[tokio::test]
 async fn a_reader_that_never_ends_is_ended_at_its_deadline() {
     let home = Home::new();
     let script = home.write("endless", "#!/bin/sh\nexec tail -f /dev/null\n");

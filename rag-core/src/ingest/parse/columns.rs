@@ -32,7 +32,12 @@ mod tests {
 
     #[test]
     fn a_row_of_different_names_names_the_columns() {
-        for names in [&["Station", "Depth in metres"][..], &["", "Basic", "Pro"], &["Land", "2024", "2025"], &["Region", "Q1", "CO2"]] {
+        for names in [
+            &["Station", "Depth in metres"][..],
+            &["", "Basic", "Pro"],
+            &["Land", "2024", "2025"],
+            &["Region", "Q1", "CO2"],
+        ] {
             assert!(name_columns(names), "{names:?}");
         }
         for row in [&["North", "30 kr"][..], &["A-17", ""], &["x", "x"], &["Alone"], &["a", "12.5.2031"], &[]] {

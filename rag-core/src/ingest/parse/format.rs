@@ -127,6 +127,87 @@ formats! {
         begins: Begins::With(ZIP),
         max_bytes: WHOLE,
     }
+    /// A presentation (Office Open XML); only as a file.
+    Pptx {
+        name: "pptx",
+        label: "PPTX",
+        extensions: &["pptx", "pptm", "ppsx", "ppsm", "potx"],
+        media_types: &[
+            "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+            "application/vnd.openxmlformats-officedocument.presentationml.slideshow",
+            "application/vnd.openxmlformats-officedocument.presentationml.template",
+            "application/vnd.ms-powerpoint.presentation.macroenabled.12",
+        ],
+        begins: Begins::With(ZIP),
+        max_bytes: WHOLE,
+    }
+    /// A workbook (Office Open XML); only as a file.
+    Xlsx {
+        name: "xlsx",
+        label: "XLSX",
+        extensions: &["xlsx", "xlsm", "xltx"],
+        media_types: &[
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.template",
+            "application/vnd.ms-excel.sheet.macroenabled.12",
+        ],
+        begins: Begins::With(ZIP),
+        max_bytes: WHOLE,
+    }
+    /// A word processor's document (OpenDocument); only as a file.
+    Odt {
+        name: "odt",
+        label: "ODT",
+        extensions: &["odt", "ott"],
+        media_types: &[
+            "application/vnd.oasis.opendocument.text",
+            "application/vnd.oasis.opendocument.text-template",
+        ],
+        begins: Begins::With(ZIP),
+        max_bytes: WHOLE,
+    }
+    /// A workbook (OpenDocument); only as a file.
+    Ods {
+        name: "ods",
+        label: "ODS",
+        extensions: &["ods", "ots"],
+        media_types: &[
+            "application/vnd.oasis.opendocument.spreadsheet",
+            "application/vnd.oasis.opendocument.spreadsheet-template",
+        ],
+        begins: Begins::With(ZIP),
+        max_bytes: WHOLE,
+    }
+    /// A presentation (OpenDocument); only as a file.
+    Odp {
+        name: "odp",
+        label: "ODP",
+        extensions: &["odp", "otp"],
+        media_types: &[
+            "application/vnd.oasis.opendocument.presentation",
+            "application/vnd.oasis.opendocument.presentation-template",
+        ],
+        begins: Begins::With(ZIP),
+        max_bytes: WHOLE,
+    }
+    /// A book (EPUB); only as a file.
+    Epub {
+        name: "epub",
+        label: "EPUB",
+        extensions: &["epub"],
+        media_types: &["application/epub+zip"],
+        begins: Begins::With(ZIP),
+        max_bytes: WHOLE,
+    }
+    /// Rich text (RTF); only as a file.
+    Rtf {
+        name: "rtf",
+        label: "RTF",
+        extensions: &["rtf"],
+        media_types: &["application/rtf", "text/rtf"],
+        begins: Begins::With(b"{\\rtf"),
+        max_bytes: WHOLE,
+    }
     /// PDF; only as a file.
     Pdf {
         name: "pdf",
@@ -195,6 +276,8 @@ const OCR: Option<&str> = Some("run OCR first, and ingest the text that it finds
 const UNPACK: Option<&str> = Some("unpack it, and ingest the folder");
 const TRANSCRIPT: Option<&str> = Some("ingest a transcript of it");
 const DOCX: Option<&str> = Some("save it as .docx");
+const XLSX: Option<&str> = Some("save it as .xlsx");
+const PPTX: Option<&str> = Some("save it as .pptx");
 
 /// An entry without extensions is told by its beginning alone, one without a beginning by its extension alone.
 const FOREIGN: &[Foreign] = &[

@@ -7,6 +7,7 @@ mod archive;
 mod columns;
 mod csv;
 mod docx;
+mod epub;
 mod format;
 mod formula;
 mod grid;
@@ -15,13 +16,18 @@ mod jsonl;
 mod line;
 mod lines;
 mod markdown;
+mod mathml;
+mod odf;
 mod ordinal;
 mod package;
 mod pdf;
 mod piece;
+mod pptx;
+mod rtf;
 mod script;
 mod text;
 mod title;
+mod xlsx;
 mod xml;
 
 use super::chunk::Chunker;
@@ -44,6 +50,13 @@ pub(super) enum Parser {
 pub(super) fn read_binary(format: Format, bytes: &[u8], take: &mut piece::Take<'_>) -> Result<(), FailureReason> {
     match format {
         Format::Docx => docx::read(bytes, take),
+        Format::Pptx => pptx::read(bytes, take),
+        Format::Xlsx => xlsx::read(bytes, take),
+        Format::Odt => odf::read(odf::Kind::Text, bytes, take),
+        Format::Ods => odf::read(odf::Kind::Workbook, bytes, take),
+        Format::Odp => odf::read(odf::Kind::Presentation, bytes, take),
+        Format::Epub => epub::read(bytes, take),
+        Format::Rtf => rtf::read(bytes, take),
         Format::Pdf => pdf::read(bytes, take),
         Format::Text | Format::Markdown | Format::Html | Format::Csv | Format::Tsv | Format::Jsonl => {
             Err(FailureReason::Malformed { cause: format!("{} is not read whole", format.as_str()) })
@@ -54,14 +67,20 @@ pub(super) fn read_binary(format: Format, bytes: &[u8], take: &mut piece::Take<'
 impl Parser {
     pub(super) fn new(format: Format) -> Self {
         match format {
-            // Of a binary format nothing comes here.
-            Format::Text | Format::Docx | Format::Pdf => Self::Text(lines::Lines::default()),
             Format::Csv => Self::Csv(csv::Csv::new(false)),
             Format::Tsv => Self::Csv(csv::Csv::new(true)),
             Format::Jsonl => Self::Jsonl(jsonl::Jsonl::default()),
             Format::Markdown => Self::Markdown(lines::Lines::default()),
             Format::Html => Self::Html(Box::new(html::Html::new())),
+            Format::Text => Self::Text(lines::Lines::default()),
+            // Of a binary format nothing comes here.
+            Format::Docx | Format::Pptx | Format::Xlsx | Format::Odt | Format::Ods | Format::Odp => Self::unused(),
+            Format::Epub | Format::Rtf | Format::Pdf => Self::unused(),
         }
+    }
+
+    fn unused() -> Self {
+        Self::Text(lines::Lines::default())
     }
 
     /// Takes the next piece of the source, of any length.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lines::{MAX_BLOCK, push};
+use super::{
+    html::Html,
+    lines::{MAX_BLOCK, push},
+};
 use crate::{
     ingest::{
         chunk::{Block, Chunker, Shape},
@@ -21,6 +24,8 @@ pub(in crate::ingest) enum Piece {
     Heading(u8, String),
     /// A page begins.
     Page(u32),
+    /// A part of that name begins, such as a sheet or a slide.
+    Section(String),
     /// What follows is under no heading, such as footnotes.
     Apart,
     /// A paragraph or list item, with the blanks after it.
@@ -31,6 +36,8 @@ pub(in crate::ingest) enum Piece {
     Table(usize, String),
     /// More rows of the table that the piece before is of.
     Rows(String),
+    /// A page of HTML, such as a chapter.
+    Html(String),
     /// Something to say of the document, which is read all the same.
     Notice(Notice),
 }
@@ -42,7 +49,7 @@ impl Piece {
     /// Bytes of its text.
     pub(in crate::ingest) fn bytes(&self) -> usize {
         match self {
-            Self::Title(text) => text.len(),
+            Self::Title(text) | Self::Section(text) | Self::Html(text) => text.len(),
             piece => piece.text().len(),
         }
     }
@@ -52,17 +59,21 @@ impl Piece {
         match self {
             Self::Heading(_, text) | Self::Prose(text) | Self::Lines(text) => text,
             Self::Table(_, text) | Self::Rows(text) => text,
-            Self::Title(_) | Self::Page(_) | Self::Apart | Self::Notice(_) => "",
+            Self::Title(_) | Self::Section(_) | Self::Html(_) | Self::Page(_) | Self::Apart | Self::Notice(_) => "",
         }
     }
 
     /// Gives the piece to the chunker, long ones in parts.
-    pub(in crate::ingest) fn push(&self, out: &mut Chunker<'_>) {
+    pub(in crate::ingest) fn push(&self, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
         match self {
             Self::Title(title) => out.set_title(title),
             Self::Page(number) => {
                 out.keep_headings_from_naming();
                 out.section(&format!("page {number}"));
+            }
+            Self::Section(name) => {
+                out.keep_headings_from_naming();
+                out.section(name);
             }
             Self::Apart => out.section(""),
             Self::Heading(level, text) if text.len() <= MAX_BLOCK => {
@@ -72,7 +83,13 @@ impl Piece {
             Self::Lines(text) => push(text, Shape::Lines, out),
             Self::Table(head, text) => push(text, Shape::Table { head: *head }, out),
             Self::Rows(text) => push(text, Shape::Rows, out),
+            Self::Html(text) => {
+                let mut html = Html::new();
+                html.feed(text, out)?;
+                html.finish(out);
+            }
             Self::Notice(notice) => out.notice(notice.clone()),
         }
+        Ok(())
     }
 }

@@ -18,6 +18,7 @@ mod memory;
 mod model;
 mod neighbours;
 mod notices;
+mod office;
 mod outcomes;
 mod replicas;
 mod requests;
