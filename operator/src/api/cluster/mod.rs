@@ -195,7 +195,7 @@ pub struct RagClusterSpec {
     pub autoscaling: Autoscaling,
 
     /// CPU and memory of each query server. Absent amounts: requests of 250m CPU and 256Mi memory (1Gi where the vector store is
-    /// embedded), no limits. A limit of memory holds for a server and the process together that reads a PDF or a DOCX for it, and
+    /// embedded), no limits. A limit of memory holds for a server and the process together that reads a PDF or an office document for it, and
     /// that may take 512Mi: where both pass it, Kubernetes ends the server. Leave 768Mi or more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,

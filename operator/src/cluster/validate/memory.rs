@@ -3,7 +3,7 @@
 use crate::api::cluster::RagClusterSpec;
 use crate::quantity::nanos;
 
-/// What the process may take that reads a PDF or a DOCX for a server, in MiB. A test compares it with the server's own bound.
+/// What the process may take that reads a PDF or an office document for a server, in MiB. A test compares it with the server's own bound.
 pub const READER_MIB: u64 = 512;
 
 /// Room for a server, which takes 80 to 150 MiB beside a Qdrant, and for one such process.

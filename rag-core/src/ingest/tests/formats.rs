@@ -121,3 +121,18 @@ async fn deleted_text_and_field_codes_of_a_docx_are_left_out_and_entities_are_ch
     let (_, text) = read(Source::bytes("a.docx".parse().unwrap(), Format::Docx, made::docx(body))).await;
     assert_eq!(text, "Kept & shown – x\tend");
 }
+
+#[test]
+fn each_test_that_the_table_of_formats_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("../docs/quality.md")).unwrap();
+    let (_, table) = page.split_once("| cell | test |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let named: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    assert!(named.len() > 10, "{named:?}");
+    let tests = std::fs::read_dir(root.join("src/ingest/tests")).unwrap();
+    let tests: String = tests.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    for name in named {
+        assert!(tests.contains(&format!("fn {name}()")), "{name}");
+    }
+}
