@@ -4,7 +4,7 @@
 
 use quick_xml::events::BytesStart;
 
-use super::{script::grouped, xml::attribute};
+use super::xml::attribute;
 
 /// Bytes of one formula; more is left out.
 const MAX_TEXT: usize = 16 * 1024;
@@ -200,6 +200,14 @@ impl Open {
             _ => base.to_owned(),
         }
     }
+}
+
+/// In brackets where it would not be seen where it ends.
+fn grouped(text: &str) -> String {
+    let bare = text.trim_matches(|c| matches!(c, '+' | '-' | '−' | '±' | '–'));
+    let is_one = bare.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | ',' | '\''));
+    let is_bracketed = text.starts_with('(') && text.ends_with(')') && !text[1..text.len() - 1].contains(['(', ')']);
+    if is_one || is_bracketed || text.chars().count() == 1 { text.to_owned() } else { format!("({text})") }
 }
 
 fn scripts(mark: &str, text: &str) -> String {

@@ -1,6 +1,6 @@
 //! A line of text as it is read: with what stands raised or lowered in it, and with formulas.
 
-use super::script;
+use super::script::{lowered, raised};
 
 /// How characters stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,11 +59,22 @@ impl Line {
     }
 
     fn end_script(&mut self) {
-        match self.script.take() {
-            Some((Stands::Raised, script)) => script::raise(&mut self.text, &script),
-            Some((Stands::Lowered, script)) => script::lower(&mut self.text, &script),
-            Some((Stands::OnTheLine, script)) => self.text.push_str(&script),
-            None => {}
-        }
+        let Some((stands, script)) = self.script.take() else { return };
+        let (lead, text, trail) = blanks(&script);
+        self.text.push_str(lead);
+        let text = match stands {
+            Stands::Raised => raised(&self.text, text, false),
+            Stands::Lowered => lowered(&self.text, text),
+            Stands::OnTheLine => text.to_owned(),
+        };
+        self.text.push_str(&text);
+        self.text.push_str(trail);
     }
+}
+
+/// The blanks before a text, the text, and those after it.
+fn blanks(text: &str) -> (&str, &str, &str) {
+    let (lead, rest) = text.split_at(text.len() - text.trim_start().len());
+    let (middle, trail) = rest.split_at(rest.trim_end().len());
+    (lead, middle, trail)
 }

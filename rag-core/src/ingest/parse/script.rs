@@ -1,102 +1,125 @@
-//! Raised and lowered characters in a line of plain text, where they must not become other numbers: 10 with a raised 5 is not 105.
+//! Raised and lowered text as a line of letters: an exponent is never read as more digits of its base, nor the mark of a note as part of a number.
 
-/// Letters that stand raised behind a number by habit: 2e, 3a, 5o, 2d.
-const ORDINALS: [char; 4] = ['a', 'd', 'e', 'o'];
+/// Endings of numbers and short forms that are raised in print and mean the same on the line.
+const ENDINGS: [&str; 24] = [
+    "st", "nd", "rd", "th", "e", "er", "re", "ère", "ème", "nde", "nd", "o", "a", "os", "as", "º", "ª", "me", "mme",
+    "lle", "r", "te", "gr", "ste",
+];
 
-/// Adds what stands raised: `10^5`, `m^2`, `x^(n+1)`; letters such as those of `1st` and `™` join the word.
-pub(super) fn raise(text: &mut String, raised: &str) {
-    let (lead, raised, trail) = blanks(raised);
-    text.push_str(lead);
-    let before = text.chars().last();
-    let first = raised.chars().next();
-    let is_exponent = first.is_some_and(|c| c.is_numeric() || is_sign(c));
-    let is_variable = raised.chars().count() == 1
-        && first.is_some_and(|c| c.is_lowercase() && !(before.is_some_and(char::is_numeric) && ORDINALS.contains(&c)))
-        && before.is_some_and(|c| c.is_alphanumeric() || c == ')');
-    if is_exponent || is_variable {
-        text.push('^');
-        text.push_str(&grouped(raised));
+/// What is appended to `before` for a raised text; `noted` where it is known to lead to a note.
+pub(super) fn raised(before: &str, text: &str, noted: bool) -> String {
+    let text = text.trim();
+    let Some(last) = before.chars().next_back().filter(|c| !c.is_whitespace()) else { return text.to_owned() };
+    let note = || format!(" [{}]", text.trim_matches(['[', ']', '(', ')']));
+    let letters = || before.chars().rev().take_while(|c| c.is_alphabetic()).count();
+    let is_note = |c: char| c.is_ascii_digit() || matches!(c, ',' | '–' | ' ');
+    if text.is_empty() {
+        String::new()
+    } else if noted || text.starts_with('[') {
+        note()
+    } else if text.starts_with(['-', '−', '–', '+']) {
+        format!("^{}", grouped(text))
+    } else if text.chars().all(is_note) {
+        let powers = match last {
+            '0'..='9' => is_base(before, text),
+            ')' | ']' | '}' => true,
+            _ => last.is_alphabetic() && letters() <= 2,
+        };
+        if powers { format!("^{}", grouped(text)) } else { note() }
+    } else if text.chars().all(|c| !c.is_alphanumeric()) {
+        text.to_owned()
+    } else if ENDINGS.contains(&&*text.to_lowercase())
+        && (last.is_ascii_digit() || (1..=3).contains(&letters()))
+        && !(letters() == 1 && text.len() == 1 && !matches!(text, "o" | "r" | "e"))
+    {
+        text.to_owned()
+    } else if matches!(text, "TM" | "SM" | "®" | "©") {
+        format!(" {text}")
+    } else if text.chars().count() == 1 && (last.is_ascii_digit() || letters() > 2) {
+        note()
     } else {
-        text.push_str(raised);
+        format!("^{}", grouped(text))
     }
-    text.push_str(trail);
 }
 
-/// Adds what stands lowered: `H2O`, `x_(i+1)`, and `10_2` where it would become another number.
-pub(super) fn lower(text: &mut String, lowered: &str) {
-    let (lead, lowered, trail) = blanks(lowered);
-    text.push_str(lead);
-    let numbers = text.chars().last().is_some_and(char::is_numeric) && lowered.starts_with(char::is_numeric);
-    let is_sign = !lowered.contains(char::is_alphanumeric);
-    if numbers || (!is_sign && !lowered.chars().all(char::is_alphanumeric)) {
-        text.push('_');
+/// What is appended to `before` for a lowered text.
+pub(super) fn lowered(before: &str, text: &str) -> String {
+    let text = text.trim();
+    let digits = text.chars().all(|c| c.is_ascii_digit());
+    match before.chars().next_back() {
+        _ if text.is_empty() => String::new(),
+        None => text.to_owned(),
+        // The rest of a formula, as in CO2, or of a fraction.
+        Some(last) if digits && (last.is_alphabetic() || matches!(last, ')' | ']' | '/')) => text.to_owned(),
+        Some(last) if last.is_alphanumeric() || last == ')' => format!("_{}", grouped(text)),
+        Some(_) => text.to_owned(),
     }
-    text.push_str(&if is_sign { lowered.to_owned() } else { grouped(lowered) });
-    text.push_str(trail);
 }
 
-/// The blanks before a text, the text, and those after it.
-fn blanks(text: &str) -> (&str, &str, &str) {
-    let start = text.len() - text.trim_start().len();
-    let (lead, rest) = text.split_at(start);
-    let (middle, trail) = rest.split_at(rest.trim_end().len());
-    (lead, middle, trail)
+/// Whether a number that ends `before` is raised to a power rather than marked with a note: ten, or a number up to it with a power above one.
+fn is_base(before: &str, power: &str) -> bool {
+    let reach = before.char_indices().rev().take_while(|(_, c)| c.is_ascii_digit() || matches!(c, '.' | ',')).last();
+    let base = reach.map_or("", |(at, _)| &before[at..]);
+    let above_one = power.parse::<u32>().is_ok_and(|power| power > 1);
+    base == "10" || base.parse::<u32>().is_ok_and(|base| (2..10).contains(&base)) && above_one
 }
 
-/// In brackets where it would not be seen where it ends.
-pub(super) fn grouped(text: &str) -> String {
-    let bare = text.trim_matches(is_sign);
-    let is_one = text.is_empty()
-        || !bare.is_empty() && bare.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | ',' | '\''));
-    let is_bracketed = text.starts_with('(') && text.ends_with(')') && !text[1..text.len() - 1].contains(['(', ')']);
-    if is_one || is_bracketed || text.chars().count() == 1 { text.to_owned() } else { format!("({text})") }
-}
-
-fn is_sign(c: char) -> bool {
-    matches!(c, '+' | '-' | '−' | '±' | '–')
+/// In brackets, where it is more than a number or a name.
+fn grouped(text: &str) -> String {
+    let bare = text.strip_prefix(['-', '−', '–', '+']).unwrap_or(text);
+    if bare.chars().all(char::is_alphanumeric) { text.to_owned() } else { format!("({text})") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{lower, raise};
+    use super::*;
 
-    fn raised(before: &str, part: &str) -> String {
-        let mut text = before.to_owned();
-        raise(&mut text, part);
-        text
-    }
-
-    fn lowered(before: &str, part: &str) -> String {
-        let mut text = before.to_owned();
-        lower(&mut text, part);
-        text
+    #[test]
+    fn a_raised_text_never_makes_another_number() {
+        for (before, text, wanted) in [
+            ("withstands 10", "5", "^5"),
+            ("10", "-3", "^-3"),
+            ("factor is 2", "10", "^10"),
+            ("fine is 50", "3", " [3]"),
+            ("costs 1,234", "2", " [2]"),
+            ("on 7", "1", " [1]"),
+            ("12 m", "2", "^2"),
+            ("5 km", "3", "^3"),
+            ("mol", "-1", "^-1"),
+            ("pressure", "4", " [4]"),
+            ("the end.", "1, 2", " [1, 2]"),
+            ("(1 + x)", "2", "^2"),
+            ("x", "n", "^n"),
+            ("e", "-x+1", "^(-x+1)"),
+            ("the 1", "st", "st"),
+            ("XX", "e", "e"),
+            ("M", "me", "me"),
+            ("n", "o", "o"),
+            ("price", "a", " [a]"),
+            ("45", "b", " [b]"),
+            ("Acme", "TM", " TM"),
+            ("word", "*", "*"),
+            ("word", "[3]", " [3]"),
+            ("", "14", "14"),
+            ("of ", "14", "14"),
+            ("x", "", ""),
+        ] {
+            assert_eq!(raised(before, text, false), wanted, "{before}<sup>{text}</sup>");
+        }
+        assert_eq!(raised("10", "5", true), " [5]");
     }
 
     #[test]
-    fn what_is_raised_never_becomes_a_digit_of_the_number_before_it() {
-        assert_eq!(raised("10", "5"), "10^5");
-        assert_eq!(raised("10", "-3"), "10^-3");
-        assert_eq!(raised("50", "3"), "50^3");
-        assert_eq!(raised("table 4.", "2"), "table 4.^2");
-        assert_eq!(raised("50", "[3]"), "50[3]");
-        assert_eq!(raised("2", "n"), "2^n");
-        assert_eq!(raised("the fine is 50", " 3 "), "the fine is 50 ^3 ");
-        assert_eq!(raised("x", "n"), "x^n");
-        assert_eq!(raised("x", "2n + 1"), "x^(2n + 1)");
-    }
-
-    #[test]
-    fn letters_that_stand_raised_by_habit_join_their_word() {
-        assert_eq!(raised("the 21", "st"), "the 21st");
-        assert_eq!(raised("Acme", "TM"), "AcmeTM");
-        assert_eq!(raised("M", "me"), "Mme");
-    }
-
-    #[test]
-    fn what_is_lowered_joins_its_word_unless_both_are_numbers() {
-        assert_eq!(lowered("CO", "2"), "CO2");
-        assert_eq!(lowered("1011", "2"), "1011_2");
-        assert_eq!(lowered("x", "i+1"), "x_(i+1)");
-        assert_eq!(lowered("Acme", "®"), "Acme®");
+    fn a_lowered_text_is_part_of_a_formula_or_a_name() {
+        for (before, text, wanted) in [
+            ("CO", "2", "2"),
+            ("V", "max", "_max"),
+            ("10", "2", "_2"),
+            ("x", "i+1", "_(i+1)"),
+            ("1/", "2", "2"),
+            ("", "2", "2"),
+        ] {
+            assert_eq!(lowered(before, text), wanted, "{before}<sub>{text}</sub>");
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Texts and blocks: what stands on a line, where lines and blocks end, and what is handed over.
 
 use super::{
+    super::script::{lowered, raised},
     element::is_permalink,
     reader::{Found, Open, Reader, Reading},
-    script::{lowered, raised},
 };
 use crate::ingest::{chunk::Shape, split::MAX_BLOCK};
 
