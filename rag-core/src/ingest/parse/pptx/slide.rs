@@ -30,6 +30,16 @@ enum Place {
     Free,
 }
 
+impl Place {
+    fn of(kind: Option<&str>) -> Self {
+        match kind {
+            Some("title" | "ctrTitle") => Self::Title,
+            Some("sldNum" | "dt" | "ftr" | "hdr" | "sldImg") => Self::Frame,
+            _ => Self::Text,
+        }
+    }
+}
+
 /// A slide that was read.
 pub(super) struct Slide {
     pub(super) title: Option<String>,
@@ -129,13 +139,7 @@ impl Reading {
             }
             "Fallback" => self.left_out = Some(self.depth),
             "sp" => (self.place, self.counts) = (Place::Free, [None; LEVELS]),
-            "ph" => {
-                self.place = match value("type").as_deref() {
-                    Some("title" | "ctrTitle") => Place::Title,
-                    Some("sldNum" | "dt" | "ftr" | "hdr" | "sldImg") => Place::Frame,
-                    _ => Place::Text,
-                };
-            }
+            "ph" => self.place = Place::of(value("type").as_deref()),
             "p" => self.paragraph = Paragraph::default(),
             "pPr" => {
                 self.paragraph.level = value("lvl").and_then(|level| level.parse().ok()).unwrap_or(0).min(LEVELS - 1);
