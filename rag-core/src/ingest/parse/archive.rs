@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::Cursor};
 
 use zip::ZipArchive;
 
-use super::xml::{self, Xml, malformed};
+use super::markup::{self, Xml, malformed};
 use crate::ingest::failure::FailureReason;
 
 /// Bytes that one part may inflate to. Whole books stay below a tenth of it.
@@ -71,9 +71,9 @@ impl<'b> Archive<'b> {
         if file.size() > most {
             return Err(too_large(name, most));
         }
-        let mut xml = xml::reader(Box::new(file), most);
+        let mut xml = markup::reader(Box::new(file), most);
         let value = read(&mut xml)?;
-        let left = xml::left(&xml);
+        let left = markup::left(&xml);
         if left == 0 {
             return Err(too_large(name, most));
         }

@@ -13,10 +13,10 @@ use std::collections::HashSet;
 use self::body::{Body, Known};
 pub(super) use self::styles::{Role, named, outline};
 use super::{
+    markup::{Xml, element, malformed},
     package::{Package, Relation},
     piece::{Piece, Take},
     title,
-    xml::{Xml, element, malformed},
 };
 use crate::ingest::failure::FailureReason;
 

@@ -6,10 +6,10 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::{
     archive::Archive,
+    markup::{Xml, attribute, element, events, malformed, text_of},
     package::resolved,
     piece::{Piece, Take},
     title,
-    xml::{Xml, attribute, element, events, malformed, text_of},
 };
 use crate::ingest::failure::FailureReason;
 

@@ -4,7 +4,7 @@
 
 use quick_xml::events::BytesStart;
 
-use super::xml::attribute;
+use super::markup::attribute;
 
 /// Bytes of one formula; more is left out.
 const MAX_TEXT: usize = 16 * 1024;

@@ -4,7 +4,7 @@ use quick_xml::events::Event;
 
 use super::{
     formula::Formula,
-    xml::{Xml, events, text_of},
+    markup::{Xml, events, text_of},
 };
 use crate::ingest::failure::FailureReason;
 

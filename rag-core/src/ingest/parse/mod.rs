@@ -16,6 +16,7 @@ mod jsonl;
 mod line;
 mod lines;
 mod markdown;
+mod markup;
 mod mathml;
 mod odf;
 mod ordinal;
@@ -28,7 +29,6 @@ mod script;
 mod text;
 mod title;
 mod xlsx;
-mod xml;
 
 use super::chunk::Chunker;
 use super::failure::FailureReason;

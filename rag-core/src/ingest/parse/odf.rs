@@ -17,10 +17,10 @@ use quick_xml::events::Event;
 use self::{body::Body, styles::Styles};
 use super::{
     archive::Archive,
+    markup::{Xml, element, events, malformed},
     mathml,
     piece::{Piece, Take},
     title,
-    xml::{Xml, element, events, malformed},
 };
 use crate::ingest::failure::FailureReason;
 

@@ -6,7 +6,7 @@ use quick_xml::events::Event;
 
 use super::{
     archive::Archive,
-    xml::{attribute, events, malformed},
+    markup::{attribute, events, malformed},
 };
 use crate::ingest::failure::FailureReason;
 

@@ -9,9 +9,9 @@ use quick_xml::events::Event;
 use self::slide::Slide;
 use super::{
     docx::core_title,
+    markup::{events, malformed},
     package::{Package, Relation},
     piece::{Piece, Take},
-    xml::{events, malformed},
 };
 use crate::ingest::failure::FailureReason;
 

@@ -7,7 +7,7 @@ mod group;
 mod text;
 
 use self::{group::Group, text::Text};
-use super::{piece::Take, xml::malformed};
+use super::{markup::malformed, piece::Take};
 use crate::ingest::failure::FailureReason;
 
 /// Groups inside each other.

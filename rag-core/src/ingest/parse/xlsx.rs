@@ -10,9 +10,9 @@ use calamine::{CellErrorType, DataRef, ExcelDateTime, Reader as _, SheetType, Sh
 use super::{
     docx::core_title,
     grid::Grid,
+    markup::malformed,
     package::Package,
     piece::{Piece, Take},
-    xml::malformed,
 };
 use crate::ingest::failure::FailureReason;
 

@@ -11,8 +11,8 @@ use super::{
     super::{
         formula::Formula,
         lines::parts,
+        markup::{Xml, attribute, character, events, malformed},
         piece::{Piece, Take},
-        xml::{Xml, attribute, character, events, malformed},
     },
     numbering::{Counters, Numbering},
     styles::{Look, Styles},

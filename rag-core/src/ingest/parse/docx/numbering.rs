@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use quick_xml::events::{BytesStart, Event};
 
 use super::super::{
+    markup::{Xml, attribute, events},
     ordinal::written,
-    xml::{Xml, attribute, events},
 };
 use crate::ingest::failure::FailureReason;
 

@@ -6,7 +6,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::super::{
     line::Stands,
-    xml::{Xml, attribute, events},
+    markup::{Xml, attribute, events},
 };
 use crate::ingest::failure::FailureReason;
 

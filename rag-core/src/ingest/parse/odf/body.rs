@@ -8,8 +8,8 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::{
     super::{
+        markup::{Xml, attribute, events, malformed, text_of},
         piece::{Piece, Take},
-        xml::{Xml, attribute, events, malformed, text_of},
     },
     Kind,
     lists::{Label, Lists},

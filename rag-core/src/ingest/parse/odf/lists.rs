@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use quick_xml::events::BytesStart;
 
 use super::{
-    super::{ordinal::written, xml::attribute},
+    super::{markup::attribute, ordinal::written},
     styles::{LEVELS, Styles},
 };
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use quick_xml::events::BytesStart;
 
 use super::{
-    super::{line::Stands, xml::attribute},
+    super::{line::Stands, markup::attribute},
     lists::Counting,
 };
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use quick_xml::events::BytesStart;
 
-use super::super::{grid::Grid, piece::Piece, xml::attribute};
+use super::super::{grid::Grid, markup::attribute, piece::Piece};
 
 /// Columns of a table that are read.
 const MAX_COLUMNS: usize = 1000;

@@ -6,9 +6,9 @@ use super::super::{
     formula::Formula,
     grid::Grid,
     line::{Line, Stands},
+    markup::{Xml, attribute, events, text_of},
     ordinal::written,
     piece::Piece,
-    xml::{Xml, attribute, events, text_of},
 };
 use crate::ingest::failure::FailureReason;
 

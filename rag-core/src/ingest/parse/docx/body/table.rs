@@ -2,7 +2,7 @@
 
 use quick_xml::events::BytesStart;
 
-use super::super::super::{grid::Grid, piece::Piece, xml::attribute};
+use super::super::super::{grid::Grid, markup::attribute, piece::Piece};
 
 /// Columns of a table; what stands beyond goes into the last one.
 const MAX_COLUMNS: usize = 1000;

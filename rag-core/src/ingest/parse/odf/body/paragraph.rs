@@ -5,7 +5,7 @@ use quick_xml::events::BytesStart;
 use super::super::{
     super::{
         line::{Line, Stands},
-        xml::attribute,
+        markup::attribute,
     },
     lists::Label,
 };
