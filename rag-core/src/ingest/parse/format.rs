@@ -105,6 +105,15 @@ formats! {
         begins: Begins::Text,
         max_bytes: LINES,
     }
+    /// JSON: a list of records, or one object.
+    Json {
+        name: "json",
+        label: "JSON",
+        extensions: &["json", "geojson"],
+        media_types: &["application/json", "application/geo+json"],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
     /// A JSON value on each line.
     Jsonl {
         name: "jsonl",

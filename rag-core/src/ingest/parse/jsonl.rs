@@ -1,46 +1,33 @@
-//! JSON Lines: each line a record of its own, with its title as a heading, its text, and its other fields as `name: value` lines.
+//! JSON Lines: each line a record of its own.
 //!
-//! Recognised, by the first of these names that is there: the title in `title`, `name`, `heading`, `subject` or `question`; the text in `text`, `content`, `body`, `passage`, `abstract`,
-//! `answer` or `description`; the id in `id`, `_id`, `doc_id`, `docid` or `url`. A record without a text is its fields. Nested values are flattened: `address.city: Bern`.
+//! A document whose first line is not a value by itself is no JSON Lines, whatever its name: it is read as JSON.
 
-mod value;
-
-use std::collections::BTreeMap;
-
-use self::value::{Unread, Value};
-use super::lines::{self, MAX_BLOCK};
-use crate::ingest::{
-    chunk::{Block, Chunker, Shape},
-    failure::FailureReason,
+use super::{
+    json::Json,
+    record::{self, MAX_BYTES, MAX_VALUES, Unread},
 };
-
-/// Bytes of one line.
-const MAX_LINE: usize = 4 << 20;
-/// Values of one record; more belong into several records.
-const MAX_VALUES: usize = 10_000;
-/// Bytes that the names before one record's values may have together. The names of outer values are repeated with each inner one.
-const MAX_NAMES: usize = 4 << 20;
-
-const TITLES: [&str; 5] = ["title", "name", "heading", "subject", "question"];
-const TEXTS: [&str; 7] = ["text", "content", "body", "passage", "abstract", "answer", "description"];
-const IDS: [&str; 5] = ["id", "_id", "doc_id", "docid", "url"];
+use crate::ingest::{chunk::Chunker, failure::FailureReason};
 
 /// Records that are being read.
 #[derive(Default)]
 pub(in crate::ingest) struct Jsonl {
     pending: String,
     lines: u64,
+    /// Whether a line was read that is a value by itself.
+    told: bool,
+    json: Option<Json>,
 }
 
 impl Jsonl {
     pub(super) fn feed(&mut self, piece: &str, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
         out.keep_headings_from_naming();
         for part in piece.split_inclusive('\n') {
-            if self.pending.len() + part.len() > MAX_LINE {
-                return Err(malformed(format!(
-                    "line {}: longer than {MAX_LINE} bytes; one record belongs on one line",
-                    self.lines + 1
-                )));
+            if let Some(json) = &mut self.json {
+                json.feed(part, out)?;
+                continue;
+            }
+            if self.pending.len() + part.len() > MAX_BYTES {
+                return Err(self.refused(&format!("longer than {MAX_BYTES} bytes; one record belongs on one line")));
             }
             self.pending.push_str(part);
             if part.ends_with('\n') {
@@ -51,144 +38,45 @@ impl Jsonl {
     }
 
     pub(super) fn finish(mut self, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
-        self.line(out)
+        match self.json {
+            Some(json) => json.finish(out),
+            None => self.line(out),
+        }
     }
 
     fn line(&mut self, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
         let line = std::mem::take(&mut self.pending);
-        self.lines += 1;
-        if line.trim().is_empty() {
+        // Files that were put one behind the other have marks of their beginnings inside.
+        let record = line.trim_start_matches('\u{feff}').trim();
+        let record = record.strip_suffix(',').unwrap_or(record);
+        if record.is_empty() {
+            self.lines += 1;
             return Ok(());
         }
         // The parser refuses what is nested too deep.
-        let read = value::read(line.trim(), MAX_VALUES).map_err(|unread| match unread {
-            Unread::TooMany => malformed(format!("line {}: more than {MAX_VALUES} values in one record", self.lines)),
-            Unread::NotJson(error) => {
-                malformed(format!("line {}: not JSON: {error}; one record belongs on one line", self.lines))
+        let values = match record::read(record, MAX_VALUES) {
+            Ok(values) => values,
+            Err(Unread::TooMany) => return Err(self.refused(&format!("more than {MAX_VALUES} values in one record"))),
+            Err(Unread::NotJson(cause)) => return Err(self.refused(&cause)),
+            Err(Unread::Unfinished) if !self.told && line.ends_with('\n') => {
+                let mut json = Json::behind(self.lines);
+                json.feed(&line, out)?;
+                self.json = Some(json);
+                return Ok(());
             }
-        })?;
-        match read {
-            Value::Object(record) => self.record(record, out),
-            value => {
-                let text = self.fields(&value, out)?;
-                body(&text, Shape::Prose, out);
-                Ok(())
+            Err(Unread::Unfinished) => {
+                return Err(self.refused("not JSON: it ends within a value; one record belongs on one line"));
             }
-        }
+        };
+        self.lines += 1;
+        self.told = true;
+        let place = format!("line {}", self.lines);
+        values.into_iter().try_for_each(|value| record::push(value, &place, out))
     }
 
-    fn record(&self, mut record: BTreeMap<String, Value>, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
-        let title = take(&mut record, &TITLES);
-        let text = take(&mut record, &TEXTS);
-        let id = IDS.iter().find_map(|name| record.get(*name)).and_then(Value::plain);
-        // A record without a title is headed by its id, so that one never runs into another.
-        let heading = title.or_else(|| id.map(str::to_owned)).unwrap_or_default();
-        out.section("");
-        if heading.len() > MAX_BLOCK {
-            // Nobody reads a heading of that length.
-            body(&heading, Shape::Prose, out);
-        } else if !heading.is_empty() {
-            out.push(Block::Heading { level: 1, title: &heading, text: &format!("{heading}\n") });
-        }
-        if let Some(text) = text {
-            body(&text, Shape::Prose, out);
-        }
-        let fields = self.fields(&Value::Object(record), out)?;
-        body(&fields, Shape::Lines, out);
-        Ok(())
+    fn refused(&self, cause: &str) -> FailureReason {
+        FailureReason::Malformed { cause: format!("line {}: {cause}", self.lines + 1) }
     }
-
-    /// A value as `name: value` lines.
-    fn fields(&self, value: &Value, out: &mut Chunker<'_>) -> Result<String, FailureReason> {
-        let most = usize::try_from(out.room()).unwrap_or(usize::MAX).min(MAX_NAMES);
-        let mut fields = Fields { most, ..Fields::default() };
-        fields.add(value).map_err(|TooLong| {
-            malformed(format!(
-                "line {}: the names of outer values stand before each inner one, and here that makes more than {most} bytes; shorten them, or split the record",
-                self.lines
-            ))
-        })?;
-        out.add(fields.names);
-        Ok(fields.text)
-    }
-}
-
-/// Pushes a text and ends its block.
-fn body(text: &str, shape: Shape, out: &mut Chunker<'_>) {
-    if text.trim().is_empty() {
-        return;
-    }
-    for text in lines::parts(text) {
-        out.push(Block::Body { shape, text, continues: true });
-    }
-    out.push(Block::Body { shape, text: "\n", continues: false });
-}
-
-/// The first of these fields that holds a text, taken out of the record.
-fn take(record: &mut BTreeMap<String, Value>, names: &[&str]) -> Option<String> {
-    let holds_text =
-        |name: &&&str| record.get(**name).and_then(Value::plain).is_some_and(|text| !text.trim().is_empty());
-    let name = names.iter().find(holds_text)?;
-    match record.remove(*name) {
-        Some(Value::Plain(text)) => Some(text),
-        _ => None,
-    }
-}
-
-/// The names before the values are longer than they may be.
-struct TooLong;
-
-/// Values as `name: value` lines.
-#[derive(Default)]
-struct Fields {
-    text: String,
-    /// Names of the outer values, and of this one.
-    path: String,
-    /// Bytes of names in the text, and how many there may be.
-    names: usize,
-    most: usize,
-}
-
-impl Fields {
-    fn add(&mut self, value: &Value) -> Result<(), TooLong> {
-        match value {
-            Value::Nothing => Ok(()),
-            Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
-                let outer = self.path.len();
-                if outer > 0 {
-                    self.path.push('.');
-                }
-                self.path.push_str(name);
-                let added = self.add(value);
-                self.path.truncate(outer);
-                added
-            }),
-            Value::Many(values) => values.iter().try_for_each(|value| self.add(value)),
-            Value::Plain(text) | Value::List(text) => self.line(text),
-            Value::Flag(yes) => self.line(value::flag(*yes)),
-        }
-    }
-
-    fn line(&mut self, value: &str) -> Result<(), TooLong> {
-        if value.trim().is_empty() {
-            return Ok(());
-        }
-        if !self.path.is_empty() {
-            self.names += self.path.len() + 2;
-            if self.names > self.most {
-                return Err(TooLong);
-            }
-            self.text.push_str(&self.path);
-            self.text.push_str(": ");
-        }
-        self.text.push_str(value.trim_end());
-        self.text.push('\n');
-        Ok(())
-    }
-}
-
-fn malformed(cause: String) -> FailureReason {
-    FailureReason::Malformed { cause }
 }
 
 #[cfg(test)]
@@ -226,6 +114,51 @@ mod tests {
     }
 
     #[test]
+    fn what_python_writes_for_numbers_that_json_does_not_have_is_null() {
+        let drafts = read(include_str!("../../../tests/cases/nan.jsonl")).unwrap();
+        let texts: Vec<_> = drafts.iter().map(|draft| draft.text.as_str()).collect();
+        assert_eq!(texts, ["1\nThe mixer runs at 60 rpm.\nid: 1", "2\nThe dryer runs at 90 rpm.\nid: 2\nscore: 0.5"]);
+        let drafts = read("{\"a\": [Infinity, -Infinity, 1.50], \"text\": \"NaN \\ud83d stays\"}\n").unwrap();
+        assert_eq!(drafts[0].text, "NaN \u{fffd} stays\na: 1.50");
+    }
+
+    #[test]
+    fn what_stands_on_the_lines_otherwise_is_read_all_the_same() {
+        let wanted = ["a\nx: 1", "b\nx: 2"];
+        for lines in [
+            "{\"title\": \"a\", \"x\": 1}\r\n{\"title\": \"b\", \"x\": 2}\r\n",
+            "{\"title\": \"a\", \"x\": 1},\n{\"title\": \"b\", \"x\": 2},\n",
+            "{\"title\": \"a\", \"x\": 1}{\"title\": \"b\", \"x\": 2}",
+            "\u{feff}{\"title\": \"a\", \"x\": 1}\n\u{feff}{\"title\": \"b\", \"x\": 2}",
+            "[{\"title\": \"a\", \"x\": 1}, {\"title\": \"b\", \"x\": 2}]\n",
+            "[\n{\"title\": \"a\", \"x\": 1},\n{\"title\": \"b\", \"x\": 2}\n]\n",
+            "\n{\n  \"title\": \"a\",\n  \"x\": 1\n}\n{\n  \"title\": \"b\",\n  \"x\": 2\n}\n",
+        ] {
+            let drafts = read(lines).unwrap_or_else(|reason| panic!("{lines:?}: {reason}"));
+            assert_eq!(drafts.iter().map(|draft| draft.text.as_str()).collect::<Vec<_>>(), wanted, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_with_what_helps() {
+        for (line, hint) in [
+            ("{'title': 'a'}", "texts stand in double quotes (what Python prints is no JSON, json.dumps writes it)"),
+            ("{\"a\": 'b'}", "texts stand in double quotes"),
+            ("{\"a\": True}", "these are written true, false and null"),
+            ("{\"a\": None}", "these are written true, false and null"),
+            ("{\"a\": 1,}", "trailing comma"),
+            ("{\"a\": NaN, \"b\": }", "expected value at line 1 column 17"),
+            ("{\"a\": 1} // why", "JSON has no comments"),
+            ("{\"a\": 01}", "invalid number"),
+        ] {
+            let refused = read(&format!("{{\"text\": \"fine\"}}\n{line}\n")).unwrap_err();
+            assert!(refused.starts_with("line 2: not JSON: ") && refused.contains(hint), "{line}: {refused}");
+        }
+        let refused = read("{\"text\": \"fine\"}\n{\"text\":\n").unwrap_err();
+        assert_eq!(refused, "line 2: not JSON: it ends within a value; one record belongs on one line");
+    }
+
+    #[test]
     fn a_broken_line_is_named() {
         let broken = read("{\"text\": \"fine\"}\n{\"text\": }\n").unwrap_err();
         assert!(broken.starts_with("line 2: not JSON: expected value"), "{broken}");
@@ -240,7 +173,7 @@ mod tests {
     fn lists_of_plain_values_are_a_line_and_others_one_for_each_value() {
         let drafts =
             read("{\"a\": [1, null, true, 2.50, \"x\"], \"b\": [1, {\"c\": 2}, [3, [4]], false], \"c\": []}").unwrap();
-        assert_eq!(drafts[0].text, "a: 1, true, 2.5, x\nb: 1\nb.c: 2\nb: 3\nb: 4\nb: false");
+        assert_eq!(drafts[0].text, "a: 1, true, 2.50, x\nb: 1\nb.c: 2\nb: 3\nb: 4\nb: false");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod format;
 mod formula;
 mod grid;
 mod html;
+mod json;
 mod jsonl;
 mod line;
 mod lines;
@@ -24,6 +25,7 @@ mod package;
 mod pdf;
 mod piece;
 mod pptx;
+mod record;
 mod rtf;
 mod script;
 mod text;
@@ -43,6 +45,7 @@ pub(super) enum Parser {
     Markdown(lines::Lines<markdown::Markdown>),
     Html(Box<html::Html>),
     Csv(csv::Csv),
+    Json(json::Json),
     Jsonl(jsonl::Jsonl),
 }
 
@@ -58,7 +61,7 @@ pub(super) fn read_binary(format: Format, bytes: &[u8], take: &mut piece::Take<'
         Format::Epub => epub::read(bytes, take),
         Format::Rtf => rtf::read(bytes, take),
         Format::Pdf => pdf::read(bytes, take),
-        Format::Text | Format::Markdown | Format::Html | Format::Csv | Format::Tsv | Format::Jsonl => {
+        Format::Text | Format::Markdown | Format::Html | Format::Csv | Format::Tsv | Format::Json | Format::Jsonl => {
             Err(FailureReason::Malformed { cause: format!("{} is not read whole", format.as_str()) })
         }
     }
@@ -69,6 +72,7 @@ impl Parser {
         match format {
             Format::Csv => Self::Csv(csv::Csv::new(false)),
             Format::Tsv => Self::Csv(csv::Csv::new(true)),
+            Format::Json => Self::Json(json::Json::default()),
             Format::Jsonl => Self::Jsonl(jsonl::Jsonl::default()),
             Format::Markdown => Self::Markdown(lines::Lines::default()),
             Format::Html => Self::Html(Box::new(html::Html::new())),
@@ -90,6 +94,7 @@ impl Parser {
             Self::Markdown(lines) => lines.feed(piece, out),
             Self::Html(html) => return html.feed(piece, out),
             Self::Csv(csv) => return csv.feed(piece, out),
+            Self::Json(json) => return json.feed(piece, out),
             Self::Jsonl(jsonl) => return jsonl.feed(piece, out),
         }
         Ok(())
@@ -101,6 +106,7 @@ impl Parser {
             Self::Markdown(lines) => lines.finish(out),
             Self::Html(html) => html.finish(out),
             Self::Csv(csv) => return csv.finish(out),
+            Self::Json(json) => return json.finish(out),
             Self::Jsonl(jsonl) => return jsonl.finish(out),
         }
         Ok(())

@@ -50,6 +50,10 @@ fn source(format: Format, parts: &[String]) -> Source {
         Format::Csv | Format::Tsv => {
             text(format!("what,kind\n{}", parts.iter().map(|part| format!("{part},step\n")).collect::<String>()))
         }
+        Format::Json => {
+            let records: Vec<_> = parts.iter().map(|part| serde_json::json!({"text": part})).collect();
+            text(serde_json::to_string_pretty(&records).unwrap())
+        }
         Format::Jsonl => text(parts.iter().map(|part| serde_json::json!({"text": part}).to_string() + "\n").collect()),
         Format::Docx => made::docx(&parts.iter().map(|part| made::paragraph(part)).collect::<String>()),
         Format::Odt => {
@@ -73,7 +77,7 @@ fn source(format: Format, parts: &[String]) -> Source {
 
 #[tokio::test]
 async fn a_paragraph_changed_in_the_middle_embeds_only_the_chunks_near_it_in_every_format() {
-    let texts = [Format::Text, Format::Markdown, Format::Html, Format::Csv, Format::Jsonl];
+    let texts = [Format::Text, Format::Markdown, Format::Html, Format::Csv, Format::Json, Format::Jsonl];
     for format in texts.into_iter().chain([Format::Docx, Format::Odt, Format::Rtf, Format::Pdf]) {
         let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
         let flow = replica(&world, &clock);

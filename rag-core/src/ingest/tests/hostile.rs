@@ -80,7 +80,7 @@ async fn control_characters_and_turned_writing_are_kept_exactly() {
 async fn invalid_encodings_fail_in_every_text_format() {
     let wrong: [&[u8]; 5] =
         [b"caf\xe9 au lait", b"\xff\xfeh\0i\0", b"over\xc0\xaflong", b"half \xf0\x9f\x8f", b"alone \xed\xa0\x80"];
-    for format in [Format::Text, Format::Markdown, Format::Html, Format::Csv, Format::Jsonl] {
+    for format in [Format::Text, Format::Markdown, Format::Html, Format::Csv, Format::Json, Format::Jsonl] {
         for bytes in wrong {
             let said = failure(format, bytes.to_vec()).await;
             assert!(said.starts_with("invalid UTF-8 at byte "), "{format:?}: {said}");
@@ -198,7 +198,7 @@ proptest! {
     #[test]
     fn whatever_comes_no_parser_of_text_panics_and_its_chunks_are_bounded_and_the_same_again(
         scraps in prop::collection::vec(scrap(), 0..40),
-        format in prop::sample::select(vec![Format::Text, Format::Markdown, Format::Html, Format::Csv, Format::Jsonl]),
+        format in prop::sample::select(vec![Format::Text, Format::Markdown, Format::Html, Format::Csv, Format::Json, Format::Jsonl]),
     ) {
         let bytes = scraps.concat();
         let size = bytes.len();

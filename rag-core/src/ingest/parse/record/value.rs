@@ -7,7 +7,7 @@ use std::{cell::Cell, collections::BTreeMap, fmt};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// A value.
-pub(super) enum Value {
+pub(in crate::ingest::parse) enum Value {
     /// `null`.
     Nothing,
     /// A text or a number.
@@ -23,6 +23,10 @@ pub(super) enum Value {
 }
 
 impl Value {
+    pub(super) fn is_object(&self) -> bool {
+        matches!(self, Self::Object(_))
+    }
+
     /// The text, where it is one or a number.
     pub(super) fn plain(&self) -> Option<&str> {
         match self {
@@ -32,7 +36,7 @@ impl Value {
     }
 }
 
-/// Why a line was not read.
+/// Why a text was not read.
 pub(super) enum Unread {
     /// It has more values than it may have.
     TooMany,
@@ -40,15 +44,23 @@ pub(super) enum Unread {
     NotJson(serde_json::Error),
 }
 
-/// Reads a line with at most so many values; a list of texts, numbers and flags is one.
-pub(super) fn read(text: &str, most: usize) -> Result<Value, Unread> {
+/// Reads the values that a text consists of, at most so many; a list of texts, numbers and flags is one.
+pub(super) fn read(text: &str, most: usize) -> Result<Vec<Value>, Unread> {
     let left = Left(Cell::new(Some(most)));
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = left.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
-    match (read, left.0.get()) {
-        (_, None) => Err(Unread::TooMany),
-        (Err(error), Some(_)) => Err(Unread::NotJson(error)),
-        (Ok(value), Some(_)) => Ok(value),
+    let mut values = Vec::new();
+    loop {
+        match (left.deserialize(&mut json), left.0.get()) {
+            (_, None) => return Err(Unread::TooMany),
+            (Err(error), Some(_)) => return Err(Unread::NotJson(error)),
+            (Ok(value), Some(_)) => values.push(value),
+        }
+        if json.end().is_ok() {
+            return Ok(values);
+        }
+        if left.take::<serde_json::Error>().is_err() {
+            return Err(Unread::TooMany);
+        }
     }
 }
 
