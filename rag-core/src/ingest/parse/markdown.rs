@@ -1,220 +1,351 @@
-//! Markdown by lines: headings of both kinds, fenced code, tables, list items, front matter; everything else is a paragraph.
+//! Markdown: CommonMark with GitHub's tables and footnotes, definition lists, formulas and front matter, as the crate `pulldown-cmark` finds it.
 //!
-//! Only what decides where a chunk may be cut is recognised; the text itself is passed on byte for byte.
+//! The text is passed on byte for byte. Left out is what no reader sees: comments, link definitions, rules, and front matter but for its title and description. HTML that stands by itself is read
+//! as HTML is. The crate needs its text whole, so a document is taken apart in windows of bounded size, each up to the last block that began in it; of a block that is larger than that the kind is
+//! remembered, and its lines go on to be of that kind until it ends. A link is no part of what is passed on, so that its definition may lie in another window costs nothing.
 
-use super::lines::{Held, LineParser};
-use crate::ingest::chunk::{Block, Chunker, Shape};
+mod blocks;
+mod front_matter;
 
-/// Bytes after which something that began like front matter is none.
-const FRONT_MATTER_BYTES: usize = 8 * 1024;
+use std::ops::Range;
 
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
+use self::blocks::{Blocks, Found, Kind};
+use super::{
+    html::Html,
+    lines::{Held, parts},
+};
+use crate::ingest::{
+    chunk::{Block, Chunker, Shape},
+    failure::FailureReason,
+};
+
+/// Bytes that are taken apart at once; front matter is smaller.
+const WINDOW: usize = 128 * 1024;
+/// Bytes beyond a window that are there when it is taken apart, so that a cut in a line of that length never falls into a grapheme.
+const LOOKAHEAD: usize = 32 * 1024;
+
+/// The block that was too large for a window, and what of it is to come.
+#[derive(Default)]
 enum Open {
     #[default]
     Nothing,
     Paragraph,
-    Item,
+    Table,
     Code(Fence),
-    /// So many bytes of it name the columns.
-    Table {
-        head: usize,
-    },
-    FrontMatter,
+    Html(Box<Html>, &'static str),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Fence {
     mark: u8,
     length: usize,
 }
 
-/// The block that is being read.
+/// A document that is being read.
 #[derive(Default)]
 pub(in crate::ingest) struct Markdown {
+    pending: String,
+    began: bool,
     open: Open,
     held: Held,
-    began: bool,
-}
-
-impl LineParser for Markdown {
-    fn line(&mut self, line: &str, starts: bool, out: &mut Chunker<'_>) {
-        let first = !self.began;
-        self.began = true;
-        if !starts {
-            if self.open == Open::Nothing {
-                self.open = Open::Paragraph;
-            }
-            return self.held.add(line, self.shape(), out);
-        }
-        match self.open {
-            Open::Nothing if first && line.trim_end() == "---" => {
-                self.open = Open::FrontMatter;
-                self.held.add(line, Shape::Lines, out);
-            }
-            Open::Nothing | Open::Paragraph | Open::Item => self.flow(line, out),
-            Open::Code(fence) => {
-                self.held.add(line, Shape::Lines, out);
-                if closes(line, fence) {
-                    self.end_block(out);
-                }
-            }
-            Open::Table { .. } if line.contains('|') => self.held.add(line, self.shape(), out),
-            Open::Table { .. } => {
-                self.end_block(out);
-                self.flow(line, out);
-            }
-            Open::FrontMatter => self.front_matter(line, out),
-        }
-    }
-
-    fn end(&mut self, out: &mut Chunker<'_>) {
-        self.end_block(out);
-    }
+    /// The title of the front matter while nothing stands under it.
+    bare_title: Option<String>,
 }
 
 impl Markdown {
-    fn shape(&self) -> Shape {
-        match self.open {
-            Open::Nothing | Open::Paragraph | Open::Item => Shape::Prose,
-            Open::Code(_) | Open::FrontMatter => Shape::Lines,
-            Open::Table { .. } if self.held.passed => Shape::Rows,
-            Open::Table { head } => Shape::Table { head },
+    pub(super) fn feed(&mut self, piece: &str, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
+        self.pending.push_str(piece);
+        if self.pending.len() < WINDOW + LOOKAHEAD {
+            return Ok(());
         }
+        let pending = std::mem::take(&mut self.pending);
+        let mut rest = pending.as_str();
+        while rest.len() >= WINDOW + LOOKAHEAD {
+            let window = &rest[..window(rest)];
+            rest = &rest[self.window(window, false, out)?..];
+        }
+        rest.clone_into(&mut self.pending);
+        Ok(())
     }
 
-    fn end_block(&mut self, out: &mut Chunker<'_>) {
-        self.held.end(self.shape(), out);
-        self.open = Open::Nothing;
+    pub(super) fn finish(mut self, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut rest = pending.as_str();
+        while !rest.is_empty() {
+            let whole = rest.len() <= WINDOW;
+            let window = if whole { rest } else { &rest[..window(rest)] };
+            rest = &rest[self.window(window, whole, out)?..];
+        }
+        self.close(out)?;
+        if let Some(title) = self.bare_title {
+            out.push(Block::Body { shape: Shape::Prose, text: &title, continues: false });
+        }
+        Ok(())
     }
 
-    /// A line outside code, tables and front matter.
-    fn flow(&mut self, line: &str, out: &mut Chunker<'_>) {
-        if line.trim().is_empty() {
-            self.end_block(out);
-            out.push(Block::Blank { text: line });
-        } else if let Some(level) = self.underlines(line) {
-            let title_bytes = self.held.text.len();
-            self.held.text.push_str(line);
-            let title = plain(&self.held.text[..title_bytes]);
-            out.push(Block::Heading { level, title: &title, text: &self.held.text });
-            self.held.clear();
-            self.open = Open::Nothing;
-        } else if let Some((level, title)) = atx(line) {
-            self.end_block(out);
-            out.push(Block::Heading { level, title: &plain(title), text: line });
-        } else if let Some(fence) = opens(line) {
-            self.start(Open::Code(fence), line, out);
-        } else if delimits(line) && self.table_starts(line, out) {
-            self.held.add(line, self.shape(), out);
-        } else if is_item(line) {
-            self.start(Open::Item, line, out);
-        } else {
-            if self.open == Open::Nothing {
-                self.open = Open::Paragraph;
+    /// Reads a part of the document; tells how many bytes of it are done, which are some.
+    fn window(&mut self, text: &str, whole: bool, out: &mut Chunker<'_>) -> Result<usize, FailureReason> {
+        if !std::mem::replace(&mut self.began, true)
+            && let Some(found) = front_matter::read(text)
+        {
+            out.set_title(found.title.as_deref().unwrap_or_default());
+            if let Some(description) = found.description {
+                out.push(Block::Body { shape: Shape::Prose, text: &format!("{description}\n\n"), continues: false });
+            } else {
+                self.bare_title = found.title;
             }
-            self.held.add(line, Shape::Prose, out);
+            return Ok(found.bytes + blank_lines(&text[found.bytes..]));
         }
+        if !matches!(self.open, Open::Nothing) {
+            return self.go_on(text, out);
+        }
+        let blocks = Blocks::of(text);
+        let (done, cut) = if whole { (text.len(), false) } else { done(text, &blocks) };
+        let mut at = 0;
+        for (index, found) in blocks.found.iter().enumerate().take_while(|(_, found)| found.at < done) {
+            let next = blocks.found.get(index + 1).map_or(done, |next| next.at.min(done));
+            blank(&text[at..found.at], out);
+            let end = after_line(text, found.end).min(next);
+            if cut && next == done {
+                self.begin(found, &text[found.at..done], &kept(text, found.at..done, &blocks.holes), out)?;
+            } else {
+                self.block(found, &kept(text, found.at..end, &blocks.holes), out)?;
+                // Of what follows a block, links are defined there and containers closed.
+                let behind = kept(text, end..next, &blocks.holes);
+                // What is read as HTML ends with a blank line of its own, if anything of it is seen.
+                if found.kind != Kind::Html || !behind.trim().is_empty() {
+                    self.block(&Found { kind: Kind::Prose, ..*found }, &behind, out)?;
+                }
+            }
+            at = next;
+        }
+        blank(&text[at..done], out);
+        Ok(done)
     }
 
-    fn start(&mut self, open: Open, line: &str, out: &mut Chunker<'_>) {
-        self.end_block(out);
-        self.open = open;
-        self.held.add(line, self.shape(), out);
+    /// Gives a block to the chunker.
+    fn block(&mut self, found: &Found, text: &str, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
+        let body = text.trim_end_matches(['\n', '\r', ' ', '\t']).len();
+        let body = after_line(text, body);
+        if text[..body].trim().is_empty() {
+            blank(text, out);
+            return Ok(());
+        }
+        self.bare_title = None;
+        match &found.kind {
+            Kind::Heading(level, title) if body <= super::lines::MAX_BLOCK => {
+                out.push(Block::Heading { level: *level, title, text: &text[..body] });
+            }
+            Kind::Html => {
+                let mut html = Html::new();
+                html.feed(&text[..body], out)?;
+                html.finish(out);
+            }
+            kind => {
+                let shape = kind.shape(&text[..body]);
+                self.hold(&text[..body], shape, out);
+                self.release(shape, out);
+            }
+        }
+        blank(&text[body..], out);
+        Ok(())
     }
 
-    /// The level of the heading that `line` makes of the paragraph above it.
-    fn underlines(&self, line: &str) -> Option<u8> {
-        let rule = line.trim();
-        let level = match rule.as_bytes().first()? {
-            b'=' => 1,
-            b'-' => 2,
-            _ => return None,
+    /// Begins a block of which the end is not in the window.
+    fn begin(&mut self, found: &Found, source: &str, text: &str, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
+        let within_line = !source.ends_with('\n');
+        self.bare_title = None;
+        self.open = match found.kind {
+            Kind::Html => {
+                let mut html = Html::new();
+                html.feed(source, out)?;
+                self.open = Open::Html(Box::new(html), ends_html(source));
+                return Ok(());
+            }
+            Kind::Code { fenced: true } => match fence(source) {
+                Some(fence) if !is_closed(source, fence) => Open::Code(fence),
+                _ => Open::Nothing,
+            },
+            Kind::Table => Open::Table,
+            Kind::Prose | Kind::Heading(..) | Kind::Code { .. } if within_line => Open::Paragraph,
+            Kind::Prose | Kind::Heading(..) | Kind::Code { .. } => Open::Nothing,
         };
-        let whole = self.open == Open::Paragraph && !self.held.passed && !self.held.text.starts_with('>');
-        (whole && indent(line) < 4 && rule.bytes().all(|b| b == rule.as_bytes()[0])).then_some(level)
+        let shape = found.kind.shape(text);
+        self.hold(text, shape, out);
+        if matches!(self.open, Open::Nothing) {
+            self.release(shape, out);
+        }
+        Ok(())
     }
 
-    /// Makes the last line of the paragraph, with the one below it, the head of a table.
-    fn table_starts(&mut self, below: &str, out: &mut Chunker<'_>) -> bool {
-        let text = std::mem::take(&mut self.held.text);
-        let head = text.trim_end().rfind('\n').map_or(0, |newline| newline + 1);
-        if self.open == Open::Nothing || !text[head..].contains('|') {
-            self.held.text = text;
-            return false;
+    /// Goes on with such a block.
+    fn go_on(&mut self, text: &str, out: &mut Chunker<'_>) -> Result<usize, FailureReason> {
+        let mut done = 0;
+        for line in text.split_inclusive('\n') {
+            let (belongs, ends) = match &mut self.open {
+                Open::Nothing => return Ok(done),
+                Open::Paragraph => (!line.trim().is_empty(), false),
+                Open::Table => (line.contains('|'), false),
+                Open::Code(fence) => (true, closes(line, *fence)),
+                Open::Html(html, until) => {
+                    html.feed(line, out)?;
+                    (true, if until.is_empty() { line.trim().is_empty() } else { line.contains(*until) })
+                }
+            };
+            if belongs {
+                done += line.len();
+                match self.open {
+                    Open::Html(..) => {}
+                    Open::Paragraph => self.hold(line, Shape::Prose, out),
+                    Open::Table => self.hold(line, Shape::Rows, out),
+                    Open::Code(_) | Open::Nothing => self.hold(line, Shape::Lines, out),
+                }
+            }
+            if ends || !belongs {
+                self.close(out)?;
+            }
         }
-        self.held.add(&text[..head], Shape::Prose, out);
-        self.end_block(out);
-        self.open = Open::Table { head: text[head..].len() + below.len() };
-        self.held.add(&text[head..], self.shape(), out);
-        true
+        Ok(done)
     }
 
-    fn front_matter(&mut self, line: &str, out: &mut Chunker<'_>) {
-        if let Some(title) = line.strip_prefix("title:") {
-            out.set_title(title.trim().trim_matches(['"', '\'']));
+    fn close(&mut self, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
+        match std::mem::take(&mut self.open) {
+            Open::Html(html, _) => html.finish(out),
+            Open::Paragraph => self.release(Shape::Prose, out),
+            Open::Table => self.release(Shape::Rows, out),
+            Open::Nothing | Open::Code(_) => self.release(Shape::Lines, out),
         }
-        let closes = matches!(line.trim_end(), "---" | "...");
-        if closes || self.held.text.len() + line.len() > FRONT_MATTER_BYTES {
-            self.held.add(line, Shape::Lines, out);
-            self.end_block(out);
-        } else {
-            self.held.add(line, Shape::Lines, out);
+        Ok(())
+    }
+
+    /// Adds lines to the block that is held.
+    fn hold(&mut self, text: &str, shape: Shape, out: &mut Chunker<'_>) {
+        for line in text.split_inclusive('\n') {
+            for part in parts(line) {
+                let shape = if self.held.passed { shape.going_on() } else { shape };
+                self.held.add(part, shape, out);
+            }
+        }
+    }
+
+    /// Ends the block that is held.
+    fn release(&mut self, shape: Shape, out: &mut Chunker<'_>) {
+        let shape = if self.held.passed { shape.going_on() } else { shape };
+        self.held.end(shape, out);
+    }
+}
+
+impl Kind {
+    /// The shape of such a block with this text.
+    fn shape(&self, text: &str) -> Shape {
+        match self {
+            Self::Heading(..) | Self::Prose => Shape::Prose,
+            Self::Code { .. } | Self::Html => Shape::Lines,
+            // The names of the columns, and the rule below them.
+            Self::Table => Shape::Table { head: text.split_inclusive('\n').take(2).map(str::len).sum() },
         }
     }
 }
 
-fn indent(line: &str) -> usize {
-    line.bytes().take_while(|b| *b == b' ').count()
-}
-
-/// Level and text of a heading like `## Text ##`.
-fn atx(line: &str) -> Option<(u8, &str)> {
-    let text = line.trim_start_matches(' ');
-    let level = text.bytes().take_while(|b| *b == b'#').count();
-    let rest = &text[level..];
-    if indent(line) > 3 || !(1..=6).contains(&level) || !rest.starts_with([' ', '\t']) {
-        return None;
+/// Bytes of the next window: whole lines, or of a line that is longer what can be held of it.
+fn window(text: &str) -> usize {
+    let most = text.floor_char_boundary(WINDOW);
+    let line = text[..most].rfind('\n').map_or(0, |newline| newline + 1);
+    if line >= most / 2 {
+        return line;
     }
-    let title = rest.trim();
-    let open = title.trim_end_matches('#');
-    let title = if open.is_empty() || open.ends_with([' ', '\t']) { open.trim() } else { title };
-    let level = u8::try_from(level).ok()?;
-    (!title.is_empty()).then_some((level, title))
+    let mut end = line;
+    for part in parts(&text[line..]) {
+        if end + part.len() > most {
+            break;
+        }
+        end += part.len();
+    }
+    end
 }
 
-/// The fence that a line opens. Any indentation is taken, since fences inside list items are indented.
-fn opens(line: &str) -> Option<Fence> {
-    let text = line.trim();
-    let mark = *text.as_bytes().first().filter(|b| matches!(b, b'`' | b'~'))?;
-    let length = text.bytes().take_while(|b| *b == mark).count();
-    (length >= 3 && !(mark == b'`' && text[length..].contains('`'))).then_some(Fence { mark, length })
+/// How much of a window that is not the last is done, and whether its last block is cut there: it is left to the next window if most of it may come there.
+fn done(text: &str, blocks: &Blocks) -> (usize, bool) {
+    const LEAST: usize = WINDOW / 4;
+    if blocks.last.start >= LEAST {
+        return (blocks.last.start, false);
+    }
+    match blocks.last_item {
+        Some(item) if item >= LEAST => (item, false),
+        _ => (text.len(), text[blocks.last.end.min(text.len())..].trim().is_empty()),
+    }
+}
+
+/// A range of the text without the holes in it; a line of which nothing is left is left out whole.
+fn kept(text: &str, range: Range<usize>, holes: &[Range<usize>]) -> String {
+    let mut kept = String::with_capacity(range.len());
+    let mut at = range.start;
+    let first = holes.partition_point(|hole| hole.end <= range.start);
+    for hole in holes[first..].iter().take_while(|hole| hole.start < range.end) {
+        kept.push_str(&text[at..hole.start.max(at)]);
+        at = hole.end.clamp(at, range.end);
+        let begun = kept.trim_end_matches([' ', '\t']).len();
+        let rest = text[at..range.end].trim_start_matches([' ', '\t', '\r']);
+        if (begun == 0 || kept[..begun].ends_with('\n')) && (rest.is_empty() || rest.starts_with('\n')) {
+            kept.truncate(begun);
+            at = (range.end - rest.len() + 1).min(range.end);
+        }
+    }
+    kept.push_str(&text[at..range.end]);
+    kept
+}
+
+/// The end of the line in which a position lies; the position itself at the beginning of a line.
+fn after_line(text: &str, at: usize) -> usize {
+    if at == 0 || text[..at].ends_with('\n') {
+        return at;
+    }
+    text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)
+}
+
+/// Bytes of the blank lines at the beginning of a text.
+fn blank_lines(text: &str) -> usize {
+    let blanks = text.len() - text.trim_start_matches(['\n', '\r', ' ', '\t']).len();
+    text[..blanks].rfind('\n').map_or(0, |newline| newline + 1)
+}
+
+fn blank(text: &str, out: &mut Chunker<'_>) {
+    if !text.is_empty() && text.trim().is_empty() {
+        out.push(Block::Blank { text });
+    }
+}
+
+/// The fence that a block begins with, inside a list or a quotation as well.
+fn fence(block: &str) -> Option<Fence> {
+    let line = block.split('\n').next()?;
+    let mark = *line.as_bytes().iter().find(|byte| matches!(byte, b'`' | b'~'))?;
+    let length = line.trim_start_matches(|c| c != char::from(mark)).bytes().take_while(|byte| *byte == mark).count();
+    (length >= 3).then_some(Fence { mark, length })
 }
 
 fn closes(line: &str, fence: Fence) -> bool {
     let text = line.trim();
-    text.len() >= fence.length && text.bytes().all(|b| b == fence.mark)
+    text.len() >= fence.length && text.bytes().all(|byte| byte == fence.mark)
 }
 
-/// Whether a line looks like `|---|:---:|`.
-fn delimits(line: &str) -> bool {
-    let text = line.trim();
-    text.contains('|') && text.contains('-') && text.bytes().all(|b| matches!(b, b'|' | b'-' | b':' | b' ' | b'\t'))
+fn is_closed(block: &str, fence: Fence) -> bool {
+    block.trim_end().lines().skip(1).last().is_some_and(|line| closes(line, fence))
 }
 
-fn is_item(line: &str) -> bool {
-    let text = line.trim_start();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let rest = match text.as_bytes().first() {
-        Some(b'-' | b'*' | b'+') => &text[1..],
-        _ if (1..=9).contains(&digits) && text[digits..].starts_with(['.', ')']) => &text[digits + 1..],
-        _ => return false,
+/// What ends a block of HTML, by how it begins; a blank line if nothing else does.
+fn ends_html(block: &str) -> &'static str {
+    const ENDS: [(&str, &str); 5] = [
+        ("<!--", "-->"),
+        ("<script", "</script>"),
+        ("<style", "</style>"),
+        ("<pre", "</pre>"),
+        ("<textarea", "</textarea>"),
+    ];
+    let begins = |start: &&(&str, &str)| {
+        block.trim_start().get(..start.0.len()).is_some_and(|b| b.eq_ignore_ascii_case(start.0))
     };
-    rest.starts_with([' ', '\t'])
+    ENDS.iter().find(begins).map_or("", |(_, end)| end)
 }
 
-/// A heading without its markup.
-fn plain(title: &str) -> String {
-    let title = title.trim();
-    let title = title.rsplit_once(" {#").filter(|(_, id)| id.ends_with('}')).map_or(title, |(text, _)| text);
-    title.replace(['`'], "").replace("**", "").replace("__", "")
-}
+#[cfg(test)]
+mod tests;

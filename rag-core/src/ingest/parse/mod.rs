@@ -1,9 +1,11 @@
 //! From a format's text to blocks: one file per format, each fed in pieces and bounded in memory.
 //!
-//! A parser may not read files, count tokens or cut chunks. Text and Markdown give slices of the source, byte for byte; the others give the text that a reader sees.
+//! A parser may not read files, count tokens or cut chunks. Text and Markdown give slices of the source, byte for byte, but for what [`cleaned`] and Markdown leave out; the others give the text
+//! that a reader sees.
 //! The binary ones need the whole document at once and are read in a process of their own.
 
 mod archive;
+mod cleaned;
 mod columns;
 mod csv;
 mod docx;
@@ -40,9 +42,15 @@ pub(super) use format::{check_start, unknown};
 pub(super) use piece::Piece;
 
 /// A parser of any format that is text.
-pub(super) enum Parser {
+pub(super) struct Parser {
+    /// Nothing in HTML, which has rules of its own for both.
+    cleaned: Option<cleaned::Cleaned>,
+    reading: Reading,
+}
+
+enum Reading {
     Text(lines::Lines<text::Text>),
-    Markdown(lines::Lines<markdown::Markdown>),
+    Markdown(markdown::Markdown),
     Html(Box<html::Html>),
     Csv(csv::Csv),
     Json(json::Json),
@@ -69,29 +77,40 @@ pub(super) fn read_binary(format: Format, bytes: &[u8], take: &mut piece::Take<'
 
 impl Parser {
     pub(super) fn new(format: Format) -> Self {
-        match format {
-            Format::Csv => Self::Csv(csv::Csv::new(false)),
-            Format::Tsv => Self::Csv(csv::Csv::new(true)),
-            Format::Json => Self::Json(json::Json::default()),
-            Format::Jsonl => Self::Jsonl(jsonl::Jsonl::default()),
-            Format::Markdown => Self::Markdown(lines::Lines::default()),
-            Format::Html => Self::Html(Box::new(html::Html::new())),
-            Format::Text => Self::Text(lines::Lines::default()),
+        let reading = match format {
+            Format::Csv => Reading::Csv(csv::Csv::new(false)),
+            Format::Tsv => Reading::Csv(csv::Csv::new(true)),
+            Format::Json => Reading::Json(json::Json::default()),
+            Format::Jsonl => Reading::Jsonl(jsonl::Jsonl::default()),
+            Format::Markdown => Reading::Markdown(markdown::Markdown::default()),
+            Format::Html => Reading::Html(Box::new(html::Html::new())),
             // Of a binary format nothing comes here.
-            Format::Docx | Format::Pptx | Format::Xlsx | Format::Odt | Format::Ods | Format::Odp => Self::unused(),
-            Format::Epub | Format::Rtf | Format::Pdf => Self::unused(),
-        }
-    }
-
-    fn unused() -> Self {
-        Self::Text(lines::Lines::default())
+            _ => Reading::Text(lines::Lines::default()),
+        };
+        Self { cleaned: (format != Format::Html).then(cleaned::Cleaned::default), reading }
     }
 
     /// Takes the next piece of the source, of any length.
     pub(super) fn feed(&mut self, piece: &str, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
+        match &mut self.cleaned {
+            Some(cleaned) => cleaned.feed(piece, &mut |text| self.reading.feed(text, out)),
+            None => self.reading.feed(piece, out),
+        }
+    }
+
+    pub(super) fn finish(mut self, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
+        if let Some(cleaned) = self.cleaned {
+            cleaned.finish(&mut |text| self.reading.feed(text, out))?;
+        }
+        self.reading.finish(out)
+    }
+}
+
+impl Reading {
+    fn feed(&mut self, piece: &str, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
         match self {
             Self::Text(lines) => lines.feed(piece, out),
-            Self::Markdown(lines) => lines.feed(piece, out),
+            Self::Markdown(markdown) => return markdown.feed(piece, out),
             Self::Html(html) => return html.feed(piece, out),
             Self::Csv(csv) => return csv.feed(piece, out),
             Self::Json(json) => return json.feed(piece, out),
@@ -100,10 +119,10 @@ impl Parser {
         Ok(())
     }
 
-    pub(super) fn finish(self, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
+    fn finish(self, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
         match self {
             Self::Text(lines) => lines.finish(out),
-            Self::Markdown(lines) => lines.finish(out),
+            Self::Markdown(markdown) => return markdown.finish(out),
             Self::Html(html) => html.finish(out),
             Self::Csv(csv) => return csv.finish(out),
             Self::Json(json) => return json.finish(out),
