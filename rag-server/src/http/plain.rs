@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for Plain {
             }
 
             fn visit_f64<E>(self, value: f64) -> Result<Plain, E> {
-                // As JSON writes it: `1e300`, and not 300 zeros.
+                // As JSON is written: `1e+300`, and not 300 zeros.
                 Ok(Plain(serde_json::Value::from(value).to_string()))
             }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use quick_xml::events::{BytesStart, Event};
 
 use super::{
+    Format,
     archive::Archive,
     markup::{Xml, attribute, element, events, malformed, text_of},
     package::resolved,
@@ -60,7 +61,7 @@ pub(in crate::ingest) fn read(bytes: &[u8], take: &mut Take<'_>) -> Result<(), F
         if let Some(name) = names.get(&page.path) {
             take(Piece::Section(name.clone()))?;
         }
-        take(Piece::Html(text))?;
+        take(Piece::Part(Format::Html, text))?;
     }
     Ok(())
 }

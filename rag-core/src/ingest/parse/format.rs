@@ -30,6 +30,8 @@ struct Facts {
 enum Begins {
     /// As text.
     Text,
+    /// In any way, as what is no text.
+    Anyhow,
     /// With these bytes.
     With(&'static [u8]),
     /// With these bytes soon: some programs write a few before them.
@@ -64,7 +66,7 @@ formats! {
     Text {
         name: "text",
         label: "text",
-        extensions: &["txt", "text"],
+        extensions: &["txt", "text", "log"],
         media_types: &["text/plain"],
         begins: Begins::Text,
         max_bytes: LINES,
@@ -87,6 +89,48 @@ formats! {
         begins: Begins::Text,
         max_bytes: TAGS,
     }
+    /// reStructuredText.
+    Rst {
+        name: "rst",
+        label: "reStructuredText",
+        extensions: &["rst", "rest"],
+        media_types: &["text/x-rst", "text/prs.fallenstein.rst"],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
+    /// AsciiDoc.
+    Adoc {
+        name: "adoc",
+        label: "AsciiDoc",
+        extensions: &["adoc", "asciidoc"],
+        media_types: &["text/asciidoc"],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
+    /// LaTeX.
+    Tex {
+        name: "tex",
+        label: "LaTeX",
+        extensions: &["tex", "latex"],
+        media_types: &["text/x-tex", "application/x-tex", "application/x-latex"],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
+    /// Source code and configuration.
+    Code {
+        name: "code",
+        label: "source code",
+        extensions: &[
+            "rs", "py", "js", "mjs", "cjs", "ts", "tsx", "jsx", "go", "java", "kt", "kts", "scala", "groovy", "c", "h", "cc", "cpp", "cxx", "hpp", "cs", "swift", "dart", "rb", "php", "pl",
+            "pm", "lua", "r", "sh", "bash", "zsh", "ps1", "sql", "proto", "graphql", "yaml", "yml", "toml", "ini", "cfg", "conf", "properties",
+        ],
+        media_types: &[
+            "text/x-python", "text/javascript", "application/javascript", "text/x-rust", "text/x-go", "text/x-java", "text/x-c", "text/x-c++", "text/x-ruby", "application/x-sh",
+            "application/sql", "application/yaml", "application/toml",
+        ],
+        begins: Begins::Text,
+        max_bytes: LINES,
+    }
     /// A table with the names of its columns in the first row.
     Csv {
         name: "csv",
@@ -104,6 +148,33 @@ formats! {
         media_types: &["text/tab-separated-values"],
         begins: Begins::Text,
         max_bytes: LINES,
+    }
+    /// XML.
+    Xml {
+        name: "xml",
+        label: "XML",
+        extensions: &["xml", "rss", "atom"],
+        media_types: &["application/xml", "text/xml", "application/rss+xml", "application/atom+xml"],
+        begins: Begins::Text,
+        max_bytes: TAGS,
+    }
+    /// A Jupyter notebook.
+    Notebook {
+        name: "notebook",
+        label: "Jupyter notebook",
+        extensions: &["ipynb"],
+        media_types: &["application/x-ipynb+json"],
+        begins: Begins::Text,
+        max_bytes: TAGS,
+    }
+    /// Mail; only as a file.
+    Eml {
+        name: "eml",
+        label: "mail",
+        extensions: &["eml"],
+        media_types: &["message/rfc822"],
+        begins: Begins::Anyhow,
+        max_bytes: WHOLE,
     }
     /// JSON: a list of records, or one object.
     Json {
@@ -343,6 +414,7 @@ pub(in crate::ingest) fn check_start(format: Format, start: &[u8]) -> Result<(),
     let facts = format.facts();
     let fits = match facts.begins {
         Begins::Text => false,
+        Begins::Anyhow => true,
         Begins::With(magic) => start.starts_with(magic),
         Begins::Soon(magic) => start.windows(magic.len()).any(|bytes| bytes == magic),
     };
@@ -366,7 +438,7 @@ fn looks_like(start: &[u8]) -> Option<(String, String)> {
         return Some((kind.what.to_owned(), kind.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default()));
     }
     let begins = |format: &&Format| match format.facts().begins {
-        Begins::Text => false,
+        Begins::Text | Begins::Anyhow => false,
         Begins::With(magic) | Begins::Soon(magic) => start.starts_with(magic),
     };
     let facts = Format::ALL.iter().find(begins)?.facts();

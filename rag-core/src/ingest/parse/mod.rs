@@ -4,14 +4,19 @@
 //! that a reader sees.
 //! The binary ones need the whole document at once and are read in a process of their own.
 
+mod adoc;
 mod archive;
 mod cleaned;
+mod code;
 mod columns;
 mod csv;
 mod docx;
+mod eml;
 mod epub;
 mod format;
 mod formula;
+#[cfg(test)]
+mod fuzz;
 mod grid;
 mod html;
 mod json;
@@ -21,6 +26,7 @@ mod lines;
 mod markdown;
 mod markup;
 mod mathml;
+mod notebook;
 mod odf;
 mod ordinal;
 mod package;
@@ -28,11 +34,17 @@ mod pdf;
 mod piece;
 mod pptx;
 mod record;
+mod rst;
 mod rtf;
 mod script;
+mod tex;
 mod text;
 mod title;
+#[cfg(test)]
+mod tried;
+mod whole;
 mod xlsx;
+mod xml;
 
 use super::chunk::Chunker;
 use super::failure::FailureReason;
@@ -55,6 +67,11 @@ enum Reading {
     Csv(csv::Csv),
     Json(json::Json),
     Jsonl(jsonl::Jsonl),
+    Rst(lines::Lines<rst::Rst>),
+    Adoc(lines::Lines<adoc::Adoc>),
+    Tex(lines::Lines<tex::Tex>),
+    Code(lines::Lines<code::Code>),
+    Whole(whole::Whole),
 }
 
 /// Reads a document in a binary format, whole.
@@ -68,10 +85,9 @@ pub(super) fn read_binary(format: Format, bytes: &[u8], take: &mut piece::Take<'
         Format::Odp => odf::read(odf::Kind::Presentation, bytes, take),
         Format::Epub => epub::read(bytes, take),
         Format::Rtf => rtf::read(bytes, take),
+        Format::Eml => eml::read(bytes, take),
         Format::Pdf => pdf::read(bytes, take),
-        Format::Text | Format::Markdown | Format::Html | Format::Csv | Format::Tsv | Format::Json | Format::Jsonl => {
-            Err(FailureReason::Malformed { cause: format!("{} is not read whole", format.as_str()) })
-        }
+        _ => Err(FailureReason::Malformed { cause: format!("{} is not read whole", format.as_str()) }),
     }
 }
 
@@ -83,6 +99,12 @@ impl Parser {
             Format::Json => Reading::Json(json::Json::default()),
             Format::Jsonl => Reading::Jsonl(jsonl::Jsonl::default()),
             Format::Markdown => Reading::Markdown(markdown::Markdown::default()),
+            Format::Rst => Reading::Rst(lines::Lines::default()),
+            Format::Adoc => Reading::Adoc(lines::Lines::default()),
+            Format::Tex => Reading::Tex(lines::Lines::default()),
+            Format::Code => Reading::Code(lines::Lines::default()),
+            Format::Xml => Reading::Whole(whole::Whole::new(xml::read)),
+            Format::Notebook => Reading::Whole(whole::Whole::new(notebook::read)),
             Format::Html => Reading::Html(Box::new(html::Html::new())),
             // Of a binary format nothing comes here.
             _ => Reading::Text(lines::Lines::default()),
@@ -110,6 +132,11 @@ impl Reading {
     fn feed(&mut self, piece: &str, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
         match self {
             Self::Text(lines) => lines.feed(piece, out),
+            Self::Rst(lines) => lines.feed(piece, out),
+            Self::Adoc(lines) => lines.feed(piece, out),
+            Self::Tex(lines) => lines.feed(piece, out),
+            Self::Code(lines) => lines.feed(piece, out),
+            Self::Whole(whole) => whole.feed(piece),
             Self::Markdown(markdown) => return markdown.feed(piece, out),
             Self::Html(html) => return html.feed(piece, out),
             Self::Csv(csv) => return csv.feed(piece, out),
@@ -122,6 +149,11 @@ impl Reading {
     fn finish(self, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
         match self {
             Self::Text(lines) => lines.finish(out),
+            Self::Rst(lines) => lines.finish(out),
+            Self::Adoc(lines) => lines.finish(out),
+            Self::Tex(lines) => lines.finish(out),
+            Self::Code(lines) => lines.finish(out),
+            Self::Whole(whole) => return whole.finish(out),
             Self::Markdown(markdown) => return markdown.finish(out),
             Self::Html(html) => html.finish(out),
             Self::Csv(csv) => return csv.finish(out),

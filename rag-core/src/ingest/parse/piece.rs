@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    html::Html,
+    Format, Parser,
     lines::{MAX_BLOCK, push},
 };
 use crate::{
@@ -36,8 +36,8 @@ pub(in crate::ingest) enum Piece {
     Table(usize, String),
     /// More rows of the table that the piece before is of.
     Rows(String),
-    /// A page of HTML, such as a chapter.
-    Html(String),
+    /// A text of another format, such as a chapter of a book or what is attached to a mail.
+    Part(Format, String),
     /// Something to say of the document, which is read all the same.
     Notice(Notice),
 }
@@ -49,7 +49,7 @@ impl Piece {
     /// Bytes of its text.
     pub(in crate::ingest) fn bytes(&self) -> usize {
         match self {
-            Self::Title(text) | Self::Section(text) | Self::Html(text) => text.len(),
+            Self::Title(text) | Self::Section(text) | Self::Part(_, text) => text.len(),
             piece => piece.text().len(),
         }
     }
@@ -59,7 +59,7 @@ impl Piece {
         match self {
             Self::Heading(_, text) | Self::Prose(text) | Self::Lines(text) => text,
             Self::Table(_, text) | Self::Rows(text) => text,
-            Self::Title(_) | Self::Section(_) | Self::Html(_) | Self::Page(_) | Self::Apart | Self::Notice(_) => "",
+            Self::Title(_) | Self::Section(_) | Self::Part(..) | Self::Page(_) | Self::Apart | Self::Notice(_) => "",
         }
     }
 
@@ -83,10 +83,13 @@ impl Piece {
             Self::Lines(text) => push(text, Shape::Lines, out),
             Self::Table(head, text) => push(text, Shape::Table { head: *head }, out),
             Self::Rows(text) => push(text, Shape::Rows, out),
-            Self::Html(text) => {
-                let mut html = Html::new();
-                html.feed(text, out)?;
-                html.finish(out);
+            Self::Part(format, text) => {
+                let mut parser = Parser::new(*format);
+                let read = parser.feed(text, out).and_then(|()| parser.finish(out));
+                // What cannot be read costs itself alone.
+                if let Err(reason) = read {
+                    push(&format!("(not read: {reason})\n\n"), Shape::Prose, out);
+                }
             }
             Self::Notice(notice) => out.notice(notice.clone()),
         }

@@ -23,7 +23,7 @@ const MIB: u64 = 1 << 20;
 type Make = fn(bytes: usize, part: usize) -> Vec<u8>;
 
 /// Ways to make much of little, by format.
-const BOMBS: [(&str, Format, Make); 25] = [
+const BOMBS: [(&str, Format, Make); 50] = [
     ("a word without end", Format::Text, |bytes, _| vec![b'x'; bytes]),
     ("marks without words", Format::Text, |bytes, _| b".,".repeat(bytes / 2)),
     ("one grapheme", Format::Text, |bytes, part| fill(bytes, &format!("e{}\n", "\u{301}".repeat(part)))),
@@ -34,6 +34,66 @@ const BOMBS: [(&str, Format, Make); 25] = [
         text.into_bytes()
     }),
     ("a paragraph that may be a table", Format::Markdown, |bytes, _| fill(bytes, "a\n-|-\n")),
+    ("brackets", Format::Markdown, |bytes, _| fill(bytes, "[")),
+    ("links that are none", Format::Markdown, |bytes, _| fill(bytes, "[a](<b")),
+    ("emphasis without end", Format::Markdown, |bytes, _| fill(bytes, "*_*_")),
+    ("code without end", Format::Markdown, |bytes, part| fill(bytes, &format!("{} ", "`".repeat(part.min(300))))),
+    ("comments without end", Format::Markdown, |bytes, _| fill(bytes, "<!-- ")),
+    ("comments", Format::Markdown, |bytes, _| fill(bytes, "a<!---->")),
+    ("lists inside each other", Format::Markdown, |bytes, part| {
+        fill(bytes, &format!("{}a\n\n", "- ".repeat(part.min(200))))
+    }),
+    ("a table of many columns", Format::Markdown, |bytes, part| {
+        let columns = part.min(5_000);
+        fill(bytes, &format!("{}\n{}\n{}\n\n", "|a".repeat(columns), "|-".repeat(columns), "|a\n".repeat(columns)))
+    }),
+    ("definitions of links", Format::Markdown, |bytes, _| fill(bytes, "[a]: b\n")),
+    ("front matter of lists", Format::Markdown, |bytes, _| {
+        format!("---\na: {}\n---\nx", "[".repeat(bytes)).into_bytes()
+    }),
+    ("pictures that are none", Format::Markdown, |bytes, _| fill(bytes, "data:data:a/b,")),
+    ("small records in a list", Format::Json, |bytes, _| {
+        format!("[{}1]", "{\"a\":{}},".repeat(bytes / 9)).into_bytes()
+    }),
+    ("an object of small objects", Format::Json, |bytes, part| {
+        let values = (part * 3).min(49_000);
+        let object: String = (0..values).map(|n| format!("\"{n}\":{{}},")).collect();
+        format!("{{{object}\"text\":\"{}\"}}", "x".repeat(bytes)).into_bytes()
+    }),
+    ("long names inside each other", Format::Xml, |bytes, part| {
+        let name = format!("n{}", "n".repeat(part.min(300)));
+        let (open, close) = (format!("<{name}>").repeat(60), format!("</{name}>").repeat(60));
+        format!("<a>{open}{}{close}</a>", "<x>1</x>".repeat(bytes / 8)).into_bytes()
+    }),
+    ("attributes of many elements", Format::Xml, |bytes, part| {
+        let attributes: String = (0..part.min(999)).map(|n| format!(" a{n}='1'")).collect();
+        format!("<a>{}</a>", String::from_utf8_lossy(&fill(bytes, &format!("<p{attributes}/>")))).into_bytes()
+    }),
+    ("many titles", Format::Xml, |bytes, _| {
+        format!("<a>{}</a>", "<b><title>t</title><c>1</c></b>".repeat(bytes / 31)).into_bytes()
+    }),
+    ("definitions of nothing", Format::Code, |bytes, _| fill(bytes, "fn a(\n")),
+    ("long definitions inside each other", Format::Code, |bytes, part| {
+        let name = "c".repeat(part.min(2_000));
+        let classes: String = (0..6).map(|n| format!("{}class {name}:\n", " ".repeat(n))).collect();
+        fill(bytes, &format!("{classes}       def f():\n"))
+    }),
+    ("adornments", Format::Rst, |bytes, _| fill(bytes, "==\n")),
+    ("titles of all kinds", Format::Rst, |bytes, _| {
+        let titles: String = "!#$%&'()*+,-./:;<=>?@^_`{|}~".chars().map(|c| format!("ab\n{c}{c}{c}\n\n")).collect();
+        fill(bytes, &titles)
+    }),
+    ("fences", Format::Adoc, |bytes, _| fill(bytes, "----\n....\n")),
+    ("braces", Format::Tex, |bytes, _| fill(bytes, "\\section{{{{\n")),
+    ("cells of nothing", Format::Notebook, |bytes, _| {
+        let cells = "{\"cell_type\":\"code\"},".repeat(bytes / 21);
+        format!("{{\"cells\":[{cells}{{\"cell_type\":\"code\",\"source\":\"x\"}}]}}").into_bytes()
+    }),
+    ("parts of a mail", Format::Eml, |bytes, _| {
+        format!("Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n{}", "--b\n\na\n".repeat(bytes / 8))
+            .into_bytes()
+    }),
+    ("mails inside each other", Format::Eml, |bytes, _| fill(bytes, "Subject: x\nContent-Type: message/rfc822\n\n")),
     ("many attributes", Format::Html, |bytes, part| {
         let attributes: String = (0..part.min(999)).map(|n| format!(" a{n}")).collect();
         fill(bytes, &format!("<p{attributes}>x"))

@@ -18,6 +18,23 @@ use crate::{
     model::Outcome,
 };
 
+/// The formats that are text.
+const TEXTS: [Format; 13] = [
+    Format::Text,
+    Format::Markdown,
+    Format::Rst,
+    Format::Adoc,
+    Format::Tex,
+    Format::Code,
+    Format::Html,
+    Format::Csv,
+    Format::Tsv,
+    Format::Xml,
+    Format::Notebook,
+    Format::Json,
+    Format::Jsonl,
+];
+
 fn source(format: Format, bytes: Vec<u8>) -> Source {
     Source::bytes("x".parse().unwrap(), format, bytes)
 }
@@ -80,7 +97,7 @@ async fn control_characters_and_turned_writing_are_kept_exactly() {
 async fn invalid_encodings_fail_in_every_text_format() {
     let wrong: [&[u8]; 5] =
         [b"caf\xe9 au lait", b"\xff\xfeh\0i\0", b"over\xc0\xaflong", b"half \xf0\x9f\x8f", b"alone \xed\xa0\x80"];
-    for format in [Format::Text, Format::Markdown, Format::Html, Format::Csv, Format::Json, Format::Jsonl] {
+    for format in TEXTS {
         for bytes in wrong {
             let said = failure(format, bytes.to_vec()).await;
             assert!(said.starts_with("invalid UTF-8 at byte "), "{format:?}: {said}");
@@ -198,7 +215,7 @@ proptest! {
     #[test]
     fn whatever_comes_no_parser_of_text_panics_and_its_chunks_are_bounded_and_the_same_again(
         scraps in prop::collection::vec(scrap(), 0..40),
-        format in prop::sample::select(vec![Format::Text, Format::Markdown, Format::Html, Format::Csv, Format::Json, Format::Jsonl]),
+        format in prop::sample::select(TEXTS.to_vec()),
     ) {
         let bytes = scraps.concat();
         let size = bytes.len();

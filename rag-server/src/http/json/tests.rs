@@ -97,7 +97,7 @@ fn a_whole_number_is_an_integer_however_it_is_written() {
         (r#"{"a": {"b": 3.5}}"#, "a.b: invalid type: floating point `3.5`, expected u8"),
         (r#"{"a": {"b": 300.0}}"#, "a.b: invalid value: integer `300`, expected u8"),
         (r#"{"a": {"b": -1.0}}"#, "a.b: invalid value: integer `-1`, expected u8"),
-        (r#"{"a": {"b": 1}, "count": 1e300}"#, "count: invalid type: floating point `1e300`, expected u32"),
+        (r#"{"a": {"b": 1}, "count": 1e300}"#, "count: invalid type: floating point `1e+300`, expected u32"),
     ] {
         assert_eq!(Problem::from(sample(wrong).unwrap_err()).detail, told);
     }
