@@ -33,7 +33,7 @@ pub enum Notice {
     PagesUnread {
         /// Which.
         pages: Pages,
-        /// Why.
+        /// Why, and what to do about it.
         cause: String,
     },
 }
@@ -76,12 +76,9 @@ impl fmt::Display for Notice {
             Self::Decoded { encoding, guessed: true } => {
                 write!(f, "read as {encoding}, which it looks like: where letters are wrong, save it as UTF-8")
             }
-            Self::PagesUnread { pages, cause } => write!(
-                f,
-                "{} of {} cannot be read ({pages}): {cause}; save it again with another program",
-                pages.count,
-                pages.total()
-            ),
+            Self::PagesUnread { pages, cause } => {
+                write!(f, "{} of {} cannot be read in full ({pages}): {cause}", pages.count, pages.total())
+            }
         }
     }
 }
@@ -200,8 +197,8 @@ mod tests {
         assert_eq!(said(pages(10, 2..=10)), "9 of 10 pages have no text (2-10): run OCR first");
         assert_eq!(said(pages(5, [2, 4, 5])), "3 of 5 pages have no text (2, 4-5): run OCR first");
         assert_eq!(said(pages(3, [3])), "1 of 3 pages has no text (3): run OCR first");
-        let unread = Notice::PagesUnread { pages: pages(3, [2]), cause: "it is damaged".to_owned() };
-        let wanted = "1 of 3 pages cannot be read (2): it is damaged; save it again with another program";
+        let unread = Notice::PagesUnread { pages: pages(3, [2]), cause: "damaged; save it again".to_owned() };
+        let wanted = "1 of 3 pages cannot be read in full (2): damaged; save it again";
         assert_eq!(unread.to_string(), wanted);
     }
 

@@ -1,225 +1,173 @@
-//! PDF: the text of each page, by lines and paragraphs as they stand on it.
+//! PDF: the text of each page, by columns, lines and paragraphs as a reader sees them.
 //!
-//! The crate that interprets pages panics on much that is broken; a panic costs this document alone. It holds the whole document in memory and knows no limits, so it runs in a process of its own
-//! (see [`reader`](crate::ingest::reader)).
+//! The crate that interprets pages says where each letter stands; how they are read is settled here. A page that cannot be read costs that page. The whole document is held in memory, and no limits are known
+//! to whoever unpacks it, so it is read in a process of its own (see [`reader`](crate::ingest::reader)).
+
+mod codes;
+mod columns;
+mod contents;
+mod fields;
+mod glyphs;
+mod hyphens;
+mod layout;
+mod strings;
+mod title;
+mod turned;
 
 use std::{
-    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
 };
 
-use pdf_extract::{ColorSpace, Document, MediaBox, OutputDev, OutputError, Path, Transform, output_doc};
+use hayro_interpret::{
+    InterpreterCache,
+    hayro_syntax::{DecryptionError, LoadPdfError, Pdf, page::Page},
+};
 
+use self::{codes::Codes, hyphens::Words, layout::Paragraph};
 use super::piece::{Piece, Take};
 use crate::{
-    ingest::failure::FailureReason,
-    model::{Notice, Pages as Named},
+    ingest::{failure::FailureReason, growth},
+    model::{Notice, Pages},
 };
-
-/// Part of a line's height by which a character may stand lower and still be on the line.
-const SAME_LINE: f64 = 0.5;
-/// Line heights between two lines above which a paragraph ends.
-const PARAGRAPH: f64 = 1.6;
-/// Part of the font's size between two characters that is a space.
-const SPACE: f64 = 0.15;
-/// Bytes of text of one page. A page of print has a few thousand.
-const MAX_PAGE: usize = 4 << 20;
 
 /// Reads a document.
 pub(in crate::ingest) fn read(bytes: &[u8], take: &mut Take<'_>) -> Result<(), FailureReason> {
-    let page = Cell::new(0);
-    let read = catch_unwind(AssertUnwindSafe(|| read_pages(bytes, &page, take)));
-    read.unwrap_or_else(|_| match page.get() {
-        0 => Err(malformed("this PDF document cannot be read: it is damaged, or written in a way that is not understood".to_owned())),
-        page => Err(malformed(format!(
-            "page {page} of this PDF document cannot be read: it is damaged, or written in a way that is not understood; save it again with another program"
-        ))),
-    })
-}
-
-fn read_pages(bytes: &[u8], page: &Cell<u32>, take: &mut Take<'_>) -> Result<(), FailureReason> {
-    let broken = |cause: String| malformed(format!("this PDF document cannot be read: {cause}"));
-    let mut document = Document::load_mem(bytes).map_err(|e| broken(e.to_string()))?;
-    if document.is_encrypted() && document.decrypt("").is_err() {
-        return Err(malformed("this PDF document is encrypted; save it without a password".to_owned()));
-    }
-    let of = u32::try_from(document.get_pages().len()).unwrap_or(u32::MAX);
-    let blank = Named::none_of(of);
-    let mut pages = Pages { page, take, failed: None, with_text: 0, pages: 0, blank, layout: Layout::default() };
-    let ended = output_doc(&document, &mut pages);
-    let Pages { failed, with_text, pages, blank, take, .. } = pages;
-    match (failed, ended) {
-        (Some(reason), _) => Err(reason),
-        (None, Err(error)) => Err(broken(error.to_string())),
-        (None, Ok(())) if pages == 0 => Err(broken("it has no pages".to_owned())),
-        (None, Ok(())) if with_text == 0 => Err(FailureReason::Scanned { pages }),
-        (None, Ok(())) if blank.is_empty() => Ok(()),
-        (None, Ok(())) => take(Piece::Notice(Notice::PagesWithoutText { pages: blank })),
-    }
-}
-
-/// Hands over each page as it ends.
-struct Pages<'p, 't> {
-    page: &'p Cell<u32>,
-    take: &'p mut Take<'t>,
-    failed: Option<FailureReason>,
-    with_text: u32,
-    pages: u32,
-    /// Those without text.
-    blank: Named,
-    layout: Layout,
-}
-
-impl Pages<'_, '_> {
-    fn end(&mut self) -> Result<(), FailureReason> {
-        self.pages += 1;
-        let text = std::mem::take(&mut self.layout).text;
-        if text.trim().is_empty() {
-            self.blank.add(self.page.get());
-            return Ok(());
+    let broken =
+        || malformed("this PDF document cannot be read: it is damaged, or written in a way that is not understood");
+    let document = catch_unwind(AssertUnwindSafe(|| Pdf::new(bytes.to_vec()))).map_err(|_| broken())?;
+    let document = document.map_err(|error| match error {
+        LoadPdfError::Decryption(DecryptionError::PasswordProtected) => {
+            malformed("this PDF document is encrypted; save it without a password")
         }
-        self.with_text += 1;
-        (self.take)(Piece::Page(self.page.get()))?;
-        text.split("\n\n")
-            .filter(|paragraph| !paragraph.trim().is_empty())
-            .try_for_each(|paragraph| (self.take)(Piece::Prose(format!("{}\n\n", paragraph.trim_end()))))
+        LoadPdfError::Decryption(_) => malformed("this PDF document is encrypted in a way that is not understood"),
+        LoadPdfError::Invalid => broken(),
+    })?;
+    let pages = pages(&document, growth::bound(bytes.len() as u64))?;
+    let total = u32::try_from(pages.len()).unwrap_or(u32::MAX);
+    if total == 0 {
+        return Err(malformed("this PDF document cannot be read: it has no pages"));
     }
-}
-
-impl OutputDev for Pages<'_, '_> {
-    fn begin_page(&mut self, number: u32, _: &MediaBox, _: Option<(f64, f64, f64, f64)>) -> Result<(), OutputError> {
-        self.page.set(number);
-        Ok(())
+    let (blank, unread) = (without_text(&pages), unread(&pages));
+    if pages.iter().all(|page| page.paragraphs.is_empty()) {
+        return Err(match unread.first() {
+            None => FailureReason::Scanned { pages: total },
+            Some((fault, _)) => malformed(&format!("no page of this PDF document can be read: {}", fault.cause())),
+        });
     }
-
-    fn end_page(&mut self) -> Result<(), OutputError> {
-        self.end().map_err(|reason| {
-            self.failed = Some(reason);
-            OutputError::FormatError(std::fmt::Error)
-        })
+    if let Ok(Some(title)) = catch_unwind(AssertUnwindSafe(|| title::title(&document))) {
+        take(Piece::Title(title))?;
     }
-
-    fn output_character(
-        &mut self,
-        place: &Transform,
-        width: f64,
-        _spacing: f64,
-        size: f64,
-        text: &str,
-    ) -> Result<(), OutputError> {
-        if self.layout.text.len() > MAX_PAGE {
-            let page = self.page.get();
-            self.failed =
-                Some(malformed(format!("page {page} of this PDF document has more than {MAX_PAGE} bytes of text")));
-            return Err(OutputError::FormatError(std::fmt::Error));
+    let mut words = Words::default();
+    pages.iter().flat_map(|page| &page.paragraphs).for_each(|paragraph| words.learn(paragraph));
+    for (number, page) in (1..).zip(&pages) {
+        let mut texts =
+            page.paragraphs.iter().map(|paragraph| words.joined(paragraph)).filter(|text| !text.is_empty()).peekable();
+        if texts.peek().is_some() {
+            take(Piece::Page(number))?;
         }
-        let scale = (place.m11 * place.m22 - place.m12 * place.m21).abs().sqrt();
-        self.layout.add(Glyph { x: place.m31, y: place.m32, width: width * size * scale, height: size * scale, text });
-        Ok(())
+        texts.try_for_each(|text| take(Piece::Prose(format!("{text}\n\n"))))?;
     }
-
-    fn begin_word(&mut self) -> Result<(), OutputError> {
-        Ok(())
+    for (fault, pages) in unread {
+        take(Piece::Notice(Notice::PagesUnread { pages, cause: fault.cause().to_owned() }))?;
     }
-
-    fn end_word(&mut self) -> Result<(), OutputError> {
-        Ok(())
-    }
-
-    fn end_line(&mut self) -> Result<(), OutputError> {
-        Ok(())
-    }
-
-    fn stroke(&mut self, _: &Transform, _: &ColorSpace, _: &[f64], _: &Path) -> Result<(), OutputError> {
-        Ok(())
-    }
+    if blank.is_empty() { Ok(()) } else { take(Piece::Notice(Notice::PagesWithoutText { pages: blank })) }
 }
 
-/// A character where it stands on the page.
-struct Glyph<'t> {
-    x: f64,
-    y: f64,
-    width: f64,
-    height: f64,
-    text: &'t str,
-}
-
-/// Puts characters into lines, and lines into paragraphs.
+/// What was read of a page.
 #[derive(Default)]
-struct Layout {
-    text: String,
-    /// Where the last character ended, the line that it stands on, and how high it is.
-    last: Option<(f64, f64, f64)>,
+struct Read {
+    paragraphs: Vec<Paragraph>,
+    fault: Option<Fault>,
 }
 
-impl Layout {
-    fn add(&mut self, glyph: Glyph<'_>) {
-        // What says nothing moves nothing; characters that are no text would survive into terminals.
-        let text: String = glyph.text.chars().filter(|c| !c.is_control()).collect();
-        if text.is_empty() {
-            return;
-        }
-        if let Some((end, line, height)) = self.last {
-            let height = glyph.height.max(height).max(f64::MIN_POSITIVE);
-            let below = line - glyph.y;
-            if below.abs() > SAME_LINE * height {
-                let paragraph = below > PARAGRAPH * height || below < 0.0;
-                self.end_line(paragraph, text.starts_with(char::is_lowercase));
-            } else if glyph.x - end > SPACE * height && !self.text.ends_with(char::is_whitespace) {
-                self.text.push(' ');
-            }
-        }
-        self.text.push_str(&text);
-        self.last = Some((glyph.x + glyph.width, glyph.y, glyph.height));
-    }
+/// Why a page was not read, or not all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Damaged,
+    LacksFont,
+    Nameless,
+    TooLong,
+}
 
-    /// Ends a line; a word that was divided at its end is put together.
-    fn end_line(&mut self, paragraph: bool, goes_on: bool) {
-        self.text.truncate(self.text.trim_end_matches(' ').len());
-        let divided = self.text.strip_suffix('-').is_some_and(|word| word.ends_with(char::is_alphabetic));
-        if divided && goes_on && !paragraph {
-            self.text.pop();
-        } else if !self.text.is_empty() {
-            self.text.push_str(if paragraph { "\n\n" } else { "\n" });
+impl Fault {
+    /// The cause, with what to do about it.
+    fn cause(self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged, or written in a way that is not understood; save it again with another program",
+            Self::LacksFont => "fonts are missing or damaged; save it again with another program",
+            Self::Nameless => "the fonts do not say which letters they draw; run OCR",
+            Self::TooLong => "there is more text than a page can show; it may be built to exhaust the reader",
         }
     }
 }
 
-fn malformed(cause: String) -> FailureReason {
-    FailureReason::Malformed { cause }
+/// Part of a page's letters that are not known, in hundredths, from which on the page counts as not read.
+const NAMELESS: usize = 20;
+/// Fewer unknown letters are marks of lists and the like.
+const FEW: usize = 10;
+
+/// Reads all pages, as long as they have no more text than so many bytes.
+fn pages(document: &Pdf, limit: u64) -> Result<Vec<Read>, FailureReason> {
+    let (mut cache, codes) = (InterpreterCache::new(), Rc::new(Codes::default()));
+    let (mut pages, mut text) = (Vec::new(), 0);
+    for page in document.pages().iter() {
+        let read = catch_unwind(AssertUnwindSafe(|| read_page(page, &cache, &codes))).unwrap_or_else(|_| {
+            // Whatever it broke down on may be half done in there.
+            cache = InterpreterCache::new();
+            Read { fault: Some(Fault::Damaged), ..Read::default() }
+        });
+        text += read.paragraphs.iter().flat_map(|paragraph| &paragraph.lines).map(String::len).sum::<usize>() as u64;
+        if text > limit {
+            return Err(FailureReason::Expands { bytes: document.data().as_ref().len() as u64, limit });
+        }
+        pages.push(read);
+    }
+    Ok(pages)
+}
+
+fn read_page<'a>(page: &Page<'a>, cache: &InterpreterCache<'a>, codes: &Rc<Codes>) -> Read {
+    let contents = contents::of_page(page);
+    let mut shown = glyphs::shown(page, &contents.bytes, cache, codes);
+    fields::add_values(page, &mut shown);
+    let unknown = 100 * shown.nameless > NAMELESS * (shown.nameless + shown.glyphs.len());
+    let fault = match shown {
+        _ if contents.are_damaged => Some(Fault::Damaged),
+        _ if shown.overflowed => Some(Fault::TooLong),
+        _ if shown.lacks_font || contents.without_font > 0 => Some(Fault::LacksFont),
+        _ if shown.nameless > FEW && unknown => Some(Fault::Nameless),
+        _ => None,
+    };
+    // Where no text has its font, what it says is guessed.
+    let is_guess = contents.without_font > 0 && contents.with_font == 0;
+    let paragraphs = match shown.overflowed || is_guess {
+        true => Vec::new(),
+        false => layout::paragraphs(shown.glyphs, &shown.rules),
+    };
+    Read { paragraphs, fault }
+}
+
+/// Pages that were read and show no text.
+fn without_text(pages: &[Read]) -> Pages {
+    named(pages, |page| page.paragraphs.is_empty() && page.fault.is_none())
+}
+
+/// Pages that were not read, by why.
+fn unread(pages: &[Read]) -> Vec<(Fault, Pages)> {
+    let faults = [Fault::Damaged, Fault::LacksFont, Fault::Nameless, Fault::TooLong];
+    let unread = faults.map(|fault| (fault, named(pages, |page| page.fault == Some(fault))));
+    unread.into_iter().filter(|(_, pages)| !pages.is_empty()).collect()
+}
+
+fn named(pages: &[Read], is_meant: impl Fn(&Read) -> bool) -> Pages {
+    let mut named = Pages::none_of(u32::try_from(pages.len()).unwrap_or(u32::MAX));
+    (1..).zip(pages).filter(|(_, page)| is_meant(page)).for_each(|(number, _)| named.add(number));
+    named
+}
+
+fn malformed(cause: &str) -> FailureReason {
+    FailureReason::Malformed { cause: cause.to_owned() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn layout(lines: &[(f64, f64, &str)]) -> String {
-        let mut layout = Layout::default();
-        for (x, y, text) in lines {
-            for (at, c) in text.chars().enumerate() {
-                layout.add(Glyph { x: x + 5.0 * at as f64, y: *y, width: 5.0, height: 10.0, text: &c.to_string() });
-            }
-        }
-        layout.text
-    }
-
-    #[test]
-    fn characters_become_lines_words_and_paragraphs() {
-        let text = layout(&[
-            (0.0, 700.0, "The valve is ope-"),
-            (0.0, 688.0, "ned by hand"),
-            (60.0, 688.0, "twice."),
-            (0.0, 660.0, "Next."),
-            (300.0, 700.0, "Column."),
-        ]);
-        assert_eq!(text, "The valve is opened by hand twice.\n\nNext.\n\nColumn.");
-    }
-
-    #[test]
-    fn what_is_no_pdf_is_an_error() {
-        for bytes in [&b""[..], b"%PDF-1.7", b"%PDF-1.7\ntrailer<</Root 1 0 R>>\nstartxref\n0\n%%EOF", &[0xff; 5000]] {
-            let read = read(bytes, &mut |_| Ok(()));
-            assert!(matches!(read, Err(FailureReason::Malformed { .. } | FailureReason::Scanned { .. })), "{read:?}");
-        }
-    }
-}
+mod tests;

@@ -28,7 +28,7 @@ pub(super) fn paragraph(text: &str) -> String {
 }
 
 /// A PDF document with these objects, numbered from 1; the first one is the catalog.
-pub(super) fn pdf_of(objects: &[Vec<u8>]) -> Vec<u8> {
+pub(in crate::ingest) fn pdf_of(objects: &[Vec<u8>]) -> Vec<u8> {
     let mut pdf = b"%PDF-1.4\n".to_vec();
     let mut offsets = Vec::new();
     for (index, object) in objects.iter().enumerate() {

@@ -13,7 +13,7 @@ mod found;
 mod hostile;
 mod interleaved;
 mod jobs;
-mod made;
+pub(in crate::ingest) mod made;
 mod memory;
 mod model;
 mod neighbours;
