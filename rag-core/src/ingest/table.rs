@@ -5,6 +5,8 @@
 
 use std::{ops::Range, rc::Rc};
 
+use unicode_segmentation::GraphemeCursor;
+
 use super::{
     chunk::{Limits, Shape, Value},
     split::{Count, Level, Measure, Unit, explode, parts},
@@ -356,10 +358,11 @@ fn cells(line: &str, continued: bool) -> Vec<Range<usize>> {
             && (at == 0 || bytes.get(at - 1).is_some_and(u8::is_ascii_whitespace));
         let escaped = at > 0 && bytes[at - 1] == b'\\';
         let opens = close && line[..at].trim().is_empty();
-        if escaped || opens || !(close || spaced) {
+        let end = at + 1 + usize::from(bytes.get(at + 1) == Some(&b' '));
+        let whole = GraphemeCursor::new(end, line.len(), true).is_boundary(line, 0).unwrap_or(true);
+        if escaped || opens || !whole || !(close || spaced) {
             continue;
         }
-        let end = at + 1 + usize::from(bytes.get(at + 1) == Some(&b' '));
         if !line[end..].trim().is_empty() {
             cells.push(start..end);
             start = end;

@@ -39,12 +39,13 @@ fn places(text: &str, drafts: &[Draft]) -> Result<Vec<(usize, usize)>, String> {
     let mut at = 0;
     let mut places = Vec::new();
     for draft in drafts {
-        let gap = text[at..].find(&draft.text).ok_or_else(|| format!("{:?} is no slice after {at}", draft.text))?;
+        let slice = &draft.text[draft.repeated..];
+        let gap = text[at..].find(slice).ok_or_else(|| format!("{slice:?} is no slice after {at}"))?;
         if !text[at..at + gap].trim().is_empty() {
             return Err(format!("{:?} is in no chunk", &text[at..at + gap]));
         }
-        places.push((at + gap, at + gap + draft.text.len()));
-        at += gap + draft.text.len();
+        places.push((at + gap, at + gap + slice.len()));
+        at += gap + slice.len();
     }
     if text[at..].trim().is_empty() { Ok(places) } else { Err(format!("the end {:?} is in no chunk", &text[at..])) }
 }
@@ -79,6 +80,21 @@ fn code_and_tables_stay_whole_where_they_fit() {
         assert!(drafts.iter().any(|d| d.text.contains(block)), "{block:?} was cut: {:#?}", texts(&drafts));
     }
     assert!(drafts.iter().all(|d| d.headings == ["T"]));
+}
+
+#[test]
+fn each_chunk_of_a_long_markdown_table_names_its_columns() {
+    let rows: String = (0..60).map(|n| format!("| station {n} | {n} |\n")).collect();
+    let text = format!("# Stations\n\nAll of them:\n\n| station | depth |\n|---|--:|\n{rows}\nThat is all.\n");
+    let drafts = markdown(&text);
+    assert!(places(&text, &drafts).is_ok());
+    let tables: Vec<_> = drafts.iter().filter(|draft| draft.text.contains("| station 5")).collect();
+    assert!(tables.len() > 2);
+    assert!(
+        tables.iter().all(|draft| draft.text.starts_with("| station | depth |\n|---|--:|\n| station ")),
+        "{drafts:#?}"
+    );
+    assert!(!drafts.last().unwrap().text.ends_with("|"));
 }
 
 #[test]

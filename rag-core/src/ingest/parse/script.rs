@@ -1,10 +1,9 @@
 //! Raised and lowered text as a line of letters: an exponent is never read as more digits of its base, nor the mark of a note as part of a number.
 
-/// Endings of numbers and short forms that are raised in print and mean the same on the line.
-const ENDINGS: [&str; 24] = [
-    "st", "nd", "rd", "th", "e", "er", "re", "ère", "ème", "nde", "nd", "o", "a", "os", "as", "º", "ª", "me", "mme",
-    "lle", "r", "te", "gr", "ste",
-];
+/// Endings of ordinal numbers that are raised in print and mean the same on the line.
+const ORDINALS: [&str; 15] = ["st", "nd", "rd", "th", "e", "er", "re", "ère", "ème", "nde", "o", "os", "as", "º", "ª"];
+/// Endings of short words and Roman numbers that are.
+const SHORT_FORMS: [&str; 9] = ["me", "mme", "lle", "r", "te", "gr", "o", "os", "e"];
 
 /// What is appended to `before` for a raised text; `noted` where it is known to lead to a note.
 pub(super) fn raised(before: &str, text: &str, noted: bool) -> String {
@@ -12,6 +11,10 @@ pub(super) fn raised(before: &str, text: &str, noted: bool) -> String {
     let Some(last) = before.chars().next_back().filter(|c| !c.is_whitespace()) else { return text.to_owned() };
     let note = || format!(" [{}]", text.trim_matches(['[', ']', '(', ')']));
     let letters = || before.chars().rev().take_while(|c| c.is_alphabetic()).count();
+    let ends = match last {
+        '0'..='9' => ORDINALS.contains(&text),
+        _ => letters() <= 3 && SHORT_FORMS.contains(&text),
+    };
     let is_note = |c: char| c.is_ascii_digit() || matches!(c, ',' | '–' | ' ');
     if text.is_empty() {
         String::new()
@@ -28,12 +31,9 @@ pub(super) fn raised(before: &str, text: &str, noted: bool) -> String {
         if powers { format!("^{}", grouped(text)) } else { note() }
     } else if text.chars().all(|c| !c.is_alphanumeric()) {
         text.to_owned()
-    } else if ENDINGS.contains(&&*text.to_lowercase())
-        && (last.is_ascii_digit() || (1..=3).contains(&letters()))
-        && !(letters() == 1 && text.len() == 1 && !matches!(text, "o" | "r" | "e"))
-    {
+    } else if ends {
         text.to_owned()
-    } else if matches!(text, "TM" | "SM" | "®" | "©") {
+    } else if matches!(text, "TM" | "SM") {
         format!(" {text}")
     } else if text.chars().count() == 1 && (last.is_ascii_digit() || letters() > 2) {
         note()

@@ -74,6 +74,20 @@ async fn a_chunk_of_a_docx_knows_the_headings_above_it() {
 }
 
 #[tokio::test]
+async fn each_chunk_of_a_long_table_of_a_docx_names_its_columns() {
+    let row = |cells: [&str; 2]| {
+        let cells: String = cells.iter().map(|cell| format!("<w:tc>{}</w:tc>", made::paragraph(cell))).collect();
+        format!("<w:tr>{cells}</w:tr>")
+    };
+    let rows: String = (0..5000).map(|n| row([&format!("Station {n}"), &n.to_string()])).collect();
+    let body = format!("<w:tbl>{}{rows}</w:tbl>", row(["Station", "Depth"]));
+    let (_, text) = read(Source::bytes("a.docx".parse().unwrap(), Format::Docx, made::docx(&body))).await;
+    let chunks: Vec<&str> = text.split("\n~\n").collect();
+    assert!(chunks.len() > 50, "{}", chunks.len());
+    assert!(chunks.iter().all(|chunk| chunk.starts_with("Station | Depth\nStation ")));
+}
+
+#[tokio::test]
 async fn a_pdf_of_libreoffice_is_read_page_by_page() {
     let (title, text) = read(fixture("libreoffice.pdf")).await;
     assert_eq!(title, "libreoffice.pdf");

@@ -3,7 +3,7 @@
 use html5ever::tokenizer::Tag;
 
 use super::{
-    reader::{Found, Reader},
+    reader::{Found, Reader, Reading},
     table::Table,
 };
 use crate::ingest::{chunk::Shape, split::MAX_BLOCK};
@@ -83,6 +83,7 @@ impl Reader {
 
     pub(super) fn end_caption(&mut self) {
         self.settle("");
+        self.reading = Reading::Prose;
         let text = self.text.trim().to_owned();
         if !text.is_empty() && self.tables.last_mut().is_some_and(|table| table.caption(&text)) {
             self.taken();

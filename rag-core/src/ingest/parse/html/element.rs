@@ -111,8 +111,8 @@ pub(super) fn is_box(tag: &Tag) -> bool {
 /// What a tag's own style says of a property.
 fn style(tag: &Tag, property: &str) -> Option<String> {
     let declarations = attribute(tag, "style")?.split(';').filter_map(|declaration| declaration.split_once(':'));
-    let of = declarations.filter(|(name, _)| name.trim().eq_ignore_ascii_case(property));
-    of.last().map(|(_, value)| value.split('!').next().unwrap_or_default().trim().to_ascii_lowercase())
+    let mut of = declarations.filter(|(name, _)| name.trim().eq_ignore_ascii_case(property));
+    of.next_back().map(|(_, value)| value.split('!').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 /// The text that a field of a form shows.

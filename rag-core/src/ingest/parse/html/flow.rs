@@ -55,10 +55,13 @@ impl Reader {
         }
         self.blank();
         self.push_text(word);
-        self.blank();
+        self.apart = true;
     }
 
     pub(super) fn blank(&mut self) {
+        if self.raised.is_some() {
+            self.settle("");
+        }
         if !self.text.is_empty() && !self.text.ends_with([' ', '\n']) {
             self.text.push(' ');
         }
@@ -84,7 +87,7 @@ impl Reader {
             }
         }
         let Some(first) = next.chars().next() else { return };
-        let words = self.apart && first.is_alphanumeric() && self.text.ends_with(char::is_alphanumeric);
+        let words = self.apart && first.is_alphanumeric() && !self.text.is_empty() && !self.text.ends_with([' ', '\n']);
         if words || self.number_ended && first.is_ascii_digit() {
             self.text.push(' ');
         }
@@ -204,6 +207,9 @@ impl Reader {
             }
             return;
         }
+        if self.reading == Reading::Caption {
+            return self.blank();
+        }
         let announced = self.lead > 0 && self.text.len() <= self.lead && matches!(name, "p" | "div");
         let empty = self.text.is_empty() && self.raised.is_none() && self.reading != Reading::Prose;
         if !(announced || empty) {
@@ -265,7 +271,7 @@ impl Reader {
                 text.push('\n');
                 self.found.push(Found::Heading { level, text });
             }
-            Reading::Prose | Reading::Code => {
+            Reading::Prose | Reading::Caption | Reading::Code => {
                 let shape = if reading == Reading::Code { Shape::Lines } else { Shape::Prose };
                 text.push_str(if item { "\n" } else { "\n\n" });
                 self.hand_over(shape, text, item);

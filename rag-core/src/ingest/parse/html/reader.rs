@@ -32,6 +32,7 @@ pub(super) enum Reading {
     Prose,
     Heading(u8),
     Code,
+    Caption,
     Title,
 }
 
@@ -112,10 +113,10 @@ impl Reader {
             return;
         }
         let mut links = name == "a" && attribute(tag, "href").is_some_and(|to| to.contains('#'));
-        let near = self.open.iter_mut().rev().take(NEAR);
+        let mut near = self.open.iter_mut().rev().take(NEAR);
         match name {
             "a" if links => near.filter(|open| &*open.name == "sup").for_each(|sup| sup.links = true),
-            "sup" => links = { near }.any(|open| &*open.name == "a" && open.links),
+            "sup" => links = near.any(|open| &*open.name == "a" && open.links),
             _ => {}
         }
         let items = (name == "ol").then(|| number(tag, "start").map_or(0, |first| first.saturating_sub(1)));
@@ -209,7 +210,7 @@ impl Reader {
             }
             "pre" | "listing" => self.start_block(Reading::Code),
             "table" => self.start_table(tag),
-            "caption" => self.end_block(),
+            "caption" => self.start_block(Reading::Caption),
             _ if is_table_part(name) && self.tables.last().is_some_and(|table| !table.layout) => self.start_part(tag),
             "li" => self.start_item(number(tag, "value")),
             "dt" if self.term => {
