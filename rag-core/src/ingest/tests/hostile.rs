@@ -184,7 +184,16 @@ fn tampered_docx() -> impl Strategy<Value = Vec<u8>> {
         "</w:pPr>",
         "<w:tab/>",
         "<w:numPr/>",
+        "<w:ilvl w:val='99'/><w:numId w:val='1'/>",
         "<w:outlineLvl w:val='2'/>",
+        "<w:gridSpan w:val='999999'/>",
+        "<w:vMerge/>",
+        "<m:oMath>",
+        "</m:oMath>",
+        "<m:f><m:num>",
+        "<m:sSup><m:e>",
+        "<w:vertAlign w:val='superscript'/>",
+        "<w:fldChar w:fldCharType='begin'/>",
         "text ",
         "&amp;",
         "&#0;",
@@ -207,6 +216,56 @@ fn tampered_docx() -> impl Strategy<Value = Vec<u8>> {
             archive
         },
     )
+}
+
+/// An OpenDocument or a rich text that was tampered with.
+fn tampered() -> impl Strategy<Value = (Format, Vec<u8>)> {
+    let scrap = prop::sample::select(vec![
+        "<office:body>",
+        "<text:p>",
+        "</text:p>",
+        "<text:h text:outline-level='9'>",
+        "</text:h>",
+        "<text:list>",
+        "</text:list>",
+        "<text:list-item>",
+        "<text:span text:style-name='a'>",
+        "</text:span>",
+        "<text:note>",
+        "</text:note>",
+        "<text:s text:c='99999999'/>",
+        "<table:table>",
+        "</table:table>",
+        "<table:table-row table:number-rows-repeated='99999999'>",
+        "</table:table-row>",
+        "<table:table-cell table:number-columns-repeated='99999999' table:number-rows-spanned='5'>",
+        "</table:table-cell>",
+        "<table:covered-table-cell/>",
+        "<text:list-style style:name='a'><text:list-level-style-number text:level='10' text:display-levels='99'/>",
+        "<draw:page>",
+        "</draw:page>",
+        "text ",
+        "é",
+        "{",
+        "}",
+        "\\u-10179 ",
+        "\\'e9",
+        "\\'",
+        "\\bin99 ",
+        "\\intbl\\cell\\row ",
+        "{\\mmath{\\mf{\\mnum 1}",
+        "{\\footnote ",
+        "\\par ",
+    ]);
+    let formats = prop::sample::select(vec![Format::Odt, Format::Ods, Format::Odp, Format::Rtf]);
+    (formats, prop::collection::vec(scrap, 0..60)).prop_map(|(format, scraps)| {
+        let text = scraps.concat();
+        let bytes = match format {
+            Format::Rtf => format!("{{\\rtf1 {text}").into_bytes(),
+            _ => made::archive(&[("content.xml", text.as_bytes())]),
+        };
+        (format, bytes)
+    })
 }
 
 proptest! {
@@ -233,6 +292,15 @@ proptest! {
     #[test]
     fn whatever_is_done_to_a_docx_its_reader_does_not_panic(archive in tampered_docx()) {
         let source = source(Format::Docx, archive);
+        let first = cut(&source);
+        prop_assert_eq!(&first, &cut(&source));
+        if let Ok(drafts) = first {
+            prop_assert!(drafts.iter().all(|draft| draft.text.len() <= 2000));
+        }
+    }
+    #[test]
+    fn whatever_is_done_to_an_opendocument_or_a_rich_text_its_reader_does_not_panic((format, bytes) in tampered()) {
+        let source = source(format, bytes);
         let first = cut(&source);
         prop_assert_eq!(&first, &cut(&source));
         if let Ok(drafts) = first {
