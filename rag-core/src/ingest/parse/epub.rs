@@ -43,7 +43,10 @@ pub(in crate::ingest) fn read(bytes: &[u8], take: &mut Take<'_>) -> Result<(), F
     let folder = list.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
     let (items, order) = archive.part(&list, |xml| files(xml, &folder))?.unwrap_or_default();
     let mut names = HashMap::new();
-    for contents in items.values().filter(|item| item.is_contents) {
+    let mut contents: Vec<&Item> = items.values().filter(|item| item.is_contents).collect();
+    // The newer kind of it is a page, and its names go first.
+    contents.sort_by_key(|item| (!item.is_page, &item.path));
+    for contents in contents {
         let folder = contents.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         archive.part(&contents.path, |xml| chapters(xml, &folder, &mut names))?;
     }

@@ -181,7 +181,8 @@ impl Numbering {
         let id = &self.lists.get(list)?.pattern;
         let (id, pattern) = self.patterns.get_key_value(id)?;
         let Some(means) = &pattern.means else { return Some((id, pattern)) };
-        let meant = self.patterns.iter().find(|(_, pattern)| pattern.is.as_ref() == Some(means));
+        let meant = self.patterns.iter().filter(|(_, pattern)| pattern.is.as_ref() == Some(means));
+        let meant = meant.min_by_key(|(id, _)| *id);
         Some(meant.map_or((id.as_str(), pattern), |(id, pattern)| (id.as_str(), pattern)))
     }
 
