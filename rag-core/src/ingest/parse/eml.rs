@@ -129,11 +129,7 @@ mod tests {
     fn read_mail(mail: &str) -> Result<(Option<String>, String), String> {
         let count = |text: &str| text.split_whitespace().count();
         let mut chunker = Chunker::new(Limits { tokens: 200, bytes: 4000 }, &count);
-        read(mail.as_bytes(), &mut |piece| {
-            piece.push(&mut chunker);
-            Ok(())
-        })
-        .map_err(|reason| reason.to_string())?;
+        read(mail.as_bytes(), &mut |piece| piece.push(&mut chunker)).map_err(|reason| reason.to_string())?;
         chunker.finish();
         let title = chunker.title().map(str::to_owned);
         Ok((title, std::iter::from_fn(|| chunker.pop()).map(|draft| draft.text).collect::<Vec<_>>().join("\n~\n")))

@@ -356,8 +356,6 @@ const OCR: Option<&str> = Some("run OCR first, and ingest the text that it finds
 const UNPACK: Option<&str> = Some("unpack it, and ingest the folder");
 const TRANSCRIPT: Option<&str> = Some("ingest a transcript of it");
 const DOCX: Option<&str> = Some("save it as .docx");
-const XLSX: Option<&str> = Some("save it as .xlsx");
-const PPTX: Option<&str> = Some("save it as .pptx");
 
 /// An entry without extensions is told by its beginning alone, one without a beginning by its extension alone.
 const FOREIGN: &[Foreign] = &[

@@ -216,7 +216,6 @@ fn plain(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::ingest::parse::{Format, tried};
 
     #[test]

@@ -242,7 +242,6 @@ fn joined(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
     use crate::ingest::parse::{Format, tried};
 
     #[test]
