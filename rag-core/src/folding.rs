@@ -124,8 +124,10 @@ fn skip_line_end(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
         ahead.next_if_eq(&'\n').is_some()
     };
     if blanks() {
-        while ahead.next_if(|c| matches!(c, ' ' | '\t')).is_some() {}
-        *chars = ahead;
+        while ahead.next_if(|c| matches!(c, ' ' | '\t' | '\r')).is_some() {}
+        if ahead.peek() != Some(&'\n') {
+            *chars = ahead;
+        }
     }
 }
 
@@ -211,7 +213,7 @@ mod tests {
             ("zero\u{200b}width, می\u{200c}خواهم", "zerowidth, میخواهم"),
             ("\u{feff}word\u{2060}joined \u{202e}turned\u{202c}", "wordjoined turned"),
             // The end of a paragraph is none of a word.
-            ("end\u{ad}\n\nNext", "endNext"),
+            ("end\u{ad}\n\nNext", "end\n\nNext"),
         ] {
             assert_eq!(folded(text), expected, "{text:?}");
         }

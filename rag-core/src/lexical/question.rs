@@ -169,7 +169,7 @@ mod tests {
                 "Les sauvegardes quotidiennes sont conservées pendant sept jours dans le dépôt.",
             ),
             ("copia diaria", "Las copias diarias se guardan durante siete días en el almacén."),
-            ("chiave", "Le chiavi della cantina sono nella stanza del portiere."),
+            ("finestra", "Le finestre della cantina sono chiuse di notte dal portiere."),
             ("sleutel", "De sleutels van de kelder liggen bij het loket en worden niet uitgeleend."),
             ("ключ", "Ключи от подвала лежат у вахтёра."),
             ("防火墙", "更新之后必须检查防火墙的配置。"),

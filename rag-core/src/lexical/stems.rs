@@ -74,7 +74,7 @@ mod tests {
             (Language::French, "sauvegardes", "sauvegarde"),
             (Language::French, "conservées", "conservé"),
             (Language::Spanish, "guardadas", "guardado"),
-            (Language::Italian, "chiavi", "chiave"),
+            (Language::Italian, "finestre", "finestra"),
             (Language::Portuguese, "cópias", "cópia"),
             (Language::Dutch, "sleutels", "sleutel"),
             (Language::Swedish, "nycklarna", "nycklar"),

@@ -96,7 +96,7 @@ async fn control_characters_and_turned_writing_are_kept_exactly() {
 #[tokio::test]
 async fn invalid_encodings_fail_in_every_text_format() {
     let wrong: [&[u8]; 5] =
-        [b"caf\xe9 au lait", b"\xff\xfeh\0i\0", b"over\xc0\xaflong", b"half \xf0\x9f\x8f", b"alone \xed\xa0\x80"];
+        [b"caf\xe9 au lait", b"\xff\xfe\0\0h\0\0\0", b"over\xc0\xaflong", b"half \xf0\x9f\x8f", b"alone \xed\xa0\x80"];
     for format in TEXTS {
         for bytes in wrong {
             let said = failure(format, bytes.to_vec()).await;
