@@ -147,7 +147,7 @@ impl Number {
     fn of(c: char) -> Self {
         match c {
             _ if digit(c).is_some() => Self::Plain,
-            '²' | '³' | '¹' | '\u{2070}'..='\u{2079}' | '\u{2080}'..='\u{2089}' => Self::Raised,
+            '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '\u{2080}'..='\u{2089}' => Self::Raised,
             '⁺' | '⁻' | '₊' | '₋' => Self::Raised,
             _ if !c.is_ascii() && !c.is_alphabetic() && c.nfkc().any(|c| c.is_ascii_digit()) => Self::Whole,
             _ => Self::None,

@@ -21,7 +21,7 @@ use super::{
 use crate::model::{ContentHash, Notice, Notices};
 
 /// Bytes that are read at once; the encoding of a text is told by the first of them.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// Bytes at the start of a document within which its format shows.
 const SNIFF: usize = 1024;
