@@ -107,11 +107,9 @@ fn a_text_that_nobody_describes_is_read_as_what_all_of_it_looks_like() {
 fn stray_bytes_in_ascii_or_utf8_are_refused_by_their_place_as_ever() {
     let mut mixed = GERMAN.as_bytes().to_vec();
     mixed.extend_from_slice(b" caf\xe9 ");
-    for (bytes, at) in [
-        (&b"A caf\xe9 opens at eight.\n"[..], 5),
-        (b"na\xefve caf\xe9", 2),
-        (&mixed, GERMAN.len() as u64 + 4),
-    ] {
+    for (bytes, at) in
+        [(&b"A caf\xe9 opens at eight.\n"[..], 5), (b"na\xefve caf\xe9", 2), (&mixed, GERMAN.len() as u64 + 4)]
+    {
         assert_eq!(guessed(bytes), None, "{bytes:?}");
         let refused = Decoding::Utf8.text(bytes, 0, true).unwrap_err();
         assert_eq!(refused, FailureReason::InvalidUtf8 { at, hint: None });
