@@ -134,6 +134,7 @@ impl LineParser for Code {
             return;
         }
         if closes(text) {
+            self.flush_lead(out);
             self.ended = self.ended || self.containers.last().is_some_and(|(at, _)| *at >= indent);
             return self.held.add(line, Shape::Lines, out);
         }

@@ -42,7 +42,9 @@ fn one(message: &Message<'_>, depth: usize, take: &mut Take<'_>) -> Result<(), F
     if let Some(date) = message.date() {
         lines.push_str(&format!("Date: {}\n", date.to_rfc3339()));
     }
-    take(Piece::Lines(format!("{lines}\n")))?;
+    if !lines.is_empty() {
+        take(Piece::Lines(format!("{lines}\n")))?;
+    }
     for part in message.html_bodies() {
         match &part.body {
             PartType::Html(text) => take(Piece::Part(Format::Html, beginning(text).to_owned()))?,

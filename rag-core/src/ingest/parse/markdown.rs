@@ -283,7 +283,9 @@ fn kept(text: &str, range: Range<usize>, holes: &[Range<usize>]) -> String {
     let first = holes.partition_point(|hole| hole.end <= range.start);
     for hole in holes[first..].iter().take_while(|hole| hole.start < range.end) {
         kept.push_str(&text[at..hole.start.max(at)]);
-        at = hole.end.clamp(at, range.end);
+        // A hole may end with its line, whose end stays unless nothing else of the line does.
+        let end = hole.start + text[hole.clone()].trim_end_matches(['\n', '\r']).len();
+        at = end.clamp(at, range.end);
         let begun = kept.trim_end_matches([' ', '\t']).len();
         let rest = text[at..range.end].trim_start_matches([' ', '\t', '\r']);
         if (begun == 0 || kept[..begun].ends_with('\n')) && (rest.is_empty() || rest.starts_with('\n')) {
