@@ -15,7 +15,6 @@ pub mod corpus;
 )]
 pub mod doubles;
 pub mod evaluate;
-pub mod extractive;
 pub mod folding;
 pub mod generate;
 pub mod ingest;

@@ -2,12 +2,12 @@
 //!
 //! Pure. Every piece is a slice of the passage, so it is verbatim by construction. Headings, list items, table rows and lines of code stand for themselves; lines of a paragraph run together.
 
+mod blocks;
+mod code;
 mod ends;
 
+pub(crate) use blocks::{Block, Kind, blocks};
 pub(crate) use ends::sentences;
-
-/// Longest piece, in bytes; a table row or a run of text without full stops is cut there.
-const MAX_BYTES: usize = 600;
 
 /// A piece of a passage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,28 +18,26 @@ pub(crate) struct Piece<'a> {
     pub(crate) heading: bool,
 }
 
-/// The pieces of a passage in reading order.
-pub(crate) fn pieces(passage: &str) -> Vec<Piece<'_>> {
+/// The pieces of a passage below these headings, in reading order.
+pub(crate) fn pieces<'a>(passage: &'a str, headings: &[String]) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
-    for block in blocks(passage) {
-        if block.trim_start().starts_with('#') {
-            pieces.push(Piece { text: cut(block.trim()), heading: true });
-            continue;
-        }
-        for sentence in sentences(block) {
-            let text = cut(sentence.trim());
-            if text.contains(char::is_alphanumeric) {
-                pieces.push(Piece { text, heading: false });
-            }
-        }
+    for Block { text, kind } in blocks(passage, headings) {
+        let heading = kind == Kind::Heading;
+        let parts: Vec<&str> = match kind {
+            Kind::Heading => vec![text],
+            Kind::Paragraph | Kind::Item => sentences(text),
+            Kind::Table | Kind::Records | Kind::Code => text.lines().collect(),
+        };
+        let parts = parts.into_iter().map(str::trim).filter(|part| heading || part.contains(char::is_alphanumeric));
+        pieces.extend(parts.map(|text| Piece { text, heading }));
     }
     pieces
 }
 
 /// The sentences of a text in reading order, whole, without headings: what a text claims.
 pub(crate) fn claims(text: &str) -> Vec<&str> {
-    let claims = blocks(text).into_iter().filter(|block| !block.trim_start().starts_with('#')).flat_map(sentences);
-    let mut claims: Vec<&str> = claims.map(str::trim).filter(|claim| claim.contains(char::is_alphanumeric)).collect();
+    let mut claims: Vec<&str> =
+        pieces(text, &[]).into_iter().filter(|piece| !piece.heading).map(|piece| piece.text).collect();
     // The number of a list item is no claim; alone it is an answer.
     if claims.len() > 1 {
         claims.retain(|claim| !is_list_number(claim));
@@ -51,49 +49,6 @@ fn is_list_number(claim: &str) -> bool {
     claim.strip_suffix(['.', ')']).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Paragraphs, and lines that stand for themselves.
-fn blocks(passage: &str) -> Vec<&str> {
-    let mut blocks = Vec::new();
-    let (mut start, mut at, mut fenced) = (0, 0, false);
-    for line in passage.split_inclusive('\n') {
-        let trimmed = line.trim();
-        let fence = trimmed.starts_with("```") || trimmed.starts_with("~~~");
-        if fenced || fence || trimmed.is_empty() || begins_block(trimmed) {
-            blocks.push(&passage[start..at]);
-            start = at;
-        }
-        let ends = fenced || fence || trimmed.is_empty() || trimmed.starts_with(['#', '|']);
-        at += line.len();
-        if ends {
-            if !fence {
-                blocks.push(&passage[start..at]);
-            }
-            start = at;
-        }
-        fenced ^= fence;
-    }
-    blocks.push(&passage[start..]);
-    blocks.retain(|block| !block.trim().is_empty());
-    blocks
-}
-
-/// Whether a line is a heading, a table row or the start of a list item.
-fn begins_block(line: &str) -> bool {
-    let numbered = line.trim_start_matches(|c: char| c.is_ascii_digit());
-    line.starts_with(['#', '|'])
-        || ["- ", "* ", "+ ", "> "].iter().any(|bullet| line.starts_with(bullet))
-        || (numbered.len() < line.len() && (numbered.starts_with(". ") || numbered.starts_with(") ")))
-}
-
-/// The beginning of a text up to the longest piece allowed, ended between words.
-fn cut(text: &str) -> &str {
-    if text.len() <= MAX_BYTES {
-        return text;
-    }
-    let head = &text[..text.floor_char_boundary(MAX_BYTES)];
-    head.rfind(char::is_whitespace).map_or(head, |at| head[..at].trim_end())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -101,7 +56,7 @@ mod tests {
     use super::*;
 
     fn texts(passage: &str) -> Vec<&str> {
-        pieces(passage).into_iter().map(|piece| piece.text).collect()
+        pieces(passage, &[]).into_iter().map(|piece| piece.text).collect()
     }
 
     #[test]
@@ -123,7 +78,7 @@ mod tests {
     #[test]
     fn headings_items_rows_and_code_stand_for_themselves() {
         let passage = "# Backup\nIntro line\n- one item\n- another\n  goes on\n1. first\n\n| a | b |\n| 1 | 2 |\n```\nlet x = 1;\n# comment\n```\nEnd.";
-        let pieces = pieces(passage);
+        let pieces = pieces(passage, &[]);
         let texts: Vec<_> = pieces.iter().map(|piece| piece.text).collect();
         assert_eq!(
             texts,
@@ -144,20 +99,24 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_is_bounded_and_ends_between_words() {
-        let passage = "word ".repeat(1_000);
-        assert!(texts(&passage).iter().all(|text| text.len() <= MAX_BYTES && text.ends_with("word")));
+    fn a_heading_without_a_mark_is_known_by_the_headings_of_its_passage() {
+        let passage = "How long are snapshots kept?¶\nFor a week.";
+        let headings = ["Backup".to_owned(), "How long are snapshots kept?".to_owned()];
+        let found = pieces(passage, &headings);
+        assert_eq!(texts(passage), ["How long are snapshots kept?¶", "For a week."]);
+        assert!(found[0].heading && found[1].text == "For a week.");
+        assert_eq!(pieces("Backup\nFor a week.", &headings)[1].text, "For a week.");
     }
 
     proptest! {
         #[test]
-        fn every_piece_is_a_slice_of_the_passage_in_reading_order(passage in "[ -~\n.é日|#`]{0,400}") {
+        fn every_piece_is_a_slice_of_the_passage_in_reading_order(passage in "[ -~\n.é日|#`;:]{0,400}") {
             let mut from = 0;
-            for piece in pieces(&passage) {
+            for piece in pieces(&passage, &["a".to_owned()]) {
                 let at = piece.text.as_ptr() as usize - passage.as_ptr() as usize;
                 prop_assert!(at >= from && at + piece.text.len() <= passage.len());
                 from = at + piece.text.len();
-                prop_assert!(!piece.text.is_empty() && piece.text.len() <= MAX_BYTES);
+                prop_assert!(!piece.text.is_empty());
             }
         }
     }

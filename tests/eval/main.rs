@@ -1,5 +1,6 @@
-//! Measures a real `rag-server` as a process (`measure quality`, `measure fusions`, `measure bench`, `measure corpora`, `measure peers`), and the operator on simulated nodes (`measure operator`).
+//! Measures a real `rag-server` as a process (`measure quality`, `measure fusions`, `measure answers`, `measure bench`, `measure corpora`, `measure peers`), and the operator on simulated nodes (`measure operator`).
 
+mod answers;
 #[path = "../bench/mod.rs"]
 mod bench;
 mod covid;
@@ -13,6 +14,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use self::{
+    answers::Answers,
     bench::{corpora::Corpora, peers::Peers},
     fusions::Fusions,
 };
@@ -30,6 +32,8 @@ enum What {
     Quality(Paths),
     /// Rules that make one ranking of both legs, side by side over judged sets and manuals
     Fusions(Fusions),
+    /// Answers made of sentences of the documents, judged by rule
+    Answers(Answers),
     /// Speed and memory, each figure beside its goal
     Bench(Paths),
     /// Whole documentations into one server each, then questions at that size
@@ -58,6 +62,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().what {
         What::Quality(paths) => quality::run(&paths.server, &paths.data, paths.covid_qa.as_deref()).await,
         What::Fusions(asked) => fusions::run(&asked).await.map(|()| ExitCode::SUCCESS),
+        What::Answers(asked) => answers::run(&asked).await.map(|()| ExitCode::SUCCESS),
         What::Bench(paths) => bench::run(&paths.server, &paths.data).await.map(|()| ExitCode::SUCCESS),
         What::Corpora(corpora) => bench::corpora::run(&corpora).await.map(|()| ExitCode::SUCCESS),
         What::Peers(peers) => bench::peers::run(&peers).await.map(|()| ExitCode::SUCCESS),

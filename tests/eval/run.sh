@@ -8,10 +8,18 @@ status=0
 "$1/measure" quality --server "$1/rag-server" --data tests/eval || status=$?
 
 manuals=(--manual "ragops=$PWD")
+pages=(--own docs)
 for corpus in python3-doc postgresql-doc linux-doc; do
   name=${corpus%-doc}
-  folder=$(bash tests/bench/corpora.sh "$corpus") && manuals+=(--manual "${name%3}=$folder/pages")
+  folder=$(bash tests/bench/corpora.sh "$corpus") || continue
+  manuals+=(--manual "${name%3}=$folder/pages")
+  case $corpus in
+  python3-doc) pages+=(--python "$folder/pages") ;;
+  linux-doc) pages+=(--kernel "$folder/pages") ;;
+  esac
 done
 echo
 "$1/measure" fusions --server "$1/rag-server" --data tests/eval "${manuals[@]}"
+echo
+"$1/measure" answers --server "$1/rag-server" --data tests/eval "${pages[@]}"
 exit "$status"

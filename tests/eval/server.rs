@@ -42,6 +42,8 @@ pub(crate) struct Server {
 pub(crate) struct Answered {
     /// `grounded`, `partial` or `refused`.
     pub status: String,
+    /// The text.
+    pub answer: String,
     /// How many passages were searched.
     pub searched: u64,
     /// The passages, best first.

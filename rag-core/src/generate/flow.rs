@@ -163,7 +163,11 @@ impl Flow {
         let draft = self.generator.generate(question, passages).await.map_err(AnswerError::Generate)?;
         generation.by = Some(EXTRACTIVE.to_owned());
         let Cited { text, status, sentences } = cite::cite(&draft, passages);
-        let checked = if status == AnswerStatus::Refused { refusal() } else { Checked { status, text, sentences } };
+        let checked = match (status, cite::not_found(&draft.missing)) {
+            (AnswerStatus::Refused, None) => refusal(),
+            (AnswerStatus::Refused, Some(missing)) => Checked { text: format!("{REFUSAL} {missing}"), ..refusal() },
+            _ => Checked { status, text, sentences },
+        };
         outlet.say(&checked.text).await;
         if let Some(place) = &place {
             place.keep(EXTRACTIVE, &checked).await;

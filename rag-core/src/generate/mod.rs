@@ -12,6 +12,7 @@ mod ask;
 mod budget;
 mod call;
 pub mod cite;
+mod extract;
 mod fallback;
 mod feedback;
 mod flow;
@@ -37,6 +38,7 @@ pub use self::{
     answer_id::AnswerIds,
     ask::Ask,
     budget::{BudgetLimits, Period},
+    extract::Extractive,
     fallback::{Price, Provider, Providers},
     feedback::{Feedback, NotHeard, Opinion, Rating},
     ledger::{Ledger, Limits},
@@ -206,7 +208,7 @@ mod tests {
         doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
         lexical,
         model::{AnswerStatus, Chunk, ChunkId, ContentHash, DocumentId, Point, Query},
-        ports::{Draft, Epoch, Kind, Passage, Records, Sentence, VectorStore},
+        ports::{Draft, Epoch, Form, Kind, Passage, Records, Sentence, VectorStore},
         retrieve::Settings,
     };
 
@@ -220,7 +222,8 @@ mod tests {
     impl Generator for Scripted {
         async fn generate(&self, _: &str, _: &[Passage]) -> Result<Draft, GenerateError> {
             self.asked.fetch_add(1, Ordering::SeqCst);
-            Ok(Draft { sentences: vec![Sentence { text: self.says.to_owned(), passage: 0 }] })
+            let (text, form) = (self.says.to_owned(), Form::Sentence);
+            Ok(Draft { sentences: vec![Sentence { text, passage: 0, form }], missing: Vec::new() })
         }
     }
 

@@ -65,7 +65,7 @@ impl Read {
         let above: Vec<&str> = std::iter::once(&chunk.title).chain(&chunk.headings).map(String::as_str).collect();
         let (mut wordings, mut lines) = (vec![Wording::of(&above.join("\n"))], Vec::new());
         let mut before: Option<&str> = None;
-        for piece in sentences::pieces(&chunk.text) {
+        for piece in sentences::pieces(&chunk.text, &chunk.headings) {
             let said = Wording::of(piece.text);
             if !piece.heading {
                 let with_before =

@@ -19,7 +19,7 @@ struct Remembered {
 }
 
 impl Kept for Remembered {
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// The place of one answer in the memory; none where nothing is remembered.

@@ -67,7 +67,7 @@ fn candidates(claim: &Claim, passages: usize) -> Vec<usize> {
 fn quoted(claim: &Claim, passages: &[Passage]) -> Vec<usize> {
     let holds = |number: &usize| {
         let passage = number.checked_sub(1).and_then(|at| passages.get(at));
-        passage.is_some_and(|passage| cite::holds(&passage.chunk.text, &claim.text))
+        passage.is_some_and(|passage| cite::holds(passage, &claim.text))
     };
     candidates(claim, passages.len()).into_iter().filter(holds).collect()
 }

@@ -4,6 +4,9 @@ use async_trait::async_trait;
 
 use crate::model::Chunk;
 
+/// What stands where something was left out of a quotation.
+pub const GAP: &str = "…";
+
 /// A passage that the answer may use.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Passage {
@@ -13,13 +16,28 @@ pub struct Passage {
     pub score: f32,
 }
 
-/// One sentence of an answer and the passage that it rests on.
+/// How a part of an answer stands in its passage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A whole sentence: its line breaks say nothing.
+    Sentence,
+    /// Whole lines: rows of a table, items of a list. Lines between them may be left out.
+    Lines,
+    /// Lines of code in a row, with their indents.
+    Code,
+    /// Stretches of a text that is too long to be quoted whole, with [`GAP`] between them.
+    Excerpt,
+}
+
+/// One sentence of an answer, or what stands in the place of one, and the passage that it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
     /// The sentence.
     pub text: String,
     /// Index into the passages that were given.
     pub passage: usize,
+    /// How it stands there.
+    pub form: Form,
 }
 
 /// An answer before its citations are checked.
@@ -27,6 +45,8 @@ pub struct Sentence {
 pub struct Draft {
     /// Sentences in reading order.
     pub sentences: Vec<Sentence>,
+    /// What the question names and no passage does.
+    pub missing: Vec<String>,
 }
 
 /// Why no answer was generated.

@@ -27,7 +27,7 @@ pub use documents::{content_prefix, contents_of, count_documents, documents_of, 
 pub use embedder::{EmbedError, Embedder, EmbedderDecorator, ModelIdentity, ProviderFailure};
 pub use epoch::Epoch;
 pub use error::StoreError;
-pub use generator::{Draft, GenerateError, Generator, Passage, Sentence};
+pub use generator::{Draft, Form, GAP, GenerateError, Generator, Passage, Sentence};
 pub use hold::{Hold, Holder, Holds, TTL};
 pub use memory::{Kept, Key, Memory};
 pub use records::{Kind, Page, Put, Record, Records, Swap};

@@ -7,8 +7,7 @@ use crate::{
     adapters::cached_embedder::CachedEmbedder,
     config::{Config, EmbeddingChoice, Fallback, FusionChoice},
     corpus,
-    extractive::Extractive,
-    generate::{AnswerIds, Answers, Feedback, Writers},
+    generate::{AnswerIds, Answers, Extractive, Feedback, Writers},
     http::readiness::Part,
     ingest::Ingest,
     ports::{Embedder, Epoch, Memory, StoreError, SystemClock},
@@ -83,7 +82,8 @@ impl App {
         });
         let ids = AnswerIds::of(&*stores.records, Arc::new(SystemClock)).await.map_err(AppError::Records)?;
         let feedback = Feedback::new(Arc::clone(&stores.records), Arc::new(SystemClock), ids);
-        let answers = answers(config, (Arc::clone(&retrieve), memory), embedder, process).hearing(Arc::new(feedback));
+        let answers =
+            answers(config, (Arc::clone(&retrieve), memory), (embedder, &asked), process).hearing(Arc::new(feedback));
         Ok(Self {
             process: Arc::clone(process),
             ingest,
@@ -150,10 +150,10 @@ pub(super) fn settings(config: &Config) -> Settings {
 fn answers(
     config: &Config,
     (retrieve, memory): (Arc<Retrieve>, Option<Memory>),
-    embedder: Arc<dyn Embedder>,
+    (embedder, asked): (Arc<dyn Embedder>, &Arc<dyn Embedder>),
     process: &Process,
 ) -> Answers {
-    let answers = Answers::new(retrieve, Arc::new(Extractive)).keeping(memory);
+    let answers = Answers::new(retrieve, Arc::new(Extractive::comparing(Arc::clone(asked)))).keeping(memory);
     let answers = answers.remembering(Arc::clone(&process.sessions));
     let Some(providers) = process.providers.clone() else { return answers };
     answers.with_providers(Writers {

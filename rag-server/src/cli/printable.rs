@@ -12,6 +12,27 @@ pub(super) fn line(text: &str) -> String {
     words.join(" ")
 }
 
+/// Text with its lines and their indents, so that tables and code stay readable; everything else as in [`line`].
+pub(super) fn lines(text: &str) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let line: String = line
+            .trim_end()
+            .chars()
+            .map(|c| match c {
+                '\t' => ' ',
+                c if is_command(c) || matches!(c, '\u{2028}' | '\u{2029}') => '\u{fffd}',
+                c => c,
+            })
+            .collect();
+        // Several empty lines in a row say no more than one.
+        if !(line.is_empty() && shown.last().is_none_or(|last| last.is_empty())) {
+            shown.push(line);
+        }
+    }
+    shown.join("\n").trim_end().to_owned()
+}
+
 /// JSON with the same characters written as escapes, which mean the same to whoever parses it.
 pub(super) fn json(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -41,6 +62,13 @@ mod tests {
         let shown = line(hostile);
         assert!(!shown.chars().any(is_command), "{shown:?}");
         assert_eq!(shown, "a\u{fffd}]0;title\u{fffd}b c\u{fffd}31m\u{fffd}txt.exe\u{fffd} e\u{301} 日本");
+    }
+
+    #[test]
+    fn lines_stay_lines_and_command_nothing() {
+        let shown = lines("Run:\r\n```\r\nif x:\n\tgo\u{1b}[2J\n```\n\n\n\n| a | b |\u{2028}\n");
+        assert_eq!(shown, "Run:\n```\nif x:\n go\u{fffd}[2J\n```\n\n| a | b |\u{fffd}");
+        assert!(!shown.chars().any(|c| is_command(c) && c != '\n'), "{shown:?}");
     }
 
     #[test]

@@ -28,6 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// Characters of a passage that are shown.
 const EXCERPT: usize = 240;
+/// Lines of a passage that are shown.
+const EXCERPT_LINES: usize = 6;
 
 /// Flags of `rag-server query`.
 #[derive(Debug, Args)]
@@ -128,23 +130,19 @@ async fn ask(server: &str, args: &QueryArgs) -> Result<Answered, AskError> {
 
 /// The answer, then the passages that it refers to.
 fn readable(answered: &Answered) -> String {
-    let mut text = format!("{}\n", printable::line(&answered.answer));
+    let mut text = format!("{}\n", printable::lines(&answered.answer));
     let referred = |source: &&CitationView| answered.answer.contains(&format!("[{}]", source.reference));
     for source in answered.citations.iter().filter(referred) {
         let passage = &source.passage;
         let heading = if passage.heading.is_empty() { &passage.title } else { &passage.heading };
-        let excerpt = printable::line(&passage.text);
-        let (shown, more) = match excerpt.char_indices().nth(EXCERPT) {
-            Some((end, _)) => (&excerpt[..end], "..."),
-            None => (excerpt.as_str(), ""),
-        };
         let _infallible = write!(
             text,
-            "\n  [{}] {}  {}  (score {:.2})\n      {shown}{more}\n",
+            "\n  [{}] {}  {}  (score {:.2})\n{}",
             source.reference,
             printable::line(&passage.document),
             printable::line(heading),
-            passage.score
+            passage.score,
+            excerpt(&passage.text)
         );
     }
     let others = answered.citations.len() - answered.citations.iter().filter(referred).count();
@@ -152,6 +150,16 @@ fn readable(answered: &Answered) -> String {
         let _infallible = write!(text, "\n  more passages found: {others} (--json shows them)\n");
     }
     text
+}
+
+/// The beginning of a passage, its lines below the line that names it.
+fn excerpt(passage: &str) -> String {
+    let whole = printable::lines(passage);
+    let end = whole.char_indices().nth(EXCERPT).map_or(whole.len(), |(end, _)| end);
+    let shown: Vec<&str> = whole[..end].lines().take(EXCERPT_LINES).collect();
+    let length = shown.iter().map(|line| line.len() + 1).sum::<usize>();
+    let more = if length <= whole.len() { "..." } else { "" };
+    format!("      {}{more}\n", shown.join("\n      "))
 }
 
 impl From<Answer> for Answered {
@@ -188,8 +196,18 @@ mod tests {
         let text = readable(&answered("Kept 7 days. [2]", vec![source(1, "a"), source(2, "Kept\r\n7 days.")]));
         assert_eq!(
             text,
-            "Kept 7 days. [2]\n\n  [2] ops/backup.md  Backup > Retention  (score 0.61)\n      Kept 7 days.\n\n  more passages found: 1 (--json shows them)\n"
+            "Kept 7 days. [2]\n\n  [2] ops/backup.md  Backup > Retention  (score 0.61)\n      Kept\n      7 days.\n\n  more passages found: 1 (--json shows them)\n"
         );
+    }
+
+    #[test]
+    fn tables_and_code_keep_their_lines() {
+        let answer = "Run:\n```\nif x:\n    go\n```\n[1]\n\nZone | Adult\nEast | 44 kr\n[1]";
+        let text = readable(&answered(answer, vec![source(1, "Zone | Adult\nNorth | 30 kr\nEast | 44 kr")]));
+        assert!(text.starts_with(&format!("{answer}\n\n  [1] ops/backup.md  Backup > Retention")), "{text}");
+        assert!(text.contains("\n      Zone | Adult\n      North | 30 kr\n      East | 44 kr\n"), "{text}");
+        let long = readable(&answered("x [1]", vec![source(1, &"row\n".repeat(50))]));
+        assert!(long.matches("      row").count() == EXCERPT_LINES && long.ends_with("row...\n"), "{long}");
     }
 
     #[test]

@@ -21,8 +21,7 @@ use crate::{
     adapters::watched::Watched,
     config::{Auth, Layers, LiveSettings, Origin, Setting},
     doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
-    extractive::Extractive,
-    generate::Answers,
+    generate::{Answers, Extractive},
     ingest::{Ingest, Patience},
     metrics::Metrics,
     operations::Operations,
@@ -90,7 +89,7 @@ impl Bench {
         let ingest = ingest.patience(Patience { attempts: 1, ..Patience::default() });
         let (store, records, model) = parts();
         let retrieve = Arc::new(Retrieve::new(store, records, model, Settings::default()));
-        let answers = Arc::new(Answers::new(Arc::clone(&retrieve), Arc::new(Extractive)));
+        let answers = Arc::new(Answers::new(Arc::clone(&retrieve), Arc::new(Extractive::default())));
         let (store, records, embedder) = parts();
         self.api.ready(Flows {
             ingest: Arc::new(ingest),

@@ -98,6 +98,17 @@ impl Wording {
         self.words.iter().any(|word| word.stem == stem)
     }
 
+    /// Whether it denies, with one of its negations, what the other text affirms.
+    pub(super) fn denies(&self, other: &Self) -> bool {
+        self.negations.iter().any(|negation| {
+            let mut denied = negation.denied.iter().map(|at| &self.words[*at]);
+            // A question of few words of grammar may be taken for another language, and be stemmed otherwise.
+            denied.any(|word| {
+                other.words.iter().any(|said| said.is_telling() && (said.stem == word.stem || said.lower == word.lower))
+            })
+        })
+    }
+
     /// How much of it this other text shares: its telling words, and its figures.
     pub(super) fn shared_with(&self, other: &Self) -> f32 {
         let telling = self.telling();
@@ -107,6 +118,11 @@ impl Wording {
         let all = telling.len() + self.figures.len();
         if all == 0 { 0.0 } else { (words + figures) as f32 / all as f32 }
     }
+}
+
+/// Whether a text is German rather than English.
+pub(super) fn is_german(text: &str) -> bool {
+    words::are_german(&words::words(text))
 }
 
 /// A part of a passage that a claim is held against.

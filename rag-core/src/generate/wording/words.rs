@@ -104,7 +104,7 @@ pub(super) fn words(text: &str) -> Vec<Word> {
         words.push(Word { glued, first, clause, ..word });
         (rest, first, glued) = (tail, false, true);
     }
-    let algorithm = if is_german(&words) { Algorithm::German } else { Algorithm::English };
+    let algorithm = if are_german(&words) { Algorithm::German } else { Algorithm::English };
     let stemmer = Stemmer::create(algorithm);
     for word in &mut words {
         word.stem = stem(&stemmer, &word.lower);
@@ -117,7 +117,8 @@ fn stem(stemmer: &Stemmer, lower: &str) -> String {
     stemmer.stem(vocabulary::regular(bare)).into_owned()
 }
 
-fn is_german(words: &[Word]) -> bool {
+/// Whether more of its words of grammar are German than English.
+pub(super) fn are_german(words: &[Word]) -> bool {
     let count = |is: fn(&str) -> bool| words.iter().filter(|word| is(&word.lower)).count();
     count(vocabulary::is_german_grammar) > count(vocabulary::is_english_grammar)
 }
