@@ -19,7 +19,7 @@ const RANK_SHARE: f32 = 0.2;
 /// How much the unit's own cosine counts.
 const MEANING_SHARE: f32 = 2.0;
 /// What a unit gains that has the kind of answer the question asks for, such as a number after "how many".
-const KIND_GAIN: f32 = 0.1;
+const KIND_GAIN: f32 = 0.2;
 /// What a unit gains that holds a name of the question itself.
 const NAME_GAIN: f32 = 0.2;
 /// The share that is left of a unit that only repeats the question.
