@@ -15,6 +15,9 @@ use super::{
 /// Bytes of a row's first cell that are repeated; keys are shorter, and the beginning of a long text says which it is.
 const KEY_BYTES: usize = 100;
 
+/// Cells of which each is marked as left out; more are counted.
+const MARKED: usize = 8;
+
 /// Stands for what is left out of a row.
 const LEFT_OUT: &str = "… ";
 
@@ -149,6 +152,7 @@ impl Row {
                 }
             }
             // Without names only its place among the cells says what a cell is.
+            None if self.head.is_none() && column > MARKED => lead.push_str(&format!("… ({} cells) | ", column - 1)),
             None if self.head.is_none() => (1..column).for_each(|_| lead.push_str("… | ")),
             None => {}
         }
@@ -163,7 +167,10 @@ impl Row {
         let names = match &self.names {
             Some(names) if within => names.get(from).map_or_else(Cost::default, Cost::of),
             Some(_) => Cost::default(),
-            None if self.head.is_none() => Cost { tokens: 2, bytes: 6 }.times(from.saturating_sub(1)),
+            None if self.head.is_none() => {
+                // The number of those that are left out is as long as four marks at most.
+                Cost { tokens: 2, bytes: 6 }.times(from.saturating_sub(1).min(MARKED))
+            }
             None => Cost::default(),
         };
         let key = if from > 0 { Cost::of(&self.key) } else { Cost::default() };
@@ -226,9 +233,27 @@ pub(super) struct Table {
 #[derive(Debug)]
 struct OpenRow {
     row: Rc<Row>,
+    /// What was read of the first cell, as far as it can be the key.
+    first: String,
     column: usize,
     /// Whether the next part goes on inside that column.
     within: bool,
+}
+
+impl OpenRow {
+    /// Takes what the next part has of the first cell; once that has ended the row has its key.
+    fn take_key(&mut self, cell: &str, has_ended: bool, count: Count<'_>) {
+        if self.column > 0 {
+            return;
+        }
+        if self.first.len() <= KEY_BYTES {
+            self.first.push_str(cell);
+        }
+        if has_ended {
+            let key = Counted::new(key_of(&self.first), count);
+            self.row = Rc::new(Row { head: self.row.head.clone(), key, names: None });
+        }
+    }
 }
 
 impl Table {
@@ -245,7 +270,8 @@ impl Table {
         let place = if head.is_empty() { self.place() } else { Place::Free };
         let cost = place.cost(&Place::Free);
         let tokens = count(text);
-        if self.open.is_none() && limits.hold(tokens + cost.tokens, text.len() + cost.bytes) {
+        let ends_its_row = level != Level::Line || text.ends_with('\n');
+        if self.open.is_none() && ends_its_row && limits.hold(tokens + cost.tokens, text.len() + cost.bytes) {
             return vec![Unit { bytes: text.len(), tokens, level, place }];
         }
         let mut units = Vec::new();
@@ -277,11 +303,11 @@ impl Table {
         }
         let continued = self.open.is_some();
         let cells = cells(line, continued);
-        let open = self.open.take().unwrap_or_else(|| {
-            let key = cells.first().filter(|_| cells.len() > 1).map_or("", |cell| &line[cell.clone()]);
-            let row = Row { head: self.head.clone(), key: Counted::new(key_of(key), count), names: None };
-            OpenRow { row: Rc::new(row), column: 0, within: false }
+        let mut open = self.open.take().unwrap_or_else(|| {
+            let row = Row { head: self.head.clone(), key: Counted::default(), names: None };
+            OpenRow { row: Rc::new(row), first: String::new(), column: 0, within: false }
         });
+        open.take_key(&line[cells[0].clone()], cells.len() > 1, count);
         let columns = cells.len();
         for (index, cell) in cells.into_iter().enumerate() {
             let column = open.column + index;
@@ -294,7 +320,7 @@ impl Table {
         if !ended {
             let within = !line.trim_end().ends_with('|');
             let column = open.column + if within { columns.saturating_sub(1) } else { columns };
-            self.open = Some(OpenRow { row: open.row, column, within });
+            self.open = Some(OpenRow { column, within, ..open });
         }
     }
 }

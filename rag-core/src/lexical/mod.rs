@@ -29,7 +29,7 @@ pub use weights::passage;
 pub const VERSION: &str = "folded-3";
 
 /// Versions whose collections may be searched and written. `english-1` knew no pairs, and `english-2` neither other languages nor one form for what reads the same: a question also asks for a word as these named it, so that it
-/// finds what it found before.
+/// finds what it found before, but for what was stored unfolded, such as ligatures.
 pub const READABLE: [&str; 3] = ["english-1", "english-2", VERSION];
 
 /// Bytes of a question that are read; what a person types is far below.

@@ -103,6 +103,9 @@ fn other_names(term: &Term<'_>) -> BTreeMap<u32, f32> {
     if !word.is_ascii() {
         names.insert(hash(word), 1.0);
     }
+    if word.contains("ss") {
+        names.insert(hash(&word.replace("ss", "ß")), 1.0);
+    }
     names.remove(&hash(term.name));
     names
 }
@@ -196,7 +199,8 @@ mod tests {
 
     #[test]
     fn what_older_versions_stored_is_found_by_the_name_that_they_gave_it() {
-        for (asked, stored) in [("Büro", "büro"), ("ключи", "ключи"), ("東京", "東京"), ("snapshots", "snapshot")]
+        for (asked, stored) in
+            [("Büro", "büro"), ("ключи", "ключи"), ("東京", "東京"), ("snapshots", "snapshot"), ("Straße", "straße")]
         {
             assert!(Question::of(asked).vector().indices.contains(&hash(stored)), "{asked}");
         }

@@ -76,11 +76,11 @@ pub(super) const SMALL_WORDS: [(Language, &str); 13] = [
 
 /// Small words of one language that say something in another, English most often: they are words like any other. Sorted.
 #[rustfmt::skip]
-pub(super) const TELLING: [&str; 86] = [
+pub(super) const TELLING: [&str; 89] = [
     "ai", "alle", "bare", "ben", "car", "care", "chi", "com", "come", "comment", "con", "cum", "dal", "dan",
-    "dar", "die", "dit", "do", "doit", "door", "dos", "era", "est", "fait", "for", "fra", "han", "har", "hat",
-    "hay", "her", "hoe", "hun", "kim", "lei", "lo", "los", "mag", "man", "mas", "me", "med", "men", "mer",
+    "dar", "die", "dit", "do", "doit", "door", "dos", "ei", "era", "est", "fait", "for", "fra", "han", "har", "hat",
+    "hay", "her", "hoe", "hun", "kim", "kunde", "lei", "lo", "los", "mag", "man", "mas", "me", "med", "men", "mer",
     "met", "mi", "mia", "min", "mit", "mod", "moins", "mon", "mot", "non", "nu", "ole", "op", "os", "over",
-    "par", "pas", "per", "plus", "pot", "pour", "prima", "sans", "sen", "ser", "sin", "sit", "ska", "son",
+    "par", "pas", "per", "plus", "pot", "pour", "prima", "sans", "sen", "ser", "sera", "sin", "sit", "ska", "son",
     "sub", "sue", "sur", "tai", "tot", "tu", "unde", "under", "van", "var", "war", "wen", "zaman",
 ];

@@ -84,7 +84,7 @@ pub struct Retrieved {
 }
 
 impl Kept for Retrieved {
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// Finds passages.

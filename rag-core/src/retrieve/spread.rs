@@ -46,6 +46,9 @@ fn ordered(counted: impl Iterator<Item = (bool, Similarity, Joined)>) -> Vec<Joi
     counted.into_iter().map(|(_, _, passage)| passage).collect()
 }
 
+/// Statements that later passages are compared with; what ranks behind so many takes no place.
+const COMPARED: usize = 200;
+
 /// What each passage counts behind those before it that say nearly the same; nothing from the third on.
 fn counts(passages: &[Joined], question: &str) -> Vec<f32> {
     let question = Words::of(question);
@@ -56,7 +59,9 @@ fn counts(passages: &[Joined], question: &str) -> Vec<f32> {
         match statements.iter_mut().find(|(said, _)| said.repeat(&words, &question)) {
             Some((_, next)) => std::mem::replace(next, 0.0),
             None => {
-                statements.push((words, REPEATED));
+                if statements.len() < COMPARED {
+                    statements.push((words, REPEATED));
+                }
                 1.0
             }
         }

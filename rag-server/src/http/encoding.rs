@@ -113,12 +113,30 @@ fn decoded(request: Request, encoding: Encoding, limit: usize) -> Request {
         Ok::<_, io::Error>(piece)
     });
     let decoder = encoding.decoder(StreamReader::new(encoded));
-    Request::from_parts(parts, Body::from_stream(ReaderStream::with_capacity(decoder, PIECE)))
+    // What a form's reader takes in at once is bounded here alone: it waits for no piece while there is one.
+    let mut room = limit;
+    let plain = ReaderStream::with_capacity(decoder, PIECE).map(move |piece| {
+        let piece = piece?;
+        room = room.checked_sub(piece.len()).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        Ok::<_, io::Error>(piece)
+    });
+    Request::from_parts(parts, Body::from_stream(plain))
 }
 
 /// Why a body could not be read to its end.
 pub(super) fn unread(error: axum::Error, limit: usize) -> Problem {
-    match error.into_inner().downcast_ref::<io::Error>().map(io::Error::kind) {
+    let mut cause = error.into_inner();
+    // A body of a stream wraps its error more than once.
+    while cause.is::<axum::Error>() {
+        match cause.downcast::<axum::Error>() {
+            Ok(inner) => cause = inner.into_inner(),
+            Err(same) => {
+                cause = same;
+                break;
+            }
+        }
+    }
+    match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
         Some(io::ErrorKind::FileTooLarge) => too_large(limit),
         // Of the connection, and of the watch over it.
         None | Some(io::ErrorKind::ConnectionAborted | io::ErrorKind::TimedOut) => {

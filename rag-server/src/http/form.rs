@@ -2,16 +2,19 @@
 //!
 //! Memory: room for its bytes is taken as they come, as for JSON; nothing is written to a disk.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, error::Error as _, io};
 
 use axum::{
-    extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::Field},
-    http::{HeaderMap, header},
+    extract::{
+        DefaultBodyLimit, FromRequest, Multipart, Request,
+        multipart::{Field, MultipartError},
+    },
+    http::{HeaderMap, StatusCode, header},
 };
 
 use super::{
     error::{Code, Problem},
-    room::Room,
+    room::{Room, too_large},
     state::Api,
 };
 use crate::resilience::Bodies;
@@ -52,29 +55,30 @@ impl FromRequest<Api> for Form {
 
     async fn from_request(mut request: Request, api: &Api) -> Result<Self, Problem> {
         let room = Room::open(api, Bodies::Documents, request.headers())?;
-        // Our own limit is counted below.
-        DefaultBodyLimit::disable().apply(&mut request);
+        let limit = api.server.max_body_bytes;
+        // Of the form as a whole: what is no part of it is read as well. The files are counted below.
+        DefaultBodyLimit::max(limit).apply(&mut request);
         let mut parts = Multipart::from_request(request, api)
             .await
             .map_err(|error| Problem::new(Code::BadRequest, format!("the form: {}", error.body_text())))?;
         let mut form = Self { files: Vec::new(), fields: BTreeMap::new(), room };
-        while let Some(field) = parts.next_field().await.map_err(|_| broken())? {
+        while let Some(field) = parts.next_field().await.map_err(|error| broken(&error, limit))? {
             if form.files.len() + form.fields.len() >= MAX_PARTS {
                 return Err(Problem::new(Code::InvalidValue, format!("a form may have {MAX_PARTS} parts")));
             }
-            form.add(field).await?;
+            form.add(field, limit).await?;
         }
         Ok(form)
     }
 }
 
 impl Form {
-    async fn add(&mut self, mut field: Field<'_>) -> Result<(), Problem> {
+    async fn add(&mut self, mut field: Field<'_>, limit: usize) -> Result<(), Problem> {
         let name = field.name().unwrap_or_default().to_owned();
         let file = field.file_name().map(str::to_owned);
         let kind = field.content_type().map(str::to_owned);
         let mut bytes = Vec::new();
-        while let Some(piece) = field.chunk().await.map_err(|_| broken())? {
+        while let Some(piece) = field.chunk().await.map_err(|error| broken(&error, limit))? {
             self.room.take(piece.len())?;
             bytes.extend_from_slice(&piece);
             if file.is_none() && bytes.len() > MAX_FIELD_BYTES {
@@ -96,6 +100,13 @@ impl Form {
     }
 }
 
-fn broken() -> Problem {
+fn broken(error: &MultipartError, limit: usize) -> Problem {
+    let is_too_large = |error: &(dyn std::error::Error + 'static)| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::FileTooLarge)
+    };
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE || causes.into_iter().any(is_too_large) {
+        return too_large(limit);
+    }
     Problem::new(Code::BadRequest, "the form cannot be read, or it broke off; send it again")
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::Request,
-    http::{Uri, uri::PathAndQuery},
+    http::{Method, Uri, uri::PathAndQuery},
 };
 
 /// Before an id whose slashes are its own.
@@ -10,7 +10,9 @@ const DOCUMENTS: &str = "/documents/";
 
 /// The request under the path that is meant.
 pub(super) fn meant(mut request: Request) -> Request {
-    if let Some(uri) = plain(request.uri()) {
+    // Who deletes and leaves the name out does not mean all that have one.
+    let is_nameless = request.method() == Method::DELETE && request.uri().path().ends_with('/');
+    if let Some(uri) = plain(request.uri()).filter(|_| !is_nameless) {
         *request.uri_mut() = uri;
     }
     request
@@ -39,6 +41,15 @@ fn plain_path(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deletion_without_a_name_is_none_of_all() {
+        let path = |method: Method| {
+            let request = Request::builder().method(method).uri("/sessions/").body(axum::body::Body::empty());
+            meant(request.unwrap()).uri().path().to_owned()
+        };
+        assert_eq!((path(Method::DELETE).as_str(), path(Method::GET).as_str()), ("/sessions/", "/sessions"));
+    }
 
     #[test]
     fn slashes_that_say_nothing_are_left_out_and_those_of_an_id_are_kept() {

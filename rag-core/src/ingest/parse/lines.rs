@@ -53,8 +53,13 @@ impl<P: LineParser> Lines<P> {
     }
 }
 
-/// Gives a text to the chunker, a long one in parts; the last one ends its block.
+/// Gives a text to the chunker, a long one in parts, of a table whole rows where they can be held; the last one ends its block.
 pub(super) fn push(text: &str, shape: Shape, out: &mut Chunker<'_>) {
+    if matches!(shape, Shape::Table { .. } | Shape::Rows) {
+        let mut held = Held::default();
+        held.add_lines(text, shape, out);
+        return held.end_lines(shape, out);
+    }
     let mut parts = parts(text).peekable();
     let mut shape = shape;
     while let Some(text) = parts.next() {
@@ -80,6 +85,20 @@ impl Held {
             self.passed = true;
         }
         self.text.push_str(line);
+    }
+
+    /// Adds whole lines, and of one that is too long the parts.
+    pub(super) fn add_lines(&mut self, text: &str, shape: Shape, out: &mut Chunker<'_>) {
+        for part in text.split_inclusive('\n').flat_map(parts) {
+            let shape = if self.passed { shape.going_on() } else { shape };
+            self.add(part, shape, out);
+        }
+    }
+
+    /// Ends the block of lines.
+    pub(super) fn end_lines(&mut self, shape: Shape, out: &mut Chunker<'_>) {
+        let shape = if self.passed { shape.going_on() } else { shape };
+        self.end(shape, out);
     }
 
     /// Ends the block.

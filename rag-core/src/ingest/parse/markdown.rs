@@ -220,18 +220,12 @@ impl Markdown {
 
     /// Adds lines to the block that is held.
     fn hold(&mut self, text: &str, shape: Shape, out: &mut Chunker<'_>) {
-        for line in text.split_inclusive('\n') {
-            for part in parts(line) {
-                let shape = if self.held.passed { shape.going_on() } else { shape };
-                self.held.add(part, shape, out);
-            }
-        }
+        self.held.add_lines(text, shape, out);
     }
 
     /// Ends the block that is held.
     fn release(&mut self, shape: Shape, out: &mut Chunker<'_>) {
-        let shape = if self.held.passed { shape.going_on() } else { shape };
-        self.held.end(shape, out);
+        self.held.end_lines(shape, out);
     }
 }
 

@@ -41,7 +41,7 @@ fn the_head_of_a_table_stands_above_the_rows_of_each_chunk() {
 #[test]
 fn the_head_of_a_markdown_table_is_repeated_with_the_line_below_it() {
     let rows: String = (0..40).map(|n| format!("|row {n}|{n}|\n")).collect();
-    let drafts = cut(&format!("|name|count|\n|---|--:|\n{rows}"), 24, 12, usize::MAX);
+    let drafts = cut(&format!("|name|count|\n|---|--:|\n{rows}"), 23, 12, usize::MAX);
     assert!(drafts.len() > 3 && drafts.iter().all(|draft| draft.text.starts_with("|name|count|\n|---|--:|\n|row ")));
 }
 
@@ -55,7 +55,7 @@ fn a_table_that_fits_stays_whole_and_repeats_nothing() {
 fn each_piece_of_a_long_row_begins_with_its_key_below_the_names_of_its_columns() {
     let long = |word: &str| (0..30).map(|n| format!("{word}{n}")).collect::<Vec<_>>().join(" ");
     let table = format!("sku | text | note | price\nA-1 | {} | {} | 73\nB-2 | x | y | 80\n", long("t"), long("n"));
-    let drafts = cut(&table, 27, 24, usize::MAX);
+    let drafts = cut(&table, 26, 24, usize::MAX);
     let texts = texts(&drafts);
     assert!(texts[0].starts_with("sku | text | note | price"), "{texts:#?}");
     assert!(texts.iter().any(|text| text.starts_with("sku | text\nA-1 | … t")), "{texts:#?}");

@@ -231,6 +231,9 @@ async fn a_bomb_ends_at_the_limit_of_a_body_and_a_broken_one_is_told() {
             let (status, _, problem) = bench.send(route, &headers, bomb.clone()).await;
             assert_eq!((status, kind(&problem)), (413, "body-too-large"), "{encoding} {route}");
         }
+        let form = [("content-type", "multipart/form-data; boundary=x"), ("content-encoding", encoding)];
+        let (status, _, problem) = bench.send("POST /ingest", &form, bomb.clone()).await;
+        assert_eq!((status, kind(&problem)), (413, "body-too-large"), "{encoding} form");
         assert_eq!(bench.api.admission.free(Bodies::Documents), most, "{encoding}");
         let whole = encoded(encoding, br#"{"query": "anything"}"#).await;
         for broken in [&whole[..whole.len() - 1], b"{\"query\": \"anything\"}", b""] {

@@ -30,6 +30,8 @@ pub(super) struct Table {
     row: usize,
     column: usize,
     open: bool,
+    /// Whether the beginning of the open row was handed over.
+    begun: bool,
     /// Cells that the open row has itself, and whether each of them names something.
     cells: usize,
     names: bool,
@@ -100,7 +102,7 @@ impl Table {
     pub(super) fn start_row(&mut self) {
         self.end_row();
         (self.open, self.row, self.column) = (true, self.rows.len(), 0);
-        (self.cells, self.names, self.alone) = (0, true, None);
+        (self.cells, self.names, self.alone, self.begun) = (0, true, None, false);
     }
 
     pub(super) fn start_cell(&mut self, tag: &Tag) {
@@ -175,7 +177,8 @@ impl Table {
         } else {
             self.width = self.width.max(self.column);
         }
-        if self.rows[self.row..].trim_matches([' ', '|']).is_empty() {
+        let begun = std::mem::take(&mut self.begun);
+        if !begun && self.rows[self.row..].trim_matches([' ', '|']).is_empty() {
             self.rows.truncate(self.row);
             return;
         }
@@ -215,7 +218,7 @@ impl Table {
         }
         let head = if self.head > MAX_HEAD { 0 } else { self.head };
         let shape = if std::mem::replace(&mut self.passed, true) { Shape::Rows } else { Shape::Table { head } };
-        (self.row, self.head_ended, self.alone) = (0, true, None);
+        (self.row, self.head_ended, self.alone, self.begun) = (0, true, None, self.open);
         Some((shape, std::mem::take(&mut self.rows)))
     }
 
