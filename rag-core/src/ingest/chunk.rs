@@ -261,7 +261,11 @@ impl<'c> Chunker<'c> {
         if slice.is_empty() || repeated == 0 || self.growth.room() < repeated as u64 {
             return (slice.to_owned(), 0);
         }
-        (format!("{above}{lead}{}", if lead.is_empty() { slice } else { slice.trim_start() }), repeated)
+        // Where an empty cell comes first, the blank before its mark is the cell.
+        let rest = slice.trim_start();
+        let rest = if lead.is_empty() || rest.starts_with('|') { &slice[..] } else { rest };
+        let empty = if !lead.is_empty() && rest.starts_with('|') { " " } else { "" };
+        (format!("{above}{lead}{empty}{rest}"), repeated + empty.len())
     }
 
     /// The headings above a chunk; none where long ones above many small chunks would make the document grow without bound.

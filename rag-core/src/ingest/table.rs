@@ -242,15 +242,14 @@ struct OpenRow {
 
 impl OpenRow {
     /// Takes what the next part has of the first cell; once that has ended the row has its key.
-    fn take_key(&mut self, cell: &str, has_ended: bool, count: Count<'_>) {
+    fn take_key(&mut self, cell: &str, has_ended: bool, measure: Measure<'_>) {
         if self.column > 0 {
             return;
         }
-        if self.first.len() <= KEY_BYTES {
-            self.first.push_str(cell);
-        }
+        // Of a long text the beginning, and the mark that ends it.
+        self.first.push_str(if self.first.len() <= KEY_BYTES { cell } else { mark_of(cell) });
         if has_ended {
-            let key = Counted::new(key_of(&self.first), count);
+            let key = key_of(&self.first, measure);
             self.row = Rc::new(Row { head: self.row.head.clone(), key, names: None });
         }
     }
@@ -307,7 +306,8 @@ impl Table {
             let row = Row { head: self.head.clone(), key: Counted::default(), names: None };
             OpenRow { row: Rc::new(row), first: String::new(), column: 0, within: false }
         });
-        open.take_key(&line[cells[0].clone()], cells.len() > 1, count);
+        let has_ended = cells.len() > 1 || !ended && line.trim_end().ends_with('|');
+        open.take_key(&line[cells[0].clone()], has_ended, (limits, count));
         let columns = cells.len();
         for (index, cell) in cells.into_iter().enumerate() {
             let column = open.column + index;
@@ -333,9 +333,9 @@ pub(super) fn record<'t>(
     mut take: impl FnMut(&'t str, Vec<Unit>),
 ) {
     let named = |value: &Value| Counted::new(text[value.at..value.at + value.name].to_owned(), measure.1);
-    let key = key_of(values.get(1).map_or("", |second| &text[..second.at]));
+    let key = key_of(values.get(1).map_or("", |second| &text[..second.at]), measure);
     let names = Some(values.iter().map(named).collect());
-    let row = Rc::new(Row { head: None, key: Counted::new(key, measure.1), names });
+    let row = Rc::new(Row { head: None, key, names });
     for (column, value) in values.iter().enumerate() {
         let end = values.get(column + 1).map_or(text.len(), |next| next.at);
         for (index, part) in parts(&text[value.at..end]).enumerate() {
@@ -361,13 +361,29 @@ fn add_cell(text: &str, (row, column, within): (&Rc<Row>, usize, bool), measure:
     }
 }
 
-/// What is repeated of a row's first cell: its beginning where it is long.
-fn key_of(cell: &str) -> String {
-    if cell.len() <= KEY_BYTES {
+/// What stands between a cell and the next one.
+fn mark_of(cell: &str) -> &str {
+    [" | ", "| ", "|", "; "].into_iter().find(|mark| cell.ends_with(mark)).unwrap_or_default()
+}
+
+/// What is repeated of a row's first cell: its beginning where it is long, and no more than a quarter of a chunk.
+fn key_of(cell: &str, (limits, count): Measure<'_>) -> Counted {
+    let mut most = KEY_BYTES;
+    loop {
+        let key = Counted::new(brief(cell, most), count);
+        if key.tokens <= limits.tokens / 4 || most < 8 {
+            return key;
+        }
+        most /= 2;
+    }
+}
+
+fn brief(cell: &str, most: usize) -> String {
+    if cell.len() <= most {
         return cell.to_owned();
     }
-    let mark = [" | ", "|", "; "].into_iter().find(|mark| cell.ends_with(mark)).unwrap_or(" ");
-    let beginning = &cell[..cell.floor_char_boundary(KEY_BYTES)];
+    let mark = Some(mark_of(cell)).filter(|mark| !mark.is_empty()).unwrap_or(" ");
+    let beginning = &cell[..cell.floor_char_boundary(most)];
     let words = beginning.rfind(char::is_whitespace).map_or(beginning, |space| beginning[..space].trim_end());
     format!("{words} …{mark}")
 }

@@ -101,12 +101,15 @@ impl Form {
 }
 
 fn broken(error: &MultipartError, limit: usize) -> Problem {
-    let is_too_large = |error: &(dyn std::error::Error + 'static)| {
-        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::FileTooLarge)
-    };
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE || causes.into_iter().any(is_too_large) {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large(limit);
+    }
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::FileTooLarge) {
+            return too_large(limit);
+        }
+        cause = error.source();
     }
     Problem::new(Code::BadRequest, "the form cannot be read, or it broke off; send it again")
 }
