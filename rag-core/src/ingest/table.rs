@@ -306,7 +306,9 @@ impl Table {
             let row = Row { head: self.head.clone(), key: Counted::default(), names: None };
             OpenRow { row: Rc::new(row), first: String::new(), column: 0, within: false }
         });
-        let has_ended = cells.len() > 1 || !ended && line.trim_end().ends_with('|');
+        // Blanks behind the last mark begin an empty cell, whose end is still to come.
+        let last_has_ended = cells.last().is_some_and(|cell| line[cell.clone()].trim_end().ends_with('|'));
+        let has_ended = cells.len() > 1 || last_has_ended;
         open.take_key(&line[cells[0].clone()], has_ended, (limits, count));
         let columns = cells.len();
         for (index, cell) in cells.into_iter().enumerate() {
@@ -318,7 +320,7 @@ impl Table {
             last.level = Level::Line;
         }
         if !ended {
-            let within = !line.trim_end().ends_with('|');
+            let within = !last_has_ended;
             let column = open.column + if within { columns.saturating_sub(1) } else { columns };
             self.open = Some(OpenRow { column, within, ..open });
         }

@@ -71,7 +71,8 @@ impl Asked {
             let wanted = wanted(&term);
             let last = if term.kind == Kind::Word { before.replace((name, wanted)) } else { None };
             if wanted {
-                asked.terms.entry(name).or_insert_with(|| other_names(&term));
+                // Two words that differ in an accent have one name, and stems of their own.
+                asked.terms.entry(name).or_default().extend(other_names(&term));
                 asked.pairs.extend(last.filter(|(_, wanted)| *wanted).map(|(last, _)| pair(last, name)));
             }
             asked.terms.len() < MAX_QUERY_TERMS && asked.pairs.len() < MAX_QUERY_TERMS
