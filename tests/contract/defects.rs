@@ -46,7 +46,7 @@ fn every_test_that_the_page_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let page = fs::read_to_string(root.join("docs/development.md")).unwrap();
     let mut files = Vec::new();
-    for folder in ["operator", "rag-server", "tests"] {
+    for folder in ["operator", "rag-core", "rag-server", "tests"] {
         sources(&root.join(folder), &mut files);
     }
     let sources: Vec<_> = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();

@@ -263,7 +263,7 @@ impl<'c> Chunker<'c> {
         }
         // Where an empty cell comes first, the blank before its mark is the cell.
         let rest = slice.trim_start();
-        let rest = if lead.is_empty() || rest.starts_with('|') { &slice[..] } else { rest };
+        let rest = if lead.is_empty() || rest.starts_with('|') { slice } else { rest };
         let empty = if !lead.is_empty() && rest.starts_with('|') { " " } else { "" };
         (format!("{above}{lead}{empty}{rest}"), repeated + empty.len())
     }

@@ -394,7 +394,7 @@ fn brief(cell: &str, most: usize) -> String {
 ///
 /// Cells have ` | ` between them; in Markdown they may be written closer, and a line may begin with a mark.
 fn cells(line: &str, continued: bool) -> Vec<Range<usize>> {
-    let close = !continued && line.starts_with('|') || !line.contains(" | ") && !continued;
+    let close = !continued && (line.starts_with('|') || !line.contains(" | "));
     let mut cells = Vec::new();
     let (mut start, bytes) = (0, line.as_bytes());
     for (at, _) in line.match_indices('|') {

@@ -79,7 +79,8 @@ pub(super) fn each_gram(script: Script, run: &str, sink: &mut dyn FnMut(Term<'_>
         }
         if let Some(before) = before {
             let pair = &run[at - before.len()..at + character.len()];
-            if !(script.has_words() && pair.len() == run.len()) && !sink(Term::gram(pair)) {
+            let is_whole_word = script.has_words() && pair.len() == run.len();
+            if !(is_whole_word || sink(Term::gram(pair))) {
                 return false;
             }
         }

@@ -52,7 +52,7 @@ async fn who_waits_for_the_corpus_of_somebody_else_does_not_keep_it_from_its_own
     other.await_log("waiting for the corpus");
     // It looks again from time to time, which takes a moment.
     let ask = || home.run(&["query", "When is the gate opened?", "--config", "mine.toml"]);
-    eventually("the owner may use it", async || tokio::task::block_in_place(&ask).status.success()).await;
+    eventually("the owner may use it", async || tokio::task::block_in_place(ask).status.success()).await;
     // It has not ended meanwhile, whichever it found: the corpus of somebody else, or somebody else at it.
     other.await_log("waiting for the");
     assert_eq!(other.manage("/health/live").send().await.unwrap().status(), StatusCode::OK);

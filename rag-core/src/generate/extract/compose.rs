@@ -179,10 +179,13 @@ fn shortened(line: &str) -> String {
     format!("{} {GAP}", head[..end].trim_end_matches([' ', '|']))
 }
 
+/// A line, and the passage that it is of.
+type Line<'t> = (usize, &'t str);
+
 /// The units as they are quoted: rows of one table below their header once, what is too long in stretches.
 fn quoted(units: &[Unit<'_>], all: &[usize], weights: &Weights) -> Vec<Sentence> {
     let mut sentences: Vec<Sentence> = Vec::with_capacity(all.len());
-    let (mut table, mut said): (Option<(usize, &str)>, Option<(usize, &str)>) = (None, None);
+    let (mut table, mut said): (Option<Line<'_>>, Option<Line<'_>>) = (None, None);
     for at in all {
         let unit = &units[*at];
         let (text, form) = quotation(unit, weights);

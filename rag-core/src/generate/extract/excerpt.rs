@@ -33,8 +33,8 @@ pub(super) fn stretch<'t>(text: &'t str, weights: &Weights) -> &'t str {
     let end = (start + STRETCH.max(to - from)).min(text.len());
     // What is not needed behind goes before.
     let start = start.min(text.len().saturating_sub(STRETCH)).min(from);
-    let fits = words.iter().filter(|word| word.from >= start && word.to <= end);
-    let (start, end) = (fits.clone().next().map_or(from, |w| w.from), fits.last().map_or(to, |w| w.to));
+    let mut fits = words.iter().filter(|word| word.from >= start && word.to <= end);
+    let (start, end) = (fits.clone().next().map_or(from, |w| w.from), fits.next_back().map_or(to, |w| w.to));
     &text[start..end]
 }
 

@@ -116,9 +116,8 @@ const BEGINNING: usize = 10;
 
 /// The kind of a question in small letters.
 fn kind(lower: &str) -> Kind {
-    let begins = |words: &&str| lower.starts_with(words) || lower.contains(&format!(" {words}"));
-    let found =
-        ASKING.iter().find(|(_, words)| words.iter().any(|words| begins(words))).map_or(Kind::Other, |(kind, _)| *kind);
+    let begins = |words: &&str| lower.starts_with(*words) || lower.contains(&format!(" {words}"));
+    let found = ASKING.iter().find(|(_, words)| words.iter().any(begins)).map_or(Kind::Other, |(kind, _)| *kind);
     match found {
         // One is asked for, not several.
         Kind::List if !asks_several(lower) => Kind::Other,

@@ -182,7 +182,10 @@ mod tests {
     use super::*;
     use crate::ingest::chunk::{Draft, Limits};
 
-    fn read(text: &str, piece: usize) -> Result<(Vec<(String, String)>, Option<String>), String> {
+    /// Chunks with the headings above them, and the title.
+    type Read = (Vec<(String, String)>, Option<String>);
+
+    fn read(text: &str, piece: usize) -> Result<Read, String> {
         let count = |text: &str| text.split_whitespace().count();
         let mut chunker = Chunker::new(Limits { tokens: 50, bytes: 4000 }, &count);
         let mut json = Json::default();

@@ -68,7 +68,7 @@ impl LineParser for Rst {
         match self.announced.take() {
             Some(base) if self.open == Open::Nothing && indent > base => {
                 self.open = Open::Literal(base);
-                return self.held.add(line, Shape::Lines, out);
+                self.held.add(line, Shape::Lines, out);
             }
             _ => self.flow(line, indent, out),
         }

@@ -29,9 +29,7 @@ pub(super) fn raised(before: &str, text: &str, noted: bool) -> String {
             _ => last.is_alphabetic() && letters() <= 2,
         };
         if powers { format!("^{}", grouped(text)) } else { note() }
-    } else if text.chars().all(|c| !c.is_alphanumeric()) {
-        text.to_owned()
-    } else if ends {
+    } else if ends || text.chars().all(|c| !c.is_alphanumeric()) {
         text.to_owned()
     } else if matches!(text, "TM" | "SM") {
         format!(" {text}")

@@ -51,8 +51,7 @@ fn sheet(book: &mut Xlsx<Cursor<&[u8]>>, name: &str, take: &mut Take<'_>) -> Res
     let (mut row, mut at) = (Vec::<String>::new(), 0);
     // Many tables begin some columns to the right.
     let mut first = cells.dimensions().start.1;
-    loop {
-        let Some((cell, style)) = cells.next_cell_with_style_id().map_err(|e| unread(&e))? else { break };
+    while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(|e| unread(&e))? {
         let (line, column) = cell.get_position();
         if line != at {
             hand_over(grid.row(&row), take)?;

@@ -210,10 +210,10 @@ impl Counters {
             }
         }
         reached[at] = Some(reached[at].map_or_else(|| start(at), |count| count.saturating_add(1)));
-        for inner in (at + 1)..LEVELS {
+        for (inner, reached) in reached.iter_mut().enumerate().skip(at + 1) {
             let after = level(inner).and_then(|level| level.restart).unwrap_or(inner);
             if at < after {
-                reached[inner] = None;
+                *reached = None;
             }
         }
         let level = level(at)?;

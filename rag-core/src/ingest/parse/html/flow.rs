@@ -265,7 +265,7 @@ impl Reader {
             return;
         }
         match reading {
-            Reading::Title => return self.found.push(Found::Title(text)),
+            Reading::Title => self.found.push(Found::Title(text)),
             Reading::Heading(level) => {
                 self.leave_line_free(&mut text, false);
                 text.push('\n');

@@ -52,10 +52,12 @@ fn described(document: &Pdf) -> Option<String> {
     loop {
         match reader.read_event().ok()? {
             Event::Start(tag) if tag.local_name().as_ref() == "title" => inside = true,
-            Event::End(tag) if inside && matches!(tag.local_name().as_ref(), "title" | "li") => {
-                if !title.trim().is_empty() || tag.local_name().as_ref() == "title" {
-                    return Some(title);
-                }
+            Event::End(tag)
+                if inside
+                    && (tag.local_name().as_ref() == "title"
+                        || tag.local_name().as_ref() == "li" && !title.trim().is_empty()) =>
+            {
+                return Some(title);
             }
             Event::Text(text) if inside => title.push_str(&text.xml10_content()),
             Event::GeneralRef(reference) if inside => title.extend(character(&reference)),
