@@ -17,7 +17,7 @@ pub(super) fn lines(text: &str) -> String {
     let mut shown: Vec<String> = Vec::new();
     for line in text.lines() {
         let line: String = line
-            .trim_end()
+            .trim_end_matches([' ', '\t', '\r'])
             .chars()
             .map(|c| match c {
                 '\t' => ' ',
