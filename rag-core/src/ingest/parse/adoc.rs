@@ -74,10 +74,14 @@ impl Adoc {
         } else if is_comment(text) || is_attribute(text) {
             self.end_block(out);
         } else if ["-", ".", "+", "`"].iter().any(|mark| is_fence(text, mark))
-            || matches!(text, "|===" | ",===" | ":===" | "```")
+            || matches!(text, "|===" | ",===" | ":===")
         {
             self.end_block(out);
             self.open = Open::Lines(text.to_owned());
+            self.held.add(line, Shape::Lines, out);
+        } else if text.strip_prefix("```").is_some_and(|language| !language.contains('`')) {
+            self.end_block(out);
+            self.open = Open::Lines("```".to_owned());
             self.held.add(line, Shape::Lines, out);
         } else {
             if is_item(text.trim_start()) {
@@ -151,6 +155,12 @@ mod tests {
         assert_eq!(read.title.as_deref(), Some("Guide"));
         assert_eq!(read.headings(), ["Guide", "Guide > Start now", "Guide > Start now > Stop", "Guide > More here"]);
         assert!(!read.text().contains("toc"));
+    }
+
+    #[test]
+    fn a_fence_with_a_language_ends_with_one_without() {
+        let text = "```ruby\n== no heading\n```\n\n== After\n\nText.\n";
+        assert_eq!(tried::read(Format::Adoc, text, 5).headings(), ["", "After"]);
     }
 
     #[test]

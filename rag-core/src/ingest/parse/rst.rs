@@ -182,8 +182,10 @@ impl Rst {
 fn adornment(line: &str) -> Option<u8> {
     let signs = line.trim_end();
     let first = *signs.as_bytes().first()?;
-    (signs.len() >= 2 && first.is_ascii_punctuation() && signs.bytes().all(|byte| byte == first) && signs != "..")
-        .then_some(first)
+    // A comment begins with the one, a literal block is announced by the other.
+    let says_something = matches!(signs, ".." | "::");
+    let is_one_sign = signs.len() >= 2 && first.is_ascii_punctuation() && signs.bytes().all(|byte| byte == first);
+    (is_one_sign && !says_something).then_some(first)
 }
 
 /// Whether a line is the border of a table without lines between its cells.
@@ -232,6 +234,12 @@ mod tests {
         let text = "Run this::\n\n    Title\n    =====\n\n    more\n\n.. code-block:: sh\n   :linenos:\n\n   Title\n   -----\n\n.. note:: Mind\n   the gap.\n\n=====  =====\nZone   Fare\n=====  =====\nEast   44\n=====  =====\n\n+---+\n| a |\n+---+";
         let read = tried::read(Format::Rst, text, 5);
         assert_eq!((read.title.as_deref(), read.text()), (None, text.to_owned()));
+    }
+
+    #[test]
+    fn a_literal_block_may_be_announced_on_a_line_of_its_own() {
+        let text = "Example:\n\n::\n\n    .. keep me\n    -----\n\nEnd.";
+        assert_eq!(tried::read(Format::Rst, text, 5).text(), text);
     }
 
     #[test]

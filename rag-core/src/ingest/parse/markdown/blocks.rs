@@ -49,19 +49,40 @@ pub(super) struct Blocks {
     pub(super) last_item: Option<usize>,
 }
 
+/// Cells that may be added to the short rows of tables in a window. Beyond that they are read as lines of text: each would be held.
+const MAX_COMPLETED: usize = 1 << 16;
+
+/// Cells by which rows are shorter than the heads of their tables, or a little more.
+fn completed_cells(text: &str) -> usize {
+    let (mut columns, mut cells) = (0_usize, 0_usize);
+    for line in text.lines() {
+        let marks = line.bytes().filter(|byte| *byte == b'|').count();
+        let is_rule = line.contains('-') && line.bytes().all(|byte| matches!(byte, b'|' | b'-' | b':' | b' ' | b'>'));
+        if is_rule {
+            columns = marks + 1;
+        } else if line.trim().is_empty() {
+            columns = 0;
+        } else {
+            cells += columns.saturating_sub(marks);
+        }
+    }
+    cells
+}
+
 impl Blocks {
     pub(super) fn of(text: &str) -> Self {
         if text.lines().any(nests_without_end) {
             return Self::paragraphs(text);
         }
-        let options = Options::ENABLE_TABLES
-            | Options::ENABLE_FOOTNOTES
+        let options = Options::ENABLE_FOOTNOTES
             | Options::ENABLE_STRIKETHROUGH
             | Options::ENABLE_TASKLISTS
             | Options::ENABLE_HEADING_ATTRIBUTES
             | Options::ENABLE_MATH
             | Options::ENABLE_GFM
             | Options::ENABLE_DEFINITION_LIST;
+        let has_tables = completed_cells(text) <= MAX_COMPLETED;
+        let options = if has_tables { options | Options::ENABLE_TABLES } else { options };
         let parser = Parser::new_ext(text, options);
         let definitions: Vec<_> = parser.reference_definitions().iter().map(|(_, link)| link.span.clone()).collect();
         let mut walk = Walk::new(text);
