@@ -216,8 +216,9 @@ mod tests {
     }
 
     async fn until(what: impl Fn() -> bool) {
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
         while !what() {
-            sleep(Duration::from_millis(10)).await;
+            looks.tick().await;
         }
     }
 

@@ -6,11 +6,13 @@ mod clock;
 mod embedder;
 mod eventually;
 mod life;
+mod passage;
 mod records;
 mod store;
 
 pub use clock::SetClock;
 pub use embedder::{EmbedderDouble, HighCosines};
 pub use eventually::eventually;
+pub use passage::{chunk, passage};
 pub use records::RecordsDouble;
 pub use store::{StoreDouble, page};

@@ -221,21 +221,10 @@ fn collapsed(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Chunk, ChunkId, ContentHash};
+    use crate::doubles;
 
     fn passage(text: &str) -> Passage {
-        let (document, version) = ("d".parse().unwrap(), ContentHash("v".to_owned()));
-        let id = ChunkId::new(&document, &version, 0);
-        let chunk = Chunk {
-            id,
-            document,
-            version,
-            ordinal: 0,
-            title: String::new(),
-            headings: Vec::new(),
-            text: text.to_owned(),
-        };
-        Passage { chunk, score: 1.0 }
+        doubles::passage("d".parse().unwrap(), text)
     }
 
     fn draft(sentences: &[(&str, usize)]) -> Draft {

@@ -205,9 +205,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+        doubles::{self, EmbedderDouble, RecordsDouble, StoreDouble},
         lexical,
-        model::{AnswerStatus, Chunk, ChunkId, ContentHash, DocumentId, Point, Query},
+        model::{AnswerStatus, Chunk, Point, Query},
         ports::{Draft, Epoch, Form, Kind, Passage, Records, Sentence, VectorStore},
         retrieve::Settings,
     };
@@ -234,10 +234,8 @@ mod tests {
         let embedder = Arc::<EmbedderDouble>::default();
         store.create_epoch(Epoch(1), 512).await.unwrap();
         store.activate(Epoch(1)).await.unwrap();
-        let (document, version): (DocumentId, _) = ("ops/backup.md".parse().unwrap(), ContentHash("v".to_owned()));
-        let id = ChunkId::new(&document, &version, 0);
         let (title, headings) = ("Backup".to_owned(), vec!["Retention".to_owned()]);
-        let chunk = Chunk { id, document, version, ordinal: 0, title, headings, text: TEXT.to_owned() };
+        let chunk = Chunk { title, headings, ..doubles::chunk("ops/backup.md".parse().unwrap(), TEXT) };
         let dense = embedder.embed_passages(vec![TEXT.to_owned()]).await.unwrap().remove(0);
         let sparse = lexical::passage("", &[], TEXT);
         store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels: Vec::new() }]).await.unwrap();

@@ -217,14 +217,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Chunk, ChunkId, ContentHash};
+    use crate::{doubles, model::Chunk};
 
     fn passage(title: &str, text: &str) -> Passage {
-        let (document, version) = ("d".parse().unwrap(), ContentHash("v".to_owned()));
-        let id = ChunkId::new(&document, &version, 0);
-        let headings = vec!["Retention".to_owned()];
-        let (title, text) = (title.to_owned(), text.to_owned());
-        Passage { chunk: Chunk { id, document, version, ordinal: 0, title, headings, text }, score: 1.0 }
+        let chunk = doubles::chunk("d".parse().unwrap(), text);
+        Passage {
+            chunk: Chunk { title: title.to_owned(), headings: vec!["Retention".to_owned()], ..chunk },
+            score: 1.0,
+        }
     }
 
     fn words(text: &str) -> usize {

@@ -73,7 +73,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Chunk, ChunkId, ContentHash, DocumentId, Speaker, Tenant, Turn},
+        doubles,
+        model::{DocumentId, Speaker, Tenant, Turn},
         ports::{Cache, CacheKey, Changes, Held},
     };
 
@@ -94,10 +95,7 @@ mod tests {
     }
 
     fn passage(tenant: &Tenant, text: &str, score: f32) -> Passage {
-        let (document, version) = ("a".parse::<DocumentId>().unwrap().of(tenant), ContentHash("v".to_owned()));
-        let (title, headings, text) = (String::new(), Vec::new(), text.to_owned());
-        let id = ChunkId::new(&document, &version, 0);
-        Passage { chunk: Chunk { id, document, version, ordinal: 0, title, headings, text }, score }
+        Passage { score, ..doubles::passage("a".parse::<DocumentId>().unwrap().of(tenant), text) }
     }
 
     #[test]

@@ -175,16 +175,10 @@ impl Cosines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        doubles::{EmbedderDouble, HighCosines},
-        model::{Chunk, ChunkId, ContentHash},
-    };
+    use crate::doubles::{self, EmbedderDouble, HighCosines};
 
     fn passage(text: &str) -> Passage {
-        let (document, version) = ("d".parse().unwrap(), ContentHash("v".to_owned()));
-        let id = ChunkId::new(&document, &version, 0);
-        let (title, headings, text) = (String::new(), Vec::new(), text.to_owned());
-        Passage { chunk: Chunk { id, document, version, ordinal: 0, title, headings, text }, score: 1.0 }
+        doubles::passage("d".parse().unwrap(), text)
     }
 
     async fn judged(text: &str, passages: &[&str]) -> Vec<CheckedSentence> {

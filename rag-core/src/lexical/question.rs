@@ -116,11 +116,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::doubles;
 
     fn chunk(text: &str) -> Chunk {
-        let (document, version) = ("d".parse().unwrap(), crate::model::ContentHash("v".into()));
-        let id = crate::model::ChunkId::new(&document, &version, 0);
-        Chunk { id, document, version, ordinal: 0, title: String::new(), headings: vec![], text: text.to_owned() }
+        doubles::chunk("d".parse().unwrap(), text)
     }
 
     fn singles(question: &Question) -> Vec<u32> {

@@ -1,4 +1,7 @@
 mod languages;
+mod pressure;
+mod visibility;
+mod words;
 
 use std::time::Duration;
 
@@ -92,103 +95,32 @@ impl Corpus {
     }
 }
 
-fn found(retrieved: &Retrieved) -> Vec<&str> {
-    retrieved.passages.iter().map(|passage| passage.chunk.document.as_str()).collect()
+struct RerankerDouble(Result<&'static str, RerankError>);
+
+#[async_trait::async_trait]
+impl Reranker for RerankerDouble {
+    async fn rerank(&self, _: &str, texts: &[&str]) -> Result<Vec<f32>, RerankError> {
+        let word = self.0.clone()?;
+        Ok(texts.iter().map(|text| if text.contains(word) { 1.0 } else { 0.0 }).collect())
+    }
 }
 
-#[tokio::test]
-async fn a_word_with_a_typing_error_is_asked_for_as_the_corpus_spells_it() {
+async fn retention() -> Corpus {
     let corpus = Corpus::empty().await;
     for (document, text) in [
-        ("leave", "Employees may take a sabbatical of three months after five years."),
-        ("schlüssel", "Der Schlüssel für den Keller liegt beim Pförtner."),
-        ("canteen", "The canteen opens at noon and serves soup on Mondays."),
+        ("backup", "daily snapshots are kept seven days"),
+        ("weekly", "weekly snapshots are stored for five long weeks"),
+        ("other", "snapshots of monthly schedules are kept longest of all by far"),
+        ("legal", "kept snapshots are audited by the legal department every single year"),
     ] {
-        corpus.ingested("", document, &[], text).await;
+        corpus.store(document, "v", text).await;
+        corpus.commit(document, "v").await;
     }
-    for (asked, expected) in
-        [("sabatical", "leave"), ("Sabbatcial?", "leave"), ("Schlüsel", "schlüssel"), ("canten", "canteen")]
-    {
-        for mode in [Mode::Hybrid, Mode::Lexical] {
-            assert_eq!(found(&corpus.ask(asked, mode, 1).await), [expected], "{asked}");
-        }
-    }
-    // A word that nothing is near to, a longer question, and another word are left as they are.
-    for asked in ["holiday", "sabatical rules elsewhere", "seven"] {
-        assert_eq!(corpus.ask(asked, Mode::Lexical, 1).await.evidence, Evidence::None, "{asked}");
-    }
+    corpus
 }
 
-#[tokio::test]
-async fn the_spelling_of_what_somebody_may_not_see_is_not_asked_for() {
-    let corpus = Corpus::empty().await;
-    corpus.ingested("acme", "leave", &[], "A sabbatical takes three months.").await;
-    corpus.store("draft", "v", "A sabbatical takes a year.").await;
-    assert_eq!(corpus.asked("acme", &[], "sabatical").await.len(), 1);
-    assert!(corpus.asked("", &[], "sabatical").await.is_empty());
-    assert!(corpus.asked("acme", &[("team", "a")], "sabatical").await.is_empty());
-}
-
-#[tokio::test]
-async fn full_width_codes_ligatures_and_soft_hyphens_are_found_by_the_plain_ones() {
-    let corpus = Corpus::empty().await;
-    corpus.ingested("", "fullwidth", &[], include_str!("../../tests/cases/fullwidth.txt")).await;
-    corpus.ingested("", "ligature", &[], "The ﬁrewall sends a notiﬁcation when the conﬁguration ﬂag is set.").await;
-    let parted = "The depart\u{ad}\nment of metro\u{ad}logy calibrates the thermo\u{ad}\nmeter.";
-    corpus.ingested("", "hyphens", &[], parted).await;
-    for (asked, expected) in [
-        ("ABC-4471", "fullwidth"),
-        ("E5077", "fullwidth"),
-        ("firewall notification configuration flag", "ligature"),
-        ("the department of metrology calibrates the thermometer", "hyphens"),
-    ] {
-        let answer = corpus.ask(asked, Mode::Hybrid, 1).await;
-        assert_eq!(found(&answer), [expected], "{asked}");
-    }
-    let shown = corpus.ask("department of metrology thermometer", Mode::Hybrid, 1).await;
-    assert_eq!(shown.passages[0].chunk.text, parted, "what is shown is what is stored");
-}
-
-#[tokio::test]
-async fn a_tenant_finds_its_own_documents_alone_whatever_the_store_looks_at() {
-    for told in [true, false] {
-        let mut corpus = Corpus::empty().await;
-        corpus.retrieve = corpus.retrieve.with_tenants(told);
-        for tenant in ["", "acme", "other"] {
-            corpus.ingested(tenant, "plan", &[], &format!("backups run nightly {tenant}")).await;
-        }
-        for tenant in ["", "acme", "other"] {
-            let own = ("plan".to_owned(), format!("backups run nightly {tenant}"));
-            assert_eq!(corpus.asked(tenant, &[], "when do backups run?").await, [own], "{tenant:?} {told}");
-        }
-        assert!(corpus.asked("nobody", &[], "when do backups run?").await.is_empty());
-    }
-}
-
-#[tokio::test]
-async fn a_small_tenant_finds_its_own_behind_more_of_others_than_are_ever_looked_at() {
-    let mut corpus = Corpus::empty().await;
-    corpus.retrieve = corpus.retrieve.with_tenants(true);
-    for n in 0..=MAX_DEPTH {
-        corpus.ingested("large", &format!("plan-{n}"), &[], "when do backups run").await;
-    }
-    corpus.ingested("small", "plan", &[], "backups run nightly").await;
-    let tenant = "small".to_owned().try_into().unwrap();
-    let query =
-        Query { text: "when do backups run".to_owned(), mode: Mode::Dense, top_k: 4, tenant, ..Query::default() };
-    assert_eq!(found(&corpus.retrieve.retrieve(&query, None).await.unwrap()), ["plan"]);
-}
-
-#[tokio::test]
-async fn a_filter_finds_what_stands_behind_more_candidates_than_a_leg_has() {
-    let corpus = Corpus::empty().await;
-    for n in 0..DEPTH * 2 {
-        corpus.ingested("", &format!("de-{n:03}"), &[("lang", "de")], "backups run nightly").await;
-    }
-    corpus.ingested("", "en", &[("lang", "en")], "backups run nightly or never at all in some weeks").await;
-    let found = corpus.asked("", &[("lang", "en")], "when do backups run nightly?").await;
-    assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["en"]);
-    assert!(corpus.asked("", &[("lang", "fr")], "when do backups run nightly?").await.is_empty());
+fn found(retrieved: &Retrieved) -> Vec<&str> {
+    retrieved.passages.iter().map(|passage| passage.chunk.document.as_str()).collect()
 }
 
 #[tokio::test]
@@ -215,52 +147,6 @@ async fn nothing_relevant_is_no_passage_in_every_mode() {
         assert_eq!((found(&retrieved), retrieved.evidence), (vec![], Evidence::None), "{mode:?}");
     }
     assert_eq!(found(&Corpus::empty().await.ask("anything", Mode::Hybrid, 5).await), Vec::<&str>::new());
-}
-
-#[tokio::test]
-async fn an_error_code_alone_is_answered_from_the_passage_that_holds_it() {
-    let corpus = Corpus::empty().await;
-    // So many other words that the passage is far from the question.
-    let filler: String = ('a'..='z').map(|letter| format!("{letter}word ")).collect();
-    for (document, text) in [("codes", format!("{filler} ERR_4711")), ("other", filler)] {
-        corpus.store(document, "v", &text).await;
-        corpus.commit(document, "v").await;
-    }
-    let retrieved = corpus.ask("please explain error ERR_4711", Mode::Hybrid, 5).await;
-    assert_eq!((found(&retrieved), retrieved.evidence), (vec!["codes"], Evidence::Identifier));
-    for unknown in ["please explain error ERR_4712", "which football club did ERR_4711 defeat in the league?"] {
-        assert_eq!(corpus.ask(unknown, Mode::Hybrid, 5).await.evidence, Evidence::None, "{unknown}");
-    }
-}
-
-#[tokio::test]
-async fn a_chunk_without_its_committed_record_is_never_shown() {
-    let corpus = Corpus::empty().await;
-    corpus.store("plan", "old", "snapshots are kept nine days").await;
-    corpus.store("plan", "new", "snapshots are kept seven days").await;
-    corpus.store("draft", "v", "snapshots are kept for ever").await;
-    corpus.commit("plan", "new").await;
-    let retrieved = corpus.ask("how long are snapshots kept", Mode::Hybrid, 5).await;
-    let texts: Vec<_> = retrieved.passages.iter().map(|passage| passage.chunk.text.as_str()).collect();
-    assert_eq!(texts, ["snapshots are kept seven days"]);
-}
-
-#[tokio::test]
-async fn every_hit_is_checked_and_not_the_first_alone() {
-    let corpus = Corpus::empty().await;
-    for (document, text) in [
-        ("first", "how long daily snapshots are kept"),
-        ("second", "how long daily snapshots are kept somewhere else"),
-        ("third", "how long daily snapshots are kept in all of these other places"),
-    ] {
-        corpus.store(document, "v", text).await;
-    }
-    corpus.commit("first", "v").await;
-    corpus.commit("third", "v").await;
-    for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
-        let retrieved = corpus.ask("how long are daily snapshots kept", mode, 5).await;
-        assert_eq!(found(&retrieved), ["first", "third"], "{mode:?}");
-    }
 }
 
 #[tokio::test]
@@ -393,18 +279,6 @@ async fn the_first_passages_are_the_same_however_many_are_asked_for() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_uncommitted_chunks_does_not_hide_the_committed_ones() {
-    let corpus = Corpus::empty().await;
-    for number in 0..300 {
-        corpus.store(&format!("draft-{number}"), "v", "snapshots are kept for days").await;
-    }
-    corpus.store("plan", "v", "snapshots are kept seven days and then some more").await;
-    corpus.commit("plan", "v").await;
-    let retrieved = corpus.ask("how long are snapshots kept for days", Mode::Hybrid, 5).await;
-    assert_eq!(found(&retrieved), ["plan"]);
-}
-
-#[tokio::test]
 async fn a_store_that_fails_is_an_error_and_not_an_empty_result() {
     let query = Query { text: "anything".to_owned(), top_k: 5, ..Query::default() };
     let corpus = Corpus::empty().await;
@@ -431,90 +305,4 @@ async fn a_record_that_cannot_be_read_is_an_error_with_its_name() {
     assert!(error.to_string().contains("plan"), "{error}");
 }
 
-/// Prefers the text that holds a word, or does what a failing service does.
-struct RerankerDouble(Result<&'static str, RerankError>);
-
-#[async_trait::async_trait]
-impl Reranker for RerankerDouble {
-    async fn rerank(&self, _: &str, texts: &[&str]) -> Result<Vec<f32>, RerankError> {
-        let word = self.0.clone()?;
-        Ok(texts.iter().map(|text| if text.contains(word) { 1.0 } else { 0.0 }).collect())
-    }
-}
-
-async fn retention() -> Corpus {
-    let corpus = Corpus::empty().await;
-    for (document, text) in [
-        ("backup", "daily snapshots are kept seven days"),
-        ("weekly", "weekly snapshots are stored for five long weeks"),
-        ("other", "snapshots of monthly schedules are kept longest of all by far"),
-        ("legal", "kept snapshots are audited by the legal department every single year"),
-    ] {
-        corpus.store(document, "v", text).await;
-        corpus.commit(document, "v").await;
-    }
-    corpus
-}
-
 const QUESTION: &str = "how long are daily snapshots kept";
-
-#[tokio::test]
-async fn under_pressure_rerank_goes_first_then_the_lexical_leg_then_context() {
-    let mut corpus = retention().await;
-    corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("monthly"))), 10);
-    let all = [Degradation::RerankSkipped, Degradation::LexicalSkipped, Degradation::ContextShortened];
-    // Far from each limit on either side, so that a slow machine decides nothing: an hour, and nothing at all.
-    let calm = corpus.hurry(QUESTION, Duration::from_secs(3600)).await;
-    assert_eq!((calm.degraded, calm.passages.len()), (vec![], 4));
-    let hurried = corpus.hurry(QUESTION, Duration::ZERO).await;
-    assert_eq!((hurried.degraded.as_slice(), hurried.passages.len()), (&all[..], 2));
-    assert_eq!(found(&hurried)[0], "backup");
-    assert!(RERANK_NEEDS > LEXICAL_NEEDS && LEXICAL_NEEDS > CONTEXT_NEEDS, "given up in this order");
-}
-
-#[tokio::test]
-async fn a_reranker_decides_the_order_and_a_failing_one_is_skipped_and_said() {
-    let mut corpus = retention().await;
-    corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("monthly"))), 10);
-    let ordered = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
-    assert_eq!((found(&ordered)[0], ordered.degraded.len()), ("other", 0));
-    assert_eq!(ordered.explanation.hits[0].reranked, Some(1.0));
-    let broken = RerankError::Refused { address: "http://r".to_owned(), status: 500 };
-    corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Err(broken))), 10);
-    let fused = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
-    assert_eq!((found(&fused)[0], fused.degraded.as_slice()), ("backup", &[Degradation::RerankFailed][..]));
-}
-
-#[tokio::test]
-async fn one_document_does_not_fill_every_place_unless_a_reranker_says_so() {
-    let mut corpus = Corpus::empty().await;
-    for ordinal in 0..4 {
-        let text = format!("daily snapshots are kept long by rule {ordinal}");
-        corpus.part("rules", "v", ordinal * 2, &text).await;
-    }
-    corpus.store("other", "v", "daily snapshots are kept long in the cellar by the keeper").await;
-    for document in ["rules", "other"] {
-        corpus.commit(document, "v").await;
-    }
-    let spread = corpus.ask(QUESTION, Mode::Dense, 3).await;
-    assert!(found(&spread).contains(&"other"), "{:?}", found(&spread));
-    assert!(spread.passages.is_sorted_by(|a, b| a.score >= b.score));
-    corpus.retrieve = corpus.retrieve.reranking(Arc::new(RerankerDouble(Ok("rule"))), 10);
-    assert_eq!(found(&corpus.ask(QUESTION, Mode::Dense, 3).await), ["rules"; 3]);
-}
-
-#[tokio::test]
-async fn an_explanation_has_the_places_of_each_passage_in_each_leg() {
-    let corpus = retention().await;
-    let retrieved = corpus.ask(QUESTION, Mode::Hybrid, 4).await;
-    let told = &retrieved.explanation;
-    assert_eq!((told.mode.as_str(), told.evidence.as_str()), ("Hybrid", "near"));
-    assert_eq!(told.stages.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>(), ["embed", "search"]);
-    assert_eq!(told.hits.len(), retrieved.passages.len());
-    let best = &told.hits[0];
-    assert_eq!(best.chunk, retrieved.passages[0].chunk.id.0.to_string());
-    assert_eq!((best.dense.map(|place| place.rank), best.lexical.map(|place| place.rank)), (Some(1), Some(1)));
-    assert_eq!(told.best_cosine, best.dense.map(|place| place.score));
-    let dense = corpus.ask(QUESTION, Mode::Dense, 4).await.explanation;
-    assert_eq!((dense.candidates.lexical, dense.hits[0].lexical), (0, None));
-}

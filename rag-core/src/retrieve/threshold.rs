@@ -85,7 +85,10 @@ pub(super) fn is_citable(evidence: Evidence, chunk: &Chunk, identifiers: &Identi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ChunkId, ContentHash, Hit, Legs, Scored};
+    use crate::{
+        doubles,
+        model::{Hit, Legs, Scored},
+    };
 
     fn found(dense: Vec<Hit>, lexical: Vec<Hit>) -> Candidates {
         let ids = |hits: &[Hit]| hits.iter().map(|hit| Scored { chunk: hit.chunk.id, score: hit.score }).collect();
@@ -94,18 +97,7 @@ mod tests {
     }
 
     fn hit(text: &str, score: f32) -> Hit {
-        let (document, version) = (text.replace(' ', "-").parse().unwrap(), ContentHash("v".to_owned()));
-        let id = ChunkId::new(&document, &version, 0);
-        let chunk = Chunk {
-            id,
-            document,
-            version,
-            ordinal: 0,
-            title: String::new(),
-            headings: Vec::new(),
-            text: text.to_owned(),
-        };
-        Hit { chunk, score: Similarity(score) }
+        Hit { chunk: doubles::chunk(text.replace(' ', "-").parse().unwrap(), text), score: Similarity(score) }
     }
 
     #[test]

@@ -6,9 +6,9 @@ use super::{epoch::settings, stores::Here, *};
 use crate::{
     config::Config,
     corpus,
-    doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+    doubles::{self, EmbedderDouble, RecordsDouble, StoreDouble},
     lexical,
-    model::{Chunk, ChunkId, ContentHash, DocumentId, Point, Query},
+    model::{Point, Query},
     ports::{Changes, Embedder, Epoch, Kind, Records, VectorStore},
     resilience::BreakerState,
     retrieve::fuse::Fusion,
@@ -49,12 +49,9 @@ impl World {
         let built = corpus::built_with(&embedder, &owner(&self.process.models.configured().config));
         corpus::record(&*self.records, epoch, &built).await.unwrap();
         self.store.create_epoch(epoch, 512).await.unwrap();
-        let (document, version): (DocumentId, _) = ("backup.md".parse().unwrap(), ContentHash("v".to_owned()));
-        let id = ChunkId::new(&document, &version, 0);
-        let (title, headings, text) = (String::new(), Vec::new(), text.to_owned());
-        let dense = embedder.embed_query(&text).await.unwrap();
-        let sparse = lexical::passage("", &[], &text);
-        let chunk = Chunk { id, document, version, ordinal: 0, title, headings, text };
+        let chunk = doubles::chunk("backup.md".parse().unwrap(), text);
+        let dense = embedder.embed_query(text).await.unwrap();
+        let sparse = lexical::passage("", &[], text);
         self.store.upsert(epoch, vec![Point { chunk, dense, sparse, labels: Vec::new() }]).await.unwrap();
         self.store.activate(epoch).await.unwrap();
         App::over(&self.process).await.unwrap()

@@ -31,6 +31,8 @@ const NAMES: u64 = 5;
 const DIMENSIONS: usize = 64;
 /// Longer than a replica ever stands still: a request that was given up could be carried out behind the next one, and nobody could say what must stand then.
 const IMPATIENCE: Duration = Duration::from_secs(90);
+/// Between two looks at something that is to come. The other pauses are what is done to the replicas.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Numbers that follow from a seed (splitmix64).
 #[derive(Clone)]
@@ -165,8 +167,9 @@ impl Writer {
         &mut self,
         request: impl Fn(&Client, &str) -> RequestBuilder,
     ) -> (StatusCode, Value, Option<String>) {
-        let until = Instant::now() + PATIENCE;
+        let (until, mut looks) = (Instant::now() + PATIENCE, tokio::time::interval(LOOK));
         loop {
+            looks.tick().await;
             let at = self.dice.below(REPLICAS as u64) as usize;
             let address = self.addresses.lock().unwrap()[at].clone();
             if let Ok(response) = request(&self.client, &address).send().await {
@@ -179,7 +182,6 @@ impl Writer {
                 }
             }
             assert!(Instant::now() < until, "no replica answers");
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -210,8 +212,9 @@ impl Writer {
     }
 
     async fn await_job(&mut self, job: &str) {
-        let until = Instant::now() + PATIENCE;
+        let (until, mut looks) = (Instant::now() + PATIENCE, tokio::time::interval(LOOK));
         loop {
+            looks.tick().await;
             let (status, answer, _) = self.insist(|client, address| client.get(format!("{address}{job}"))).await;
             assert_eq!(status, StatusCode::OK, "an accepted job is forgotten: {answer}");
             match answer["state"].as_str().unwrap() {
@@ -219,7 +222,6 @@ impl Writer {
                 "queued" | "running" => assert!(Instant::now() < until, "a job does not end: {answer}"),
                 _ => panic!("{answer}"),
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

@@ -2,17 +2,16 @@
 
 use super::*;
 use crate::{
+    doubles,
     generate::cite,
-    model::{AnswerStatus, Chunk, ChunkId, ContentHash},
+    model::{AnswerStatus, Chunk},
     ports::{EmbedError, GAP, ModelIdentity},
 };
 
 pub(super) fn passage(headings: &[&str], text: &str, score: f32) -> Passage {
-    let (document, version) = ("d".parse().unwrap(), ContentHash("v".to_owned()));
-    let id = ChunkId::new(&document, &version, 0);
     let headings = headings.iter().map(|heading| (*heading).to_owned()).collect();
-    let (title, text) = ("Handbook".to_owned(), text.to_owned());
-    Passage { chunk: Chunk { id, document, version, ordinal: 0, title, headings, text }, score }
+    let chunk = doubles::chunk("d".parse().unwrap(), text);
+    Passage { chunk: Chunk { title: "Handbook".to_owned(), headings, ..chunk }, score }
 }
 
 /// The answer with its status, by words alone.

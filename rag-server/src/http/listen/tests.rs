@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::doubles::eventually;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,13 +77,7 @@ impl Bench {
 
     async fn until_cut(&self, cause: &str, times: u64) {
         let cut = || self.metrics.connections_cut.with_label_values(&["public", cause]).get();
-        tokio::time::timeout(PATIENCE, async {
-            while cut() < times {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await
-        .unwrap();
+        eventually("connections are cut", async || cut() >= times).await;
         assert_eq!(cut(), times, "{cause}");
     }
 }

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     config::{ApiKey, Role},
+    doubles,
     generate::Meter as _,
     http::{management_router, ops::Status},
     lexical,
-    model::{Chunk, ChunkId, ContentHash, DocumentId, MicroUsd, Point},
+    model::{MicroUsd, Point},
     ports::{Changes, Kind},
 };
 
@@ -27,14 +28,13 @@ async fn keyed(folder: &std::path::Path) -> Bench {
     let bench = bench_with(&auth, &[]).ready();
     bench.store.create_epoch(Epoch(1), 512).await.unwrap();
     bench.store.activate(Epoch(1)).await.unwrap();
-    let (document, version): (DocumentId, _) = ("plan.md".parse().unwrap(), ContentHash("v".to_owned()));
-    let when = "2026-11-21T08:00:00Z";
-    let record = json!({"id": document, "title": "", "version": version, "chunks": 1, "bytes": 20, "updated_at": when});
+    let chunk = doubles::chunk("plan.md".parse().unwrap(), TEXT);
+    let (when, version) = ("2026-11-21T08:00:00Z", &chunk.version);
+    let record =
+        json!({"id": chunk.document, "title": "", "version": version, "chunks": 1, "bytes": 20, "updated_at": when});
     bench.records.put_if_absent(Kind::Document, "plan.md", record).await.unwrap();
     let dense = EmbedderDouble::default().embed_query(TEXT).await.unwrap();
-    let (sparse, id) = (lexical::passage("", &[], TEXT), ChunkId::new(&document, &version, 0));
-    let (title, headings, text) = (String::new(), Vec::new(), TEXT.to_owned());
-    let chunk = Chunk { id, document, version, ordinal: 0, title, headings, text };
+    let sparse = lexical::passage("", &[], TEXT);
     bench.store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels: Vec::new() }]).await.unwrap();
     bench
 }
