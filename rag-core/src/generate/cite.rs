@@ -230,7 +230,7 @@ mod tests {
     fn draft(sentences: &[(&str, usize)]) -> Draft {
         let form = Form::Sentence;
         let sentence = |(text, passage): &(&str, usize)| Sentence { text: (*text).to_owned(), passage: *passage, form };
-        Draft { sentences: sentences.iter().map(sentence).collect(), missing: Vec::new() }
+        Draft { sentences: sentences.iter().map(sentence).collect(), ..Draft::default() }
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
             "Logs are kept. Nobody reads them. However, they are small.\n\nRun:\n\n```sh\nls -l\n  pwd\n```\n\nName | Age\nAnna | 7\nBob | 8",
         )];
         let of = |form, text: &str| Sentence { text: text.to_owned(), passage: 0, form };
-        let cited = |sentences: Vec<Sentence>| cite(&Draft { sentences, missing: Vec::new() }, &passages);
+        let cited = |sentences: Vec<Sentence>| cite(&Draft { sentences, ..Draft::default() }, &passages);
         let gap = cited(vec![of(Form::Sentence, "Logs are kept."), of(Form::Sentence, "However, they are small.")]);
         assert_eq!(gap.text, "Logs are kept. … However, they are small. [1]");
         let code = cited(vec![of(Form::Sentence, "Run:"), of(Form::Code, "ls -l\n  pwd")]);
@@ -286,7 +286,7 @@ mod tests {
         let passages = [passage("sku: ZX-1; text: long; price: 25 GB; place: Odense\nnext")];
         let cited = |text: &str| {
             let sentence = Sentence { text: text.to_owned(), passage: 0, form: Form::Excerpt };
-            cite(&Draft { sentences: vec![sentence], missing: Vec::new() }, &passages)
+            cite(&Draft { sentences: vec![sentence], ..Draft::default() }, &passages)
         };
         assert_eq!(cited("sku: ZX-1 … price: 25 GB").text, "sku: ZX-1 … price: 25 GB … [1]");
         assert_eq!(cited("text: long").text, "… text: long … [1]");

@@ -20,6 +20,7 @@ use crate::{
         Answer, AnswerStatus, CheckedSentence, Citation, Degradation, Explanation, Generation, Query, Scope, Speaker,
     },
     ports::{GenerateError, Generator, Memory, Passage},
+    resilience::Deadline,
     retrieve::{Retrieve, Retrieved},
 };
 
@@ -40,6 +41,8 @@ struct Found {
     searched: u64,
     degraded: Vec<Degradation>,
     explanation: Explanation,
+    /// What the passages were found by, where that is not the question as it stands: spelt as the documents do, or with the one before it.
+    question: Option<String>,
 }
 
 /// A text that was written and checked.
@@ -61,7 +64,8 @@ impl Flow {
         let (id, since) = (self.ids.name(&ask.query.tenant), Instant::now());
         let session = sessions.zip(ask.session.clone());
         let ask = &continued(ask, &session).await?;
-        let Found { passages, searched, degraded, explanation } = self.find(ask).await?;
+        let Found { passages, searched, degraded, explanation, question } = self.find(ask).await?;
+        let question = question.as_deref().unwrap_or(&ask.query.text);
         let mut citations: Vec<_> = (1..).zip(passages.iter().cloned()).map(citation).collect();
         let found = AnswerEvent::Found { id, citations: citations.clone(), searched };
         let mut outlet = Outlet::new(events, delivery, found);
@@ -70,7 +74,7 @@ impl Flow {
             outlet.say(REFUSAL).await;
             refusal()
         } else {
-            self.write(ask, &passages, (&mut outlet, &mut generation), since).await?
+            self.write((ask, question), &passages, (&mut outlet, &mut generation), since).await?
         };
         if checked.status == AnswerStatus::Refused {
             citations.clear();
@@ -99,18 +103,20 @@ impl Flow {
         }
         let deadline = Some(ask.deadline);
         let mut found = self.retrieve.retrieve(&ask.query, deadline).await.map_err(AnswerError::Retrieve)?;
+        let mut question = None;
         if found.passages.is_empty()
             && let Some(query) = follow_up(ask)
         {
             found = self.retrieve.retrieve(&query, deadline).await.map_err(AnswerError::Retrieve)?;
+            question = Some(query.text);
         }
-        let Retrieved { passages, searched, degraded, explanation, .. } = found;
-        Ok(Found { passages, searched, degraded, explanation })
+        let Retrieved { passages, searched, degraded, explanation, respelt, .. } = found;
+        Ok(Found { passages, searched, degraded, explanation, question: respelt.or(question) })
     }
 
     async fn write(
         &self,
-        ask: &Ask,
+        (ask, question): (&Ask, &str),
         passages: &[Passage],
         (outlet, generation): (&mut Outlet<'_>, &mut Generation),
         since: Instant,
@@ -145,22 +151,22 @@ impl Flow {
                 Err(missed) => generation.notice = Some(writers.instead(missed)?),
             }
         }
-        self.extract(ask, passages, (outlet, generation)).await
+        self.extract((question, ask.deadline), passages, (outlet, generation)).await
     }
 
     /// An answer of sentences of the passages.
     async fn extract(
         &self,
-        ask: &Ask,
+        (question, deadline): (&str, Deadline),
         passages: &[Passage],
         (outlet, generation): (&mut Outlet<'_>, &mut Generation),
     ) -> Result<Checked, AnswerError> {
-        let question = &ask.query.text;
         let place = self.memory.as_ref().and_then(|memory| Place::extracted(memory, question, passages));
         if let Some(checked) = recalled(place.as_ref(), outlet, generation).await {
             return Ok(checked);
         }
-        let draft = self.generator.generate(question, passages).await.map_err(AnswerError::Generate)?;
+        let draft =
+            self.generator.generate(question, passages, deadline.left()).await.map_err(AnswerError::Generate)?;
         generation.by = Some(EXTRACTIVE.to_owned());
         let Cited { text, status, sentences } = cite::cite(&draft, passages);
         let checked = match (status, cite::not_found(&draft.missing)) {
@@ -168,18 +174,27 @@ impl Flow {
             (AnswerStatus::Refused, Some(missing)) => Checked { text: format!("{REFUSAL} {missing}"), ..refusal() },
             _ => Checked { status, text, sentences },
         };
-        outlet.say(&checked.text).await;
-        if let Some(place) = &place {
+        tell(&checked, outlet).await;
+        // What is made without the model's vectors is made again with them.
+        if let Some(place) = place.as_ref().filter(|_| !draft.is_makeshift) {
             place.keep(EXTRACTIVE, &checked).await;
         }
         Ok(checked)
     }
 }
 
+/// Says a whole answer.
+async fn tell(checked: &Checked, outlet: &mut Outlet<'_>) {
+    if checked.status == AnswerStatus::Refused {
+        outlet.refuse();
+    }
+    outlet.say(&checked.text).await;
+}
+
 /// The answer that was kept at this place, said.
 async fn recalled(place: Option<&Place<'_>>, outlet: &mut Outlet<'_>, generation: &mut Generation) -> Option<Checked> {
     let (by, checked) = place?.recall().await?;
-    outlet.say(&checked.text).await;
+    tell(&checked, outlet).await;
     (generation.by, generation.cached) = (Some(by), true);
     Some(checked)
 }

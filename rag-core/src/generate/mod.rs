@@ -4,7 +4,7 @@
 //! retrieve -> (no evidence: refuse) -> generate -> check every sentence -> cite
 //! ```
 //!
-//! Guarantees: a refusal calls no generator; a citation's text is that of its chunks byte for byte; the status is what the check found, whatever the generator claims.
+//! Guarantees: where nothing is evidence no generator is called; a citation's text is that of its chunks byte for byte; the status is what the check found, whatever the generator claims.
 
 mod allowance;
 mod answer_id;
@@ -199,7 +199,10 @@ impl Answers {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
 
     use async_trait::async_trait;
 
@@ -207,7 +210,7 @@ mod tests {
     use crate::{
         doubles::{self, EmbedderDouble, RecordsDouble, StoreDouble},
         lexical,
-        model::{AnswerStatus, Chunk, Point, Query},
+        model::{AnswerStatus, Chunk, Point, Query, Speaker, Turn},
         ports::{Draft, Epoch, Form, Kind, Passage, Records, Sentence, VectorStore},
         retrieve::Settings,
     };
@@ -220,30 +223,39 @@ mod tests {
 
     #[async_trait]
     impl Generator for Scripted {
-        async fn generate(&self, _: &str, _: &[Passage]) -> Result<Draft, GenerateError> {
+        async fn generate(&self, _: &str, _: &[Passage], _: Duration) -> Result<Draft, GenerateError> {
             self.asked.fetch_add(1, Ordering::SeqCst);
             let (text, form) = (self.says.to_owned(), Form::Sentence);
-            Ok(Draft { sentences: vec![Sentence { text, passage: 0, form }], missing: Vec::new() })
+            Ok(Draft { sentences: vec![Sentence { text, passage: 0, form }], ..Draft::default() })
         }
     }
 
     const TEXT: &str = "Snapshots  are kept\r\n| seven | days |. 日本語";
 
     async fn answers(says: &'static str) -> (Answers, Arc<Scripted>) {
+        let generator = Arc::new(Scripted { says, asked: AtomicUsize::new(0) });
+        (over(TEXT, Arc::clone(&generator) as _).await, generator)
+    }
+
+    /// Answers over one document.
+    async fn over(text: &str, generator: Arc<dyn Generator>) -> Answers {
         let (store, records) = (Arc::<StoreDouble>::default(), Arc::<RecordsDouble>::default());
         let embedder = Arc::<EmbedderDouble>::default();
         store.create_epoch(Epoch(1), 512).await.unwrap();
         store.activate(Epoch(1)).await.unwrap();
         let (title, headings) = ("Backup".to_owned(), vec!["Retention".to_owned()]);
-        let chunk = Chunk { title, headings, ..doubles::chunk("ops/backup.md".parse().unwrap(), TEXT) };
-        let dense = embedder.embed_passages(vec![TEXT.to_owned()]).await.unwrap().remove(0);
-        let sparse = lexical::passage("", &[], TEXT);
+        let chunk = Chunk { title, headings, ..doubles::chunk("ops/backup.md".parse().unwrap(), text) };
+        let dense = embedder.embed_passages(vec![text.to_owned()]).await.unwrap().remove(0);
+        let sparse = lexical::passage("", &[], text);
         store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels: Vec::new() }]).await.unwrap();
         let body = serde_json::json!({ "version": "v" });
         records.put_if_absent(Kind::Document, "ops/backup.md", body).await.unwrap();
-        let generator = Arc::new(Scripted { says, asked: AtomicUsize::new(0) });
-        let retrieve = Retrieve::new(store, records, embedder, Settings::default());
-        (Answers::new(Arc::new(retrieve), Arc::clone(&generator) as _), generator)
+        Answers::new(Arc::new(Retrieve::new(store, records, embedder, Settings::default())), generator)
+    }
+
+    /// What picks the words of an answer by this nearness.
+    fn extractive() -> Arc<dyn Generator> {
+        Arc::new(Extractive::comparing(Arc::<EmbedderDouble>::default(), Some(Extractive::FAR_LOCAL)))
     }
 
     fn question(text: &str) -> Query {
@@ -277,6 +289,37 @@ mod tests {
             assert_eq!((found.len(), text.collect::<String>()), (citations, answer.text.clone()));
             assert_eq!((answer.id, &answer.citations), (*id, found));
         }
+    }
+
+    #[tokio::test]
+    async fn a_misspelt_word_is_answered_by_the_word_that_found_the_passage() {
+        let answers = over("Vacation is planned in March. The roof is repaired in summer.", extractive()).await;
+        let answer = answers.answer(question("vacatoin")).await.unwrap();
+        assert_eq!(
+            (answer.status, answer.text.as_str()),
+            (AnswerStatus::Grounded, "Vacation is planned in March. [1]")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_question_that_only_the_one_before_completes_is_answered_by_both() {
+        let answers = over("The gate opens at noon in winter.", extractive()).await;
+        let before = Turn { speaker: Speaker::User, text: "When does the gate open?".to_owned() };
+        let ask = Ask { history: vec![before], ..Ask::from(question("And the rest?")) };
+        let answer = answers.answer(ask).await.unwrap();
+        assert_eq!(answer.status, AnswerStatus::Grounded, "{}", answer.text);
+    }
+
+    #[tokio::test]
+    async fn of_what_only_another_one_is_known_the_refusal_says_so_and_nothing_is_cited() {
+        let answers = over("Release 2.5 keeps snapshots for 30 days.", extractive()).await;
+        let asked = question("How long does release 2.6 keep snapshots?");
+        let events: Vec<_> = answers.stream(asked).map(Result::unwrap).collect().await;
+        let [AnswerEvent::Found { citations, .. }, .., AnswerEvent::Finished(answer)] = &*events else {
+            panic!("{events:?}")
+        };
+        assert_eq!((answer.status, citations.len()), (AnswerStatus::Refused, 0));
+        assert!(answer.text.starts_with(REFUSAL) && answer.text.contains("release 2.6"), "{}", answer.text);
     }
 
     #[tokio::test]

@@ -36,6 +36,13 @@ impl<'a> Outlet<'a> {
         }
     }
 
+    /// What was found answers nothing, so that nothing of it is told.
+    pub(super) fn refuse(&mut self) {
+        if let Some(AnswerEvent::Found { citations, .. }) = &mut self.found {
+            citations.clear();
+        }
+    }
+
     /// A provider begins to write from so many passages. Only possible while nothing was passed on.
     pub(super) fn begin(&mut self, passages: usize) {
         self.marks = Marks::new(passages);

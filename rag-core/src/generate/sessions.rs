@@ -112,7 +112,9 @@ impl Sessions {
             session.turns.retain(|turn| !turn.cited.iter().any(|document| gone.contains(document)));
             // One that goes on meanwhile is cleaned at the next look.
             let body = serde_json::json!(session);
-            self.records.compare_and_set(Kind::Session, &record.id, record.version, body).await?;
+            if let Err(error) = self.records.compare_and_set(Kind::Session, &record.id, record.version, body).await {
+                tracing::warn!(%error, "what a session does not show any more stays stored until its next look");
+            }
         }
         session.turns.iter_mut().for_each(|turn| turn.cited.clear());
         Ok(Some(session))

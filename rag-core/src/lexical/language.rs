@@ -141,7 +141,7 @@ static LANGUAGES: LazyLock<HashMap<&'static str, u16>> = LazyLock::new(|| {
 });
 
 /// Whether a word in small letters is a small word of some language, and of none a telling one.
-pub(super) fn is_small(word: &str) -> bool {
+pub(crate) fn is_small(word: &str) -> bool {
     LANGUAGES.contains_key(word) && TELLING.binary_search(&word).is_err()
 }
 

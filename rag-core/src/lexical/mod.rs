@@ -20,6 +20,7 @@ mod terms;
 mod weights;
 
 pub use identifiers::Identifiers;
+pub(crate) use language::is_small;
 pub use question::Question;
 pub use spelling::Misspelt;
 pub use terms::terms;

@@ -1,5 +1,7 @@
 //! Passages to an answer.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::model::Chunk;
@@ -47,6 +49,8 @@ pub struct Draft {
     pub sentences: Vec<Sentence>,
     /// What the question names and no passage does.
     pub missing: Vec<String>,
+    /// Whether something was missing for it that is there at another time.
+    pub is_makeshift: bool,
 }
 
 /// Why no answer was generated.
@@ -65,6 +69,6 @@ pub enum GenerateError {
 /// Writes an answer from passages, and from nothing else.
 #[async_trait]
 pub trait Generator: Send + Sync {
-    /// Answers `question` from `passages`, which are never empty.
-    async fn generate(&self, question: &str, passages: &[Passage]) -> Result<Draft, GenerateError>;
+    /// Answers `question` from `passages`, which are never empty, with so much time left.
+    async fn generate(&self, question: &str, passages: &[Passage], left: Duration) -> Result<Draft, GenerateError>;
 }

@@ -81,10 +81,12 @@ pub struct Retrieved {
     pub degraded: Vec<Degradation>,
     /// How it was found.
     pub explanation: Explanation,
+    /// The spelling that it was found by, where it is another one than was asked.
+    pub respelt: Option<String>,
 }
 
 impl Kept for Retrieved {
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 }
 
 /// Finds passages.
@@ -193,7 +195,10 @@ impl Retrieve {
     async fn search(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
         let found = self.search_as_asked(query, deadline).await?;
         match self.respelt(query, &found).await? {
-            Some(respelt) => self.search_as_asked(&respelt, deadline).await,
+            Some(respelt) => {
+                let found = self.search_as_asked(&respelt, deadline).await?;
+                Ok(Retrieved { respelt: Some(respelt.text), ..found })
+            }
             None => Ok(found),
         }
     }
@@ -234,7 +239,7 @@ impl Retrieve {
         let passages = passages::shown(ranking, (&query.text, wanted), &mut notes);
         let searched = self.size.last().unwrap_or(0).max(candidates.found());
         degraded.sort_unstable();
-        Ok(Retrieved { passages, evidence, searched, degraded, explanation: notes.explanation })
+        Ok(Retrieved { passages, evidence, searched, degraded, explanation: notes.explanation, respelt: None })
     }
 
     /// The search in the legs for a question of this mode.

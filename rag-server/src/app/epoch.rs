@@ -153,7 +153,10 @@ fn answers(
     (embedder, asked): (Arc<dyn Embedder>, &Arc<dyn Embedder>),
     process: &Process,
 ) -> Answers {
-    let answers = Answers::new(retrieve, Arc::new(Extractive::comparing(Arc::clone(asked)))).keeping(memory);
+    // Of other models nothing is known.
+    let far = matches!(config.embedding.choice(), EmbeddingChoice::Local(_)).then_some(Extractive::FAR_LOCAL);
+    let extractive = Extractive::comparing(Arc::clone(asked), far);
+    let answers = Answers::new(retrieve, Arc::new(extractive)).keeping(memory);
     let answers = answers.remembering(Arc::clone(&process.sessions));
     let Some(providers) = process.providers.clone() else { return answers };
     answers.with_providers(Writers {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{
     excerpt::{self, Weights},
+    named::Naming,
     question::{Kind, Question},
     ranking::Ranked,
     units::Unit,
@@ -39,7 +40,8 @@ const LEANING: [&str; 40] = [
 pub(super) fn compose(question: &Question, units: &[Unit<'_>], ranked: &[Ranked], weights: &Weights) -> Vec<Sentence> {
     let Some(best) = ranked.first() else { return Vec::new() };
     if question.kind == Kind::List && units[best.at].form == Form::Lines {
-        let run = run(units, best.at);
+        let mut run = run(units, best.at);
+        run.retain(|at| !is_of_another(question, &units[*at]));
         if run.len() > 1 {
             return list(units, &run);
         }
@@ -59,7 +61,7 @@ pub(super) fn compose(question: &Question, units: &[Unit<'_>], ranked: &[Ranked]
             continue;
         }
         chosen.push(*at);
-        taken.with_what_it_needs(*at, units);
+        taken.with_what_it_needs(*at, units, question);
     }
     let mut order: Vec<usize> = Vec::new();
     for at in chosen {
@@ -87,12 +89,12 @@ impl Taken {
     }
 
     /// A unit, what it leans on, what it announces, and what announces it.
-    fn with_what_it_needs(&mut self, at: usize, units: &[Unit<'_>]) {
+    fn with_what_it_needs(&mut self, at: usize, units: &[Unit<'_>], question: &Question) {
         self.take(at, units);
         let unit = &units[at];
         let before = at.checked_sub(1).filter(|before| units[*before].passage == unit.passage);
         let fits = |taken: &Self, at: usize| taken.bytes + units[at].text.len() <= MAX_ANSWER;
-        if let Some(before) = before.filter(|before| fits(self, *before)) {
+        if let Some(before) = before.filter(|before| fits(self, *before) && !is_of_another(question, &units[*before])) {
             let leans = unit.form == Form::Sentence && units[before].block == unit.block && leans(unit.text);
             let announced = unit.form != Form::Sentence && announces(&units[before]);
             if leans || announced {
@@ -108,6 +110,9 @@ impl Taken {
                 if !more {
                     break;
                 }
+                if is_of_another(question, &units[next]) {
+                    continue;
+                }
                 self.take(next, units);
                 if form == Some(Form::Code) {
                     break;
@@ -115,6 +120,11 @@ impl Taken {
             }
         }
     }
+}
+
+/// Whether a unit speaks of another one of the kind that is asked for.
+fn is_of_another(question: &Question, unit: &Unit<'_>) -> bool {
+    question.names.naming(unit.text) == Naming::Other
 }
 
 /// Whether a unit announces what comes behind it.

@@ -14,7 +14,7 @@ mod ranking;
 mod tokens;
 mod units;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -28,12 +28,17 @@ const MAX_PASSAGES: usize = 8;
 #[derive(Clone, Default)]
 pub struct Extractive {
     embedder: Option<Arc<dyn Embedder>>,
+    /// The cosine below which nothing is an answer by its meaning, where that is known of the model.
+    far: Option<f32>,
 }
 
 impl Extractive {
-    /// Compares what could answer with the question by this model, beside the words.
-    pub fn comparing(embedder: Arc<dyn Embedder>) -> Self {
-        Self { embedder: Some(embedder) }
+    /// The cosine of the local model below which a sentence is no answer by its meaning.
+    pub const FAR_LOCAL: f32 = 0.5;
+
+    /// Compares what could answer with the question by this model, beside the words. What is below `far` and shares few words is no answer; where nothing is known of the model, none is given.
+    pub fn comparing(embedder: Arc<dyn Embedder>, far: Option<f32>) -> Self {
+        Self { embedder: Some(embedder), far }
     }
 }
 
@@ -45,24 +50,27 @@ impl fmt::Debug for Extractive {
 
 #[async_trait]
 impl Generator for Extractive {
-    async fn generate(&self, question: &str, passages: &[Passage]) -> Result<Draft, GenerateError> {
+    async fn generate(&self, question: &str, passages: &[Passage], left: Duration) -> Result<Draft, GenerateError> {
         let asked = Question::of(question);
         let (missing, others_alone) = missing(&asked, passages);
         if others_alone {
-            return Ok(Draft { sentences: Vec::new(), missing });
+            return Ok(Draft { missing, ..Draft::default() });
         }
-        let passages = &passages[..passages.len().min(MAX_PASSAGES)];
+        // What is named may stand in any of them.
+        let read = if asked.names.are_none() { MAX_PASSAGES } else { passages.len() };
+        let passages = &passages[..passages.len().min(read)];
         let units = units::units(passages);
         let weights = ranking::weights(&units, &asked.terms);
         let mut ranked = ranking::by_words(&asked, &units, passages, &weights);
         if let Some(embedder) = &self.embedder {
-            ranked = ranking::by_meaning(ranked, question, (&units, passages), &**embedder).await;
+            ranked = ranking::by_meaning(ranked, question, (&units, passages), (&**embedder, left)).await;
         }
+        let is_makeshift = self.embedder.is_some() && ranked.first().is_some_and(|best| best.cosine.is_none());
         // A question without any known word is near to nothing.
-        if !asked.terms.is_empty() && ranking::are_far(&ranked) {
-            return Ok(Draft { sentences: Vec::new(), missing });
+        if !asked.terms.is_empty() && ranking::are_far(&ranked, self.far) {
+            return Ok(Draft { missing, ..Draft::default() });
         }
-        Ok(Draft { sentences: compose::compose(&asked, &units, &ranked, &weights), missing })
+        Ok(Draft { sentences: compose::compose(&asked, &units, &ranked, &weights), missing, is_makeshift })
     }
 }
 

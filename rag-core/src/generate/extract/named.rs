@@ -3,8 +3,10 @@
 //! Pure. Words near in meaning answer each other's questions, names do not: what is said of release 2.5 is no answer to a question about 2.6.
 //! Of one kind are names behind the same word (`release 2.5`, `vitamin K`), of the same pattern (`ERR_4711`, `ERR_4712`), and letters with and without a sign (`C`, `C++`, `C#`).
 
+use std::collections::BTreeSet;
+
 use super::tokens::{self, Shape, Token};
-use crate::{generate::wording, lexical};
+use crate::{folding::folded, generate::wording, lexical};
 
 /// Shortest proper name.
 const MIN_PROPER: usize = 3;
@@ -15,6 +17,8 @@ struct Name {
     /// As it was asked for, with the word before it where that says what it is.
     said: String,
     key: String,
+    /// Of a proper name, which may be written in another form.
+    terms: BTreeSet<u32>,
     pattern: String,
     /// None of a proper name: of those nobody knows which are of one kind.
     shape: Option<Shape>,
@@ -41,6 +45,7 @@ impl Names {
     pub(super) fn of(question: &str) -> Self {
         // In a question without any small letter capitals say nothing.
         let shouted = !question.contains(char::is_lowercase);
+        let question = &*folded(question);
         let tokens = tokens::tokens(question);
         let proper = !shouted && capitals_tell(question, &tokens);
         let mut names: Vec<Name> = Vec::new();
@@ -52,7 +57,9 @@ impl Names {
                 Some(Shape::Number) => kind.is_some() || token.key.len() > 1,
                 Some(Shape::Letter) => !shouted && is_letter_name(token, kind),
                 // The word before a number or a letter says of what kind that is.
-                None => proper && is_proper(token, at) && !names_a_kind(tokens.get(at + 1)),
+                None => {
+                    proper && is_proper(token, begins_sentence(question, token)) && !names_a_kind(tokens.get(at + 1))
+                }
             };
             if is_name && names.iter().all(|name| name.key != token.key) {
                 let said = match before
@@ -62,7 +69,8 @@ impl Names {
                     None => token.text.to_owned(),
                 };
                 let (key, pattern) = (token.key.clone(), pattern(&token.key));
-                names.push(Name { said, key, pattern, shape: token.shape, kind });
+                let terms = if token.shape.is_none() { lexical::terms(&key) } else { BTreeSet::new() };
+                names.push(Name { said, key, terms, pattern, shape: token.shape, kind });
             }
         }
         Self(names)
@@ -77,7 +85,8 @@ impl Names {
         if self.are_none() {
             return Naming::Silent;
         }
-        let tokens = tokens::tokens(text);
+        let text = folded(text);
+        let tokens = tokens::tokens(&text);
         if self.0.iter().any(|name| name.is_held(&tokens)) {
             Naming::Held
         } else if self.0.iter().any(|name| name.has_other(&tokens)) {
@@ -92,6 +101,7 @@ impl Names {
         if self.are_none() {
             return (Vec::new(), false);
         }
+        let texts: Vec<_> = texts.iter().map(|text| folded(text)).collect();
         let tokens: Vec<Vec<Token<'_>>> = texts.iter().map(|text| tokens::tokens(text)).collect();
         let held = |name: &&Name| tokens.iter().any(|tokens| name.is_held(tokens));
         let (held, missing): (Vec<&Name>, Vec<&Name>) = self.0.iter().partition(held);
@@ -114,11 +124,17 @@ fn capitals_tell(question: &str, tokens: &[Token<'_>]) -> bool {
     (capital < all || all == 1) && !wording::is_german(question)
 }
 
-/// Whether a word is a proper name: a capital within the question, or more than one in its first word.
-fn is_proper(token: &Token<'_>, at: usize) -> bool {
+/// Whether a token stands where any word has a capital.
+fn begins_sentence(question: &str, token: &Token<'_>) -> bool {
+    let before = &question[..token.text.as_ptr() as usize - question.as_ptr() as usize];
+    before.trim_end().chars().next_back().is_none_or(|c| matches!(c, '.' | '?' | '!' | ':' | '…'))
+}
+
+/// Whether a word is a proper name: a capital within a sentence, or more than one in its first word.
+fn is_proper(token: &Token<'_>, first: bool) -> bool {
     let mut capitals = token.text.chars().filter(|c| c.is_uppercase());
     let long = token.text.chars().count() >= MIN_PROPER && token.text.chars().all(char::is_alphabetic);
-    long && token.text.starts_with(char::is_uppercase) && (at > 0 || capitals.nth(1).is_some())
+    long && token.text.starts_with(char::is_uppercase) && (!first || capitals.nth(1).is_some())
 }
 
 /// Whether a letter is a name rather than a word: `A` and `I` are words, unless a kind stands before `A`.
@@ -134,12 +150,9 @@ impl Name {
     fn is_held(&self, tokens: &[Token<'_>]) -> bool {
         let same = |token: &Token<'_>| {
             token.key == self.key
-                || (self.shape.is_none()
-                    && token.shape.is_none()
-                    && lexical::terms(&token.key) == lexical::terms(&self.key))
+                || (!self.terms.is_empty() && token.shape.is_none() && lexical::terms(&token.key) == self.terms)
                 || (self.shape == Some(Shape::Code)
-                    && [token.key.as_str(), self.key.as_str()].iter().any(|key| key.contains('.'))
-                    && last_part(&token.key) == last_part(&self.key))
+                    && (is_end_of(&token.key, &self.key) || is_end_of(&self.key, &token.key)))
         };
         // Written as two words: `RFC 9457`, `max replicas`.
         let split =
@@ -187,8 +200,9 @@ fn pattern(key: &str) -> String {
     pattern
 }
 
-fn last_part(key: &str) -> &str {
-    key.rsplit('.').next().unwrap_or(key)
+/// Whether a name without a point is the last part of one with points: `reduce` of `functools.reduce`, but no file of another.
+fn is_end_of(bare: &str, dotted: &str) -> bool {
+    !bare.contains('.') && dotted.rsplit_once('.').is_some_and(|(_, last)| last == bare)
 }
 
 #[cfg(test)]
@@ -217,6 +231,8 @@ mod tests {
             ("WHAT IS PLAN B", vec![]),
             ("Which file formats can I ingest?", vec![]),
             ("What is e.g. a plan?", vec![]),
+            ("When does the gate open? And the rest?", vec![]),
+            ("The gate is shut. Grafana shows it in Denmark.", vec!["Denmark"]),
         ] {
             assert_eq!(said(question), expected, "{question}");
         }
@@ -242,6 +258,10 @@ mod tests {
             ("What does functools.reduce do?", "reduce(function, iterable) applies it.", Held),
             ("What is the price of ZX-4410?", "sku: ZX-4411; price: 9.99 EUR", Other),
             ("Wie tief ist Station 117?", "Station 116 | 3 | 50", Other),
+            ("What does config.toml set?", "Cargo.toml names the crate.", Silent),
+            ("What does config_map hold?", "The con\u{ad}fig_map holds it.", Held),
+            ("Was kostet das innerhalb von 14 Tagen?", "Rechnungen sind innerhalb von 30 Tagen zu zahlen.", Silent),
+            ("What did the WHO change in release 2.6?", "The timeout rose in release 2.5.", Other),
         ] {
             assert_eq!(Names::of(question).naming(text), expected, "{question} beside {text}");
         }

@@ -2,7 +2,7 @@
 //!
 //! Pure beside the embedder. A unit is good when it shares the question's telling words, each of which counts by how few units hold it, and when it is near to it in meaning; what stands above it, the kind of its answer, and the rank of its passage count a little.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     excerpt::Weights,
@@ -10,7 +10,11 @@ use super::{
     question::{Kind, Question},
     units::Unit,
 };
-use crate::ports::{Embedder, Form, Passage};
+use crate::{
+    folding::folded,
+    ports::{Embedder, Form, Passage},
+    resilience::Deadline,
+};
 
 /// How much a word of the question counts that stands only above a unit.
 const ABOVE_SHARE: f32 = 0.5;
@@ -30,8 +34,8 @@ const MIN_TOLD: usize = 2;
 const COMPARED: usize = 8;
 /// A unit that holds less of the question's words is no answer by its words.
 const FEW_WORDS: f32 = 0.3;
-/// A unit whose cosine is below this is no answer by its meaning.
-const FAR: f32 = 0.5;
+/// How long the model may take; half of the time that is left, if that is less. After it the words decide alone.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of a unit that are compared, with what announces it.
 const MAX_COMPARED: usize = 480;
 
@@ -44,7 +48,7 @@ pub(super) struct Ranked {
     /// The share of the question's words that it holds, those above it counted less.
     words: f32,
     /// Its cosine with the question, where it was compared.
-    cosine: Option<f32>,
+    pub(super) cosine: Option<f32>,
     /// Whether it denies of something what the question wants to know.
     denied: bool,
 }
@@ -120,16 +124,18 @@ pub(super) async fn by_meaning(
     mut ranked: Vec<Ranked>,
     question: &str,
     (units, passages): (&[Unit<'_>], &[Passage]),
-    embedder: &dyn Embedder,
+    (embedder, left): (&dyn Embedder, Duration),
 ) -> Vec<Ranked> {
     let compared = ranked.len().min(COMPARED);
     if compared == 0 {
         return ranked;
     }
     let texts = ranked[..compared].iter().map(|ranked| text(&units[ranked.at], passages)).collect();
-    let vectors = futures::future::try_join(embedder.embed_query(question), embedder.embed_texts(texts)).await;
-    match vectors {
-        Ok((question, vectors)) => {
+    // As the search asks for it, so that it is known already.
+    let question = folded(question);
+    let vectors = futures::future::try_join(embedder.embed_query(&question), embedder.embed_texts(texts));
+    match Deadline::after(PATIENCE.min(left / 2)).run(vectors).await {
+        Ok(Ok((question, vectors))) => {
             // Vectors of the model have length 1.
             let cosine = |vector: &[f32]| vector.iter().zip(&question).map(|(a, b)| a * b).sum::<f32>();
             let cosines: Vec<f32> = vectors.iter().map(|vector| cosine(vector)).collect();
@@ -140,15 +146,17 @@ pub(super) async fn by_meaning(
             }
             sort(&mut ranked);
         }
-        Err(error) => tracing::debug!(%error, "the sentences of an answer were chosen by their words alone"),
+        Ok(Err(error)) => tracing::debug!(%error, "the sentences of an answer were chosen by their words alone"),
+        Err(expired) => tracing::debug!(%expired, "the sentences of an answer were chosen by their words alone"),
     }
     ranked
 }
 
 /// Whether nothing answers: each unit was compared, is far from the question, and holds few of its words.
-pub(super) fn are_far(ranked: &[Ranked]) -> bool {
-    let far = |ranked: &Ranked| ranked.words < FEW_WORDS && ranked.cosine.is_some_and(|cosine| cosine < FAR);
-    ranked.iter().all(far)
+pub(super) fn are_far(ranked: &[Ranked], far: Option<f32>) -> bool {
+    let is_far =
+        |ranked: &Ranked| ranked.words < FEW_WORDS && ranked.cosine.zip(far).is_some_and(|(cosine, far)| cosine < far);
+    ranked.iter().all(is_far)
 }
 
 /// What is compared of a unit: what announces it, and its beginning.
@@ -156,6 +164,7 @@ fn text(unit: &Unit<'_>, passages: &[Passage]) -> String {
     let chunk = &passages[unit.passage].chunk;
     let above = unit.announced.last().copied().or(chunk.headings.last().map(String::as_str)).unwrap_or(&chunk.title);
     let text = format!("{}\n{}", above.trim_matches(['#', '¶', ' ']), unit.text);
+    let text = folded(&text);
     text[..text.floor_char_boundary(MAX_COMPARED)].to_owned()
 }
 

@@ -20,11 +20,14 @@ async fn answer(question: &str, passages: &[Passage]) -> (AnswerStatus, String) 
 }
 
 async fn answered(generator: &Extractive, question: &str, passages: &[Passage]) -> (AnswerStatus, String) {
-    let draft = generator.generate(question, passages).await.unwrap();
+    let draft = generator.generate(question, passages, Duration::from_secs(30)).await.unwrap();
     let cited = cite::cite(&draft, passages);
     let missing = cite::not_found(&draft.missing).unwrap_or_default();
     (cited.status, if cited.text.is_empty() { missing } else { cited.text })
 }
+
+/// The word of a model that never answers.
+const NEVER: &str = "never";
 
 /// Takes texts that hold a word for near to every question, and all others for far.
 struct Nearness {
@@ -51,6 +54,9 @@ impl Embedder for Nearness {
     }
 
     async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        if self.word == NEVER {
+            std::future::pending::<()>().await;
+        }
         let vector = |text: &String| if text.contains(self.word) { vec![1.0, 0.0] } else { vec![0.0, 1.0] };
         Ok(texts.iter().map(vector).collect())
     }
@@ -59,7 +65,7 @@ impl Embedder for Nearness {
 /// Compares by this nearness.
 fn comparing(word: &'static str) -> Extractive {
     let model = ModelIdentity { name: "nearness".to_owned(), dimension: 2 };
-    Extractive::comparing(Arc::new(Nearness { model, word }))
+    Extractive::comparing(Arc::new(Nearness { model, word }), Some(Extractive::FAR_LOCAL))
 }
 
 /// The documents of a case, each a passage, the ones named first ranked first.
@@ -126,6 +132,28 @@ async fn a_question_without_any_known_word_takes_the_beginning_of_the_best_passa
     assert!(answer("???", &passages).await.1.starts_with("First of all."));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_model_that_does_not_answer_in_time_leaves_it_to_the_words_for_this_time() {
+    let passages = [passage(&[], "The depot opens at 6. The canteen opens at noon.", 1.0)];
+    for left in [Duration::from_secs(30), Duration::from_millis(500)] {
+        let began = tokio::time::Instant::now();
+        let draft = comparing(NEVER).generate("When does the canteen open?", &passages, left).await.unwrap();
+        assert!(draft.sentences.iter().any(|sentence| sentence.text == "The canteen opens at noon."));
+        assert!(draft.is_makeshift && began.elapsed() < left, "{:?}", began.elapsed());
+    }
+    let draft = comparing("canteen").generate("When does the canteen open?", &passages, Duration::from_secs(30)).await;
+    assert!(!draft.unwrap().is_makeshift);
+}
+
+#[tokio::test]
+async fn a_line_about_another_one_is_in_no_list_that_is_quoted() {
+    let text = "Formats:\n\n- Release 2.5: Markdown and HTML\n- Release 2.6: Markdown, HTML and PDF\n";
+    for question in ["Which formats does release 2.6 read?", "Which formats are read in release 2.6?"] {
+        let (_, found) = answer(question, &[passage(&[], text, 1.0)]).await;
+        assert!(found.contains("Release 2.6") && !found.contains("Release 2.5"), "{found}");
+    }
+}
+
 #[tokio::test]
 async fn the_sentence_that_repeats_the_question_does_not_win() {
     for text in [
@@ -135,10 +163,7 @@ async fn the_sentence_that_repeats_the_question_does_not_win() {
         "This section says what ERR_4711 means. It means that the disk is full: free some space.",
     ] {
         let (status, found) = answer("What does ERR_4711 mean?", &[passage(&[], text, 1.0)]).await;
-        assert!(
-            status == GROUNDED && found.contains("the disk is full") || found.contains("The disk is full"),
-            "{text}: {found}"
-        );
+        assert!(status == GROUNDED && found.to_lowercase().contains("the disk is full"), "{text}: {found}");
         assert!(!found.contains("What does"), "{found}");
     }
 }

@@ -55,8 +55,9 @@ impl<'t> Token<'t> {
     /// The term of a word that says of what kind the name behind it is.
     pub(super) fn kind(&self) -> Option<u32> {
         let is_word = self.shape.is_none() && self.text.chars().count() >= MIN_KIND;
-        let is_word = is_word && self.text.chars().all(char::is_alphabetic) && !BEFORE_NUMBERS.contains(&&*self.key);
-        // A stop word has no term.
+        let is_word = is_word && self.text.chars().all(char::is_alphabetic);
+        let is_word = is_word && !BEFORE_NUMBERS.contains(&&*self.key) && !lexical::is_small(&self.key);
+        // A stop word of English has no term.
         if is_word { lexical::terms(&self.key).pop_first() } else { None }
     }
 }
