@@ -2,6 +2,14 @@
 
 use super::script::{lowered, raised};
 
+/// Words that are left around the number of a page at least, where they are more than its frame, such as `Page of`.
+const RUNNING_WORDS: usize = 3;
+
+/// Whether what stands around the number of a page is its frame alone.
+pub(super) fn is_frame(text: &str) -> bool {
+    text.split_whitespace().count() < RUNNING_WORDS
+}
+
 /// How characters stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Stands {

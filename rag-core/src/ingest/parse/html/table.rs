@@ -3,7 +3,7 @@
 use html5ever::tokenizer::Tag;
 
 use super::{
-    super::columns::name_columns,
+    super::{columns::name_columns, grid::escaped},
     element::{attribute, has_class},
 };
 use crate::ingest::chunk::Shape;
@@ -273,15 +273,6 @@ impl Table {
             *carried = (rows, text.to_owned());
         }
     }
-}
-
-/// A cell's text, in which no mark looks like the end of a cell.
-fn escaped(text: &str) -> String {
-    if !text.contains('|') {
-        return text.to_owned();
-    }
-    let words: Vec<&str> = text.split(' ').map(|word| if word == "|" { "\\|" } else { word }).collect();
-    words.join(" ")
 }
 
 /// The beginning of a long text.

@@ -8,6 +8,8 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::{
     super::{
+        grid::within_cell,
+        line::is_frame,
         markup::{Xml, attribute, events, malformed, text_of},
         piece::{Piece, Take},
     },
@@ -29,8 +31,6 @@ const MAX_TEXT: usize = 128 * 1024;
 const MAX_NOTES: usize = 10_000;
 /// Blanks that one element stands for.
 const MAX_BLANKS: usize = 100;
-/// Words that are left around the number of a page at least, where they are more than its frame, such as `Page of`.
-const RUNNING_WORDS: usize = 3;
 
 /// What is open, outermost first.
 enum Open {
@@ -277,7 +277,7 @@ impl<'b, 't> Body<'b, 't> {
         };
         let text = paragraph.line.finish();
         let text = text.trim();
-        let is_frame = paragraph.has_page && text.split_whitespace().count() < RUNNING_WORDS;
+        let is_frame = paragraph.has_page && is_frame(text);
         if !text.is_empty() && !is_frame && !paragraph.hidden {
             self.hand_over_paragraph(&paragraph, label, text)?;
         }
@@ -325,7 +325,7 @@ impl<'b, 't> Body<'b, 't> {
             }
             return Ok(());
         }
-        let inner = piece.text();
+        let inner = within_cell(&piece);
         let outer = match self.open.last_mut() {
             Some(Open::Table(table)) => table.cell(),
             Some(Open::Paragraph(paragraph)) => Some(&mut paragraph.boxes),
@@ -338,7 +338,7 @@ impl<'b, 't> Body<'b, 't> {
             };
         };
         outer.push_str(if outer.is_empty() { "" } else { " " });
-        outer.push_str(&inner.split_whitespace().collect::<Vec<_>>().join(" "));
+        outer.push_str(&inner);
         Ok(())
     }
 

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 
 use quick_xml::events::BytesStart;
 
-use super::super::{grid::Grid, markup::attribute, piece::Piece};
+use super::super::{
+    grid::{Grid, repeated},
+    markup::attribute,
+    piece::Piece,
+};
 
 /// Columns of a table that are read.
 const MAX_COLUMNS: usize = 1000;
 /// Equal rows that are read of each kind.
 const MAX_REPEATED: usize = 100;
-/// Characters of a cell over several rows that each further row repeats.
-const REPEATED: usize = 100;
 
 /// An open table.
 #[derive(Default)]
@@ -56,8 +58,7 @@ impl Table {
         let Some((text, times)) = self.cell.take() else { return };
         let text = self.value.take().filter(|_| !text.is_empty()).unwrap_or(text);
         if self.reaches > 1 && self.down.len() < MAX_COLUMNS {
-            let repeated = text.chars().take(REPEATED).collect();
-            self.down.insert(self.row.len(), (self.reaches - 1, repeated));
+            self.down.insert(self.row.len(), (self.reaches - 1, repeated(&text)));
         }
         let most = MAX_COLUMNS.saturating_sub(self.row.len());
         self.row.extend(std::iter::repeat_n(text, times.min(most)));

@@ -4,7 +4,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::super::{
     formula::Formula,
-    grid::Grid,
+    grid::{Grid, repeated},
     line::{Line, Stands},
     markup::{Xml, attribute, events, text_of},
     ordinal::written,
@@ -14,8 +14,6 @@ use crate::ingest::failure::FailureReason;
 
 /// Bytes of one paragraph; more is left out.
 const MAX_PARAGRAPH: usize = 64 * 1024;
-/// Characters of a cell over several rows that each further row repeats.
-const REPEATED: usize = 100;
 /// The deepest level of a list.
 const LEVELS: usize = 9;
 
@@ -168,7 +166,7 @@ impl Reading {
                 let is_on = |name: &str| value(name).is_some_and(|on| matches!(on.as_str(), "1" | "true"));
                 // So that each row reads alone.
                 let above = self.above.get(self.row.len()).filter(|_| is_on("vMerge"));
-                let above: String = above.into_iter().flat_map(|above| above.chars()).take(REPEATED).collect();
+                let above = above.map_or_else(String::new, |above| repeated(above));
                 self.covered = is_on("hMerge") || is_on("vMerge");
                 self.row.push(above);
             }

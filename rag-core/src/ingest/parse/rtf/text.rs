@@ -6,7 +6,7 @@ use super::{
     super::{
         docx::{Role, named, outline},
         formula::{self, Formula},
-        grid::Grid,
+        grid::{Grid, repeated},
         line::Line,
         piece::{Piece, Take},
         title,
@@ -23,8 +23,6 @@ const MAX_APART: usize = 10_000;
 const MAX_COLUMNS: usize = 1000;
 /// Styles that are remembered.
 const MAX_STYLES: usize = 10_000;
-/// Characters of a cell over several rows that each further row repeats.
-const REPEATED: usize = 100;
 
 /// What a paragraph is.
 #[derive(Clone, Copy, Default)]
@@ -252,7 +250,7 @@ impl<'t, 'x> Text<'t, 'x> {
             if self.row.merged.get(at) == Some(&true)
                 && let Some(above) = self.row.above.get(at)
             {
-                *cell = above.chars().take(REPEATED).collect();
+                *cell = repeated(above);
             }
         }
         let rows = self.grid.get_or_insert_default().row(&cells);

@@ -1,14 +1,15 @@
 //! What becomes of a paragraph or a table at its end: a heading, an item, a piece of text, or a part of what is around it.
 
 use super::{
-    super::{super::piece::Piece, numbering::Label, styles::Role},
+    super::{
+        super::{grid::within_cell, line::is_frame, piece::Piece},
+        numbering::Label,
+        styles::Role,
+    },
     Body, MAX_TEXT, Open,
     paragraph::Paragraph,
 };
 use crate::ingest::failure::FailureReason;
-
-/// Words that are left around the number of a page at least, where they are more than its frame, such as `Page of`.
-const RUNNING_WORDS: usize = 3;
 
 impl Body<'_, '_> {
     pub(super) fn close_last(&mut self) -> Result<(), FailureReason> {
@@ -48,7 +49,7 @@ impl Body<'_, '_> {
             Some(Label::Bullet) | None => "",
         };
         let numbered = [number, text].join(" ").trim().to_owned();
-        let is_frame = paragraph.has_page && text.split_whitespace().count() < RUNNING_WORDS;
+        let is_frame = paragraph.has_page && is_frame(text);
         if !self.open.is_empty() && !numbered.is_empty() {
             return self.hand_over(Piece::Prose(numbered));
         }
@@ -87,7 +88,7 @@ impl Body<'_, '_> {
 
     /// Gives a piece on; what stands in a cell or in a text box goes into its cell or behind its paragraph instead.
     pub(super) fn hand_over(&mut self, piece: Piece) -> Result<(), FailureReason> {
-        let inner = piece.text();
+        let inner = within_cell(&piece);
         let outer = match self.open.last_mut() {
             Some(Open::Table(table)) => table.cell(),
             Some(Open::Paragraph(paragraph)) => Some(&mut paragraph.boxes),
@@ -99,7 +100,7 @@ impl Body<'_, '_> {
         if !outer.is_empty() {
             outer.push(' ');
         }
-        outer.push_str(&inner.split_whitespace().collect::<Vec<_>>().join(" "));
+        outer.push_str(&inner);
         Ok(())
     }
 }

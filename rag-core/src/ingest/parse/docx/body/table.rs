@@ -2,12 +2,14 @@
 
 use quick_xml::events::BytesStart;
 
-use super::super::super::{grid::Grid, markup::attribute, piece::Piece};
+use super::super::super::{
+    grid::{Grid, repeated},
+    markup::attribute,
+    piece::Piece,
+};
 
 /// Columns of a table; what stands beyond goes into the last one.
 const MAX_COLUMNS: usize = 1000;
-/// Characters of a cell over several rows that each further row repeats.
-const REPEATED: usize = 100;
 
 /// Whether a cell reaches over rows.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +86,7 @@ impl Table {
             let text = if cell.merged == Merged::GoesOn { self.above[at].clone() } else { cell.text.trim().to_owned() };
             self.above[at..at + columns].fill(String::new());
             if cell.merged != Merged::No {
-                self.above[at] = text.chars().take(REPEATED).collect();
+                self.above[at] = repeated(&text);
             }
             row.push(text);
             row.resize(at + columns, String::new());
