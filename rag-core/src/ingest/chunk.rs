@@ -19,13 +19,16 @@ use crate::model::{Notice, Notices};
 pub use block::{Block, Draft, Limits, Shape, Value};
 
 /// Changes when the same document would be cut differently; part of every content hash, so that a new version chunks everything again.
-pub const VERSION: &str = "structure-4";
+pub const VERSION: &str = "structure-5";
 
 /// Blank bytes inside a chunk after which it ends.
 const BLANK_BYTES: usize = 512;
 
 /// Characters of a heading that are kept in the path beside a chunk; its text keeps them all.
 const HEADING_CHARS: usize = 200;
+
+/// The level of the names of parts, above that of every heading.
+const PART: u8 = 0;
 
 /// One in so many boundaries is an anchor: a place that is cut at wherever the chunk began, so that a change moves only the cuts near it.
 const ANCHORS: u8 = 3;
@@ -103,10 +106,16 @@ impl<'c> Chunker<'c> {
     /// Ends the section and starts one whose heading stands beside its chunks and not in them; without a heading where the name is empty.
     pub fn section(&mut self, title: &str) {
         self.end_section();
-        self.path.clear();
+        self.path.retain(|(level, _)| *level == PART);
         if !title.is_empty() {
             self.path.push((1, brief(title)));
         }
+    }
+
+    /// Ends the section and begins a part, outermost name first, that all sections and headings stand under until the next one; without a name that is none.
+    pub fn within(&mut self, names: &[String]) {
+        self.end_section();
+        self.path = names.iter().map(|name| (PART, brief(name))).filter(|(_, name)| !name.is_empty()).collect();
     }
 
     /// Bytes that a format may still add to the document's own text, such as the names of columns.
@@ -163,7 +172,12 @@ impl<'c> Chunker<'c> {
         while self.path.last().is_some_and(|(above, _)| *above >= level) {
             self.path.pop();
         }
-        self.path.push((level, brief(title)));
+        let title = brief(title);
+        // A part may begin with its own name as a heading, which is not shown twice.
+        let named = |(above, name): &(u8, String)| *above == PART && name.to_lowercase() == title.to_lowercase();
+        if !self.path.last().is_some_and(named) {
+            self.path.push((level, title));
+        }
         let units = explode(text, Shape::Prose, Level::Never, self.measure());
         self.take(text, units);
     }

@@ -26,10 +26,11 @@ pub(in crate::ingest) fn read(bytes: &[u8], take: &mut Take<'_>) -> Result<(), F
     if let Some(subject) = message.subject() {
         take(Piece::Title(subject.to_owned()))?;
     }
-    one(&message, 0, take)
+    one(&message, &[], take)
 }
 
-fn one(message: &Message<'_>, depth: usize, take: &mut Take<'_>) -> Result<(), FailureReason> {
+/// Reads a message under the subjects of those that it is attached to.
+fn one(message: &Message<'_>, above: &[String], take: &mut Take<'_>) -> Result<(), FailureReason> {
     if let Some(subject) = message.subject().filter(|subject| !subject.trim().is_empty()) {
         take(Piece::Heading(1, format!("{}\n\n", subject.trim())))?;
     }
@@ -45,34 +46,56 @@ fn one(message: &Message<'_>, depth: usize, take: &mut Take<'_>) -> Result<(), F
     if !lines.is_empty() {
         take(Piece::Lines(format!("{lines}\n")))?;
     }
+    let mut unread = String::new();
     for part in message.html_bodies() {
-        match &part.body {
-            PartType::Html(text) => take(Piece::Part(Format::Html, beginning(text).to_owned()))?,
-            PartType::Text(text) => take(Piece::Part(Format::Text, beginning(text).to_owned()))?,
-            _ => {}
+        let (format, text) = match &part.body {
+            PartType::Html(text) => (Format::Html, text),
+            PartType::Text(text) => (Format::Text, text),
+            _ => continue,
+        };
+        let read = beginning(text);
+        if read.len() < text.len() {
+            unread.push_str(&format!("Of the body the last {} bytes were not read\n", text.len() - read.len()));
+        }
+        take(Piece::Part(format, read.to_owned()))?;
+    }
+    let mut attachments = message.attachments();
+    let mut causes = Vec::new();
+    for part in attachments.by_ref().take(MAX_ATTACHMENTS) {
+        if let Err(cause) = attached(part, above, take)? {
+            causes.push(format!("{} ({cause})", name(part)));
         }
     }
-    let mut unread = Vec::new();
-    for part in message.attachments().take(MAX_ATTACHMENTS) {
-        if let Err(cause) = attached(part, depth, take)? {
-            unread.push(format!("{} ({cause})", part.attachment_name().unwrap_or("without a name")));
-        }
+    causes.extend(attachments.by_ref().take(MAX_ATTACHMENTS).map(|part| format!("{} (too many)", name(part))));
+    causes.extend(Some(attachments.count()).filter(|more| *more > 0).map(|more| format!("{more} more (too many)")));
+    if !causes.is_empty() {
+        unread.push_str(&format!("Attachments that were not read: {}\n", causes.join(", ")));
     }
     if !unread.is_empty() {
-        take(Piece::Apart)?;
-        take(Piece::Lines(format!("Attachments that were not read: {}\n\n", unread.join(", "))))?;
+        take(Piece::Within(above.to_vec()))?;
+        take(Piece::Lines(format!("{unread}\n")))?;
     }
     Ok(())
 }
 
+fn name<'p>(part: &'p MessagePart<'_>) -> &'p str {
+    part.attachment_name().unwrap_or("without a name")
+}
+
 /// Reads what is attached, or tells why that is not done. An error of whoever takes the pieces ends the reading.
-fn attached(part: &MessagePart<'_>, depth: usize, take: &mut Take<'_>) -> Result<Result<(), String>, FailureReason> {
+fn attached(
+    part: &MessagePart<'_>,
+    above: &[String],
+    take: &mut Take<'_>,
+) -> Result<Result<(), String>, FailureReason> {
+    let under = |name: &str| above.iter().cloned().chain([name.to_owned()]).collect::<Vec<_>>();
     if let PartType::Message(message) = &part.body {
-        if depth >= MAX_DEPTH {
+        if above.len() >= MAX_DEPTH {
             return Ok(Err("too deep".to_owned()));
         }
-        take(Piece::Apart)?;
-        return one(message, depth + 1, take).map(Ok);
+        let under = under(message.subject().unwrap_or_default().trim());
+        take(Piece::Within(under.clone()))?;
+        return one(message, &under, take).map(Ok);
     }
     let name = part.attachment_name().unwrap_or_default();
     let Some(format) = Format::of_name(name).ok().or_else(|| media_type(part)) else {
@@ -83,18 +106,24 @@ fn attached(part: &MessagePart<'_>, depth: usize, take: &mut Take<'_>) -> Result
     if !format.is_binary() && text.is_none() {
         return Ok(Err("no UTF-8, or too large".to_owned()));
     }
-    take(Piece::Apart)?;
-    take(Piece::Heading(1, format!("Attachment {name}\n\n")))?;
-    if let Some(text) = text.filter(|_| !format.is_binary()) {
-        return take(Piece::Part(format, text.to_owned())).map(Ok);
-    }
     if format == Format::Eml {
         return Ok(Err("a message inside a file".to_owned()));
     }
+    let name = format!("Attachment {name}");
+    let under = under(&name);
+    take(Piece::Within(under.clone()))?;
+    take(Piece::Heading(1, format!("{name}\n\n")))?;
+    if let Some(text) = text.filter(|_| !format.is_binary()) {
+        return take(Piece::Part(format, text.to_owned())).map(Ok);
+    }
     let mut refused = None;
     let read = read_binary(format, bytes, &mut |piece| {
-        // The title is the subject's.
-        let taken = if matches!(piece, Piece::Title(_)) { Ok(()) } else { take(piece) };
+        let taken = match piece {
+            // The title is the subject's.
+            Piece::Title(_) => Ok(()),
+            Piece::Within(names) => take(Piece::Within(under.iter().cloned().chain(names).collect())),
+            piece => take(piece),
+        };
         taken.inspect_err(|reason| refused = Some(reason.clone()))
     });
     match (refused, read) {
@@ -126,15 +155,32 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ingest::chunk::{Chunker, Limits};
+    use crate::ingest::chunk::{Chunker, Draft, Limits};
 
-    fn read_mail(mail: &str) -> Result<(Option<String>, String), String> {
+    fn drafts(mail: &str) -> Result<(Option<String>, Vec<Draft>), String> {
         let count = |text: &str| text.split_whitespace().count();
         let mut chunker = Chunker::new(Limits { tokens: 200, bytes: 4000 }, &count);
         read(mail.as_bytes(), &mut |piece| piece.push(&mut chunker)).map_err(|reason| reason.to_string())?;
         chunker.finish();
         let title = chunker.title().map(str::to_owned);
-        Ok((title, std::iter::from_fn(|| chunker.pop()).map(|draft| draft.text).collect::<Vec<_>>().join("\n~\n")))
+        Ok((title, std::iter::from_fn(|| chunker.pop()).collect()))
+    }
+
+    fn read_mail(mail: &str) -> Result<(Option<String>, String), String> {
+        let (title, drafts) = drafts(mail)?;
+        Ok((title, drafts.into_iter().map(|draft| draft.text).collect::<Vec<_>>().join("\n~\n")))
+    }
+
+    /// A mail with these parts, each with its header.
+    fn mixed(subject: &str, parts: &[String]) -> String {
+        let parts: String = parts.iter().map(|part| format!("--{subject}\r\n{part}\r\n")).collect();
+        format!(
+            "Subject: {subject}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary={subject}\r\n\r\n{parts}--{subject}--\r\n"
+        )
+    }
+
+    fn attachment(name: &str, text: &str) -> String {
+        format!("Content-Type: text/plain\r\nContent-Disposition: attachment; filename=\"{name}\"\r\n\r\n{text}")
     }
 
     const MAIL: &str = "From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nTo: depot@example.org\r\nSubject: =?utf-8?b?UHVtcGVuIGbDvHIgTm9yZA==?=\r\nDate: Wed, 01 Jan 2031 10:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nDie Pumpe l=E4uft.\r\n--c\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>Die <b>Pumpe</b> l\u{e4}uft.</p><script>no</script>\r\n--c--\r\n--b\r\nContent-Type: text/csv; name=\"fares.csv\"\r\nContent-Disposition: attachment; filename=\"fares.csv\"\r\nContent-Transfer-Encoding: base64\r\n\r\nem9uZSxmYXJlDQplYXN0LDQ0DQo=\r\n--b\r\nContent-Type: image/png\r\nContent-Disposition: attachment; filename=\"p.png\"\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n--b--\r\n";
@@ -164,6 +210,66 @@ mod tests {
         }
         assert!(read_mail(&deep).is_ok_and(|(_, text)| text.len() < 1000));
         assert!(read_mail("").is_err());
+    }
+
+    #[test]
+    fn all_of_an_attachment_stands_under_its_name() {
+        let inner = mixed(
+            "Inner",
+            &[
+                "Content-Type: text/html\r\n\r\n<h1>Valve</h1><p>It is open.</p>".to_owned(),
+                attachment("in.md", "# Deep\n\nSeven."),
+            ],
+        );
+        let mail = mixed(
+            "Outer",
+            &[
+                "Content-Type: text/plain\r\n\r\nSee below.".to_owned(),
+                attachment("a.md", "# Start\n\nOne.\n\n# Stop\n\nTwo."),
+                attachment("b.jsonl", "{\"title\": \"Pump\", \"text\": \"Three.\"}\n{\"text\": \"Four.\"}"),
+                format!("Content-Type: message/rfc822\r\n\r\n{inner}"),
+                attachment("c.bin", "x").replace("text/plain", "application/octet-stream"),
+            ],
+        );
+        let (_, drafts) = drafts(&mail).unwrap();
+        let places: Vec<_> = drafts
+            .iter()
+            .map(|draft| (draft.headings.join(" > "), draft.text.lines().last().unwrap_or_default()))
+            .collect();
+        let places: Vec<_> = places.iter().map(|(headings, text)| (headings.as_str(), *text)).collect();
+        assert_eq!(
+            places,
+            [
+                ("Outer", "See below."),
+                ("Attachment a.md > Start", "One."),
+                ("Attachment a.md > Stop", "Two."),
+                ("Attachment b.jsonl", "Attachment b.jsonl"),
+                ("Attachment b.jsonl > Pump", "Three."),
+                ("Attachment b.jsonl", "Four."),
+                ("Inner > Valve", "It is open."),
+                ("Inner > Attachment in.md > Deep", "Seven."),
+                ("", "Attachments that were not read: c.bin (unknown type)"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_too_many_or_too_long_is_named_at_the_end() {
+        let long = "word ".repeat(MAX_TEXT / 5 + 1);
+        let parts = std::iter::once(format!("Content-Type: text/plain\r\n\r\n{long}"))
+            .chain((1..=2 * MAX_ATTACHMENTS + 3).map(|n| attachment(&format!("{n}.txt"), &format!("This is {n}."))));
+        let mut pieces = Vec::new();
+        read(mixed("Many", &parts.collect::<Vec<_>>()).as_bytes(), &mut |piece| {
+            pieces.push(piece);
+            Ok(())
+        })
+        .unwrap();
+        let read: Vec<_> = pieces.iter().filter(|piece| matches!(piece, Piece::Part(..))).collect();
+        assert_eq!(read.len(), 1 + MAX_ATTACHMENTS);
+        let Some(Piece::Lines(unread)) = pieces.last() else { panic!("{:?}", pieces.last()) };
+        let left = long.len() - MAX_TEXT;
+        assert!(unread.starts_with(&format!("Of the body the last {left} bytes were not read\nAttachments that were not read: 201.txt (too many), 202.txt (too many), ")), "{}", &unread[..200]);
+        assert!(unread.ends_with(", 400.txt (too many), 3 more (too many)\n\n"), "{unread}");
     }
 
     proptest! {

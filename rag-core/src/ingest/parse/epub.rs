@@ -62,7 +62,7 @@ pub(in crate::ingest) fn read(bytes: &[u8], take: &mut Take<'_>) -> Result<(), F
             return Err(malformed(format!("its chapter {} has more than {MAX_CHAPTER} bytes; split it", page.path)));
         }
         if let Some(name) = names.get(&page.path) {
-            take(Piece::Section(name.clone()))?;
+            take(Piece::Within(vec![name.clone()]))?;
         }
         take(Piece::Part(Format::Html, text))?;
     }

@@ -26,6 +26,8 @@ pub(in crate::ingest) enum Piece {
     Page(u32),
     /// A part of that name begins, such as a sheet or a slide.
     Section(String),
+    /// A part of these names begins, outermost first, such as a chapter of a book or what is attached to a mail; all headings are under them until the next one.
+    Within(Vec<String>),
     /// What follows is under no heading, such as footnotes.
     Apart,
     /// A paragraph or list item, with the blanks after it.
@@ -50,6 +52,7 @@ impl Piece {
     pub(in crate::ingest) fn bytes(&self) -> usize {
         match self {
             Self::Title(text) | Self::Section(text) | Self::Part(_, text) => text.len(),
+            Self::Within(names) => names.iter().map(String::len).sum(),
             piece => piece.text().len(),
         }
     }
@@ -59,7 +62,8 @@ impl Piece {
         match self {
             Self::Heading(_, text) | Self::Prose(text) | Self::Lines(text) => text,
             Self::Table(_, text) | Self::Rows(text) => text,
-            Self::Title(_) | Self::Section(_) | Self::Part(..) | Self::Page(_) | Self::Apart | Self::Notice(_) => "",
+            Self::Title(_) | Self::Section(_) | Self::Within(_) | Self::Part(..) => "",
+            Self::Page(_) | Self::Apart | Self::Notice(_) => "",
         }
     }
 
@@ -74,6 +78,10 @@ impl Piece {
             Self::Section(name) => {
                 out.keep_headings_from_naming();
                 out.section(name);
+            }
+            Self::Within(names) => {
+                out.keep_headings_from_naming();
+                out.within(names);
             }
             Self::Apart => out.section(""),
             Self::Heading(level, text) if text.len() <= MAX_BLOCK => {

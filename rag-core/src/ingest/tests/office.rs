@@ -317,7 +317,7 @@ async fn chapters_of_a_book_come_in_the_order_of_reading_below_their_names() {
         ),
         ("OEBPS/content.opf", package.to_owned()),
         ("OEBPS/nav.xhtml", page(nav)),
-        ("OEBPS/text/one.xhtml", page("<p>Dig deep&#160;first.</p>")),
+        ("OEBPS/text/one.xhtml", page("<h1>FIRST</h1><p>Dig deep&#160;first.</p><h1>Rest</h1><p>Then stop.</p>")),
         (
             "OEBPS/text/chapter two.xhtml",
             page(
@@ -326,7 +326,11 @@ async fn chapters_of_a_book_come_in_the_order_of_reading_below_their_names() {
         ),
     ]);
     let found = read(Format::Epub, book).await;
-    let wanted = [("On wells", "On wells\nWells are round.\n\nSo they say."), ("First", "Dig deep\u{a0}first.")];
+    let wanted = [
+        ("Second > On wells", "On wells\nWells are round.\n\nSo they say."),
+        ("First", "FIRST\nDig deep\u{a0}first."),
+        ("First > Rest", "Rest\nThen stop."),
+    ];
     assert_eq!(found.chunks, chunks(wanted));
     assert_eq!(found.title, "Pumps & wells");
 }
