@@ -7,7 +7,10 @@ use quick_xml::{
     events::{BytesStart, Event},
 };
 
-use super::{lines, markup::character};
+use super::{
+    lines::{self, MAX_BLOCK},
+    markup::character,
+};
 use crate::ingest::{
     chunk::{Block, Chunker, Shape},
     failure::FailureReason,
@@ -48,6 +51,9 @@ const LINES: [&str; 8] = ["programlisting", "screen", "literallayout", "pre", "c
 /// Attributes that say how something looks or is referred to.
 const UNSAID: [&str; 6] = ["class", "style", "role", "lang", "version", "schemaLocation"];
 
+/// Elements of notes, which stand in the sentence that they are to.
+const NOTES: [&str; 2] = ["footnote", "fn"];
+
 /// An open element.
 #[derive(Default)]
 struct Element {
@@ -57,15 +63,30 @@ struct Element {
     text: String,
     /// Elements with text of which it is open whether they are parts of a sentence.
     leaves: Vec<(String, String)>,
+    /// Bytes of these.
+    held: usize,
     /// Whether a heading names it.
     titled: bool,
+}
+
+impl Element {
+    /// Takes out its text, below its name and what its attributes say of it.
+    fn leaf(&mut self) -> (String, String) {
+        let mut name = self.name.clone();
+        let attributes = std::mem::take(&mut self.attributes);
+        let says_nothing = [PROSE.as_slice(), &LINES, &TITLES].iter().any(|names| names.contains(&name.as_str()));
+        for (attribute, value) in attributes.iter().filter(|_| !says_nothing) {
+            name.push_str(&format!(" ({attribute} {value})"));
+        }
+        (name, std::mem::take(&mut self.text))
+    }
 }
 
 /// Reads a document.
 pub(super) fn read(text: &str, out: &mut Chunker<'_>) -> Result<(), FailureReason> {
     out.keep_headings_from_naming();
     let mut xml = Reader::from_str(text);
-    let mut walk = Walk { open: Vec::new(), out };
+    let mut walk = Walk { open: Vec::new(), empty: None, out };
     loop {
         let event = xml.read_event().map_err(|error| refused(text, xml.error_position(), &error.to_string()))?;
         match event {
@@ -94,6 +115,7 @@ pub(super) fn read(text: &str, out: &mut Chunker<'_>) -> Result<(), FailureReaso
             Event::Comment(_) | Event::PI(_) | Event::Decl(_) | Event::DocType(_) => {}
         }
     }
+    walk.release();
     match walk.open.last() {
         Some(open) => Err(refused(text, text.len() as u64, &format!("<{}> is not closed", open.name))),
         None => Ok(()),
@@ -108,11 +130,14 @@ fn refused(text: &str, at: u64, cause: &str) -> FailureReason {
 
 struct Walk<'o, 'c> {
     open: Vec<Element>,
+    /// An element without text that ended last, of which it is open whether it is a part of a sentence.
+    empty: Option<Element>,
     out: &'o mut Chunker<'c>,
 }
 
 impl Walk<'_, '_> {
     fn start(&mut self, tag: &BytesStart<'_>) {
+        self.release();
         let said = |key: &str| !(key.starts_with("xmlns") || key.contains(':') || UNSAID.contains(&key));
         let attributes = tag
             .attributes()
@@ -131,6 +156,8 @@ impl Walk<'_, '_> {
     fn text(&mut self, text: &str) {
         let Some(element) = self.open.last_mut() else { return };
         if !text.trim().is_empty() {
+            self.empty = None;
+            element.held = 0;
             for (_, leaf) in element.leaves.drain(..) {
                 element.text.push_str(&leaf);
             }
@@ -141,39 +168,70 @@ impl Walk<'_, '_> {
     }
 
     fn end(&mut self) {
+        self.release();
         let Some(mut element) = self.open.pop() else { return };
-        if element.text.trim().is_empty() {
-            self.open.push(element);
+        if element.text.is_empty() {
+            return self.end_without_text(element);
+        }
+        let Some(outer) = self.open.last_mut() else {
+            self.open.push(Element { leaves: vec![element.leaf()], ..Element::default() });
             self.flush();
             self.open.pop();
             return;
-        }
-        match self.open.last_mut() {
+        };
+        if !outer.text.is_empty() {
             // Part of a sentence.
-            Some(outer) if !outer.text.trim().is_empty() => outer.text.push_str(&element.text),
-            Some(outer) => {
-                let prose = PROSE.contains(&element.name.as_str()) || LINES.contains(&element.name.as_str());
-                if !prose && !TITLES.contains(&element.name.as_str()) {
-                    for (name, value) in element.attributes.drain(..) {
-                        element.name.push_str(&format!(" ({name} {value})"));
-                    }
-                }
-                outer.leaves.push((element.name, element.text));
-            }
-            None => {
-                self.open.push(Element { leaves: vec![(element.name, element.text)], ..Element::default() });
-                self.flush();
-                self.open.pop();
-            }
+            return outer.text.push_str(&element.text);
+        }
+        let leaf = element.leaf();
+        outer.held += leaf.0.len() + leaf.1.len();
+        outer.leaves.push(leaf);
+        // What goes on for so long is no sentence.
+        if outer.held > MAX_BLOCK {
+            self.flush();
         }
     }
 
-    /// Gives on what is open, outermost first.
+    fn end_without_text(&mut self, element: Element) {
+        let is_empty = element.leaves.is_empty();
+        let in_sentence = self.open.iter().any(|outer| !outer.text.is_empty());
+        match self.open.last_mut() {
+            Some(outer) if !outer.text.is_empty() && !is_empty && NOTES.contains(&element.name.as_str()) => {
+                let note: Vec<_> = element.leaves.iter().map(|(_, text)| text.trim()).collect();
+                outer.text.push_str(&format!(" ({})", note.join(" ")));
+            }
+            // What an element without text says inside a sentence, such as where a picture is, is no part of it.
+            _ if is_empty && in_sentence => {}
+            _ if is_empty => self.empty = Some(element).filter(|element| !element.attributes.is_empty()),
+            _ => self.give_on(element),
+        }
+    }
+
+    /// Gives on an element without text, since no sentence goes on behind it.
+    fn release(&mut self) {
+        if let Some(element) = self.empty.take() {
+            self.give_on(element);
+        }
+    }
+
+    fn give_on(&mut self, element: Element) {
+        self.open.push(element);
+        self.flush();
+        self.open.pop();
+    }
+
+    /// Gives on what is open, outermost first, and of each element its own text before what is inside.
     fn flush(&mut self) {
         for depth in 0..self.open.len() {
             let element = &mut self.open[depth];
+            if !element.text.is_empty() {
+                let leaf = element.leaf();
+                self.fields(depth, &[], &[leaf]);
+                continue;
+            }
             let (mut leaves, attributes) =
                 (std::mem::take(&mut element.leaves), std::mem::take(&mut element.attributes));
+            element.held = 0;
             if leaves.is_empty() && attributes.is_empty() {
                 continue;
             }
@@ -184,7 +242,7 @@ impl Walk<'_, '_> {
                 let (_, title) = leaves.remove(at);
                 self.title(depth, &title);
             }
-            self.fields(depth, &attributes, &leaves);
+            self.fields(depth + 1, &attributes, &leaves);
         }
     }
 
@@ -199,11 +257,12 @@ impl Walk<'_, '_> {
         self.out.push(Block::Heading { level, title: &title, text: &format!("{title}\n\n") });
     }
 
-    fn fields(&mut self, depth: usize, attributes: &[(String, String)], leaves: &[(String, String)]) {
+    /// Gives on values that stand inside so many of the open elements.
+    fn fields(&mut self, inside: usize, attributes: &[(String, String)], leaves: &[(String, String)]) {
+        let open = &self.open[..inside];
         // A heading says of what the values are.
-        let from = self.open[..=depth].iter().rposition(|element| element.titled).map_or(1, |titled| titled + 1);
-        let path: String =
-            self.open[from.min(depth + 1)..=depth].iter().map(|element| format!("{}.", element.name)).collect();
+        let from = open.iter().rposition(|element| element.titled).map_or(1, |titled| titled + 1);
+        let path: String = open[from.min(inside)..].iter().map(|element| format!("{}.", element.name)).collect();
         let mut rows = String::new();
         for (name, text) in attributes.iter().chain(leaves) {
             let (prose, code) = (PROSE.contains(&name.as_str()), LINES.contains(&name.as_str()));
@@ -242,7 +301,11 @@ fn joined(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::ingest::parse::{Format, tried};
+    use super::*;
+    use crate::ingest::{
+        chunk::Limits,
+        parse::{Format, tried},
+    };
 
     #[test]
     fn titles_are_headings_and_paragraphs_prose() {
@@ -268,6 +331,7 @@ mod tests {
             "listen.port: 8080\n\nlimits.open: 12\nlimits.rate (unit s): 7"
         );
         assert_eq!(tried::read(Format::Xml, "<a>bare</a>", 1).text(), "a: bare");
+        assert_eq!(tried::read(Format::Xml, "<server port='8080'/>", 1).text(), "port: 8080");
     }
 
     #[test]
@@ -279,6 +343,42 @@ mod tests {
         let bomb = "<!DOCTYPE a [<!ENTITY b \"bbbb\"><!ENTITY c \"&b;&b;&b;\">]><a>x &c; <!ENTITY d SYSTEM \"file:///etc/passwd\"></a>";
         if let Ok(read) = tried::attempt(Format::Xml, bomb, 4096, 200) {
             assert!(!read.text().contains("bbbb") && !read.text().contains("root:"), "{}", read.text());
+        }
+    }
+
+    #[test]
+    fn what_introduces_a_list_stands_before_it_and_what_follows_behind_it() {
+        let text = "<article><title>Pumps</title><para id=\"p\">To <emphasis>start</emphasis> it:<itemizedlist><listitem><para>Open the valve.</para></listitem>\
+                    <listitem><para>Turn the switch:<simplelist><member>on</member></simplelist></para></listitem></itemizedlist>Then <emphasis>wait</emphasis> a minute.<table><row><entry>x</entry></row></table></para><para>End.</para></article>";
+        let read = tried::read(Format::Xml, text, 99);
+        assert_eq!(
+            read.text(),
+            "Pumps\n\nTo start it:\n\nOpen the valve.\n\nTurn the switch:\n\npara.itemizedlist.listitem.para.simplelist.member: on\n\nThen wait a minute.\n\nx\n\nEnd."
+        );
+        let data = "<a>one<b><c><d>two</d></c></b>three</a>";
+        assert_eq!(tried::read(Format::Xml, data, 99).text(), "a: one\n\nb.c.d: two\n\na: three");
+    }
+
+    #[test]
+    fn what_stands_inside_a_sentence_without_text_is_no_line_and_a_note_is_part_of_it() {
+        let text = "<a><b n=\"1\"/><p><pb n=\"3\"/>See <xref linkend=\"x\"/>the <g><i src=\"y.png\"/></g>pump<footnote><p>The new one.</p></footnote>.</p><b n=\"2\"/><b n=\"3\"/></a>";
+        assert_eq!(
+            tried::read(Format::Xml, text, 99).text(),
+            "b.n: 1\n\nSee the pump (The new one.).\n\nb.n: 2\n\nb.n: 3"
+        );
+    }
+
+    #[test]
+    fn no_more_than_a_block_of_an_element_is_held() {
+        let count = |text: &str| text.len();
+        let mut out = Chunker::new(Limits { tokens: 200, bytes: 4000 }, &count);
+        let mut walk = Walk { open: Vec::new(), empty: None, out: &mut out };
+        walk.start(&BytesStart::new("a"));
+        for _ in 0..MAX_BLOCK {
+            walk.start(&BytesStart::new("b"));
+            walk.text("1");
+            walk.end();
+            assert!(walk.open[0].leaves.len() <= MAX_BLOCK / 2 && walk.open[0].held <= MAX_BLOCK);
         }
     }
 
@@ -296,24 +396,23 @@ mod tests {
         }
 
         #[test]
-        fn every_word_is_in_a_chunk_once(
-            parts in prop::collection::vec((prop::sample::select(vec!["a", "b", "title", "p", "name", "code"]), "word[a-z]{1,5}", any::<bool>()), 0..40),
+        fn every_word_is_in_a_chunk_once_and_in_order(
+            parts in prop::collection::vec((prop::sample::select(vec!["a", "b", "p", "code", "list"]), "word[a-z]{1,5}", 0_usize..4, any::<bool>()), 0..40),
         ) {
             let (mut text, mut open) = (String::new(), Vec::new());
-            for (name, word, deeper) in &parts {
-                text.push_str(&format!("<{name}>{word} "));
+            for (name, word, ends, bare) in &parts {
+                // An element that holds others alone, or one that begins with a text.
+                text.push_str(&if *bare { format!("<{name}><p>{word} </p>") } else { format!("<{name}>{word} ") });
                 open.push(*name);
-                if !deeper {
-                    text.push_str(&format!("</{}>", open.pop().unwrap()));
+                for name in open.split_off(open.len() - open.len().min(*ends)).iter().rev() {
+                    text.push_str(&format!("</{name}>"));
                 }
             }
             text.extend(open.iter().rev().map(|name| format!("</{name}>")));
             let read = tried::read(Format::Xml, &format!("<root>{text}</root>"), 9);
-            let mut wanted: Vec<_> = parts.iter().map(|(_, word, _)| word.as_str()).collect();
+            let wanted: Vec<_> = parts.iter().map(|(_, word, ..)| word.as_str()).collect();
             let all = read.text();
-            let mut seen: Vec<_> = all.split(|c: char| !c.is_ascii_lowercase()).filter(|word| word.starts_with("word")).collect();
-            wanted.sort_unstable();
-            seen.sort_unstable();
+            let seen: Vec<_> = all.split(|c: char| !c.is_ascii_lowercase()).filter(|word| word.starts_with("word")).collect();
             prop_assert_eq!(seen, wanted);
         }
     }
