@@ -1,6 +1,6 @@
 //! LaTeX: the headings of its sections, and its environments as they stand; everything else is a paragraph.
 //!
-//! Comments are no text. Commands are passed on as they are written.
+//! Comments are no text, also at the end of a line. Commands are passed on as they are written.
 
 use super::lines::{Held, LineParser};
 use crate::ingest::chunk::{Block, Chunker, Shape};
@@ -30,18 +30,39 @@ const LINES: [&str; 11] = [
     "gather",
 ];
 
+/// Those of them in which a percent sign begins no comment.
+const VERBATIM: [&str; 4] = ["verbatim", "lstlisting", "minted", "alltt"];
+/// Commands whose argument may hold percent signs, as addresses do.
+const ADDRESSES: [&str; 4] = ["url", "href", "nolinkurl", "path"];
+
 /// A document that is being read.
 #[derive(Default)]
 pub(in crate::ingest) struct Tex {
     held: Held,
     /// The environment of lines that is open.
     lines: Option<String>,
-    /// Whether the line is a comment, so that its other parts are as well.
+    /// Whether a part of the line began a comment, so that its other parts are of it.
     comment: bool,
 }
 
 impl LineParser for Tex {
     fn line(&mut self, line: &str, starts: bool, out: &mut Chunker<'_>) {
+        self.comment &= !starts;
+        if self.comment {
+            return;
+        }
+        let cut;
+        let line = match comment(line).filter(|_| !self.is_verbatim(line)) {
+            Some(at) => {
+                self.comment = true;
+                cut = format!("{}\n", line[..at].trim_end());
+                if starts && cut == "\n" {
+                    return;
+                }
+                cut.as_str()
+            }
+            None => line,
+        };
         let text = line.trim();
         if let Some(name) = &self.lines {
             let ends = text.contains(&format!("\\end{{{name}}}"));
@@ -50,10 +71,6 @@ impl LineParser for Tex {
                 self.held.end(Shape::Lines, out);
                 self.lines = None;
             }
-            return;
-        }
-        self.comment = if starts { text.starts_with('%') } else { self.comment };
-        if self.comment {
             return;
         }
         if text.is_empty() {
@@ -89,6 +106,41 @@ impl LineParser for Tex {
         let shape = if self.lines.is_some() { Shape::Lines } else { Shape::Prose };
         self.held.end(shape, out);
     }
+}
+
+impl Tex {
+    /// Whether a percent sign in a line, with which an environment may begin, is a character like any other.
+    fn is_verbatim(&self, line: &str) -> bool {
+        let name = self.lines.as_deref().or_else(|| argument(line.trim(), "begin"));
+        name.is_some_and(|name| VERBATIM.contains(&name.trim_end_matches('*')))
+    }
+}
+
+/// Where the comment of a line begins: at a percent sign that no backslash is before, and that is no part of an address or of code.
+fn comment(line: &str) -> Option<usize> {
+    let mut at = 0;
+    while let Some(found) = line[at..].find(['%', '\\']) {
+        at += found;
+        if line[at..].starts_with('%') {
+            return Some(at);
+        }
+        let after = &line[at + 1..];
+        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (name, rest) = after.split_at(letters);
+        let rest = rest.strip_prefix('*').unwrap_or(rest);
+        let whole = match (name, rest.chars().next()) {
+            ("verb" | "lstinline", Some(mark)) if !mark.is_whitespace() => {
+                let end = if mark == '{' { '}' } else { mark };
+                rest[mark.len_utf8()..].find(end).map(|length| mark.len_utf8() + length + end.len_utf8())
+            }
+            (name, Some('{')) if ADDRESSES.contains(&name) => rest.find('}').map(|end| end + 1),
+            _ => None,
+        };
+        // Behind a backslash stands a command of letters or of one sign.
+        let sign = after.chars().next().map_or(0, char::len_utf8);
+        at = whole.map_or(at + 1 + letters.max(sign), |whole| line.len() - rest.len() + whole);
+    }
+    None
 }
 
 /// What stands in the braces behind a command at the beginning of a line.
@@ -138,5 +190,26 @@ mod tests {
         assert_eq!(read.title.as_deref(), Some("The old pump"));
         assert_eq!(read.headings(), ["", "Starting & stopping", "Starting & stopping > More"]);
         assert!(read.text().contains("% kept\n\n\\section{no}\n") && !read.text().contains("DRAFT"), "{}", read.text());
+    }
+
+    #[test]
+    fn a_comment_at_the_end_of_a_line_is_no_text_where_a_percent_sign_is_no_character() {
+        let text = "Pump % WRONG\n% WRONG\nHalf of 50\\% is 25\\%. % WRONG \\end{x}\nA break \\\\% WRONG\nand \\\\\\% more\n\n\\section{Load} % WRONG\nSee \\url{http://a.b/c%20d}, \\verb|7%8| and \\lstinline+9%+.%WRONG\n\n\\begin{tabular}{ll}\na & b \\\\ % WRONG \\end{tabular}\n%WRONG\nc & d\n\\end{tabular}\n\n\\begin{lstlisting}[caption=5%]\nx = 7 % 3\n\\end{lstlisting}\n";
+        let read = tried::read(Format::Tex, text, 5);
+        let all = read.text();
+        assert!(!all.contains("WRONG"), "{all}");
+        for kept in [
+            "Pump\nHalf of 50\\% is 25\\%.\nA break \\\\\nand \\\\\\% more",
+            "{http://a.b/c%20d}, \\verb|7%8| and \\lstinline+9%+.",
+            "a & b \\\\\nc & d\n\\end{tabular}",
+            "caption=5%]\nx = 7 % 3\n",
+        ] {
+            assert!(all.contains(kept), "no {kept} in {all}");
+        }
+        assert_eq!(read.headings(), ["", "Load"]);
+        let long = format!("{} % {}\nend\n", "word ".repeat(3_000), "WRONG ".repeat(20_000));
+        let read = tried::read(Format::Tex, &long, usize::MAX);
+        let words: Vec<_> = read.drafts.iter().flat_map(|draft| draft.text.split_whitespace()).collect();
+        assert!(words.len() == 3_001 && words.last() == Some(&"end"), "{}", words.len());
     }
 }
