@@ -46,6 +46,16 @@ impl Line {
         self.closed = false;
     }
 
+    /// Adds a word or a number, which is none together with what is beside it.
+    fn word(&mut self, text: &str) {
+        let is_word = text.chars().filter(|c| c.is_alphabetic()).count() > 1;
+        let digits = self.text.ends_with(char::is_numeric) && text.starts_with(char::is_numeric);
+        let words = is_word && self.text.ends_with(char::is_alphanumeric);
+        self.separate(text, self.closed || digits || words);
+        self.text.push_str(text);
+        self.closed = is_word;
+    }
+
     /// Adds a structure; its digits and those before it are no number together.
     fn structure(&mut self, text: &str) {
         let digits = self.text.ends_with(char::is_numeric) && text.starts_with(char::is_numeric);
@@ -95,6 +105,13 @@ impl Formula {
         }
     }
 
+    /// Says a sign of the structure that was opened last.
+    pub(super) fn sign(&mut self, name: &'static str, sign: &str) {
+        if let Some(Frame::Structure(open)) = self.frames.last_mut() {
+            open.signs.push((name, sign.to_owned()));
+        }
+    }
+
     /// Opens a part of a structure.
     pub(super) fn part(&mut self, name: &str) {
         if self.frames.len() < MAX_DEPTH {
@@ -118,6 +135,14 @@ impl Formula {
         self.written += text.len();
         if self.written <= MAX_TEXT {
             self.target().text(text);
+        }
+    }
+
+    /// Takes a text that is a number, a name or a sign by itself.
+    pub(super) fn word(&mut self, text: &str) {
+        self.written += text.len();
+        if self.written <= MAX_TEXT {
+            self.target().word(text);
         }
     }
 
@@ -192,6 +217,7 @@ impl Open {
             }
             "func" => format!("{} {base}", self.part("fName")),
             "limLow" => format!("{base}{}", scripts("_", self.part("lim"))),
+            "limUpp" if is_accent(self.part("lim")) => base.to_owned(),
             "limUpp" => format!("{base}{}", scripts("^", self.part("lim"))),
             "mr" => self.all("e", ", "),
             "m" => format!("[{}]", self.all("mr", "; ")),
@@ -202,12 +228,23 @@ impl Open {
     }
 }
 
-/// In brackets where it would not be seen where it ends.
+/// In brackets where it would not be seen where it ends: unless it is one number, one name, or in brackets already.
 fn grouped(text: &str) -> String {
     let bare = text.trim_matches(|c| matches!(c, '+' | '-' | '−' | '±' | '–'));
-    let is_one = bare.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | ',' | '\''));
-    let is_bracketed = text.starts_with('(') && text.ends_with(')') && !text[1..text.len() - 1].contains(['(', ')']);
-    if is_one || is_bracketed || text.chars().count() == 1 { text.to_owned() } else { format!("({text})") }
+    let is_number = bare.chars().all(|c| c.is_numeric() || matches!(c, '.' | ','));
+    let is_name = bare.starts_with(char::is_alphabetic) && bare.chars().all(|c| c.is_alphanumeric() || c == '\'');
+    let bracketed = text.strip_prefix("sqrt").unwrap_or(text).strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    let is_bracketed = bracketed.is_some_and(|inner| !inner.contains(['(', ')']));
+    if is_number || is_name || is_bracketed || text.chars().count() == 1 {
+        text.to_owned()
+    } else {
+        format!("({text})")
+    }
+}
+
+/// Whether a text over another one is a mark of it, which is dropped as other accents are.
+fn is_accent(text: &str) -> bool {
+    !text.contains(|c: char| c.is_alphanumeric() || c == '∞')
 }
 
 fn scripts(mark: &str, text: &str) -> String {
@@ -225,4 +262,19 @@ pub(super) fn is_structure(name: &str) -> bool {
 /// Whether a name is one of a part of a structure.
 pub(super) fn is_part(name: &str) -> bool {
     PARTS.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn what_would_be_read_otherwise_beside_a_bar_is_in_brackets() {
+        for text in ["2", "-2", "3.14", "x", "rate", "x2", "x'", "(a+b)", "sqrt(2)", "∂"] {
+            assert_eq!(grouped(text), text);
+        }
+        for text in ["2x", "-2x", "(a)(b)", "a+b", "t^2", "sqrt(2)x", "sqrt(sqrt(2))", "2 sqrt(2)"] {
+            assert_eq!(grouped(text), format!("({text})"));
+        }
+    }
 }

@@ -3,13 +3,12 @@
 //! No tree is built, so that deep nesting costs neither stack nor more than linear time. Scripts, styles, navigation, the page's frame (header, footer, aside), and what is hidden or deleted are dropped;
 //! headings, lists, preformatted code and the rows of tables are kept apart. It may not fetch or run anything.
 //!
-//! `element` says what elements are, `reader` which are open and what each begins and ends, `flow` what becomes of texts and blocks, `cells` and `table` of tables; `math` and, beside this folder, `script` write on a line what is
-//! printed above and below it.
+//! `element` says what elements are, `reader` which are open and what each begins and ends, `flow` what becomes of texts and blocks, `cells` and `table` of tables; beside this folder, `mathml` and `script` write on a
+//! line what is printed above and below it.
 
 mod cells;
 mod element;
 mod flow;
-mod math;
 mod reader;
 mod table;
 mod tag;

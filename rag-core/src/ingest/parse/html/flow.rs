@@ -18,10 +18,10 @@ impl Reader {
             return;
         }
         if let Some(math) = &mut self.math {
-            if !math.text(text) {
-                self.end_math();
+            if math.text(text) {
+                return;
             }
-            return;
+            self.end_math();
         }
         if self.reading == Reading::Code {
             // The newline right after <pre> is not part of the code.

@@ -3,11 +3,11 @@
 use html5ever::{LocalName, tokenizer::Tag};
 
 use super::{
+    super::mathml::Math,
     element::{
         attribute, ended_by, is_block, is_bound, is_box, is_closed_by_name, is_container, is_hidden, is_left_out,
         is_table_part, is_void, picture, stand_apart, value_of,
     },
-    math::Math,
     table::{Table, Tally},
 };
 use crate::ingest::chunk::Shape;

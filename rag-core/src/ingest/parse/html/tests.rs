@@ -285,7 +285,7 @@ fn a_term_stands_before_its_definition_and_items_keep_their_numbers() {
 fn a_formula_is_a_line_that_can_be_read() {
     let page = "<p>Use <math><mfrac><mn>1</mn><mn>2</mn></mfrac></math> litre: <math><mi>E</mi><mo>=</mo><mi>m</mi><msup><mi>c</mi>\
                 <mn>2</mn></msup></math> and <math><semantics><msqrt><mi>a</mi><mo>+</mo><mi>b</mi></msqrt><annotation>x</annotation></semantics></math>.";
-    assert_eq!(text(page), "Use 1/2 litre: E=mc^2 and √(a+b).");
+    assert_eq!(text(page), "Use 1/2 litre: E=mc^2 and sqrt(a+b).");
 }
 
 #[test]
