@@ -1,6 +1,11 @@
 //! Jupyter notebooks: cells of Markdown as Markdown is read, cells of code and what they printed as lines.
 
-use serde::Deserialize;
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 use super::{lines, markdown::Markdown};
 use crate::ingest::{
@@ -37,26 +42,36 @@ struct Data {
     plain: Text,
 }
 
-/// A text, whole or in lines.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Text {
-    Whole(String),
-    Lines(Vec<String>),
-}
+/// A text, which is written whole or in lines.
+#[derive(Default)]
+struct Text(String);
 
-impl Default for Text {
-    fn default() -> Self {
-        Self::Lines(Vec::new())
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Joined)
     }
 }
 
-impl Text {
-    fn joined(self) -> String {
-        match self {
-            Self::Whole(text) => text,
-            Self::Lines(lines) => lines.concat(),
+/// Joins lines as they come, so that nothing else of them is held.
+struct Joined;
+
+impl<'de> Visitor<'de> for Joined {
+    type Value = Text;
+
+    fn expecting(&self, wanted: &mut fmt::Formatter<'_>) -> fmt::Result {
+        wanted.write_str("a text or a list of lines")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut lines: A) -> Result<Text, A::Error> {
+        let mut text = String::new();
+        while let Some(line) = lines.next_element::<Cow<'_, str>>()? {
+            text.push_str(&line);
         }
+        Ok(Text(text))
     }
 }
 
@@ -65,7 +80,7 @@ pub(super) fn read(text: &str, out: &mut Chunker<'_>) -> Result<(), FailureReaso
     let notebook: Notebook = serde_json::from_str(text)
         .map_err(|error| FailureReason::Malformed { cause: format!("it is no notebook of version 4: {error}") })?;
     for cell in notebook.cells {
-        let source = cell.source.joined();
+        let source = cell.source.0;
         if cell.cell_type == "markdown" {
             let mut markdown = Markdown::default();
             markdown.feed(&source, out)?;
@@ -75,8 +90,8 @@ pub(super) fn read(text: &str, out: &mut Chunker<'_>) -> Result<(), FailureReaso
         }
         body(&source, out);
         for output in cell.outputs {
-            body(&output.text.joined(), out);
-            body(&output.data.plain.joined(), out);
+            body(&output.text.0, out);
+            body(&output.data.plain.0, out);
         }
     }
     Ok(())
@@ -110,5 +125,11 @@ mod tests {
         assert_eq!(read.text(), "# Pumps\n\nThey *turn*. \n\n# no heading\nprint(rate)\n\n60 rpm\n\n0.5");
         let said = tried::attempt(Format::Notebook, "{\"a\": 1}", 9, 20).unwrap_err();
         assert!(said.starts_with("it is no notebook of version 4: missing field `cells`"), "{said}");
+        let said = tried::attempt(Format::Notebook, "{\"cells\": [{\"cell_type\": \"code\", \"source\": [1]}]}", 9, 20)
+            .unwrap_err();
+        assert!(
+            said.starts_with("it is no notebook of version 4: invalid type: integer `1`, expected a string"),
+            "{said}"
+        );
     }
 }
