@@ -274,13 +274,17 @@ fn done(text: &str, blocks: &Blocks) -> (usize, bool) {
 fn kept(text: &str, range: Range<usize>, holes: &[Range<usize>]) -> String {
     let mut kept = String::with_capacity(range.len());
     let mut at = range.start;
+    // Where the blanks at the end of it begin, which are looked at once.
+    let mut begun = 0;
     let first = holes.partition_point(|hole| hole.end <= range.start);
     for hole in holes[first..].iter().take_while(|hole| hole.start < range.end) {
-        kept.push_str(&text[at..hole.start.max(at)]);
+        let before = &text[at..hole.start.max(at)];
+        let filled = before.trim_end_matches([' ', '\t']).len();
+        begun = if filled > 0 { kept.len() + filled } else { begun };
+        kept.push_str(before);
         // A hole may end with its line, whose end stays unless nothing else of the line does.
         let end = hole.start + text[hole.clone()].trim_end_matches(['\n', '\r']).len();
         at = end.clamp(at, range.end);
-        let begun = kept.trim_end_matches([' ', '\t']).len();
         let rest = text[at..range.end].trim_start_matches([' ', '\t', '\r']);
         if (begun == 0 || kept[..begun].ends_with('\n')) && (rest.is_empty() || rest.starts_with('\n')) {
             kept.truncate(begun);
