@@ -3,6 +3,8 @@
 /// What programs call everything that nobody named, in small letters.
 const NOBODYS: &[&str] = &[
     "untitled",
+    "no title",
+    "about:blank",
     "untitled document",
     "unbenannt",
     "ohne titel",
@@ -31,28 +33,40 @@ const NOBODYS: &[&str] = &[
     "presentation",
     "präsentation",
     "no slide title",
-    "slide 1",
+    "slide",
+    "folie",
     "workbook",
     "spreadsheet",
 ];
 
 /// What printing programs write before the name of the file.
-const PRINTED: &[&str] = &["microsoft word - ", "microsoft powerpoint - ", "microsoft excel - "];
+const PRINTED: &[&str] = &[
+    "microsoft word - ",
+    "microsoft powerpoint - ",
+    "microsoft excel - ",
+    "microsoft publisher - ",
+    "microsoft visio - ",
+    "microsoft project - ",
+    "microsoft access - ",
+    "microsoft outlook - ",
+];
+
+/// Whether a title is what programs write where nobody gave one, or no word at all.
+pub(super) fn says_nothing(title: &str) -> bool {
+    let title = title.trim().to_lowercase();
+    let unnumbered = title.trim_end_matches(|c: char| c.is_ascii_digit() || c.is_whitespace());
+    title.chars().all(|c| c.is_ascii_digit() || c.is_ascii_punctuation())
+        || NOBODYS.contains(&unnumbered)
+        || PRINTED.iter().any(|printed| title.starts_with(printed))
+}
 
 /// Whether a title in the properties names the document; `template` is what the properties call its template.
 pub(super) fn names(title: &str, template: Option<&str>) -> bool {
     let title = title.trim().to_lowercase();
     let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).trim().to_lowercase();
-    let is_numbered =
-        |name: &str| title.strip_prefix(name).is_some_and(|rest| rest.trim_start().chars().all(|c| c.is_ascii_digit()));
     let is_template = template.is_some_and(|template| stem(template) == stem(&title))
         || ["template", "vorlage", "modèle", "plantilla", "modello"].iter().any(|word| title.ends_with(word));
-    !title.is_empty()
-        && !title.chars().all(|c| c.is_ascii_digit() || c.is_ascii_punctuation())
-        && !NOBODYS.contains(&title.as_str())
-        && !["document", "dokument", "presentation", "präsentation", "slide", "folie"].into_iter().any(is_numbered)
-        && !PRINTED.iter().any(|printed| title.starts_with(printed))
-        && !is_template
+    !says_nothing(&title) && !is_template
 }
 
 #[cfg(test)]
@@ -68,6 +82,11 @@ mod tests {
             "Document1",
             "Dokument 2",
             "Untitled",
+            "Untitled 3",
+            "Slide 1",
+            "No title",
+            "about:blank",
+            "Microsoft Visio - plan.vsd",
             "Company letter template",
             "  ",
             "1",

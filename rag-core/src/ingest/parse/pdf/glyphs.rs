@@ -34,6 +34,10 @@ const UNITS: f64 = 1000.0;
 const TOP: f64 = 880.0;
 /// Letters of one page. A page of print has a few thousand.
 const MAX_GLYPHS: usize = 400_000;
+/// How far out a letter may stand, and how large it may be, in points; the largest pages have less.
+const FAR_OUT: f64 = 1e6;
+/// The size of a letter in points below which nobody sees it.
+const UNSEEN: f64 = 1e-3;
 /// Ruled lines of one page.
 const MAX_RULES: usize = 4_000;
 /// How much a ruled line may rise or fall, in points.
@@ -89,10 +93,12 @@ pub(super) fn shown<'a>(page: &Page<'a>, contents: &[u8], cache: &InterpreterCac
 }
 
 impl Shown {
-    /// Adds a letter, unless it cannot be seen anywhere.
+    /// Adds a letter, unless it is too small, too large or too far out to be seen on any page.
     pub(super) fn add(&mut self, glyph: Glyph) {
-        let places = [glyph.x, glyph.y, glyph.width, glyph.size, glyph.along.0, glyph.along.1];
-        if glyph.size <= 0.0 || places.iter().any(|place| !place.is_finite()) {
+        let places = [glyph.x, glyph.y, glyph.width, glyph.size];
+        let is_directed = glyph.along.0.is_finite() && glyph.along.1.is_finite();
+        // A place that is no number is none within the bounds either.
+        if !(is_directed && glyph.size >= UNSEEN && places.iter().all(|place| place.abs() <= FAR_OUT)) {
             return;
         }
         if self.glyphs.len() >= MAX_GLYPHS {
@@ -251,5 +257,33 @@ impl<'a> Device<'a> for Shown {
         first.text = text.chars().filter(|c| !c.is_control()).collect();
         let left = if first.text.is_empty() { from } else { from + 1 };
         self.glyphs.truncate(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::layout::paragraphs, *};
+
+    #[test]
+    fn a_letter_that_stands_on_no_page_is_left_out_and_those_beside_it_are_read() {
+        let mut shown = Shown::default();
+        let letter = |text: &str, x: f64, y: f64, size: f64| Glyph {
+            text: text.to_owned(),
+            x,
+            y,
+            along: (1.0, 0.0),
+            width: size / 2.0,
+            size,
+        };
+        shown.add(letter("a", 10.0, 10.0, 10.0));
+        for far in [1e30, -1e30, f64::INFINITY, f64::NAN] {
+            shown.add(letter("b", far, 10.0, 10.0));
+            shown.add(letter("c", 10.0, far, 10.0));
+            shown.add(letter("d", 10.0, 10.0, far));
+        }
+        shown.add(letter("e", 10.0, 10.0, 1e-30));
+        shown.add(letter("f", 15.0, 10.0, 10.0));
+        let found = paragraphs(shown.glyphs, &[]);
+        assert_eq!(found.iter().flat_map(|paragraph| &paragraph.lines).collect::<Vec<_>>(), ["af"]);
     }
 }

@@ -6,7 +6,10 @@ use hayro_interpret::hayro_syntax::{
 };
 use quick_xml::{Reader, events::Event};
 
-use super::{super::markup::character, strings::decoded};
+use super::{
+    super::{markup::character, title::says_nothing},
+    strings::decoded,
+};
 
 /// Bytes of metadata that are looked at.
 const MAX_METADATA: usize = 1 << 20;
@@ -18,23 +21,8 @@ const ENDS: [&str; 34] = [
     "odg", "odp", "ods", "odt", "pages", "pdf", "pmd", "ppt", "pptx", "ps", "pub", "qxd", "rtf", "tex", "txt", "vsd",
     "xls", "xlsx",
 ];
-/// What programs write where nobody gave a title.
-const NOTHING: [&str; 12] = [
-    "untitled",
-    "unbenannt",
-    "sans titre",
-    "no title",
-    "title",
-    "titel",
-    "document",
-    "dokument",
-    "presentation",
-    "powerpoint presentation",
-    "powerpoint-präsentation",
-    "about:blank",
-];
-/// Programs that put their name before that of the file.
-const PROGRAMS: [&str; 3] = ["microsoft ", "layout ", "print "];
+/// What else stands before the name of a file and a bar.
+const PROGRAMS: [&str; 2] = ["layout ", "print "];
 
 /// The title of a document, of its information or of its metadata.
 pub(super) fn title(document: &Pdf) -> Option<String> {
@@ -75,13 +63,12 @@ fn telling(title: String) -> Option<String> {
     let title = title.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let title = title.collect::<Vec<_>>().join(" ");
     let lower = title.to_lowercase();
-    let unnumbered = lower.trim_end_matches(|c: char| c.is_ascii_digit() || c.is_whitespace());
     let is_file = lower.rsplit_once('.').is_some_and(|(_, end)| ENDS.contains(&end))
         || PROGRAMS.iter().any(|program| lower.strip_prefix(program).is_some_and(|rest| rest.contains(" - ")))
         // A word of a sentence has no such signs.
         || !lower.contains(' ') && lower.contains(['/', '\\', '_']);
     let says_something = lower.chars().filter(|c| c.is_alphabetic()).count() > 1;
-    (says_something && !is_file && !NOTHING.contains(&unnumbered) && title.len() <= MAX_TITLE).then_some(title)
+    (says_something && !is_file && !says_nothing(&title) && title.len() <= MAX_TITLE).then_some(title)
 }
 
 #[cfg(test)]
@@ -107,6 +94,8 @@ mod tests {
             "PowerPoint Presentation",
             "handbook_v3_final",
             "file:///tmp/print.html",
+            "Prezentacja programu PowerPoint",
+            "Sans titre",
         ] {
             assert_eq!(telling(junk.to_owned()), None, "{junk:?}");
         }
