@@ -23,7 +23,7 @@ const MIB: u64 = 1 << 20;
 type Make = fn(bytes: usize, part: usize) -> Vec<u8>;
 
 /// Ways to make much of little, by format.
-const BOMBS: [(&str, Format, Make); 50] = [
+const BOMBS: [(&str, Format, Make); 53] = [
     ("a word without end", Format::Text, |bytes, _| vec![b'x'; bytes]),
     ("marks without words", Format::Text, |bytes, _| b".,".repeat(bytes / 2)),
     ("one grapheme", Format::Text, |bytes, part| fill(bytes, &format!("e{}\n", "\u{301}".repeat(part)))),
@@ -51,6 +51,9 @@ const BOMBS: [(&str, Format, Make); 50] = [
     ("front matter of lists", Format::Markdown, |bytes, _| {
         format!("---\na: {}\n---\nx", "[".repeat(bytes)).into_bytes()
     }),
+    ("comments at the beginning of a line", Format::Markdown, |bytes, _| {
+        format!("{}x", String::from_utf8_lossy(&fill(bytes, " <!---->"))).into_bytes()
+    }),
     ("pictures that are none", Format::Markdown, |bytes, _| fill(bytes, "data:data:a/b,")),
     ("small records in a list", Format::Json, |bytes, _| {
         format!("[{}1]", "{\"a\":{}},".repeat(bytes / 9)).into_bytes()
@@ -72,6 +75,9 @@ const BOMBS: [(&str, Format, Make); 50] = [
     ("many titles", Format::Xml, |bytes, _| {
         format!("<a>{}</a>", "<b><title>t</title><c>1</c></b>".repeat(bytes / 31)).into_bytes()
     }),
+    ("values of one element", Format::Xml, |bytes, _| {
+        format!("<a>{}</a>", "<b>1</b>".repeat(bytes * 12 / 8)).into_bytes()
+    }),
     ("definitions of nothing", Format::Code, |bytes, _| fill(bytes, "fn a(\n")),
     ("long definitions inside each other", Format::Code, |bytes, part| {
         let name = "c".repeat(part.min(2_000));
@@ -88,6 +94,10 @@ const BOMBS: [(&str, Format, Make); 50] = [
     ("cells of nothing", Format::Notebook, |bytes, _| {
         let cells = "{\"cell_type\":\"code\"},".repeat(bytes / 21);
         format!("{{\"cells\":[{cells}{{\"cell_type\":\"code\",\"source\":\"x\"}}]}}").into_bytes()
+    }),
+    ("lists instead of a text", Format::Notebook, |bytes, _| {
+        let lists = "[0],".repeat(bytes.max(250_000) * 12 / 4);
+        format!("{{\"cells\":[{{\"cell_type\":\"code\",\"source\":[{lists}0]}}]}}").into_bytes()
     }),
     ("parts of a mail", Format::Eml, |bytes, _| {
         format!("Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n{}", "--b\n\na\n".repeat(bytes / 8))
