@@ -202,7 +202,7 @@ fn pattern(key: &str) -> String {
 
 /// Whether a name without a point is the last part of one with points: `reduce` of `functools.reduce`, but no file of another.
 fn is_end_of(bare: &str, dotted: &str) -> bool {
-    !bare.contains('.') && dotted.rsplit_once('.').is_some_and(|(_, last)| last == bare)
+    dotted.rsplit_once('.').is_some_and(|(_, last)| last == bare)
 }
 
 #[cfg(test)]

@@ -349,7 +349,8 @@ async fn an_answer_is_bounded_whatever_the_passages() {
     let code: String = (0..500).map(|n| format!("snapshot_{n} = keep({n})\n")).collect();
     let row = format!("name: snapshot; text: {}", "kept bucket ".repeat(2_000));
     let run = "snapshot kept bucket ".repeat(2_000);
-    for text in [long, code, row, run, "snapshot".repeat(9_000)] {
+    let wide = format!("{}snapshot | bucket\n{}", "kept name | ".repeat(900), "snapshot bucket | 7 days\n".repeat(3));
+    for text in [long, code, row, run, wide, "snapshot".repeat(9_000)] {
         let passages: Vec<_> = (0..9).map(|_| passage(&[], &text, 1.0)).collect();
         let (status, found) = answer("How long is a snapshot kept in the bucket?", &passages).await;
         assert!(status == GROUNDED && found.len() < 1_300, "{} {found}", found.len());

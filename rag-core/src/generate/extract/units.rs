@@ -12,6 +12,8 @@ use crate::{
 
 /// Longest item that is quoted as a whole, in bytes; of a longer one its sentences are.
 const MAX_ITEM: usize = 400;
+/// Longest row of names that is quoted above a row.
+const MAX_HEADER: usize = 300;
 /// Words of a line that announces.
 const MAX_FRAGMENT_WORDS: usize = 8;
 
@@ -152,7 +154,7 @@ impl<'a> Reading<'a> {
         let named = lexical::terms(first);
         for row in rest {
             let mut unit = self.unit(row, Form::Lines);
-            unit.header = Some(header);
+            unit.header = Some(header).filter(|header| header.len() <= MAX_HEADER);
             unit.above.extend(&named);
             units.push(unit);
         }
