@@ -4,6 +4,8 @@
 //! An id tells owners apart that have the same name in two Kubernetes clusters. A record of before there were ids has none: the first owner of its name that comes with an id has it from then on.
 //! Assumption: the record of an epoch is written before the epoch is activated, so an active epoch without a record has lost it.
 
+pub mod begun;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,9 @@ pub const FIRST: Epoch = Epoch(1);
 
 /// The class of the cause where a corpus is somebody else's, for those who wait for it.
 pub const FOREIGN: &str = "belongs_to_another_cluster";
+
+/// The class of the cause where a restore was begun and is not done.
+pub const RESTORING: &str = "restore_not_done";
 
 /// Whom a corpus belongs to, or a server works for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +139,14 @@ pub enum CorpusError {
         .0.0
     )]
     Unrecorded(Epoch),
+    /// A restore was begun, and not all of it is there.
+    #[error(
+        "a restore of snapshot {snapshot} into these stores was begun and is not done; run `rag-server snapshot restore {snapshot}` again, which goes on with it"
+    )]
+    Restoring {
+        /// Of which snapshot.
+        snapshot: String,
+    },
     /// There are documents, and their vectors are gone.
     #[error(
         "the records list {0} documents and the vector store is empty; restore the vector store, or remove the records and ingest again"
@@ -149,6 +162,7 @@ pub async fn open(
     owner: &Owner,
 ) -> Result<Epoch, CorpusError> {
     let here = built_with(embedder, owner);
+    begun::refuse(records).await?;
     match store.active().await? {
         Some(epoch) => check(records, epoch, &here).await,
         None => start(store, records, &here).await,

@@ -4,6 +4,7 @@ mod epoch;
 mod guards;
 mod models;
 mod process;
+mod snapshots;
 mod stores;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub use epoch::App;
 use models::Model;
 pub use models::Models;
 pub use process::Process;
+pub use snapshots::{ArchivePlace, SnapshotSetupError, archive, create, restore, signing_key};
 pub use stores::Stores;
 pub use trial::{Trial, Verdict};
 
@@ -81,6 +83,8 @@ impl AppError {
             Self::Corpus(CorpusError::Store(error)) => transient(Part::Corpus, error),
             // A person removes it, or whatever named it; until then the server is there to say so.
             Self::Corpus(CorpusError::Foreign { .. }) => Some((Part::Corpus, corpus::FOREIGN)),
+            // Whoever began the restore goes on with it, which takes the stores.
+            Self::Corpus(CorpusError::Restoring { .. }) => Some((Part::Corpus, corpus::RESTORING)),
             Self::Embedder(ProviderError::Call(error)) => match error {
                 EmbedError::Unavailable { failure, .. } if error.may_pass() => Some((Part::Model, failure.as_str())),
                 _ => None,
@@ -156,8 +160,9 @@ pub async fn reindex(models: &Models, stores: &Stores) -> Result<(Reindex, Trial
     Ok((Reindex::new(vectors, records, embedder, owner(config)), trial))
 }
 
-/// Refuses stores that hold somebody else's corpus, before anything is put over them that would keep them open.
+/// Refuses stores that hold somebody else's corpus, or the half of a restore, before anything is put over them that would keep them open.
 pub async fn expect_own(config: &Config, Stores { vectors, records, .. }: &Stores) -> Result<(), AppError> {
+    corpus::begun::refuse(&**records).await.map_err(AppError::Corpus)?;
     let epoch = vectors.active().await.map_err(AppError::VectorStore)?.unwrap_or(corpus::FIRST);
     let found = corpus::recorded(&**records, epoch).await.map_err(AppError::Corpus)?;
     found.map_or(Ok(()), |found| corpus::owned(&found, &owner(config))).map_err(AppError::Corpus)

@@ -48,13 +48,18 @@ impl Dense {
                 values.len()
             )));
         }
-        let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
-        if !self.normalised || length <= f32::EPSILON {
+        let square = values.iter().map(|value| value * value).sum::<f32>();
+        // What has the length of one already is kept bit for bit, as the real store keeps it.
+        if !self.normalised || square < f32::EPSILON || (square - 1.0).abs() <= NEARLY {
             return Ok(values.to_vec());
         }
+        let length = square.sqrt();
         Ok(values.iter().map(|value| value / length).collect())
     }
 }
+
+/// How far from one the square of a length may be that counts as one.
+const NEARLY: f32 = 1.0e-6;
 
 /// The shape of one collection.
 #[derive(Debug, Clone, PartialEq)]

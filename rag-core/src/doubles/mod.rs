@@ -2,6 +2,7 @@
 //!
 //! Doubles can be told to fail, which the real adapters cannot be.
 
+mod archive;
 mod clock;
 mod embedder;
 mod eventually;
@@ -10,6 +11,7 @@ mod passage;
 mod records;
 mod store;
 
+pub use archive::ArchiveDouble;
 pub use clock::SetClock;
 pub use embedder::{EmbedderDouble, HighCosines};
 pub use eventually::eventually;

@@ -2,6 +2,7 @@
 //!
 //! Each port has one contract suite under `tests/contract`, and every adapter passes it. No adapter is named here.
 
+mod archive;
 mod cache;
 mod changes;
 mod chat;
@@ -19,6 +20,7 @@ mod sight;
 mod update;
 mod vector_store;
 
+pub use archive::{Archive, ArchiveError};
 pub use cache::{Cache, CacheKey, CacheKind, Held};
 pub use changes::Changes;
 pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};

@@ -1,5 +1,6 @@
 //! The outside world: one file or folder for each thing that a port reaches. Chosen only by `cli`.
 
+pub mod archive;
 pub mod cached_embedder;
 pub mod counted_cache;
 #[cfg(feature = "engine")]

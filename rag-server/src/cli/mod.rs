@@ -14,6 +14,7 @@ pub mod read_document;
 pub mod reindex;
 pub mod serve;
 mod server;
+pub mod snapshot;
 mod this_process;
 
 use std::{
@@ -36,6 +37,7 @@ const EXAMPLES: &str = "\
 Examples:
   rag-server ingest docs/                        read a folder; see docs/documents.md for what is read
   rag-server query \"how long are snapshots kept?\"  ask
+  rag-server snapshot create --archive DIR       everything into an archive; `restore` brings it back
   rag-server evaluate                            measure how well each mode of the search finds what it should
   rag-server                                     serve on http://127.0.0.1:8080
   rag-server --config config.toml serve          serve what a file says
@@ -67,6 +69,8 @@ enum Command {
     Query(query::QueryArgs),
     /// Embed the stored texts with the configured model, and search with it from then on
     Reindex(reindex::ReindexArgs),
+    /// Take snapshots of the corpus, prove them, and restore them
+    Snapshot(snapshot::SnapshotArgs),
     /// Measure how well each mode of the search finds what it should
     Evaluate(evaluate::EvaluateArgs),
     /// Check a configuration file and print what it comes to
@@ -123,7 +127,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Check(args) => return Ok(check::run(args, &cli.sources)),
         Command::Keys => return Ok(keys::run()),
         Command::ReadDocument(args) => return Ok(read_document::run(args)),
-        Command::Ingest(_) | Command::Query(_) | Command::Reindex(_) | Command::Evaluate(_) => {
+        Command::Ingest(_) | Command::Query(_) | Command::Reindex(_) | Command::Snapshot(_) | Command::Evaluate(_) => {
             cli.sources.and(Vec::new())
         }
     };
@@ -133,8 +137,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Ingest(args) => ingest::run(args, &loaded.config).await?,
         Command::Query(args) => query::run(args, &loaded.config).await?,
         Command::Reindex(args) => reindex::run(args, &loaded.config).await?,
+        Command::Snapshot(args) => snapshot::run(args, &loaded.config).await?,
         Command::Evaluate(args) => evaluate::run(args, &loaded.config).await?,
-
         Command::Check(_) | Command::Keys | Command::ReadDocument(_) => ExitCode::SUCCESS,
     })
 }

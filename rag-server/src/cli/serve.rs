@@ -251,7 +251,7 @@ impl Source {
     async fn open(&self) -> Result<App, AppError> {
         let mut process = None;
         let mut pause = FIRST_PAUSE;
-        // Somebody else's stores are let go of while they are waited for, and then somebody else may have them.
+        // Somebody else's stores, and those that a restore fills, are let go of while they are waited for, and then somebody else may have them.
         let mut let_go = false;
         loop {
             let error = match self.open_once(&mut process).await {
@@ -263,7 +263,7 @@ impl Source {
             };
             let waits_for = error.waits_for().or_else(|| error.in_use().filter(|_| let_go));
             let Some((part, cause)) = waits_for else { return Err(error) };
-            let_go |= matches!(error, AppError::Corpus(CorpusError::Foreign { .. }));
+            let_go |= matches!(error, AppError::Corpus(CorpusError::Foreign { .. } | CorpusError::Restoring { .. }));
             tracing::warn!(%error, cause, "waiting for {}", part.as_str());
             self.api.readiness.held_by(part, cause);
             tokio::time::sleep(pause).await;

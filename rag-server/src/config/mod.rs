@@ -13,6 +13,7 @@ mod reference;
 mod rules;
 mod server;
 mod shape;
+mod snapshots;
 mod walk;
 
 use schemars::JsonSchema;
@@ -29,6 +30,7 @@ pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
 pub use server::{ApiKey, Auth, LiveSource, Role, Server};
+pub use snapshots::{ArchiveFolder, S3, Snapshots};
 
 /// Everything that can be set. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +61,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// What is remembered of questions.
     pub cache: Cache,
+    /// Where snapshots are kept.
+    pub snapshots: Snapshots,
     /// What may change while the server runs.
     pub live: LiveSource,
 }
@@ -77,6 +81,7 @@ impl Default for Config {
             generation: Generation::default(),
             sessions: Sessions::default(),
             cache: Cache::default(),
+            snapshots: Snapshots::default(),
             live: LiveSource::default(),
         }
     }

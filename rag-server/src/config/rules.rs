@@ -9,7 +9,8 @@ use crate::model::Tenant;
 
 /// Everything that breaks a rule.
 pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
-    let rules = [owner, owner_id, embedding, vector_store, records, listeners, keys_off_loopback, credentials_dir];
+    let rules =
+        [owner, owner_id, embedding, vector_store, records, snapshots, listeners, keys_off_loopback, credentials_dir];
     let of_keys = api_key_names(config).into_iter().chain(api_key_tenants(config)).chain(cors_origins(config));
     let broken = rules.iter().filter_map(|rule| rule(config)).chain(of_keys).chain(provider_names(config));
     broken.map(|(path, message)| Problem { origin: origin(origins, &path), message }).collect()
@@ -89,6 +90,25 @@ fn records(config: &Config) -> Option<Broken> {
         );
     }
     None
+}
+
+fn snapshots(config: &Config) -> Option<Broken> {
+    let snapshots = &config.snapshots;
+    if snapshots.folder.is_some() && snapshots.s3.is_some() {
+        return broken("snapshots.s3", "snapshots has both folder and s3; keep exactly one");
+    }
+    let prefix = snapshots.s3.as_ref()?.prefix.as_deref()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_folder = |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(plain);
+    if prefix.split('/').all(is_folder) {
+        return None;
+    }
+    broken(
+        "snapshots.s3.prefix",
+        format!(
+            "snapshots.s3.prefix is {prefix:?}; it must be like a folder, such as \"teams/handbook\", of letters, digits, -, _ and ."
+        ),
+    )
 }
 
 fn listeners(config: &Config) -> Option<Broken> {

@@ -9,6 +9,7 @@
     reason = "clauses and their preparations are tests, too"
 )]
 
+mod archive;
 mod cache;
 mod claims;
 mod embedded;

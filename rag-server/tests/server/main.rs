@@ -35,6 +35,7 @@ mod provider;
 mod query;
 mod real_llm;
 mod shared_store;
+mod snapshots;
 mod soak;
 mod takeover;
 mod tenants;

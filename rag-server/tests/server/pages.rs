@@ -32,6 +32,11 @@ fn every_command_of_the_page_about_clients_works() {
     every_command_works("docs/clients.md");
 }
 
+#[test]
+fn every_command_of_the_page_about_snapshots_works() {
+    every_command_works("docs/snapshots.md");
+}
+
 fn every_command_works(page: &str) {
     if let Err(reason) = own_network() {
         eprintln!("skipped, because {reason}: every command of {page} works");

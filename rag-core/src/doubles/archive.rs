@@ -1,0 +1,66 @@
+//! The archive.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+
+use crate::ports::{Archive, ArchiveError};
+
+/// An archive in a map.
+pub struct ArchiveDouble {
+    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    calls: AtomicI64,
+}
+
+impl Default for ArchiveDouble {
+    fn default() -> Self {
+        Self { objects: Mutex::default(), calls: AtomicI64::new(i64::MAX) }
+    }
+}
+
+impl ArchiveDouble {
+    /// Answers so many calls, and fails at every later one.
+    pub fn die_after(&self, calls: i64) {
+        self.calls.store(calls, Ordering::SeqCst);
+    }
+
+    /// What it holds, to be looked at or spoiled.
+    pub fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spend(&self) -> Result<MutexGuard<'_, BTreeMap<String, Vec<u8>>>, ArchiveError> {
+        if self.calls.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Ok(self.objects());
+        }
+        Err(ArchiveError::Unreachable { place: "nowhere".to_owned(), cause: "told to fail".to_owned() })
+    }
+}
+
+#[async_trait]
+impl Archive for ArchiveDouble {
+    async fn put_if_absent(&self, name: &str, bytes: Vec<u8>) -> Result<bool, ArchiveError> {
+        let mut objects = self.spend()?;
+        let is_new = !objects.contains_key(name);
+        objects.entry(name.to_owned()).or_insert(bytes);
+        Ok(is_new)
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, ArchiveError> {
+        Ok(self.spend()?.get(name).cloned())
+    }
+
+    async fn size(&self, name: &str) -> Result<Option<u64>, ArchiveError> {
+        Ok(self.spend()?.get(name).map(|bytes| bytes.len() as u64))
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+        Ok(self.spend()?.keys().filter(|name| name.starts_with(folder)).cloned().collect())
+    }
+}

@@ -1,0 +1,141 @@
+//! Why a snapshot was not made, verified or restored.
+
+use jiff::Timestamp;
+
+use super::Name;
+use crate::{
+    corpus::CorpusError,
+    model::DocumentId,
+    ports::{ArchiveError, ModelIdentity, StoreError},
+};
+
+/// Why a snapshot was not made, verified or restored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// A store did not do what it was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive did not do what it was asked.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The corpus is somebody else's, or its record is damaged.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// Nothing was ever ingested here.
+    #[error("there is nothing to take a snapshot of: the vector store has no active epoch; ingest documents first")]
+    Empty,
+    /// There is a snapshot of this name.
+    #[error("the archive has a snapshot {0} already, and a snapshot never changes; choose another name")]
+    Exists(Name),
+    /// There is no snapshot of this name.
+    #[error("the archive has no snapshot {0}; `rag-server snapshot list` names those that it has")]
+    Unknown(Name),
+    /// The archive has no snapshot at all.
+    #[error("the archive has no snapshot yet; `rag-server snapshot create` makes one")]
+    None,
+    /// The manifest is not what a manifest looks like.
+    #[error("the manifest of snapshot {name} is damaged: {cause}; use another snapshot")]
+    Unreadable {
+        /// Of which snapshot.
+        name: Name,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A later version of this program wrote it.
+    #[error("snapshot {name} is of format {found} and this rag-server reads up to {readable}; use a newer one")]
+    Newer {
+        /// Which snapshot.
+        name: Name,
+        /// Its format.
+        found: u32,
+        /// The newest that is read here.
+        readable: u32,
+    },
+    /// A signature is asked for, and there is none.
+    #[error(
+        "the manifest of snapshot {0} is not signed, and snapshots.signing_key_file asks for a signature; unset it to trust whoever may write to the archive"
+    )]
+    Unsigned(Name),
+    /// The signature is of another key, or of another manifest.
+    #[error(
+        "the signature of snapshot {0} does not fit: its manifest was changed, or signed with another key than snapshots.signing_key_file holds"
+    )]
+    Forged(Name),
+    /// A part is not there.
+    #[error("snapshot {name} is incomplete: its part {part} is not in the archive; use another snapshot")]
+    Missing {
+        /// Which snapshot.
+        name: Name,
+        /// The part's name.
+        part: String,
+    },
+    /// A part is not what the manifest says.
+    #[error("snapshot {name} is damaged: its part {part} {cause}; use another snapshot")]
+    Damaged {
+        /// Which snapshot.
+        name: Name,
+        /// The part's name.
+        part: String,
+        /// What is wrong with it, as the end of a sentence.
+        cause: String,
+    },
+    /// An object of a part's name is not that part.
+    #[error(
+        "the archive holds an object {0} that is not what its name says; every snapshot that names it is damaged: move it away and take the snapshot again"
+    )]
+    Spoiled(String),
+    /// It holds vectors of another model.
+    #[error(
+        "snapshot {name} holds vectors of {} ({} numbers) and this server embeds with {} ({} numbers); configure that model, and change it afterwards with `rag-server reindex`",
+        .found.name, .found.dimension, .expected.name, .expected.dimension
+    )]
+    Model {
+        /// Which snapshot.
+        name: Name,
+        /// The model of its vectors.
+        found: ModelIdentity,
+        /// The configured one.
+        expected: ModelIdentity,
+    },
+    /// The stores hold something.
+    #[error(
+        "the stores hold {0} documents, and a restore fills empty stores only; name another folder or collection, or remove the documents first"
+    )]
+    NotEmpty(u64),
+    /// Another snapshot's restore was begun here.
+    #[error(
+        "the stores hold a part of snapshot {0}, whose restore was cut short; restore that one to its end, or empty the stores"
+    )]
+    Begun(String),
+    /// Another process works on it.
+    #[error(
+        "another process restores into these stores just now, and has the sole right to until {until:.0}, which it prolongs while it works; wait until it is done, or, if it died, until that time"
+    )]
+    Held {
+        /// When its right ends, unless it prolongs it.
+        until: Timestamp,
+    },
+    /// Another process goes on with the work.
+    #[error(
+        "this process was silent for so long that another one may go on with the restore; run it again to see how far it is"
+    )]
+    TakenOver,
+    /// A document changed at each look.
+    #[error("the document {} changes too often to be read whole; try again when less is written", .0.as_str())]
+    Unsteady(DocumentId),
+    /// What was restored does not find itself.
+    #[error(
+        "{missed} of {asked} chunks that snapshot {name} names as proof are not found in what was restored; nothing was activated"
+    )]
+    NotFound {
+        /// Which snapshot.
+        name: Name,
+        /// Chunks that were not found.
+        missed: usize,
+        /// Chunks that were looked for.
+        asked: usize,
+    },
+    /// Somebody stopped it.
+    #[error("stopped; what was written is kept, and the same command goes on with it")]
+    Stopped,
+}

@@ -1,0 +1,42 @@
+//! Snapshots: everything of a corpus that cannot be computed again, in one logical format for every store, and back.
+//!
+//! ```text
+//! create    documents and records -> entries -> parts (named by their hash) -> manifest (last)
+//! verify    manifest -> every part: hash, order, counts
+//! restore   manifest -> parts -> chunks, then records -> activate (last)
+//! ```
+//! Guarantees: a snapshot is listed only when it is whole, because its manifest is written last and once. Everything that was acknowledged before its beginning is in it, as it stood then or in a later state, and a document is there whole or not at all.
+//! Parts are named by their content: what did not change since an earlier snapshot of the same archive is not written again. No secret is in it: credentials are named by configurations, never stored with the data.
+//! A restore writes into an epoch that nobody searches and activates it when everything is there; one that was cut short is taken up again, and until it is done no server serves the half of it.
+//! Caveats: a snapshot is no picture of one moment; what is written meanwhile may be in it or not. The lexical part of the index is not stored, but computed again.
+
+mod create;
+mod error;
+mod manifest;
+mod packing;
+mod part;
+mod restore;
+mod signature;
+mod verify;
+mod walk;
+
+pub use create::{Create, Created, Progress};
+pub use error::SnapshotError;
+pub use manifest::{FORMAT, Golden, Manifest, Name, PartRef, RecordCount};
+pub use restore::{Plan, Restore, Restored};
+pub use signature::SigningKey;
+pub use verify::{Verified, read, verify};
+
+use crate::ports::{Archive, Kind};
+
+/// Kinds of records that a snapshot holds beside documents. Jobs, claims and leases are work of the moment; what is derived from documents is made again.
+const KEPT: [Kind; 3] = [Kind::Session, Kind::Feedback, Kind::Budget];
+
+/// Names of the snapshots of an archive, the oldest first: names begin with the time.
+pub async fn list(archive: &dyn Archive) -> Result<Vec<Name>, SnapshotError> {
+    let objects = archive.list(manifest::FOLDER).await?;
+    Ok(objects.iter().filter_map(|object| Name::of_object(object)).collect())
+}
+
+#[cfg(test)]
+mod tests;
