@@ -236,7 +236,6 @@ async fn connect(
     let wait = CONNECT_TIMEOUT.min(deadline);
     let asked = Asked { address: &address, deadline: wait };
     let options = target.options(deadline);
-    let counted = Counted::one(open);
     let connecting = timeout(wait, PgConnection::connect_with(&options));
     let inner = match connecting.await {
         Ok(Ok(inner)) => inner,
@@ -244,7 +243,8 @@ async fn connect(
         Err(_) => return Err(asked.late()),
     };
     let now = Instant::now();
-    Ok(Connection { inner, generation, born: now, used: now, _counted: counted })
+    // Not before: whoever is refused asks whether another connection works.
+    Ok(Connection { inner, generation, born: now, used: now, _counted: Counted::one(open) })
 }
 
 /// Says goodbye to the server, which otherwise would find out by itself.
