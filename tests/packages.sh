@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the real node and the images need. Does nothing when they are there; says what is missing when it may not install.
+# Installs the Debian packages that the real node, the images and tests over a real database need. Does nothing when they are there; says what is missing when it may not install.
 set -euo pipefail
 declare -A needs=([containerd]=containerd [runc]=runc [ip]=iproute2 [nft]=nftables [conntrack]=conntrack [setpriv]=util-linux [nsenter]=util-linux [gcc]=gcc [openssl]=openssl)
 missing=()
 for command in "${!needs[@]}"; do command -v "$command" >/dev/null || missing+=("${needs[$command]}"); done
 [ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# Tests start a database of their own from the programs below this folder; the service of the package is not needed, and may be off.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 [ -x /usr/lib/cni/bridge ] || missing+=(containernetworking-plugins)
 # The static glibc lies in libc6-dev, which gcc brings along.
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -38,6 +38,8 @@ pub struct Metrics {
     pub notices: IntCounterVec,
     /// Ingestion jobs that are not finished.
     pub ingest_queue: IntGauge,
+    /// Connections to the database of the records that are open; 0 where the records are elsewhere.
+    pub db_connections: IntGauge,
     /// Questions to each cache: `embedding`, `retrieval`, `response`.
     pub cache_requests: IntCounterVec,
     /// Questions to each cache that had the answer.
@@ -95,6 +97,7 @@ impl Metrics {
             ingested: counters("rag_ingest_documents_total", "Documents by outcome.", &["outcome"])?,
             notices: counters("rag_ingest_notices_total", "Notices of ingested documents, by kind.", &["kind"])?,
             ingest_queue: gauge("rag_ingest_queue", "Ingestion jobs that are not finished.")?,
+            db_connections: gauge("rag_db_connections", "Open connections to the database of the records.")?,
             cache_requests: counters("rag_cache_requests_total", "Questions to a cache.", &["cache"])?,
             cache_hits: counters("rag_cache_hits_total", "Questions to a cache that had the answer.", &["cache"])?,
             credential_uses: counters(

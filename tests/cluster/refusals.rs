@@ -55,6 +55,17 @@ fn what_cannot_work() -> Vec<(Value, &'static str)> {
         (json!({"generation": {"providers": [llm("embedding")]}}), "choose another name"),
         (json!({"auth": {"apiKeys": [{"name": "a", "tenant": "Acme"}]}}), "spec.auth.apiKeys[0].tenant"),
         (json!({"auth": {"apiKeys": [{"name": "a", "tenant": "a".repeat(64)}]}}), "spec.auth.apiKeys[0].tenant"),
+        (json!({"records": {}}), "found none: name exactly one of vectorStore and postgres"),
+        (
+            json!({"records": {"vectorStore": {}, "postgres": {"secretRef": {"name": "db"}}}}),
+            "found both: name exactly one of vectorStore and postgres",
+        ),
+        (json!({"records": {"postgres": {}}}), "spec.records.postgres.secretRef: Required value"),
+        (
+            json!({"profile": "Development", "replicas": 1, "autoscaling": {"enabled": false}, "vectorStore": {"embedded": {}},
+                "records": {"postgres": {"secretRef": {"name": "db"}}}}),
+            "leave records out, or choose vectorStore.qdrant",
+        ),
         (json!({"budget": {"onLimit": "Refuse"}}), "a budget needs monthlyUsd, dailyUsd or both"),
     ]
 }
@@ -98,6 +109,7 @@ async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Res
     the_vector_store_stays(&clusters).await?;
     a_volume_only_grows(&clusters).await?;
     the_embedder_stays(&clusters).await?;
+    the_records_stay(&clusters).await?;
 
     // What is merely much is accepted, and everything that can be left out has a value.
     let accepted = cluster("much", &json!({"autoscaling": {"maxReplicas": 25}}));
@@ -108,6 +120,23 @@ async fn what_cannot_work_is_refused_with_the_field_and_what_is_allowed() -> Res
     assert_eq!(stored.spec.retrieval.rerank.map(|service| service.top_n), Some(30));
     // Only whoever embeds knows a good threshold, so nothing may be stored for it.
     assert_eq!(stored.spec.retrieval.min_score, None);
+    Ok(())
+}
+
+/// Added or removed; the Secret may become another one.
+async fn the_records_stay(clusters: &Api<RagCluster>) -> Result<()> {
+    let database = |secret: &str| json!({"records": {"postgres": {"secretRef": {"name": secret}}}});
+    let apply = PatchParams::apply("kubectl").force();
+    for (name, spec) in [("beside", json!({})), ("database", database("db"))] {
+        clusters.patch(name, &apply, &Patch::Apply(&cluster(name, &spec))).await?;
+    }
+    let stays = "where the records are cannot be changed, added or removed";
+    refused(clusters, "beside", &database("db"), stays).await?;
+    refused(clusters, "database", &json!({}), stays).await?;
+    clusters.patch("database", &apply, &Patch::Apply(&cluster("database", &database("other")))).await?;
+    clusters
+        .patch("beside", &apply, &Patch::Apply(&cluster("beside", &json!({"records": {"vectorStore": {}}}))))
+        .await?;
     Ok(())
 }
 

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use kube::CustomResourceExt as _;
-use rag_server::config::{Config, EmbeddingChoice, Live, LocalEmbedding, RecordsChoice, Role, VectorStoreChoice};
+use rag_server::config::{
+    Config, EmbeddingChoice, Live, LocalEmbedding, Postgres, RecordsChoice, Role, VectorStoreChoice,
+};
 use ragops_operator::{
     api::{
         RagCluster,
-        cluster::{RetrievalMode, Role as ApiRole, SecretKeyRef},
+        cluster::{Postgres as AskedPostgres, RetrievalMode, Role as ApiRole, SecretKeyRef},
     },
     cluster::{
         build::config::{
-            CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT, PROVIDER_KEY_FILE,
-            PROVIDERS_DIR,
+            CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT, POSTGRES_DIR,
+            PROVIDER_KEY_FILE, PROVIDERS_DIR,
         },
         observed::CORPUS_ID_KEY,
     },
@@ -151,9 +153,27 @@ fn role(role: ApiRole) -> Role {
     }
 }
 
+/// The database as it was asked for, shared by as many servers as there can be.
+fn database(got: &Postgres, asked: &AskedPostgres, cluster: &RagCluster) {
+    assert_eq!((got.dir.as_path(), got.host.as_ref(), got.database.as_ref()), (Path::new(POSTGRES_DIR), None, None));
+    assert_eq!((got.port.map(i32::from), format!("{:?}", got.tls)), (Some(asked.port), format!("{:?}", asked.tls)));
+    assert_eq!(i64::from(got.servers), i64::from(cluster.spec.autoscaling.max_replicas) + 1);
+}
+
+#[test]
+fn every_way_to_a_database_is_one_that_the_server_knows() {
+    let mut cluster = examples().remove(0).1;
+    for tls in ["VerifyFull", "Off"] {
+        let spec = json!({"records": {"postgres": {"secretRef": {"name": "db"}, "tls": tls}}});
+        cluster.spec = serde_json::from_value(spec).unwrap();
+        stores(&parsed(&cluster), &cluster, cluster.metadata.name.as_deref().unwrap());
+    }
+}
+
 fn stores(config: &Config, cluster: &RagCluster, name: &str) {
     let asked = cluster.spec.vector_store.as_ref();
     let records = config.records.choice(&config.vector_store);
+    let postgres = cluster.spec.records.as_ref().and_then(|records| records.postgres.as_ref());
     match config.vector_store.choice() {
         VectorStoreChoice::Embedded(path) => {
             assert!(asked.is_some_and(|store| store.embedded.is_some()), "{name}");
@@ -161,7 +181,10 @@ fn stores(config: &Config, cluster: &RagCluster, name: &str) {
             assert_eq!(records, RecordsChoice::Sqlite(Path::new(DATA_DIR).join("records.sqlite")), "{name}");
         }
         VectorStoreChoice::Qdrant(qdrant) => {
-            assert_eq!(records, RecordsChoice::VectorStore, "{name}");
+            match (records, postgres) {
+                (RecordsChoice::Postgres(got), Some(asked)) => database(&got, asked, cluster),
+                (records, asked) => assert_eq!((records, asked), (RecordsChoice::VectorStore, None), "{name}"),
+            }
             match asked.and_then(|store| store.external_qdrant.as_ref()) {
                 Some(external) => {
                     assert_eq!(qdrant.url, external.url);
@@ -201,6 +224,7 @@ fn services() -> Value {
             }],
             "circuitBreaker": {"failures": 5, "openSeconds": 30, "successes": 3},
         },
+        "records": {"postgres": {"secretRef": {"name": "db"}, "port": 5432}},
     })
 }
 

@@ -8,6 +8,8 @@
 ? [{{ . }}.spec.embedding.openAI.secretRef.name + " " + {{ . }}.spec.embedding.openAI.secretRef.key + " " + {{ . }}.spec.embedding.openAI.baseUrl] : [])
 + (has({{ . }}.spec.retrieval) && has({{ . }}.spec.retrieval.rerank) && has({{ . }}.spec.retrieval.rerank.secretRef)
 ? [{{ . }}.spec.retrieval.rerank.secretRef.name + " " + {{ . }}.spec.retrieval.rerank.secretRef.key + " " + {{ . }}.spec.retrieval.rerank.baseUrl] : [])
++ (has({{ . }}.spec.records) && has({{ . }}.spec.records.postgres)
+? [{{ . }}.spec.records.postgres.secretRef.name] : [])
 + (has({{ . }}.spec.generation) && has({{ . }}.spec.generation.providers)
 ? {{ . }}.spec.generation.providers.filter(p, has(p.secretRef)).map(p, p.secretRef.name + " " + p.secretRef.key + " " + p.baseUrl) : [])
 + (has({{ . }}.spec.vectorStore) && has({{ . }}.spec.vectorStore.qdrant) && has({{ . }}.spec.vectorStore.qdrant.podTemplate) && has({{ . }}.spec.vectorStore.qdrant.podTemplate.imagePullSecrets)

@@ -24,7 +24,7 @@ use crate::caches::{Caches, Children, Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
 use crate::sampler::Sample;
-use crate::server_client::SeenPart;
+use crate::server_client::{RECORDS_PART, SeenPart};
 
 /// Reads everything about `cluster`.
 pub fn observe<'a>(
@@ -370,5 +370,6 @@ fn report_of(context: &Context, pod: &Pod) -> Option<(String, ServerReport)> {
 
 fn seen(store: &SeenPart) -> Option<SeenStore> {
     let since = store.since.as_ref().and_then(|since| since.parse().ok());
-    Some(SeenStore { reachable: store.reachable?, since, cause: store.cause.clone() })
+    let is_records = store.name == RECORDS_PART;
+    Some(SeenStore { is_records, reachable: store.reachable?, since, cause: store.cause.clone() })
 }

@@ -335,13 +335,15 @@ pub struct Reported {
     pub read_only: bool,
     /// The credentials that it accepts, by the stem of their files.
     pub credentials: BTreeSet<String>,
-    /// How it last saw the vector store, if it says so.
+    /// How it last saw the vector store and the records, if it says so.
     pub store: Option<SeenStore>,
 }
 
-/// How the last calls of a server saw the vector store.
+/// How the last calls of a server saw the vector store and the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenStore {
+    /// Whether this is about the records, which did not answer while the vector store did.
+    pub is_records: bool,
     /// Whether it answered.
     pub reachable: bool,
     /// Since when that is so, by the server's clock.

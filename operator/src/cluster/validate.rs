@@ -8,6 +8,7 @@ mod memory;
 mod outside;
 mod place;
 mod qdrant;
+mod records;
 mod secrets;
 mod store;
 
@@ -18,8 +19,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::observed::{Frozen, Observed};
 use crate::api::ConditionReason;
 use crate::api::cluster::{
-    Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, OpenAiEmbedding, PodTemplate, RagCluster,
-    RagClusterSpec, Resources, Retrieval, Role, ScrapePeer,
+    Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, OpenAiEmbedding, PodTemplate, Postgres,
+    RagCluster, RagClusterSpec, Resources, Retrieval, Role, ScrapePeer,
 };
 use crate::api::{ClientName, ClusterName};
 
@@ -110,8 +111,10 @@ pub struct ValidatedCluster {
     pub autoscaling: Option<Autoscaling>,
     /// CPU and memory of each server.
     pub resources: Amounts,
-    /// Where vectors and records live.
+    /// Where vectors live, and records where there is no database for them.
     pub store: Store,
+    /// The database of the records, where they are in one.
+    pub postgres: Option<Postgres>,
     /// Whether the store's volume outlives the cluster.
     pub deletion_policy: DeletionPolicy,
     /// What the servers embed with.
@@ -197,6 +200,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
         check_cpu_request(&resources, &mut problems);
     }
     store::check_embedded(spec, &mut problems);
+    let postgres = records::postgres(spec, &mut problems);
     match (name, store, embedder) {
         (Some(name), Some(store), Some(embedder)) if problems.leave_what_runs(&name, observed) => {
             Ok(ValidatedCluster {
@@ -208,6 +212,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
                 autoscaling,
                 resources,
                 store,
+                postgres,
                 deletion_policy: spec.vector_store.as_ref().map(|store| store.deletion_policy).unwrap_or_default(),
                 embedder,
                 retrieval: spec.retrieval.clone(),

@@ -24,7 +24,7 @@ pub enum StoreError {
         address: String,
     },
     /// There is no credential to show; another try needs another file.
-    #[error("{store} cannot be asked, because its api_key_file {cause}")]
+    #[error("{store} cannot be asked, because of its credential: {cause}")]
     NoKey {
         /// What was to be asked.
         store: &'static str,

@@ -11,6 +11,7 @@ pub mod memory_cache;
 pub mod minilm;
 pub mod openai;
 pub mod openai_embedder;
+pub mod postgres;
 pub mod qdrant;
 pub mod rerank;
 pub mod sqlite;

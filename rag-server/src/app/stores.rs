@@ -9,19 +9,23 @@ use std::{
 use super::{AppError, Observer};
 use crate::{
     adapters::{
+        postgres::{PostgresRecords, PostgresSettings},
         qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
         sqlite::SqliteRecords,
         warm::{self, Warmed},
         watched::Watched,
     },
-    config::{Config, Qdrant, RecordsChoice, VectorStoreChoice},
+    config::{Config, Postgres, Qdrant, RecordsChoice, Tls, VectorStoreChoice},
     http::readiness::Part,
-    operations::{Operations, RECORDS, VECTOR_STORE},
+    operations::{Database, Operations, RECORDS, VECTOR_STORE},
     ports::{Epoch, Kind, Records, StoreError, VectorStore},
 };
 
 /// How long one call to Qdrant may take; a search takes milliseconds, a large write seconds.
 const QDRANT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long one call to Postgres may take, the wait for a connection included; a statement takes milliseconds.
+const POSTGRES_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Where vectors and records are.
 #[derive(Clone)]
@@ -84,6 +88,7 @@ impl Stores {
                 here.records = Some(path);
                 Arc::new(opened.map_err(AppError::Records)?)
             }
+            (RecordsChoice::Postgres(settings), _) => postgres(&settings, operations).await?,
             (RecordsChoice::VectorStore, None) => return Err(AppError::NoQdrant),
         };
         let records: Arc<dyn Records> = Arc::new(Watched::new(records, operations.sight(RECORDS)));
@@ -109,6 +114,27 @@ impl Stores {
         self.vectors.close().await?;
         self.records.close().await
     }
+}
+
+/// Reaches the database, and shows its connections to whoever looks after the process.
+async fn postgres(settings: &Postgres, operations: &Operations) -> Result<Arc<dyn Records>, AppError> {
+    let settings = PostgresSettings {
+        dir: settings.dir.clone(),
+        host: settings.host.clone(),
+        port: settings.port,
+        database: settings.database.clone(),
+        tls: settings.tls == Tls::VerifyFull,
+        servers: settings.servers,
+        reserved: settings.reserved_connections,
+        deadline: POSTGRES_DEADLINE,
+    };
+    let records = Arc::new(PostgresRecords::open(settings).await.map_err(AppError::Records)?);
+    let shown = Arc::downgrade(&records);
+    operations.keep_database(move || {
+        let found = shown.upgrade()?.connections();
+        Some(Database { open: found.open as u64, most: found.most, limit: found.limit, servers: found.servers })
+    });
+    Ok(records)
 }
 
 #[cfg(feature = "engine")]

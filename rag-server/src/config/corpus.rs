@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::postgres::Postgres;
 use crate::model::Mode;
 
 /// How text becomes vectors: at most one of the members; none means the local model.
@@ -169,6 +170,9 @@ pub struct Records {
     /// Payload collections of the Qdrant that holds the vectors, for any number of servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vector_store: Option<VectorStoreRecords>,
+    /// A Postgres database, for any number of servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<Postgres>,
 }
 
 /// A SQLite file.
@@ -192,11 +196,16 @@ pub enum RecordsChoice {
     Sqlite(PathBuf),
     /// In the Qdrant that holds the vectors.
     VectorStore,
+    /// In this Postgres database.
+    Postgres(Postgres),
 }
 
 impl Records {
     /// What was chosen, or what goes with the vector store.
     pub fn choice(&self, vectors: &VectorStore) -> RecordsChoice {
+        if let Some(postgres) = &self.postgres {
+            return RecordsChoice::Postgres(postgres.clone());
+        }
         match (&self.sqlite, &self.vector_store) {
             (Some(Sqlite { path: Some(path) }), _) => RecordsChoice::Sqlite(path.clone()),
             (None, Some(_)) => RecordsChoice::VectorStore,
@@ -293,7 +302,8 @@ mod tests {
         let embedded = VectorStore { embedded: Some(Embedded { path: Some("/data".into()) }), qdrant: None };
         let qdrant = Qdrant { url: "http://q:6334".to_owned(), collection: "c".to_owned(), api_key_file: None };
         let qdrant = VectorStore { embedded: None, qdrant: Some(qdrant) };
-        let file = Records { sqlite: Some(Sqlite { path: Some("/r.sqlite".into()) }), vector_store: None };
+        let file =
+            Records { sqlite: Some(Sqlite { path: Some("/r.sqlite".into()) }), vector_store: None, postgres: None };
         assert_eq!(Records::default().choice(&embedded), RecordsChoice::Sqlite("/data/records.sqlite".into()));
         assert_eq!(Records::default().choice(&qdrant), RecordsChoice::VectorStore);
         assert_eq!(file.choice(&qdrant), RecordsChoice::Sqlite("/r.sqlite".into()));

@@ -8,6 +8,7 @@ mod corpus;
 mod generation;
 mod layers;
 mod live;
+mod postgres;
 mod problem;
 mod reference;
 mod rules;
@@ -27,6 +28,7 @@ pub use corpus::{
 pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};
 pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit};
+pub use postgres::{Postgres, Tls};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
 pub use server::{ApiKey, Auth, LiveSource, Role, Server};

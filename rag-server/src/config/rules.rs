@@ -80,8 +80,15 @@ fn vector_store(config: &Config) -> Option<Broken> {
 
 fn records(config: &Config) -> Option<Broken> {
     let records = &config.records;
-    if records.sqlite.is_some() && records.vector_store.is_some() {
-        return broken("records.vector_store", "records has both sqlite and vector_store; keep exactly one");
+    let members = [
+        ("sqlite", records.sqlite.is_some()),
+        ("vector_store", records.vector_store.is_some()),
+        ("postgres", records.postgres.is_some()),
+    ];
+    let chosen: Vec<&str> = members.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect();
+    if let [first, second, ..] = chosen[..] {
+        let message = format!("records has both {first} and {second}; keep exactly one");
+        return broken(&format!("records.{second}"), message);
     }
     if records.vector_store.is_some() && config.vector_store.qdrant.is_none() {
         return broken(
@@ -226,6 +233,28 @@ mod tests {
 
     const QDRANT: &str = "[vector_store.qdrant]\nurl = \"http://q:6334\"\ncollection = \"c\"\n";
 
+    const POSTGRES: &str = "[records.postgres]\ndir = \"/etc/ragops/postgres\"\n";
+
+    #[test]
+    fn a_database_is_used_by_at_least_one_server_and_found_by_a_folder() {
+        assert_eq!(told("[records.postgres]\nservers = 3\n").len(), 1);
+        for (nonsense, said) in [
+            ("servers = 0", "a whole number from 1 to 1000"),
+            ("port = 0", "a whole number from 1 to 65535"),
+            ("reserved_connections = -1", "a whole number from 0 to 10000"),
+            ("tls = \"Prefer\"", "one of \"VerifyFull\", \"Off\""),
+            ("host = \"\"", "a text of 1 to 253 bytes"),
+            ("password = \"s3cret\"", "unknown key \"password\""),
+        ] {
+            let problems = told(&format!("{POSTGRES}{nonsense}\n"));
+            assert!(problems.len() == 1 && problems[0].contains(said), "{nonsense}: {problems:?}");
+            assert!(!problems[0].contains("s3cret"), "{problems:?}");
+        }
+        let all =
+            "host = \"db\"\nport = 6543\ndatabase = \"d\"\ntls = \"Off\"\nservers = 21\nreserved_connections = 0\n";
+        assert_eq!(told(&format!("{POSTGRES}{all}")), Vec::<String>::new());
+    }
+
     #[test]
     fn a_union_holds_exactly_one_member() {
         let both = format!("[vector_store.embedded]\n{QDRANT}");
@@ -233,6 +262,15 @@ mod tests {
         let both = format!("{QDRANT}[records.sqlite]\n[records.vector_store]\n");
         assert_eq!(told(&both), ["c line 5: records has both sqlite and vector_store; keep exactly one"]);
         assert_eq!(told(&format!("{QDRANT}[records.vector_store]\n")), Vec::<String>::new());
+        for (other, line) in [("sqlite", 2), ("vector_store", 5)] {
+            let before = if other == "sqlite" { "" } else { QDRANT };
+            let both = format!("{before}[records.{other}]\n{POSTGRES}");
+            assert_eq!(
+                told(&both),
+                [format!("c line {line}: records has both {other} and postgres; keep exactly one")]
+            );
+        }
+        assert_eq!(told(POSTGRES), Vec::<String>::new());
         let openai = "[embedding.openai]\nbase_url = \"http://p/v1\"\nmodel = \"m\"\ndimensions = 3\n";
         assert_eq!(told(openai), Vec::<String>::new());
         let both = format!("{openai}[embedding.local]\n");

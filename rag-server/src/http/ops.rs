@@ -16,7 +16,7 @@ use super::{
     extract::OperatorKey,
     state::Api,
 };
-pub use crate::operations::{Moving, RECORDS, VECTOR_STORE};
+pub use crate::operations::{Database, Moving, RECORDS, VECTOR_STORE};
 use crate::{
     operations::{Operations, Resident, Work},
     ports::{Health, Held},
@@ -108,6 +108,9 @@ pub struct Status {
     /// The memory of the process; null where the system does not tell.
     #[serde(default)]
     pub memory: Option<Memory>,
+    /// The connections to the database of the records; null where the records are elsewhere.
+    #[serde(default)]
+    pub database: Option<Database>,
 }
 
 /// The memory of the process that is really there, mapped files included. The processes that read documents for it are not part of it.
@@ -187,6 +190,7 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
     let works = api.operations.jobs().is_some_and(|jobs| jobs.work() == Work::Working);
     api.metrics.jobs_worker_up.set(works.into());
     api.metrics.credentials_damaged.set(gauge(api.keys.refused().len() as u64));
+    api.metrics.db_connections.set(gauge(api.operations.database().map_or(0, |database| database.open)));
     api.metrics.ingest_queue.set(gauge(counts.waiting));
     api.metrics.writing.sessions.set(gauge(counts.sessions));
     let text = api.metrics.text().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
@@ -222,6 +226,7 @@ async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
         chunks_counted_at: counts.chunks.map(|(_, at)| at.to_string()),
         counters: Some(Counters::of(&api.metrics)),
         memory: Resident::of_this_process().map(memory),
+        database: operations.database(),
     })
 }
 

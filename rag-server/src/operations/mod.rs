@@ -42,7 +42,24 @@ struct Handles {
     providers: OnceLock<Arc<Providers>>,
     guards: Mutex<Vec<Arc<Guard>>>,
     cache: OnceLock<Arc<dyn Cache>>,
+    database: Mutex<Option<LookAtDatabase>>,
     now: Mutex<Now>,
+}
+
+/// Tells the connections of a database; none once it was let go of.
+type LookAtDatabase = Box<dyn Fn() -> Option<Database> + Send + Sync>;
+
+/// The connections to the database of the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Database {
+    /// That this server has open.
+    pub open: u64,
+    /// That it opens at most: its part of `limit`, at least 1 and at most 20.
+    pub most: u32,
+    /// That all servers may have together: what the database allowed when this server started, without those that are left to others.
+    pub limit: u32,
+    /// That share them, as the configuration says.
+    pub servers: u32,
 }
 
 /// What changes with the epoch, or while it is searched.
@@ -93,6 +110,7 @@ impl Operations {
             providers: OnceLock::new(),
             guards: Mutex::default(),
             cache: OnceLock::new(),
+            database: Mutex::default(),
             now: Mutex::default(),
         }))
     }
@@ -157,6 +175,16 @@ impl Operations {
     /// The cache, if there is one.
     pub fn cache(&self) -> Option<&Arc<dyn Cache>> {
         self.0.cache.get()
+    }
+
+    /// The records are in a database whose connections this tells; what was told of an earlier one is forgotten.
+    pub fn keep_database(&self, look: impl Fn() -> Option<Database> + Send + Sync + 'static) {
+        *self.0.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(look));
+    }
+
+    /// The connections to the database of the records; none where the records are elsewhere.
+    pub fn database(&self) -> Option<Database> {
+        self.0.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?()
     }
 
     /// This epoch is searched from now on, and this worker takes its jobs.

@@ -15,6 +15,7 @@ mod claims;
 mod embedded;
 mod embedder;
 mod openai_embedder;
+mod postgres;
 mod qdrant;
 mod records;
 mod vector_store;

@@ -13,6 +13,7 @@ mod caches;
 mod clients;
 mod configuration;
 mod credentials;
+mod database;
 mod deletion;
 mod documents;
 mod doors;

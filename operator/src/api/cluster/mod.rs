@@ -11,6 +11,7 @@ mod embedding;
 mod generation;
 mod network_policy;
 mod pod_template;
+mod records;
 mod resources;
 mod retrieval;
 mod status;
@@ -23,6 +24,7 @@ pub use embedding::{Embedding, EmbeddingModel, LocalEmbedding, OpenAiEmbedding};
 pub use generation::{Budget, CircuitBreaker, Fallback, Generation, OnLimit, Pricing, Provider};
 pub use network_policy::{NetworkPolicySpec, ScrapePeer};
 pub use pod_template::{PodTemplate, PullSecret};
+pub use records::{Postgres, PostgresSecretRef, PostgresTls, Records, VectorStoreRecords};
 pub use resources::{Amount, ResourceAmounts, Resources};
 pub use retrieval::{Rerank, Retrieval, RetrievalMode};
 pub use status::{AutoscalingStatus, ConfigurationStatus, CorrectionStatus, NextStep, RagClusterStatus};
@@ -163,6 +165,23 @@ pub const PRODUCTION_MIN_REPLICAS: i32 = 3;
     )
     .field_path(".vectorStore"),
     validation = Rule::new(
+        "!has(self.records) || !has(self.records.postgres) \
+         || !has(self.vectorStore) || !has(self.vectorStore.embedded)"
+    )
+    .message(
+        "the embedded vector store keeps its records in a file beside the vectors, for its one server; leave records out, or \
+         choose vectorStore.qdrant"
+    )
+    .field_path(".records"),
+    validation = Rule::new(
+        "(has(self.records) && has(self.records.postgres)) == (has(oldSelf.records) && has(oldSelf.records.postgres))"
+    )
+    .message(
+        "where the records are cannot be changed, added or removed (absent means beside the vectors): create a new RagCluster \
+         and ingest the documents there"
+    )
+    .field_path(".records"),
+    validation = Rule::new(
         "(has(self.embedding) && has(self.embedding.openAI)) == (has(oldSelf.embedding) && has(oldSelf.embedding.openAI)) \
          && (has(self.embedding) && has(self.embedding.local) ? self.embedding.local.model : 'all-MiniLM-L6-v2') \
          == (has(oldSelf.embedding) && has(oldSelf.embedding.local) ? oldSelf.embedding.local.model : 'all-MiniLM-L6-v2')"
@@ -200,9 +219,14 @@ pub struct RagClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 
-    /// Where the documents' vectors and records live. Absent: a managed Qdrant. The kind cannot be changed later.
+    /// Where the documents' vectors live, and their records unless `records` says otherwise. Absent: a managed Qdrant. The kind cannot be changed later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector_store: Option<VectorStore>,
+
+    /// Where documents, jobs, sessions and budgets are recorded. Absent: beside the vectors. Cannot be changed later, but for the
+    /// Secret, the port and the encryption of a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<Records>,
 
     /// What turns text into vectors. Absent: the model inside the server's image. The model and its dimensions cannot be changed
     /// later.
@@ -276,6 +300,9 @@ impl RagClusterSpec {
         let services = services
             .into_iter()
             .filter_map(|(field, secret)| Some((format!("spec.{field}.name"), secret?.name.as_str())));
+        let database = self.records.as_ref().and_then(|records| records.postgres.as_ref());
+        let database = database
+            .map(|database| ("spec.records.postgres.secretRef.name".to_owned(), database.secret_ref.name.as_str()));
         let providers = self.generation.iter().flat_map(|generation| generation.providers.iter().enumerate());
         let providers = providers.filter_map(|(index, provider)| {
             let secret = provider.secret_ref.as_ref()?;
@@ -293,6 +320,6 @@ impl RagClusterSpec {
                 (format!("spec.{field}.imagePullSecrets[{index}].name"), secret.name.as_str())
             })
         });
-        services.chain(providers).chain(pull).collect()
+        services.chain(database).chain(providers).chain(pull).collect()
     }
 }

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::metadata::{self, Part};
 use crate::api::cluster::{
-    Budget, EmbeddingModel, Fallback, OnLimit, Pricing, Provider, Rerank, RetrievalMode, Role, SecretKeyRef,
+    Budget, EmbeddingModel, Fallback, OnLimit, Postgres, PostgresTls, Pricing, Provider, Rerank, RetrievalMode, Role,
+    SecretKeyRef,
 };
 use crate::api::{CorpusId, Credential, Revision, labels};
 use crate::cluster::validate::{EMBEDDING, Embedder, RERANK, Store, ValidatedCluster};
@@ -38,6 +39,10 @@ pub const CREDENTIALS_DIR: &str = "/etc/ragops/credentials";
 pub const PROVIDERS_DIR: &str = "/etc/ragops/providers";
 /// The file of a key in its folder.
 pub const PROVIDER_KEY_FILE: &str = "key";
+/// Where the Secret of the database of the records is mounted.
+pub const POSTGRES_DIR: &str = "/etc/ragops/postgres";
+/// Servers that are there for a while beside those that are asked for: the one that a roll-out starts first.
+pub const SURGE: i32 = 1;
 /// Where the volume of the embedded store is mounted.
 pub const DATA_DIR: &str = "/data";
 
@@ -113,6 +118,7 @@ struct Qdrant {
 enum Records {
     Sqlite { path: String },
     VectorStore {},
+    Postgres { dir: &'static str, port: i32, tls: PostgresTls, servers: i32 },
 }
 
 #[derive(Serialize)]
@@ -217,10 +223,7 @@ pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
         },
         embedding: embedding(cluster),
         vector_store: vector_store(cluster),
-        records: match cluster.store {
-            Store::Embedded { .. } => Records::Sqlite { path: format!("{DATA_DIR}/records.sqlite") },
-            Store::Managed(_) | Store::External(_) => Records::VectorStore {},
-        },
+        records: records(cluster),
         retrieval: Retrieval {
             mode: cluster.retrieval.mode,
             top_k: cluster.retrieval.top_k,
@@ -270,6 +273,22 @@ fn vector_store(cluster: &ValidatedCluster) -> VectorStore {
             api_key_file: external.api_key.as_ref().map(|_| api_key_file()),
         }),
     }
+}
+
+fn records(cluster: &ValidatedCluster) -> Records {
+    match (&cluster.postgres, &cluster.store) {
+        (Some(Postgres { port, tls, .. }), _) => {
+            Records::Postgres { dir: POSTGRES_DIR, port: *port, tls: *tls, servers: most_servers(cluster) }
+        }
+        (None, Store::Embedded { .. }) => Records::Sqlite { path: format!("{DATA_DIR}/records.sqlite") },
+        (None, Store::Managed(_) | Store::External(_)) => Records::VectorStore {},
+    }
+}
+
+/// How many servers there can be at once without a change of the spec other than that of `replicas` up to the most that the
+/// autoscaler may make: a number of its own for each size would roll all of them out whenever somebody scales.
+fn most_servers(cluster: &ValidatedCluster) -> i32 {
+    cluster.replicas.max(cluster.spec.autoscaling.max_replicas).saturating_add(SURGE)
 }
 
 /// Nothing where all of it is what a server does anyway.

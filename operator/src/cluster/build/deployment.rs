@@ -12,11 +12,11 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{
     CONFIG_DIR, CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, DRAIN_SECONDS, HTTP_PORT, LIVE_DIR, MANAGEMENT_PORT,
-    PROVIDER_KEY_FILE, PROVIDERS_DIR,
+    POSTGRES_DIR, PROVIDER_KEY_FILE, PROVIDERS_DIR, SURGE,
 };
 use super::metadata::{self, Part};
 use super::pod;
-use crate::api::cluster::SecretKeyRef;
+use crate::api::cluster::{Postgres, SecretKeyRef};
 use crate::api::{Credential, Revision};
 use crate::cluster::decide::ceiling::Granted;
 use crate::cluster::decide::revision::Frozen;
@@ -67,7 +67,7 @@ fn strategy(cluster: &ValidatedCluster) -> DeploymentStrategy {
     DeploymentStrategy {
         type_: Some("RollingUpdate".to_owned()),
         rolling_update: Some(RollingUpdateDeployment {
-            max_surge: Some(IntOrString::Int(1)),
+            max_surge: Some(IntOrString::Int(SURGE)),
             max_unavailable: Some(IntOrString::Int(0)),
         }),
     }
@@ -101,6 +101,9 @@ fn server(cluster: &ValidatedCluster, image: &str) -> Container {
     ];
     if outside_keys(cluster).next().is_some() {
         mounts.push(pod::mount("providers", PROVIDERS_DIR, true));
+    }
+    if cluster.postgres.is_some() {
+        mounts.push(pod::mount("postgres", POSTGRES_DIR, true));
     }
     if matches!(cluster.store, Store::Embedded { .. }) {
         mounts.push(pod::mount("data", DATA_DIR, false));
@@ -142,6 +145,7 @@ fn volumes(cluster: &ValidatedCluster, revision: &Revision) -> Vec<Volume> {
     if outside_keys(cluster).next().is_some() {
         volumes.push(providers(cluster));
     }
+    volumes.extend(cluster.postgres.as_ref().map(postgres));
     if matches!(cluster.store, Store::Embedded { .. }) {
         volumes.push(Volume {
             name: "data".to_owned(),
@@ -200,6 +204,19 @@ fn providers(cluster: &ValidatedCluster) -> Volume {
         projected: Some(ProjectedVolumeSource {
             default_mode: Some(CREDENTIAL_MODE),
             sources: Some(outside_keys(cluster).map(source).collect()),
+            ..ProjectedVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+/// The user's Secret of the database, whole, so that a key that may be missing keeps no pod from starting.
+fn postgres(database: &Postgres) -> Volume {
+    Volume {
+        name: "postgres".to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: Some(CREDENTIAL_MODE),
+            sources: Some(vec![secret(database.secret_ref.name.clone(), None)]),
             ..ProjectedVolumeSource::default()
         }),
         ..Volume::default()

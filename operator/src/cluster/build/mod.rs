@@ -275,6 +275,37 @@ mod tests {
         assert_eq!(json!(far.ports), json!([{"port": 443, "protocol": "TCP"}]));
     }
 
+    #[test]
+    fn the_database_of_the_records_is_mounted_as_a_folder_and_let_out_to() {
+        let database = "records: {postgres: {secretRef: {name: handbook-db}, port: 6543}}";
+        let built = children(&format!("{{{database}, autoscaling: {{maxReplicas: 30}}}}"));
+        let pod = built.deployment.spec.template.spec.unwrap();
+        let volume = pod.volumes.unwrap().into_iter().find(|volume| volume.name == "postgres").unwrap();
+        let secret = volume.projected.unwrap().sources.unwrap().remove(0).secret.unwrap();
+        assert_eq!((secret.name.as_str(), secret.items), ("handbook-db", None));
+        let mounts = pod.containers[0].volume_mounts.as_ref().unwrap();
+        let mount = mounts.iter().find(|mount| mount.name == "postgres").unwrap();
+        assert_eq!((mount.mount_path.as_str(), mount.read_only), (config::POSTGRES_DIR, Some(true)));
+        let config = &built.config.data.unwrap()[config::CONFIG_FILE];
+        let records =
+            "[records.postgres]\ndir = \"/etc/ragops/postgres\"\nport = 6543\ntls = \"VerifyFull\"\nservers = 31\n";
+        assert!(config.contains(records), "{config}");
+        let egress = json!(built.network_policy.unwrap().spec.unwrap().egress);
+        assert!(egress.to_string().contains("6543"), "{egress}");
+    }
+
+    #[test]
+    fn scaling_up_to_what_the_autoscaler_may_make_rolls_nothing_out() {
+        let revision = |rest: &str| {
+            let spec = format!(
+                "{{records: {{postgres: {{secretRef: {{name: db}}}}}}, autoscaling: {{enabled: false}}, {rest}}}"
+            );
+            pass(&cluster(&spec), &nothing()).1.revision.name
+        };
+        assert_eq!(revision("replicas: 3"), revision("replicas: 20"));
+        assert_ne!(revision("replicas: 3"), revision("replicas: 21"));
+    }
+
     const SEARCH_SERVICES: &str = "{embedding: {openAI: {
         baseUrl: 'https://llm.example.com:8443/v1', model: text-embedding-3-small, dimensions: 1536, secretRef: {name: embedder}}},
       retrieval: {minScore: 0.25, rerank: {

@@ -23,7 +23,7 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 const DNS_PORTS: [i32; 2] = [53, 5353];
 
 /// NAME-server: clients reach the public port, the operator and the scrapers the management port; the servers reach DNS, the
-/// vector store and the services outside that the spec names. The kubelet's probes come from the pod's own node, which no
+/// vector store, the database and the services outside that the spec names. The kubelet's probes come from the pod's own node, which no
 /// policy keeps out.
 pub(super) fn network_policy(
     cluster: &ValidatedCluster,
@@ -84,7 +84,9 @@ fn to_others(cluster: &ValidatedCluster) -> [Option<NetworkPolicyEgressRule>; 2]
         Store::Managed(_) | Store::Embedded { .. } => None,
     };
     let places = store.into_iter().chain(cluster.outside.iter().map(|service| &service.place));
-    let (mut namespaces, mut ports) = (BTreeSet::new(), BTreeSet::new());
+    // Its host stands in a Secret, which is not read.
+    let database = cluster.postgres.as_ref().and_then(|database| u16::try_from(database.port).ok());
+    let (mut namespaces, mut ports) = (BTreeSet::new(), BTreeSet::from_iter(database));
     for place in places {
         match place {
             Place::Namespace(name) => namespaces.insert(name.as_str()),

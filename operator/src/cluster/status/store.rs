@@ -90,13 +90,20 @@ impl Lost<'_> {
         let mut causes = self.by.iter().filter_map(|store| store.cause.as_deref());
         let cause = causes.find(|cause| self::reason(Some(*cause)) == reason);
         let cause = cause.map_or_else(|| "no answer".to_owned(), in_words);
-        let message = format!(
-            "{} of {} servers {verb} not reach the vector store ({cause}{since}); {}",
-            self.by.len(),
-            self.of,
-            remedy(reason, cluster)
-        );
+        let (store, remedy) = if self.is_database(cluster) {
+            ("the database of the records", database_remedy(reason))
+        } else {
+            ("the vector store", remedy(reason, cluster))
+        };
+        let message =
+            format!("{} of {} servers {verb} not reach {store} ({cause}{since}); {remedy}", self.by.len(), self.of);
         Finding::new(ConditionType::VectorStoreReady, State::False, reason, message)
+    }
+
+    /// Whether it is the records alone, which are somewhere else than the vectors.
+    fn is_database(&self, cluster: &RagCluster) -> bool {
+        let is_elsewhere = cluster.spec.records.as_ref().is_some_and(|records| records.postgres.is_some());
+        is_elsewhere && self.by.iter().all(|store| store.is_records)
     }
 
     /// Servers may see different causes, and a server one after the other: as long as one of them sees the cause that was told
@@ -145,6 +152,21 @@ fn remedy(reason: ConditionReason, cluster: &RagCluster) -> &'static str {
         ConditionReason::RateLimited => "let the vector store take more requests",
         ConditionReason::Failing => "see the log of the vector store",
         _ => "see that it runs, that its address and key are right, and that the network lets the servers through",
+    }
+}
+
+/// What a person can do about a database that is not reached.
+fn database_remedy(reason: ConditionReason) -> &'static str {
+    match reason {
+        ConditionReason::AuthFailed => {
+            "correct the username and the password in the Secret that spec.records.postgres.secretRef names"
+        }
+        ConditionReason::Timeout => "see the load of the database, and the network between",
+        ConditionReason::RateLimited => "let the database take more connections",
+        ConditionReason::Failing => "see the log of the database",
+        _ => {
+            "see that it runs, that the host in its Secret and spec.records.postgres.port are right, and that the network lets the servers through"
+        }
     }
 }
 
@@ -227,7 +249,7 @@ mod tests {
     fn sees(world: &mut Observed, pod: &str, cause: Option<&str>) {
         let Answer::Said(said) = &mut world.reports.get_mut(pod).unwrap().answer else { panic!("{pod} is silent") };
         let (since, cause) = (Some(world.now), cause.map(str::to_owned));
-        said.store = Some(SeenStore { reachable: cause.is_none(), since, cause });
+        said.store = Some(SeenStore { is_records: false, reachable: cause.is_none(), since, cause });
     }
 
     fn after(cluster: &RagCluster, world: &Observed) -> RagClusterStatus {
@@ -244,6 +266,28 @@ mod tests {
 
     fn told(cluster: &RagCluster, new: &RagClusterStatus) -> Vec<String> {
         events(cluster.status.as_ref(), new).into_iter().map(|event| event.reason).collect()
+    }
+
+    #[test]
+    fn a_database_of_the_records_that_is_lost_is_not_called_the_vector_store() {
+        let (mut cluster, mut world) = serving("records: {postgres: {secretRef: {name: db}}}");
+        let lost = |world: &mut Observed, is_records| {
+            for pod in ["pod-0", "pod-1", "pod-2"] {
+                sees(world, pod, Some("auth_failed"));
+                let Answer::Said(said) = &mut world.reports.get_mut(pod).unwrap().answer else { panic!() };
+                said.store.as_mut().unwrap().is_records = is_records;
+            }
+        };
+        lost(&mut world, true);
+        let message = |cluster: &RagCluster, world: &Observed| {
+            is(&after(cluster, world), ConditionType::VectorStoreReady, "False", ConditionReason::AuthFailed)
+        };
+        let said = message(&cluster, &world);
+        assert!(said.contains("3 of 3 servers do not reach the database of the records (auth failed"), "{said}");
+        assert!(said.contains("in the Secret that spec.records.postgres.secretRef names"), "{said}");
+        // Beside the vectors it is the same Qdrant.
+        cluster.spec.records = None;
+        assert!(message(&cluster, &world).contains("do not reach the vector store"));
     }
 
     #[test]
