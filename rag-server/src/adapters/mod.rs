@@ -11,6 +11,7 @@ pub mod minilm;
 pub mod openai;
 pub mod openai_embedder;
 pub mod qdrant;
+pub mod redis;
 pub mod rerank;
 pub mod sqlite;
 pub mod warm;

@@ -16,4 +16,5 @@ mod embedder;
 mod openai_embedder;
 mod qdrant;
 mod records;
+mod redis;
 mod vector_store;

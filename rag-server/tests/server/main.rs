@@ -34,6 +34,7 @@ mod process;
 mod provider;
 mod query;
 mod real_llm;
+mod redis;
 mod shared_store;
 mod soak;
 mod takeover;
