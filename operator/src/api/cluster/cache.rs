@@ -40,13 +40,13 @@ pub struct RedisCache {
     #[schemars(length(min = 9, max = 512), regex(pattern = r"^redis://[^\s/?#@]+/?$"))]
     pub url: String,
 
-    /// The Secret that holds its password, in the same namespace. Absent: no password.
+    /// The Secret that holds its password as `password`, and its user as `user` where it is not the default user, in the same
+    /// namespace. Both are mounted, and read again by the servers whenever Redis refuses what they have. Absent: no password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<RedisSecretRef>,
 }
 
-/// A Secret with the key `password`, and the key `user` where it is not the default user's. Both are mounted, and read again by
-/// the servers whenever Redis refuses what they have.
+/// A Secret with fixed keys, so that what a server is let in with changes in one step.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisSecretRef {
