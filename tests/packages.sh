@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the real node, the images and tests over a real database need. Does nothing when they are there; says what is missing when it may not install.
+# Installs the Debian packages that the real node and the images need, and the stores that the tests start. Does nothing when they are there; says what is missing when it may not install.
 set -euo pipefail
-declare -A needs=([containerd]=containerd [runc]=runc [ip]=iproute2 [nft]=nftables [conntrack]=conntrack [setpriv]=util-linux [nsenter]=util-linux [gcc]=gcc [openssl]=openssl)
+declare -A needs=([containerd]=containerd [runc]=runc [ip]=iproute2 [nft]=nftables [conntrack]=conntrack [setpriv]=util-linux [nsenter]=util-linux [gcc]=gcc [openssl]=openssl [redis-server]=redis-server)
 missing=()
 for command in "${!needs[@]}"; do command -v "$command" >/dev/null || missing+=("${needs[$command]}"); done
 [ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)

@@ -21,7 +21,7 @@ pub use stores::Stores;
 pub use trial::{Trial, Verdict};
 
 use crate::{
-    adapters::{minilm::ModelError, openai::OpenAiError, openai_embedder::ProviderError},
+    adapters::{minilm::ModelError, openai::OpenAiError, openai_embedder::ProviderError, redis::BadAddress},
     config::{Config, LiveSettings},
     corpus::{self, CorpusError, Owner},
     generate::{Meter, NoMeter},
@@ -60,6 +60,9 @@ pub enum AppError {
     /// No client for the reranker could be made; most likely there are no certificates to trust.
     #[error("{0}; where the system has no CA certificates, set SSL_CERT_FILE to a PEM file that holds them")]
     Reranker(#[source] RerankError),
+    /// The address of the second cache is none.
+    #[error("cache.redis.url: {0}")]
+    Cache(#[source] BadAddress),
     /// This program was built without the embedded engine.
     #[error(
         "this rag-server was built without the embedded vector store; set vector_store.qdrant, or build it with the feature `engine`"
@@ -93,6 +96,7 @@ impl AppError {
             | Self::Embedder(ProviderError::Dimensions { .. })
             | Self::Provider { .. }
             | Self::Reranker(_)
+            | Self::Cache(_)
             | Self::Corpus(_)
             | Self::NoEngine
             | Self::NoQdrant
@@ -128,6 +132,9 @@ pub trait Observer: Send + Sync {
 
     /// A cache was asked, and had it or not.
     fn looked_up(&self, _kind: CacheKind, _found: bool) {}
+
+    /// Redis was to be asked to `get` or `put` an entry, and this became of it.
+    fn asked_redis(&self, _command: &'static str, _outcome: &'static str) {}
 }
 
 /// Tells nobody.

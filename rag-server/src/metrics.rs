@@ -44,6 +44,8 @@ pub struct Metrics {
     pub cache_requests: IntCounterVec,
     /// Questions to each cache that had the answer.
     pub cache_hits: IntCounterVec,
+    /// Reads and writes of the cache in Redis, by command (`get`, `put`) and by what became of it: `found`, `absent`, `foreign`, `kept`, `too_large`, `left_alone`, or the class of the failure.
+    pub redis_requests: IntCounterVec,
     /// Uses of each credential, by generation.
     pub credential_uses: IntCounterVec,
     /// Requests whose credential was refused, by reason: `missing`, `unknown`, `role`.
@@ -100,6 +102,11 @@ impl Metrics {
             db_connections: gauge("rag_db_connections", "Open connections to the database of the records.")?,
             cache_requests: counters("rag_cache_requests_total", "Questions to a cache.", &["cache"])?,
             cache_hits: counters("rag_cache_hits_total", "Questions to a cache that had the answer.", &["cache"])?,
+            redis_requests: counters(
+                "rag_redis_requests_total",
+                "Reads and writes of the cache in Redis, by command and outcome.",
+                &["command", "outcome"],
+            )?,
             credential_uses: counters(
                 "rag_credential_uses_total",
                 "Uses of a credential by generation.",

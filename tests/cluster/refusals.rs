@@ -88,6 +88,10 @@ fn what_cannot_search() -> Vec<(Value, &'static str)> {
         (both, "found both: name exactly one of local and openAI"),
         (nowhere, "spec.embedding.openAI.baseUrl: Required value"),
         (embedder("", 8), "spec.embedding.openAI.model"),
+        (json!({"cache": {}}), "found none: name exactly one of memory and redis"),
+        (json!({"cache": {"memory": {}, "redis": {"url": "redis://redis"}}}), "found both: name exactly one"),
+        (json!({"cache": {"redis": {"url": "redis://:secret@redis"}}}), "spec.cache.redis.url"),
+        (json!({"cache": {"redis": {"url": "http://redis"}}}), "spec.cache.redis.url"),
         (embedder("m", 0), "should be greater than or equal to 1"),
     ]
 }

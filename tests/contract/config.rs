@@ -14,7 +14,7 @@ use ragops_operator::{
     cluster::{
         build::config::{
             CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT, POSTGRES_DIR,
-            PROVIDER_KEY_FILE, PROVIDERS_DIR,
+            PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_DIR, REDIS_PASSWORD, REDIS_USER,
         },
         observed::CORPUS_ID_KEY,
     },
@@ -63,6 +63,7 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         embedding(&config, &cluster, name);
         retrieval(&config, &cluster, name);
         providers(&config, &cluster, name);
+        cache(&config, &cluster, name);
         budget(&cluster, name);
     }
 }
@@ -130,6 +131,17 @@ fn providers(config: &Config, cluster: &RagCluster, name: &str) {
         let (got, asked) = (serde_json::to_value(got.pricing).unwrap(), asked.pricing.clone().unwrap_or_default());
         assert_eq!(got["input_usd_per_million_tokens"].as_f64(), Some(asked.input_usd_per_million_tokens), "{name}");
         assert_eq!(got["output_usd_per_million_tokens"].as_f64(), Some(asked.output_usd_per_million_tokens), "{name}");
+    }
+}
+
+fn cache(config: &Config, cluster: &RagCluster, name: &str) {
+    let asked = cluster.spec.cache.as_ref().and_then(|cache| cache.redis.as_ref());
+    assert_eq!(config.cache.redis.is_some(), asked.is_some(), "{name}");
+    assert!(config.cache.max_bytes > 0, "{name}: Redis stands behind a memory");
+    for (got, asked) in config.cache.redis.iter().zip(asked) {
+        let file = |key: &str| asked.secret_ref.as_ref().map(|_| Path::new(REDIS_DIR).join(key));
+        assert_eq!(got.url, asked.url.trim_end_matches('/'), "{name}");
+        assert_eq!((&got.user_file, &got.password_file), (&file(REDIS_USER), &file(REDIS_PASSWORD)), "{name}");
     }
 }
 

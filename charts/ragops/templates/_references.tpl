@@ -12,6 +12,8 @@
 ? [{{ . }}.spec.records.postgres.secretRef.name] : [])
 + (has({{ . }}.spec.generation) && has({{ . }}.spec.generation.providers)
 ? {{ . }}.spec.generation.providers.filter(p, has(p.secretRef)).map(p, p.secretRef.name + " " + p.secretRef.key + " " + p.baseUrl) : [])
++ (has({{ . }}.spec.cache) && has({{ . }}.spec.cache.redis) && has({{ . }}.spec.cache.redis.secretRef)
+? [{{ . }}.spec.cache.redis.secretRef.name + " " + {{ . }}.spec.cache.redis.url] : [])
 + (has({{ . }}.spec.vectorStore) && has({{ . }}.spec.vectorStore.qdrant) && has({{ . }}.spec.vectorStore.qdrant.podTemplate) && has({{ . }}.spec.vectorStore.qdrant.podTemplate.imagePullSecrets)
 ? {{ . }}.spec.vectorStore.qdrant.podTemplate.imagePullSecrets.map(s, s.name) : [])
 + (has({{ . }}.spec.podTemplate) && has({{ . }}.spec.podTemplate.imagePullSecrets)

@@ -3,6 +3,7 @@
 //! Pure. What the CRD's rules can refuse never gets here; what they cannot see is checked here, and every absent value is
 //! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
 
+mod cache;
 mod corpus;
 mod memory;
 mod outside;
@@ -24,6 +25,7 @@ use crate::api::cluster::{
 };
 use crate::api::{ClientName, ClusterName};
 
+pub use cache::Redis;
 pub use memory::{READER_MIB, memory_warning};
 pub use outside::{EMBEDDING, Outside, RERANK};
 pub use place::Place;
@@ -125,6 +127,8 @@ pub struct ValidatedCluster {
     pub generation: Generation,
     /// What the providers may cost, where there is a limit.
     pub budget: Option<Budget>,
+    /// The Redis behind the servers' memory, where there is one.
+    pub redis: Option<Redis>,
     /// The services outside that the servers call.
     pub outside: Vec<Outside>,
     /// Who has a key; never empty, ordered by name.
@@ -194,6 +198,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     }
     let embedder = embedder(spec, &mut problems);
     let outside = outside::outside(cluster, &mut problems);
+    let redis = cache::redis(cluster, &mut problems);
     let resources = amounts("spec.resources", spec.resources.as_ref(), requests(store.as_ref()), &mut problems);
     let autoscaling = spec.autoscaling.enabled.then(|| spec.autoscaling.clone());
     if autoscaling.is_some() {
@@ -218,6 +223,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
                 retrieval: spec.retrieval.clone(),
                 generation: spec.generation.clone().unwrap_or_default(),
                 budget: spec.budget.clone(),
+                redis,
                 outside,
                 clients,
                 network: spec.network_policy.enabled.then(|| spec.network_policy.scrape_from.clone()),
@@ -469,6 +475,28 @@ mod tests {
                 ("spec.retrieval.rerank.baseUrl", ConditionReason::InvalidSpec),
             ]
         );
+    }
+
+    #[test]
+    fn a_redis_needs_its_secret_and_a_host_and_is_the_only_cache() {
+        let of = |cache: &str| problems(&format!("cache: {cache}"));
+        assert!(validate(&cluster("cache: {redis: {url: 'redis://redis:6379'}}"), &nothing()).is_ok());
+        let said = of("{redis: {url: 'redis://user:secret@redis'}}").concat();
+        assert!(
+            said.starts_with("spec.cache.redis.url: a URL that names no host") && !said.contains("secret"),
+            "{said}"
+        );
+        for cache in ["{}", "{memory: {}, redis: {url: 'redis://redis'}}"] {
+            assert_eq!(
+                of(cache),
+                ["spec.cache: not exactly one cache; name exactly one of memory and redis, or leave cache out"]
+            );
+        }
+        let spec = cluster("cache: {redis: {url: 'redis://redis', secretRef: {name: gone}}}");
+        let mut observed = nothing();
+        observed.referenced_secrets.insert("gone".to_owned(), Presence::Missing);
+        let found = validate(&spec, &observed).unwrap_err();
+        assert_eq!(found[0].field, "spec.cache.redis.secretRef.name");
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl CacheKey {
     }
 }
 
-/// How much a cache holds.
+/// How much a cache holds in the memory of this process; what it keeps elsewhere is counted there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
     /// Entries.
@@ -78,7 +78,7 @@ pub trait Cache: Send + Sync {
     /// Keeps a value for as long as there is room. One that is too large for the cache is not kept.
     async fn put(&self, key: CacheKey, value: Arc<[u8]>);
 
-    /// How much it holds, once everything that was put is accounted for.
+    /// How much it holds in this process, once everything that was put is accounted for.
     async fn held(&self) -> Held;
 }
 

@@ -4,6 +4,7 @@
 //! makes the count part of the key.
 //! Guarantee: a result that is found under a count which was asked for after a write was acknowledged has seen that write. A result is computed after its count was read, so it can only be fresher than its key says.
 //! Between replicas the count is the version of one record. Questions that come together share one read of it, and only a read that began after they came.
+//! A count alone comes again: in the next process where nobody else can write, and where records were lost or brought back as they were before. What is kept outside of the process is therefore named by a [`State`], which does not.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -14,9 +15,11 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use uuid::Uuid;
 
-use super::{Kind, Put, Records, StoreError, Swap};
+use super::{Kind, Put, Record, Records, StoreError, Swap};
 
 /// Id of the record whose version is the count.
 const RECORD: &str = "changes";
@@ -27,13 +30,53 @@ pub struct Changes(Way);
 
 #[derive(Clone)]
 enum Way {
-    /// No other process can write to the corpus, and what is cached ends with this one.
-    Alone(Arc<AtomicU64>),
+    /// No other process can write to the corpus. The count begins anew with each process, so the process is part of the state.
+    Alone {
+        process: Uuid,
+        count: Arc<AtomicU64>,
+    },
     Shared {
         records: Arc<dyn Records>,
         notes: Arc<Together<()>>,
-        counts: Arc<Together<u64>>,
+        states: Arc<Together<State>>,
     },
+}
+
+/// A state of a corpus, which no other one ever has: how often it changed, and who that was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// How often it changed.
+    pub count: u64,
+    /// Names the last change, or the process that counts alone; nil before the first change, when nothing is stored.
+    mark: Uuid,
+}
+
+impl State {
+    /// As a part of a key.
+    pub fn to_bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.count.to_le_bytes());
+        bytes[8..].copy_from_slice(self.mark.as_bytes());
+        bytes
+    }
+
+    /// The state that a record stands for.
+    fn of(record: &Record) -> Self {
+        // A server of 0.1.0 leaves no mark; its version is told from others of the same records by itself.
+        let mark = serde_json::from_value(record.body.clone()).map_or(Uuid::nil(), |Body { mark }| mark);
+        Self { count: record.version, mark }
+    }
+
+    /// Before anything changed.
+    const FIRST: Self = Self { count: 0, mark: Uuid::nil() };
+}
+
+/// What the record holds.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    /// Names the change, so that one of the same number in another history is another one.
+    #[serde(default)]
+    mark: Uuid,
 }
 
 impl Changes {
@@ -44,18 +87,18 @@ impl Changes {
 
     /// The count of a corpus that only this process can write to.
     pub fn alone() -> Self {
-        Self(Way::Alone(Arc::default()))
+        Self(Way::Alone { process: Uuid::new_v4(), count: Arc::default() })
     }
 
     /// The count of a corpus that other processes write to as well.
     pub fn shared(records: Arc<dyn Records>) -> Self {
-        Self(Way::Shared { records, notes: Arc::default(), counts: Arc::default() })
+        Self(Way::Shared { records, notes: Arc::default(), states: Arc::default() })
     }
 
     /// Says that the corpus changed. The change must not be acknowledged before this returned.
     pub async fn note(&self) -> Result<(), StoreError> {
         match &self.0 {
-            Way::Alone(count) => {
+            Way::Alone { count, .. } => {
                 count.fetch_add(1, Ordering::SeqCst);
                 Ok(())
             }
@@ -65,29 +108,35 @@ impl Changes {
 
     /// How many changes there were, as of some moment after the call.
     pub async fn count(&self) -> Result<u64, StoreError> {
+        self.state().await.map(|state| state.count)
+    }
+
+    /// The state of the corpus, as of some moment after the call.
+    pub async fn state(&self) -> Result<State, StoreError> {
         match &self.0 {
-            Way::Alone(count) => Ok(count.load(Ordering::SeqCst)),
-            Way::Shared { records, counts, .. } => counts.join(|| count(Arc::clone(records)).boxed()).await,
+            Way::Alone { process, count } => Ok(State { count: count.load(Ordering::SeqCst), mark: *process }),
+            Way::Shared { records, states, .. } => states.join(|| state(Arc::clone(records)).boxed()).await,
         }
     }
 }
 
 async fn note(records: Arc<dyn Records>) -> Result<(), StoreError> {
+    let body = || json!(Body { mark: Uuid::new_v4() });
     let standing = match records.get(Kind::Corpus, RECORD).await? {
         Some(record) => record,
-        None => match records.put_if_absent(Kind::Corpus, RECORD, json!({})).await? {
+        None => match records.put_if_absent(Kind::Corpus, RECORD, body()).await? {
             Put::Created(_) => return Ok(()),
             Put::Existing(record) => record,
         },
     };
-    match records.compare_and_set(Kind::Corpus, RECORD, standing.version, json!({})).await? {
+    match records.compare_and_set(Kind::Corpus, RECORD, standing.version, body()).await? {
         // Somebody else counted after our look, and so after our change: it counts for both.
         Swap::Done(_) | Swap::Conflict(_) => Ok(()),
     }
 }
 
-async fn count(records: Arc<dyn Records>) -> Result<u64, StoreError> {
-    Ok(records.get(Kind::Corpus, RECORD).await?.map_or(0, |record| record.version))
+async fn state(records: Arc<dyn Records>) -> Result<State, StoreError> {
+    Ok(records.get(Kind::Corpus, RECORD).await?.as_ref().map_or(State::FIRST, State::of))
 }
 
 type Work<T> = BoxFuture<'static, Result<T, StoreError>>;
@@ -172,6 +221,34 @@ mod tests {
         // One that is given up while it reads leaves the way free.
         drop(here.count());
         assert_eq!(here.count().await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn no_two_histories_of_a_corpus_share_a_state() {
+        let fresh = || Changes::shared(Arc::<RecordsDouble>::default());
+        // Two processes in a row that count alone, and records that were lost and begun anew.
+        for (before, after) in [(Changes::alone(), Changes::alone()), (fresh(), fresh())] {
+            for _ in 0..3 {
+                before.note().await.unwrap();
+                after.note().await.unwrap();
+                assert_eq!(before.count().await, after.count().await);
+                assert_ne!(before.state().await, after.state().await);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn replicas_see_one_state_also_beside_a_server_that_leaves_no_mark() {
+        let [_, here, there] = counts();
+        assert_eq!(here.state().await, there.state().await);
+        here.note().await.unwrap();
+        let marked = there.state().await.unwrap();
+        assert_eq!(here.state().await, Ok(marked));
+        assert_ne!(marked.mark, Uuid::nil());
+        let Way::Shared { records, .. } = &here.0 else { panic!("it is shared") };
+        records.compare_and_set(Kind::Corpus, RECORD, marked.count, json!({})).await.unwrap();
+        let unmarked = there.state().await.unwrap();
+        assert!(unmarked.count > marked.count && unmarked.mark.is_nil(), "{unmarked:?}");
     }
 
     #[tokio::test]

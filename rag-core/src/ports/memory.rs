@@ -42,14 +42,14 @@ impl Memory {
 
     /// The key of what is asked for by these parts; none while the state of the corpus is unknown, and then nothing is remembered.
     pub async fn key(&self, kind: CacheKind, parts: &[&[u8]]) -> Option<Key> {
-        let count = match self.changes.count().await {
-            Ok(count) => count.to_le_bytes(),
+        let state = match self.changes.state().await {
+            Ok(state) => state.to_bytes(),
             Err(error) => {
                 tracing::debug!(%error, "the state of the corpus is unknown; nothing is taken from the cache");
                 return None;
             }
         };
-        let parts: Vec<&[u8]> = [&count[..]].into_iter().chain(parts.iter().copied()).collect();
+        let parts: Vec<&[u8]> = [&state[..]].into_iter().chain(parts.iter().copied()).collect();
         Some(self.lasting_key(kind, &parts))
     }
 
@@ -137,6 +137,23 @@ mod tests {
         // What was computed before the change and kept after it stays with the state that it saw.
         memory.keep(key, &seven()).await;
         assert_eq!(recalled(&memory, "how long?").await, None);
+    }
+
+    #[tokio::test]
+    async fn what_one_process_found_is_not_recalled_by_another_that_counts_from_the_start() {
+        let cache = Arc::<CacheDouble>::default();
+        let (lost, begun_anew) = (Arc::<RecordsDouble>::default(), Arc::<RecordsDouble>::default());
+        for [before, after] in
+            [[Changes::alone(), Changes::alone()], [Changes::shared(lost as _), Changes::shared(begun_anew as _)]]
+        {
+            let of = |changes: &Changes| Memory::new(Arc::clone(&cache) as _, changes.clone(), b"config".to_vec());
+            before.note().await.unwrap();
+            let key = of(&before).key(CacheKind::Retrieval, &[b"how long?"]).await.unwrap();
+            of(&before).keep(key, &seven()).await;
+            assert_eq!(recalled(&of(&before), "how long?").await.as_deref(), Some("seven days"));
+            after.note().await.unwrap();
+            assert_eq!(recalled(&of(&after), "how long?").await, None, "it is of another history");
+        }
     }
 
     #[tokio::test]

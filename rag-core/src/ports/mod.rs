@@ -22,7 +22,7 @@ mod vector_store;
 
 pub use archive::{Archive, ArchiveError};
 pub use cache::{Cache, CacheKey, CacheKind, Held};
-pub use changes::Changes;
+pub use changes::{Changes, State};
 pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};
 pub use clock::{Clock, SystemClock};
 pub use documents::{content_prefix, contents_of, count_documents, documents_of, place, stands};

@@ -19,6 +19,7 @@ pub struct Guard {
     /// The moment from which the breaker counts.
     began: Instant,
     told: Told,
+    logs: bool,
 }
 
 /// Leave for one call. Dropped without a verdict, the call was given up by its caller, which says nothing about the service.
@@ -33,7 +34,13 @@ impl Guard {
     pub fn new(name: impl Into<String>, policy: BreakerPolicy, told: Told) -> Self {
         let (name, breaker) = (name.into(), Breaker::new(policy));
         told(&name, breaker.state(), false);
-        Self { name, breaker: Mutex::new(breaker), began: Instant::now(), told }
+        Self { name, breaker: Mutex::new(breaker), began: Instant::now(), told, logs: true }
+    }
+
+    /// Leaves it to whoever calls the service to say that it is away: for one that is asked again so often that each try would fill the log.
+    #[must_use]
+    pub fn unlogged(self) -> Self {
+        Self { logs: false, ..self }
     }
 
     /// The service's name.
@@ -63,7 +70,7 @@ impl Guard {
         let before = breaker.state();
         let changed = change(&mut breaker, self.began.elapsed());
         let state = breaker.state();
-        if state != before {
+        if state != before && self.logs {
             tracing::warn!(
                 provider = self.name,
                 from = before.as_str(),

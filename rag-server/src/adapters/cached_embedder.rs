@@ -10,18 +10,19 @@ use crate::ports::{Cache, CacheKey, CacheKind, EmbedError, Embedder, EmbedderDec
 pub struct CachedEmbedder {
     inner: Arc<dyn Embedder>,
     cache: Arc<dyn Cache>,
+    scope: Vec<u8>,
 }
 
 impl CachedEmbedder {
-    /// The embedder over this one and this memory.
-    pub fn new(inner: Arc<dyn Embedder>, cache: Arc<dyn Cache>) -> Self {
-        Self { inner, cache }
+    /// The embedder over this one and this memory. Entries belong to this `scope`, where its vectors come from: a cache may outlive the program, and two services may call two models the same.
+    pub fn new(inner: Arc<dyn Embedder>, cache: Arc<dyn Cache>, scope: Vec<u8>) -> Self {
+        Self { inner, cache, scope }
     }
 
     fn key(&self, text: &str) -> CacheKey {
         let model = self.inner.model();
         let dimension = model.dimension.to_le_bytes();
-        CacheKey::new(CacheKind::Embedding, &[model.name.as_bytes(), &dimension, text.as_bytes()])
+        CacheKey::new(CacheKind::Embedding, &[&self.scope, model.name.as_bytes(), &dimension, text.as_bytes()])
     }
 }
 
@@ -77,7 +78,7 @@ mod tests {
     #[tokio::test]
     async fn a_question_is_embedded_once_and_a_failure_is_not_remembered() {
         let asked = Arc::<Asked>::default();
-        let cached = CachedEmbedder::new(Arc::clone(&asked) as _, Arc::new(MemoryCache::new(1 << 20)));
+        let cached = CachedEmbedder::new(Arc::clone(&asked) as _, Arc::new(MemoryCache::new(1 << 20)), Vec::new());
         let first = cached.embed_query("how long are snapshots kept").await.unwrap();
         assert_eq!(cached.embed_query("how long are snapshots kept").await.unwrap(), first);
         assert_ne!(cached.embed_query("how long are backups kept").await.unwrap(), first);
@@ -86,6 +87,18 @@ mod tests {
             assert_eq!(cached.embed_query("fail").await, Err(EmbedError::Overloaded));
         }
         assert_eq!(asked.1.load(Ordering::SeqCst), 4);
+    }
+
+    #[tokio::test]
+    async fn a_model_of_the_same_name_elsewhere_has_vectors_of_its_own() {
+        let (asked, cache) = (Arc::<Asked>::default(), Arc::new(MemoryCache::new(1 << 20)));
+        for scope in ["here", "there"] {
+            let cached = CachedEmbedder::new(Arc::clone(&asked) as _, Arc::clone(&cache) as _, scope.into());
+            for _ in 0..2 {
+                cached.embed_query("how long are snapshots kept").await.unwrap();
+            }
+        }
+        assert_eq!(asked.1.load(Ordering::SeqCst), 2);
     }
 
     #[test]

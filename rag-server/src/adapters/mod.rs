@@ -13,6 +13,7 @@ pub mod openai;
 pub mod openai_embedder;
 pub mod postgres;
 pub mod qdrant;
+pub mod redis;
 pub mod rerank;
 pub mod sqlite;
 pub mod warm;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{AppError, Models, Nobody, Process, Stores, models::Model, owner, process::Reranking, unwatched};
 use crate::{
     adapters::cached_embedder::CachedEmbedder,
-    config::{Config, EmbeddingChoice, Fallback, FusionChoice},
+    config::{Cache, Config, Embedding, EmbeddingChoice, Fallback, FusionChoice, Server},
     corpus,
     generate::{AnswerIds, Answers, Extractive, Feedback, Writers},
     http::readiness::Part,
@@ -66,7 +66,7 @@ impl App {
         let ingest = Arc::new(ingest.noticed(move |kind| noticing.noticed(kind)));
         let guarded = process.questions(model, Arc::clone(&embedder));
         let asked = match &process.cache {
-            Some(cache) => Arc::new(CachedEmbedder::new(guarded, Arc::clone(cache))),
+            Some(cache) => Arc::new(CachedEmbedder::new(guarded, Arc::clone(cache), embedding_scope(config))),
             None => guarded,
         };
         // An epoch, and not whichever is active: a question that is on its way when that changes is answered from vectors of its own model.
@@ -110,11 +110,24 @@ impl Process {
     }
 }
 
-/// Everything that is set and may change an answer, so that no two configurations and no two epochs share an entry.
+/// Everything that is set and may change an answer, so that no two configurations and no two epochs share an entry. Where a server listens and what its cache is change none: replicas may differ in them.
 fn scope(config: &Config, Epoch(epoch): Epoch) -> Vec<u8> {
-    // It is plain data, which always can be written; if it ever could not, processes would only share less.
-    let Ok(text) = config.to_toml() else { return uuid::Uuid::new_v4().into_bytes().to_vec() };
+    let (server, cache) = (Server::default(), Cache::default());
+    let (listen, management_listen) = (server.listen, server.management_listen);
+    let server = Server { listen, management_listen, ..config.server.clone() };
+    let text = written(Config { server, cache, ..config.clone() }.to_toml());
     format!("{text}\nepoch {epoch}").into_bytes()
+}
+
+/// Where vectors come from, so that no two models of one name share an entry.
+fn embedding_scope(config: &Config) -> Vec<u8> {
+    let embedding = Embedding { previous: None, ..config.embedding.clone() };
+    written(Config { embedding, ..Config::default() }.to_toml()).into_bytes()
+}
+
+/// It is plain data, which always can be written; if it ever could not, processes would only share less.
+fn written<E>(text: Result<String, E>) -> String {
+    text.unwrap_or_else(|_| uuid::Uuid::new_v4().to_string())
 }
 
 /// The search as it is configured, without a memory.
@@ -164,4 +177,35 @@ fn answers(
         embedder,
         extractive_fallback: config.generation.fallback == Fallback::Extractive,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::from_toml(text.as_bytes(), "test").unwrap()
+    }
+
+    #[test]
+    fn replicas_share_entries_wherever_they_listen_and_no_two_ways_to_answer_do() {
+        let of = |text: &str| scope(&config(text), Epoch(1));
+        let redis = "[cache.redis]\nurl = \"redis://redis\"\n";
+        for same in ["[server]\nlisten = \"127.0.0.1:1\"\nmanagement_listen = \"127.0.0.1:2\"\n", redis] {
+            assert_eq!(of(same), of(""), "{same}");
+        }
+        assert_ne!(of("[retrieval]\ntop_k = 6\n"), of(""));
+        assert_ne!(scope(&config(""), Epoch(2)), of(""));
+    }
+
+    #[test]
+    fn vectors_of_one_name_from_two_services_are_not_shared() {
+        let service = |host: &str| {
+            format!("[embedding.openai]\nbase_url = \"http://{host}/v1\"\nmodel = \"m\"\ndimensions = 3\n")
+        };
+        let of = |text: &str| embedding_scope(&config(text));
+        assert_ne!(of(&service("a")), of(&service("b")));
+        assert_eq!(of(&service("a")), of(&format!("{}[embedding.previous.local]\n", service("a"))));
+        assert_eq!(of(""), of("[retrieval]\ntop_k = 6\n"));
+    }
 }

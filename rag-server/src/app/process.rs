@@ -9,12 +9,13 @@ use crate::{
         guarded::{GuardedEmbedder, GuardedReranker},
         memory_cache::MemoryCache,
         openai::{OpenAi, OpenAiSettings},
+        redis::{Link, Names, RedisSettings, TieredCache},
         rerank::{HttpReranker, RerankSettings},
         watched::Watched,
     },
-    config::{Budget, Config, OnLimit, RerankProvider, Retrieval},
+    config::{Budget, Config, OnLimit, Redis, RerankProvider, Retrieval},
     generate::{BudgetLimits, Ledger, Limits, Price, Provider, Providers, Sessions},
-    operations::Operations,
+    operations::{CACHE, Operations},
     ports::{Cache, Changes, Embedder, Records, Reranker, SystemClock},
 };
 
@@ -47,7 +48,7 @@ impl Process {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, AppError> {
         let config = &models.configured().config;
-        let cache = cache(config, &observer);
+        let cache = cache(config, &operations, &observer)?;
         if let Some(cache) = &cache {
             operations.keep_cache(Arc::clone(cache));
         }
@@ -76,13 +77,46 @@ impl Process {
     }
 }
 
-/// The cache that the configuration asks for.
-fn cache(config: &Config, observer: &Arc<dyn Observer>) -> Option<Arc<dyn Cache>> {
+/// The cache that the configuration asks for. Nothing is called.
+fn cache(
+    config: &Config,
+    operations: &Operations,
+    observer: &Arc<dyn Observer>,
+) -> Result<Option<Arc<dyn Cache>>, AppError> {
     let max_bytes = config.cache.max_bytes;
+    if max_bytes == 0 {
+        return Ok(None);
+    }
+    let memory: Arc<dyn Cache> = Arc::new(MemoryCache::new(max_bytes));
+    let cache = match &config.cache.redis {
+        Some(redis) => {
+            let link = link(redis, config, operations, &**observer)?;
+            let observer = Arc::clone(observer);
+            let told = move |command, outcome| observer.asked_redis(command, outcome);
+            Arc::new(TieredCache::new(memory, link, redis.ttl(), told))
+        }
+        None => memory,
+    };
     let observer = Arc::clone(observer);
-    let cache =
-        || CountedCache::new(Arc::new(MemoryCache::new(max_bytes)), move |kind, found| observer.looked_up(kind, found));
-    (max_bytes > 0).then(|| Arc::new(cache()) as Arc<dyn Cache>)
+    Ok(Some(Arc::new(CountedCache::new(cache, move |kind, found| observer.looked_up(kind, found)))))
+}
+
+/// The way to the Redis that the configuration names, for the entries of its owner.
+fn link(
+    redis: &Redis,
+    config: &Config,
+    operations: &Operations,
+    observer: &dyn Observer,
+) -> Result<Arc<Link>, AppError> {
+    let settings = RedisSettings {
+        url: redis.url.clone(),
+        user_file: redis.user_file.clone(),
+        password_file: redis.password_file.clone(),
+        budget: redis.budget(),
+    };
+    let names = Names::of(&config.owner, config.owner_id.as_deref());
+    let guard = guards::redis(operations, observer.meter());
+    Link::new(settings, names, guard, operations.sight(CACHE)).map_err(AppError::Cache)
 }
 
 /// The reranker that the configuration names. Nothing is called.

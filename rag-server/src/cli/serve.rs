@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::background::Background;
 use crate::{
+    adapters::redis::OUTCOMES,
     app::{self, App, AppError, Models, Observer, Process, Stores},
     config::{Config, LiveSettings, Loaded, Origin, Setting},
     corpus::CorpusError,
@@ -141,6 +142,11 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
         metrics.cache_requests.with_label_values(&[kind.as_str()]).reset();
         metrics.cache_hits.with_label_values(&[kind.as_str()]).reset();
     }
+    if config.cache.redis.is_some() {
+        for (command, outcome) in OUTCOMES.iter() {
+            metrics.redis_requests.with_label_values(&[command, outcome]).reset();
+        }
+    }
     for outcome in ["grounded", "partial", "refused", "failed", "abandoned"] {
         metrics.query_outcomes.with_label_values(&[outcome]).reset();
     }
@@ -231,6 +237,10 @@ impl Observer for Told {
         let metrics = &self.0.metrics;
         metrics.cache_requests.with_label_values(&[kind.as_str()]).inc();
         metrics.cache_hits.with_label_values(&[kind.as_str()]).inc_by(u64::from(found));
+    }
+
+    fn asked_redis(&self, command: &'static str, outcome: &'static str) {
+        self.0.metrics.redis_requests.with_label_values(&[command, outcome]).inc();
     }
 }
 

@@ -20,7 +20,7 @@ mod walk;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use cache::Cache;
+pub use cache::{Cache, Redis};
 pub use corpus::{
     Embedded, Embedding, EmbeddingChoice, FusionChoice, LocalEmbedding, OpenAiEmbedding, PreviousEmbedding, Qdrant,
     Records, RecordsChoice, RerankProvider, Retrieval, Sqlite, VectorStore, VectorStoreChoice, VectorStoreRecords,
@@ -132,6 +132,9 @@ mod tests {
             collection = "handbook"
             [retrieval]
             mode = "Dense"
+            [cache.redis]
+            url = "redis://redis:6379"
+            password_file = "/etc/ragops/redis/password"
             [[generation.providers]]
             name = "local"
             base_url = "http://llm:8000/v1"

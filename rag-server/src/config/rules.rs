@@ -9,8 +9,18 @@ use crate::model::Tenant;
 
 /// Everything that breaks a rule.
 pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
-    let rules =
-        [owner, owner_id, embedding, vector_store, records, snapshots, listeners, keys_off_loopback, credentials_dir];
+    let rules = [
+        owner,
+        owner_id,
+        embedding,
+        vector_store,
+        records,
+        snapshots,
+        listeners,
+        keys_off_loopback,
+        credentials_dir,
+        redis,
+    ];
     let of_keys = api_key_names(config).into_iter().chain(api_key_tenants(config)).chain(cors_origins(config));
     let broken = rules.iter().filter_map(|rule| rule(config)).chain(of_keys).chain(provider_names(config));
     broken.map(|(path, message)| Problem { origin: origin(origins, &path), message }).collect()
@@ -174,6 +184,23 @@ fn credentials_dir(config: &Config) -> Option<Broken> {
     broken("auth.api_keys", "auth.api_keys needs auth.credentials_dir, the folder that holds the keys' files")
 }
 
+fn redis(config: &Config) -> Option<Broken> {
+    let redis = config.cache.redis.as_ref()?;
+    if config.cache.max_bytes == 0 {
+        return broken(
+            "cache.redis",
+            "cache.redis stands behind the memory, and cache.max_bytes is 0, which switches every cache off; keep one of them",
+        );
+    }
+    if redis.user_file.is_some() && redis.password_file.is_none() {
+        return broken(
+            "cache.redis.user_file",
+            "cache.redis.user_file needs cache.redis.password_file: a user has a password",
+        );
+    }
+    None
+}
+
 fn api_key_names(config: &Config) -> Vec<Broken> {
     let keys = &config.auth.api_keys;
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -310,6 +337,25 @@ mod tests {
             told("[records.vector_store]\n"),
             ["c line 1: records.vector_store needs vector_store.qdrant; use records.sqlite with the embedded store"]
         );
+    }
+
+    #[test]
+    fn a_redis_stands_behind_a_memory_and_its_address_holds_no_secret() {
+        let with = |more: &str| format!("[cache.redis]\nurl = \"redis://redis:6379\"\n{more}");
+        assert_eq!(told(&with("password_file = \"/p\"\nuser_file = \"/u\"\n")), Vec::<String>::new());
+        let said = told(&format!("[cache]\nmax_bytes = 0\n{}", with("")));
+        assert!(said.len() == 1 && said[0].starts_with("c line 3: cache.redis stands behind the memory"), "{said:?}");
+        assert_eq!(
+            told(&with("user_file = \"/u\"\n")),
+            ["c line 3: cache.redis.user_file needs cache.redis.password_file: a user has a password"]
+        );
+        for url in
+            ["redis:6379", "http://redis:6379", "redis://u:secret@redis", "redis://redis/3", "redis://redis?db=secret"]
+        {
+            let said = told(&format!("[cache.redis]\nurl = \"{url}\"\n")).concat();
+            assert!(said.contains("cache.redis.url is not such a URL; it must be a URL such as"), "{said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
     }
 
     #[test]

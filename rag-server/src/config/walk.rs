@@ -114,14 +114,24 @@ fn text_is_allowed(shape: Shape<'_>, text: &str) -> bool {
         Some("ip:port") => text.parse::<SocketAddr>().is_ok(),
         Some("http-url") => is_http_url(text) && text.parse::<http::Uri>().is_ok_and(|uri| uri.path() == "/"),
         Some("http-base-url") => is_http_url(text),
+        Some("redis-url") => is_redis_url(text),
         _ => true,
     };
     (allowed.is_empty() || allowed.contains(&text)) && within(shape, text.len()) && looks_right
 }
 
 fn is_http_url(text: &str) -> bool {
+    is_url(text, &["http", "https"])
+}
+
+/// A server and no database of it: entries have names of their own.
+fn is_redis_url(text: &str) -> bool {
+    is_url(text, &["redis"]) && text.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.path(), "" | "/"))
+}
+
+fn is_url(text: &str, schemes: &[&str]) -> bool {
     text.parse::<http::Uri>().is_ok_and(|uri| {
-        let scheme = uri.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
+        let scheme = uri.scheme_str().is_some_and(|scheme| schemes.contains(&scheme));
         let host =
             uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
         scheme && host && uri.query().is_none()
@@ -143,7 +153,7 @@ fn in_range(shape: Shape<'_>, number: f64) -> bool {
 /// What was found, for a message. A URL is not repeated: somebody may have put a password into it.
 fn found(shape: Shape<'_>, value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(_) if matches!(shape.format(), Some("http-url" | "http-base-url")) => {
+        DeValue::String(_) if matches!(shape.format(), Some("http-url" | "http-base-url" | "redis-url")) => {
             "not such a URL".to_owned()
         }
         DeValue::String(text) if text.len() > 60 => format!("a text of {} bytes", text.len()),

@@ -90,7 +90,7 @@ pub struct Status {
     /// How often the corpus changed, as of the last count; with the embedded store since the start of the process. Null before that is known.
     #[serde(default)]
     pub corpus_version: Option<u64>,
-    /// What the cache holds; null where there is none.
+    /// What the cache holds in the memory of this process; null where there is none. What is in Redis is shared, and Redis counts it.
     #[serde(default)]
     pub cache: Option<CacheHeld>,
     /// When `documents`, `queue` and `corpus_version` were last counted, all of them; null before that was done once.
@@ -144,7 +144,7 @@ pub struct Breaker {
     pub state: String,
 }
 
-/// What a cache holds.
+/// What a cache holds in the memory of one process.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct CacheHeld {
     /// Entries.

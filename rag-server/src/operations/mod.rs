@@ -29,6 +29,9 @@ pub const VECTOR_STORE: &str = "vector store";
 /// How the records are called; the operator looks for this name, too.
 pub const RECORDS: &str = "records";
 
+/// How the cache that the replicas share is called. Where it fails, nothing else does.
+pub const CACHE: &str = "cache";
+
 /// The handle. Cheap to clone.
 #[derive(Clone)]
 pub struct Operations(Arc<Handles>);

@@ -18,4 +18,5 @@ mod openai_embedder;
 mod postgres;
 mod qdrant;
 mod records;
+mod redis;
 mod vector_store;

@@ -35,6 +35,7 @@ mod process;
 mod provider;
 mod query;
 mod real_llm;
+mod redis;
 mod shared_store;
 mod snapshots;
 mod soak;

@@ -7,6 +7,7 @@
 
 mod auth;
 mod autoscaling;
+mod cache;
 mod embedding;
 mod generation;
 mod network_policy;
@@ -20,6 +21,7 @@ mod vector_store;
 
 pub use auth::{ApiKey, Auth, Role};
 pub use autoscaling::{Autoscaling, ScaleDown, ScaleUp};
+pub use cache::{Cache, MemoryCache, RedisCache, RedisSecretRef};
 pub use embedding::{Embedding, EmbeddingModel, LocalEmbedding, OpenAiEmbedding};
 pub use generation::{Budget, CircuitBreaker, Fallback, Generation, OnLimit, Pricing, Provider};
 pub use network_policy::{NetworkPolicySpec, ScrapePeer};
@@ -246,6 +248,10 @@ pub struct RagClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
 
+    /// What is remembered of questions, besides the memory of each server. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
+
     /// Who may use the service.
     #[serde(default)]
     pub auth: Auth,
@@ -308,6 +314,8 @@ impl RagClusterSpec {
             let secret = provider.secret_ref.as_ref()?;
             Some((format!("spec.generation.providers[{index}].secretRef.name"), secret.name.as_str()))
         });
+        let redis = self.cache.as_ref().and_then(|cache| cache.redis.as_ref()?.secret_ref.as_ref());
+        let redis = redis.map(|secret| ("spec.cache.redis.secretRef.name".to_owned(), secret.name.as_str()));
         let qdrant = self.vector_store.as_ref().and_then(|store| store.qdrant.as_ref());
         let templates = [
             ("podTemplate", self.pod_template.as_ref()),
@@ -320,6 +328,6 @@ impl RagClusterSpec {
                 (format!("spec.{field}.imagePullSecrets[{index}].name"), secret.name.as_str())
             })
         });
-        services.chain(database).chain(providers).chain(pull).collect()
+        services.chain(database).chain(providers).chain(redis).chain(pull).collect()
     }
 }

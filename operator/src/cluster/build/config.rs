@@ -14,7 +14,7 @@ use crate::api::cluster::{
     SecretKeyRef,
 };
 use crate::api::{CorpusId, Credential, Revision, labels};
-use crate::cluster::validate::{EMBEDDING, Embedder, RERANK, Store, ValidatedCluster};
+use crate::cluster::validate::{self, EMBEDDING, Embedder, RERANK, Store, ValidatedCluster};
 
 /// The port of the public API.
 pub const HTTP_PORT: i32 = 8080;
@@ -43,6 +43,12 @@ pub const PROVIDER_KEY_FILE: &str = "key";
 pub const POSTGRES_DIR: &str = "/etc/ragops/postgres";
 /// Servers that are there for a while beside those that are asked for: the one that a roll-out starts first.
 pub const SURGE: i32 = 1;
+/// Where the user and the password of Redis are mounted, as [`REDIS_USER`] and [`REDIS_PASSWORD`].
+pub const REDIS_DIR: &str = "/etc/ragops/redis";
+/// The file of the user of Redis, and its key in the user's Secret.
+pub const REDIS_USER: &str = "user";
+/// The same of the password.
+pub const REDIS_PASSWORD: &str = "password";
 /// Where the volume of the embedded store is mounted.
 pub const DATA_DIR: &str = "/data";
 
@@ -58,6 +64,8 @@ struct ServerConfig {
     retrieval: Retrieval,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<Generation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<Cache>,
     live: Live,
 }
 
@@ -194,6 +202,20 @@ struct LiveBudget {
 }
 
 #[derive(Serialize)]
+struct Cache {
+    redis: Redis,
+}
+
+#[derive(Serialize)]
+struct Redis {
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_file: Option<String>,
+}
+
+#[derive(Serialize)]
 struct Live {
     file: String,
 }
@@ -231,6 +253,7 @@ pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
             rerank: cluster.retrieval.rerank.as_ref().map(rerank),
         },
         generation: generation(cluster),
+        cache: cluster.redis.as_ref().map(|redis| Cache { redis: self::redis(redis) }),
         live: Live { file: format!("{LIVE_DIR}/{LIVE_FILE}") },
     };
     // Structs of texts and numbers always have a TOML form; a test renders every variant.
@@ -321,6 +344,12 @@ fn provider(provider: &Provider) -> GenerationProvider {
         timeout_seconds: provider.timeout_seconds,
         pricing: provider.pricing.as_ref().map(pricing),
     }
+}
+
+fn redis(redis: &validate::Redis) -> Redis {
+    // Whether the Secret names a user only the servers can see.
+    let file = |name: &str| redis.secret.as_ref().map(|_| format!("{REDIS_DIR}/{name}"));
+    Redis { url: redis.url.clone(), user_file: file(REDIS_USER), password_file: file(REDIS_PASSWORD) }
 }
 
 /// Where the key of a service outside is mounted, if it has one.

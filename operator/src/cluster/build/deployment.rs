@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{
     CONFIG_DIR, CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, DRAIN_SECONDS, HTTP_PORT, LIVE_DIR, MANAGEMENT_PORT,
-    POSTGRES_DIR, PROVIDER_KEY_FILE, PROVIDERS_DIR, SURGE,
+    POSTGRES_DIR, PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_DIR, REDIS_PASSWORD, REDIS_USER, SURGE,
 };
 use super::metadata::{self, Part};
 use super::pod;
@@ -105,6 +105,9 @@ fn server(cluster: &ValidatedCluster, image: &str) -> Container {
     if cluster.postgres.is_some() {
         mounts.push(pod::mount("postgres", POSTGRES_DIR, true));
     }
+    if redis_secret(cluster).is_some() {
+        mounts.push(pod::mount("redis", REDIS_DIR, true));
+    }
     if matches!(cluster.store, Store::Embedded { .. }) {
         mounts.push(pod::mount("data", DATA_DIR, false));
     }
@@ -146,6 +149,7 @@ fn volumes(cluster: &ValidatedCluster, revision: &Revision) -> Vec<Volume> {
         volumes.push(providers(cluster));
     }
     volumes.extend(cluster.postgres.as_ref().map(postgres));
+    volumes.extend(redis_secret(cluster).map(redis));
     if matches!(cluster.store, Store::Embedded { .. }) {
         volumes.push(Volume {
             name: "data".to_owned(),
@@ -217,6 +221,28 @@ fn postgres(database: &Postgres) -> Volume {
         projected: Some(ProjectedVolumeSource {
             default_mode: Some(CREDENTIAL_MODE),
             sources: Some(vec![secret(database.secret_ref.name.clone(), None)]),
+            ..ProjectedVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+/// The Secret with the password of Redis, if it needs one.
+fn redis_secret(cluster: &ValidatedCluster) -> Option<&String> {
+    cluster.redis.as_ref()?.secret.as_ref()
+}
+
+/// What the user's Secret holds of the user and the password of Redis. Without either a server answers from its memory, so none
+/// waits for it to start.
+fn redis(name: &String) -> Volume {
+    let item = |key: &str| KeyToPath { key: key.to_owned(), path: key.to_owned(), mode: None, user: None };
+    let items = Some([REDIS_USER, REDIS_PASSWORD].map(item).to_vec());
+    let source = SecretProjection { name: name.clone(), items, optional: Some(true) };
+    Volume {
+        name: "redis".to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: Some(CREDENTIAL_MODE),
+            sources: Some(vec![VolumeProjection { secret: Some(source), ..VolumeProjection::default() }]),
             ..ProjectedVolumeSource::default()
         }),
         ..Volume::default()

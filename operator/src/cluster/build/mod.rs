@@ -322,6 +322,47 @@ mod tests {
     }
 
     #[test]
+    fn the_password_of_redis_is_mounted_where_there_is_one_and_no_server_waits_for_it() {
+        let built = children("cache: {redis: {url: 'redis://redis.rag.svc:6379/', secretRef: {name: cache}}}");
+        let config = &built.config.data.as_ref().unwrap()[config::CONFIG_FILE];
+        for line in [
+            "[cache.redis]",
+            "url = \"redis://redis.rag.svc:6379\"",
+            "user_file = \"/etc/ragops/redis/user\"",
+            "password_file = \"/etc/ragops/redis/password\"",
+        ] {
+            assert!(config.lines().any(|found| found == line), "no {line} in {config}");
+        }
+        let pod = built.deployment.spec.template.spec.unwrap();
+        let volume = pod.volumes.unwrap().into_iter().find(|volume| volume.name == "redis").unwrap();
+        assert_eq!(
+            json!(volume.projected.unwrap().sources),
+            json!([{"secret": {
+                "name": "cache", "optional": true,
+                "items": [{"key": "user", "path": "user"}, {"key": "password", "path": "password"}],
+            }}])
+        );
+        let mounts = pod.containers[0].volume_mounts.as_ref().unwrap();
+        let mount = mounts.iter().find(|mount| mount.name == "redis").unwrap();
+        assert_eq!((mount.mount_path.as_str(), mount.read_only), ("/etc/ragops/redis", Some(true)));
+        let egress = json!(built.network_policy.unwrap().spec.unwrap().egress);
+        assert!(egress.to_string().contains("{\"kubernetes.io/metadata.name\":\"rag\"}"), "{egress}");
+    }
+
+    #[test]
+    fn a_redis_without_a_password_mounts_nothing_and_memory_alone_is_what_an_absent_cache_is() {
+        let open = children("cache: {redis: {url: 'redis://redis.example.com'}}");
+        let pod = open.deployment.spec.template.spec.unwrap();
+        assert!(pod.volumes.unwrap().iter().all(|volume| volume.name != "redis"));
+        assert!(!open.config.data.unwrap()[config::CONFIG_FILE].contains("_file = \"/etc/ragops/redis"));
+        let egress = json!(open.network_policy.unwrap().spec.unwrap().egress);
+        assert!(egress.to_string().contains("6379"), "{egress}");
+        let (absent, memory) = (children("{}"), children("cache: {memory: {}}"));
+        assert_eq!(memory.config.data, absent.config.data);
+        assert_eq!(memory.deployment.spec.template, absent.deployment.spec.template);
+    }
+
+    #[test]
     fn services_without_a_key_mount_nothing() {
         let built = children(
             "{embedding: {openAI: {baseUrl: 'http://tei.rag.svc/v1', model: m, dimensions: 8}},

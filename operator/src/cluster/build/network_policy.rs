@@ -23,7 +23,7 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 const DNS_PORTS: [i32; 2] = [53, 5353];
 
 /// NAME-server: clients reach the public port, the operator and the scrapers the management port; the servers reach DNS, the
-/// vector store, the database and the services outside that the spec names. The kubelet's probes come from the pod's own node, which no
+/// vector store, the database, the cache and the services outside that the spec names. The kubelet's probes come from the pod's own node, which no
 /// policy keeps out.
 pub(super) fn network_policy(
     cluster: &ValidatedCluster,
@@ -83,7 +83,8 @@ fn to_others(cluster: &ValidatedCluster) -> [Option<NetworkPolicyEgressRule>; 2]
         Store::External(external) => Some(&external.place),
         Store::Managed(_) | Store::Embedded { .. } => None,
     };
-    let places = store.into_iter().chain(cluster.outside.iter().map(|service| &service.place));
+    let services = cluster.outside.iter().map(|service| &service.place);
+    let places = store.into_iter().chain(services).chain(cluster.redis.iter().map(|redis| &redis.place));
     // Its host stands in a Secret, which is not read.
     let database = cluster.postgres.as_ref().and_then(|database| u16::try_from(database.port).ok());
     let (mut namespaces, mut ports) = (BTreeSet::new(), BTreeSet::from_iter(database));

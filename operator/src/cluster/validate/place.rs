@@ -39,6 +39,7 @@ fn port_of(url: &str) -> Option<u16> {
     let default = match url.scheme_str() {
         Some("http") => 80,
         Some("https") => 443,
+        Some("redis") => 6379,
         _ => return None,
     };
     let authority = url.authority().filter(|authority| !authority.host().is_empty())?;
@@ -62,6 +63,8 @@ mod tests {
             ("http://[::1]", Some(80)),
             ("https://api.example.com/v1", Some(443)),
             ("http://llm.rag.svc:8000/v1/", Some(8000)),
+            ("redis://redis", Some(6379)),
+            ("redis://redis.example.com:6380/", Some(6380)),
             ("https:///v1", None),
             ("https://:6334", None),
             ("https://host:0", None),
