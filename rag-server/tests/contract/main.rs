@@ -15,5 +15,13 @@ mod embedded;
 mod embedder;
 mod openai_embedder;
 mod qdrant;
+mod qdrant_layout;
+mod qdrant_peers;
+mod qdrant_tls;
 mod records;
 mod vector_store;
+
+tokio::task_local! {
+    /// Where the storage is that a suite runs on, of the places that its kind of storage names.
+    pub(crate) static PLACE: String;
+}
