@@ -271,7 +271,7 @@ mod tests {
     fn every_example_of_the_page_is_accepted() {
         let page = include_str!("../../../docs/configuration.md");
         let examples: Vec<_> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert_eq!(examples.len(), 2);
+        assert_eq!(examples.len(), 3);
         for example in examples {
             assert_eq!(told(example), Vec::<String>::new(), "{example}");
         }
