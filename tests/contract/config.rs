@@ -199,11 +199,11 @@ fn stores(config: &Config, cluster: &RagCluster, name: &str) {
             }
             match asked.and_then(|store| store.external_qdrant.as_ref()) {
                 Some(external) => {
-                    assert_eq!(qdrant.url, external.url);
+                    assert_eq!(qdrant.addresses(), [external.url.clone()]);
                     assert_eq!(qdrant.collection, external.collection.as_deref().unwrap_or(name));
                 }
                 None => {
-                    assert_eq!(qdrant.url, format!("http://{name}-qdrant:6334"));
+                    assert_eq!(qdrant.addresses(), [format!("http://{name}-qdrant:6334")]);
                     assert_eq!(qdrant.collection, name);
                 }
             }

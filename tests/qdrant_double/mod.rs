@@ -8,6 +8,7 @@
 //! ```
 
 mod collection;
+mod consistency;
 mod database;
 mod filter;
 mod grpc;

@@ -1,6 +1,6 @@
 //! What a collection accepts: its vectors, its indexes and its strict mode, read from the request that made it. Pure.
-//! Settings that cannot change the answer of an exact scan (index, optimiser and placement tuning) are kept and shown
-//! again; settings that would change it are refused.
+//! Settings that cannot change the answer of an exact scan (index, quantization, optimiser and placement tuning) are kept
+//! and shown again; settings that would change it are refused.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,7 +21,6 @@ pub(crate) struct Dense {
 
 impl Dense {
     fn parse(params: &VectorParams) -> Result<Self, Refusal> {
-        refuse_if(params.quantization_config.is_some(), "quantization")?;
         refuse_if(params.multivector_config.is_some(), "multi-vectors")?;
         let plain = [Datatype::Default as i32, Datatype::Float32 as i32];
         refuse_if(params.datatype.is_some_and(|datatype| !plain.contains(&datatype)), "vectors other than float32")?;
@@ -81,7 +80,6 @@ pub(crate) enum Weighting {
 impl Schema {
     /// Reads a creation request; what the double would have to ignore is refused.
     pub(crate) fn parse(request: &CreateCollection) -> Result<Self, Refusal> {
-        refuse_if(request.quantization_config.is_some(), "quantization")?;
         refuse_if(request.sharding_method == Some(ShardingMethod::Custom as i32), "custom sharding")?;
         check_strict_mode(request.strict_mode_config.as_ref())?;
         let dense = match request.vectors_config.as_ref().and_then(|config| config.config.as_ref()) {
@@ -156,6 +154,7 @@ impl Schema {
                 ..CollectionParams::default()
             }),
             hnsw_config: created.hnsw_config,
+            quantization_config: created.quantization_config,
             optimizer_config: created.optimizers_config,
             wal_config: created.wal_config,
             strict_mode_config: created.strict_mode_config,

@@ -18,6 +18,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use super::consistency::{Asked, Consistencies};
 use super::database::Database;
 use super::grpc::{Api, ApiKeyCheck, ApiKeys};
 use super::http;
@@ -51,6 +52,7 @@ pub struct Double {
     pub grpc: SocketAddr,
     /// Where the health endpoints are served.
     pub http: SocketAddr,
+    consistencies: Consistencies,
     stop: CancellationToken,
     task: JoinHandle<io::Result<()>>,
 }
@@ -66,14 +68,20 @@ impl Double {
         let stop = CancellationToken::new();
         let (grpc_address, http_address) = (grpc.local_addr()?, http.local_addr()?);
         let database = Arc::new(database);
-        let api = Api::new(Arc::clone(&database), settings.strict);
+        let consistencies = Consistencies::default();
+        let api = Api::new(Arc::clone(&database), settings.strict, consistencies.clone());
         let serving = serve(database, api, ApiKeyCheck(settings.api_keys), (grpc, http), stop.clone());
-        Ok(Self { grpc: grpc_address, http: http_address, stop, task: tokio::spawn(serving) })
+        Ok(Self { grpc: grpc_address, http: http_address, consistencies, stop, task: tokio::spawn(serving) })
     }
 
     /// The URL that a client connects to.
     pub fn url(&self) -> String {
         format!("http://{}", self.grpc)
+    }
+
+    /// Which ordering and consistency was asked of a collection, by the name that was used, since the start.
+    pub fn asked(&self, collection: &str) -> Asked {
+        self.consistencies.of(collection)
     }
 
     /// Ends when the server does, which without a stop is a failure.

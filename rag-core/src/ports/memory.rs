@@ -2,11 +2,16 @@
 //!
 //! A cache may outlive the program that filled it, so each entry says by which version of its type it was written. One of another version is as good as absent, also where it could be read.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use tokio::time::timeout;
+
 use super::{Cache, CacheKey, CacheKind, Changes};
+
+/// How long the look at the corpus may take that a cached result needs. It is one small record, read in milliseconds; where it takes longer the store stands still, and whoever asks is to learn it from the search before the time of the request is over.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What may be kept.
 pub trait Kept: Serialize + DeserializeOwned {
@@ -42,10 +47,14 @@ impl Memory {
 
     /// The key of what is asked for by these parts; none while the state of the corpus is unknown, and then nothing is remembered.
     pub async fn key(&self, kind: CacheKind, parts: &[&[u8]]) -> Option<Key> {
-        let state = match self.changes.state().await {
-            Ok(state) => state.to_bytes(),
-            Err(error) => {
+        let state = match timeout(LOOK, self.changes.state()).await {
+            Ok(Ok(state)) => state.to_bytes(),
+            Ok(Err(error)) => {
                 tracing::debug!(%error, "the state of the corpus is unknown; nothing is taken from the cache");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!("the state of the corpus was not told in {LOOK:?}; nothing is taken from the cache");
                 return None;
             }
         };

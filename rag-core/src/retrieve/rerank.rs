@@ -59,12 +59,16 @@ impl Rerank {
                 let score = |candidate: &Candidate| Similarity(candidate.reranked.unwrap_or(f32::NEG_INFINITY));
                 ranking[..given].sort_by(|a, b| Similarity::best_first(score(a), score(b)));
             }
-            Some(Ok(_)) | None => degraded.push(Degradation::RerankFailed),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "the reranker failed; the fused order stands");
-                degraded.push(Degradation::RerankFailed);
-            }
+            Some(Ok(scores)) => failed(&format!("it gave {} scores for {given} passages", scores.len()), degraded),
+            Some(Err(error)) => failed(&error.to_string(), degraded),
+            None => failed("it did not answer in the time of the request", degraded),
         }
         ranking
     }
+}
+
+/// Says that the order of the search stands, in the log and in the answer.
+fn failed(error: &str, degraded: &mut Vec<Degradation>) {
+    tracing::warn!(error, "the reranker failed; the fused order stands");
+    degraded.push(Degradation::RerankFailed);
 }

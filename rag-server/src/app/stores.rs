@@ -10,12 +10,12 @@ use super::{AppError, Observer};
 use crate::{
     adapters::{
         postgres::{PostgresRecords, PostgresSettings},
-        qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
+        qdrant::{Layout, PeerTold, QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore, Quantization},
         sqlite::SqliteRecords,
         warm::{self, Warmed},
         watched::Watched,
     },
-    config::{Config, Postgres, Qdrant, RecordsChoice, Tls, VectorStoreChoice},
+    config::{Config, Postgres, Qdrant, QdrantQuantization, RecordsChoice, Tls, VectorStoreChoice},
     http::readiness::Part,
     operations::{Database, Operations, RECORDS, VECTOR_STORE},
     ports::{Epoch, Kind, Records, StoreError, VectorStore},
@@ -50,14 +50,6 @@ pub struct Here {
 impl Stores {
     /// Opens and reaches them.
     pub async fn open(config: &Config, operations: &Operations, observer: &dyn Observer) -> Result<Self, AppError> {
-        let qdrant = |qdrant: &Qdrant| {
-            QdrantConnection::new(QdrantSettings {
-                url: qdrant.url.clone(),
-                api_key_file: qdrant.api_key_file.clone(),
-                deadline: QDRANT_DEADLINE,
-            })
-            .map_err(AppError::VectorStore)
-        };
         let mut here = Here::default();
         let (vectors, connection): (Arc<dyn VectorStore>, _) = match config.vector_store.choice() {
             VectorStoreChoice::Embedded(path) => {
@@ -66,18 +58,20 @@ impl Stores {
                 (store, None)
             }
             VectorStoreChoice::Qdrant(settings) => {
-                let connection = qdrant(settings)?;
-                let store = QdrantVectorStore::new(connection.clone(), &settings.collection);
-                (Arc::new(store), Some((connection, &settings.collection)))
+                let connection = connection(settings, observer)?;
+                let store = QdrantVectorStore::new(connection.clone(), &settings.collection, layout(settings));
+                (Arc::new(store), Some((connection, settings)))
             }
         };
         let vectors: Arc<dyn VectorStore> = Arc::new(Watched::new(vectors, operations.sight(VECTOR_STORE)));
         // The first call is what reaches a store.
         vectors.active().await.map_err(AppError::VectorStore)?;
         observer.arrived(Part::VectorStore);
+        let guards = connection.iter().flat_map(|(connection, _)| connection.guards().to_vec()).collect::<Vec<_>>();
         let records: Arc<dyn Records> = match (config.records.choice(&config.vector_store), connection) {
-            (RecordsChoice::VectorStore, Some((connection, collection))) => {
-                Arc::new(QdrantRecords::new(connection, collection))
+            (RecordsChoice::VectorStore, Some((connection, settings))) => {
+                let layout = records_layout(config, settings);
+                Arc::new(QdrantRecords::new(connection, &settings.collection, layout))
             }
             // Whoever may have the vectors may have the records: one process of the embedded store, any number beside a Qdrant.
             (RecordsChoice::Sqlite(path), connection) => {
@@ -94,6 +88,8 @@ impl Stores {
         let records: Arc<dyn Records> = Arc::new(Watched::new(records, operations.sight(RECORDS)));
         records.count(Kind::Corpus).await.map_err(AppError::Records)?;
         observer.arrived(Part::Records);
+        // Only now: an opening that fails is tried again.
+        guards.into_iter().for_each(|guard| operations.keep_guard(guard));
         Ok(Self { vectors, records, here })
     }
 
@@ -135,6 +131,41 @@ async fn postgres(settings: &Postgres, operations: &Operations) -> Result<Arc<dy
         Some(Database { open: found.open as u64, most: found.most, limit: found.limit, servers: found.servers })
     });
     Ok(records)
+}
+
+/// The connection to the Qdrant of this configuration. Nothing is sent yet.
+fn connection(settings: &Qdrant, observer: &dyn Observer) -> Result<QdrantConnection, AppError> {
+    let meter = observer.meter();
+    let told: PeerTold = Arc::new(move |name, state, changed| meter.breaker(name, state, changed));
+    let settings = QdrantSettings {
+        urls: settings.addresses(),
+        api_key_file: settings.api_key_file.clone(),
+        ca_file: settings.ca_file.clone(),
+        deadline: QDRANT_DEADLINE,
+    };
+    QdrantConnection::new(settings, &told).map_err(AppError::VectorStore)
+}
+
+/// How new collections of vectors are made.
+fn layout(settings: &Qdrant) -> Layout {
+    Layout {
+        shard_number: settings.shard_number,
+        replication_factor: settings.replication_factor,
+        write_consistency_factor: settings.write_consistency_factor,
+        on_disk: settings.on_disk,
+        hnsw_m: settings.hnsw.m,
+        hnsw_ef_construct: settings.hnsw.ef_construct,
+        quantization: settings.quantization.map(|quantization| match quantization {
+            QdrantQuantization::Scalar => Quantization::Scalar,
+            QdrantQuantization::Binary => Quantization::Binary,
+        }),
+    }
+}
+
+/// How a new collection of records is made.
+fn records_layout(config: &Config, settings: &Qdrant) -> Layout {
+    let records = config.records.vector_store.clone().unwrap_or_default();
+    Layout::of_records(records.replication_factor.or(settings.replication_factor), records.write_consistency_factor)
 }
 
 #[cfg(feature = "engine")]

@@ -121,19 +121,83 @@ pub struct Embedded {
     pub path: Option<PathBuf>,
 }
 
-/// A Qdrant server or cluster.
+/// A Qdrant server or cluster. What says how collections are laid out counts for new ones; one that exists and differs stays as it is, and the log says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Qdrant {
-    /// Its gRPC address, such as `http://qdrant:6334`.
-    #[schemars(extend("format" = "http-url"))]
-    pub url: String,
+    /// Its gRPC address, such as `http://qdrant:6334`; this or `urls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<QdrantUrl>,
+    /// The gRPC addresses of the peers of one cluster. Each has a connection of its own; calls go round, and where a peer does not answer another is asked.
+    #[schemars(length(max = 64))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<QdrantUrl>,
     /// Name of the alias; the collections behind it are `NAME-e1`, `NAME-e2`, ..., and the records are in `NAME-records`.
     #[schemars(extend("minLength" = 1, "maxLength" = 200))]
     pub collection: String,
-    /// File that holds its API key; read at each call.
+    /// File that holds its API key; read again when it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
+    /// File with the CA certificates, in PEM, that `https` addresses are checked against; read again when it changes. Without it those of the system count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Shards of the vectors. It cannot be changed later; 12 leave room to spread over 2, 3, 4, 6 or 12 peers. Without it the server's default, one for each peer. Records are one shard always.
+    #[schemars(range(min = 1, max = 1024))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard_number: Option<u32>,
+    /// Copies of each shard, on as many peers; also those of the records, unless `records.vector_store` says otherwise. Without it the server's default, which is 1.
+    #[schemars(range(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication_factor: Option<u32>,
+    /// Copies that must have a write of vectors before it is acknowledged. Without it the server's default, which is 1.
+    #[schemars(range(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_consistency_factor: Option<u32>,
+    /// Whether the vectors stay on disk and are read from there, for a corpus larger than the memory. Without it the server's default, in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_disk: Option<bool>,
+    /// A short form of each vector that is kept in memory and searched first. Without it there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<QdrantQuantization>,
+    /// The graph that is searched.
+    #[serde(default)]
+    pub hnsw: Hnsw,
+}
+
+impl Qdrant {
+    /// Where its peers are.
+    pub fn addresses(&self) -> Vec<String> {
+        self.url.iter().chain(&self.urls).map(|QdrantUrl(url)| url.clone()).collect()
+    }
+}
+
+/// A gRPC address, such as `http://qdrant:6334`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("format" = "http-url"))]
+pub struct QdrantUrl(pub String);
+
+/// A short form of a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum QdrantQuantization {
+    /// A byte for each number: a quarter of the memory, hardly another order.
+    Scalar,
+    /// A bit for each number: a thirty-second of the memory, for models of a thousand dimensions and more.
+    Binary,
+}
+
+/// The graph that is searched. What is not set is left to the server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hnsw {
+    /// Links of each point: more find more and need more memory. The server's default is 16.
+    #[schemars(range(min = 4, max = 256))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub m: Option<u64>,
+    /// Neighbours that are looked at while a point is put into the graph: more find more and take longer to build. The server's default is 100.
+    #[schemars(range(min = 4, max = 4096))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ef_construct: Option<u64>,
 }
 
 /// The vector store that was chosen.
@@ -184,10 +248,19 @@ pub struct Sqlite {
     pub path: Option<PathBuf>,
 }
 
-/// Payload collections of the Qdrant that holds the vectors; there is nothing to set.
+/// A payload collection of the Qdrant that holds the vectors. What is set counts for a new one; one that exists and differs stays as it is, and the log says so.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct VectorStoreRecords {}
+#[serde(deny_unknown_fields, default)]
+pub struct VectorStoreRecords {
+    /// Copies of the records, on as many peers. From three on, reads ask a majority of them, so that one that is behind or down does no harm. Without it that of `vector_store.qdrant`.
+    #[schemars(range(min = 1, max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replication_factor: Option<u32>,
+    /// Copies that must have a write before it is acknowledged. Without it a majority of three and more, else the server's default, which is 1.
+    #[schemars(range(min = 1, max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_consistency_factor: Option<u32>,
+}
 
 /// Where records are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -300,7 +373,7 @@ mod tests {
     #[test]
     fn records_go_with_the_vector_store_unless_they_are_chosen() {
         let embedded = VectorStore { embedded: Some(Embedded { path: Some("/data".into()) }), qdrant: None };
-        let qdrant = Qdrant { url: "http://q:6334".to_owned(), collection: "c".to_owned(), api_key_file: None };
+        let qdrant: Qdrant = toml::from_str("url = \"http://q:6334\"\ncollection = \"c\"\n").unwrap();
         let qdrant = VectorStore { embedded: None, qdrant: Some(qdrant) };
         let file =
             Records { sqlite: Some(Sqlite { path: Some("/r.sqlite".into()) }), vector_store: None, postgres: None };

@@ -14,6 +14,8 @@ pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
         owner_id,
         embedding,
         vector_store,
+        qdrant_addresses,
+        qdrant_ca,
         records,
         snapshots,
         listeners,
@@ -86,6 +88,39 @@ fn vector_store(config: &Config) -> Option<Broken> {
         return None;
     }
     broken("vector_store.qdrant", "vector_store has both embedded and qdrant; keep exactly one")
+}
+
+fn qdrant_addresses(config: &Config) -> Option<Broken> {
+    let qdrant = config.vector_store.qdrant.as_ref()?;
+    let twice =
+        qdrant.urls.iter().enumerate().find(|(at, url)| qdrant.urls.iter().take(*at).any(|other| other == *url));
+    match (&qdrant.url, qdrant.urls.is_empty(), twice) {
+        (None, true, _) => broken(
+            "vector_store.qdrant",
+            "vector_store.qdrant has neither url nor urls; name the gRPC address of a server in url, or those of a cluster's peers in urls",
+        ),
+        (Some(_), false, _) => {
+            broken("vector_store.qdrant.urls", "vector_store.qdrant has both url and urls; keep exactly one")
+        }
+        (None, false, Some((at, _))) => {
+            let path = format!("vector_store.qdrant.urls[{at}]");
+            let message = format!("{path} stands in the list already; name each peer once");
+            Some((path, message))
+        }
+        (Some(_), true, _) | (None, false, None) => None,
+    }
+}
+
+fn qdrant_ca(config: &Config) -> Option<Broken> {
+    let qdrant = config.vector_store.qdrant.as_ref()?;
+    let secure = qdrant.addresses().iter().all(|address| address.starts_with("https://"));
+    if qdrant.ca_file.is_none() || secure {
+        return None;
+    }
+    broken(
+        "vector_store.qdrant.ca_file",
+        "vector_store.qdrant.ca_file is set and not every address begins with https://; an http:// address shows no certificate",
+    )
 }
 
 fn records(config: &Config) -> Option<Broken> {
@@ -312,7 +347,7 @@ mod tests {
     fn every_example_of_the_page_is_accepted() {
         let page = include_str!("../../../docs/configuration.md");
         let examples: Vec<_> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert_eq!(examples.len(), 2);
+        assert_eq!(examples.len(), 3);
         for example in examples {
             assert_eq!(told(example), Vec::<String>::new(), "{example}");
         }
@@ -329,6 +364,32 @@ mod tests {
     fn the_previous_model_is_another_one() {
         let said = told("[embedding.previous]\nleast = 0.8\n");
         assert!(said[0].starts_with("c line 1: embedding.previous is the model of embedding itself"), "{said:?}");
+    }
+
+    #[test]
+    fn a_qdrant_has_one_address_or_a_list_of_different_ones() {
+        let qdrant = |keys: &str| told(&format!("[vector_store.qdrant]\ncollection = \"c\"\n{keys}\n"));
+        assert_eq!(qdrant("urls = [\"http://q-0:6334\", \"http://q-1:6334\"]"), Vec::<String>::new());
+        for none in ["", "urls = []"] {
+            let said = qdrant(none);
+            assert!(said.len() == 1 && said[0].contains("neither url nor urls"), "{said:?}");
+        }
+        let both = qdrant("url = \"http://q:6334\"\nurls = [\"http://q-0:6334\"]");
+        assert_eq!(both, ["c line 4: vector_store.qdrant has both url and urls; keep exactly one"]);
+        let twice = qdrant("urls = [\"http://q-0:6334\", \"http://q-0:6334\"]");
+        assert_eq!(twice, ["c line 3: vector_store.qdrant.urls[1] stands in the list already; name each peer once"]);
+        let said = qdrant("urls = [\"http://user:secret@q\"]").concat();
+        assert!(said.contains("urls[0] is not such a URL") && !said.contains("secret"), "{said}");
+    }
+
+    #[test]
+    fn a_ca_is_for_addresses_that_show_a_certificate() {
+        let qdrant = |urls: &str| {
+            told(&format!("[vector_store.qdrant]\ncollection = \"c\"\nurls = [{urls}]\nca_file = \"ca\"\n"))
+        };
+        assert_eq!(qdrant("\"https://q-0:6334\""), Vec::<String>::new());
+        let mixed = qdrant("\"https://q-0:6334\", \"http://q-1:6334\"");
+        assert!(mixed.len() == 1 && mixed[0].starts_with("c line 4: vector_store.qdrant.ca_file is set"), "{mixed:?}");
     }
 
     #[test]

@@ -17,6 +17,14 @@ mod embedder;
 mod openai_embedder;
 mod postgres;
 mod qdrant;
+mod qdrant_layout;
+mod qdrant_peers;
+mod qdrant_tls;
 mod records;
 mod redis;
 mod vector_store;
+
+tokio::task_local! {
+    /// Where the storage is that a suite runs on, of the places that its kind of storage names.
+    pub(crate) static PLACE: String;
+}

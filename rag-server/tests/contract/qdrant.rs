@@ -1,9 +1,9 @@
-//! The Qdrant adapters: on the double, whose collections are as strict as those of a managed service, and on the real server that `RAGOPS_TEST_QDRANT_URL` names.
+//! The Qdrant adapters: on the double, whose collections are as strict as those of a managed service, and on each of the real servers that `RAGOPS_TEST_QDRANT_URL` names, with commas between them.
 
 // The double belongs to the workspace's tests; it is compiled in, because a binary cannot be relied on to be built and because a library of that crate would tie both test suites together.
 #[path = "../../../tests/qdrant_double/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "only a part of the double is used here")]
-mod qdrant_double;
+pub(crate) mod qdrant_double;
 
 use std::{
     net::SocketAddr,
@@ -24,7 +24,7 @@ use qdrant_client::{
     },
 };
 use rag_server::{
-    adapters::qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
+    adapters::qdrant::{Layout, PeerTold, QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
     ports::{Epoch, Kind, Put, Records, StoreError, Swap, VectorStore},
 };
 use serde_json::json;
@@ -32,16 +32,16 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use self::qdrant_double::{ApiKeys, Double, Settings};
-use crate::{records, vector_store};
+use crate::{PLACE, records, vector_store};
 
 const URL: &str = "RAGOPS_TEST_QDRANT_URL";
-/// File with the API key of that server, if it wants one.
+/// File with the API key of those servers, if they want one.
 const KEY_FILE: &str = "RAGOPS_TEST_QDRANT_API_KEY_FILE";
 
 /// Far more than a call takes on a busy machine, and far less than a test may.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+pub(crate) const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
 async fn double(folder: &Path, keys: &[&str], grpc: SocketAddr) -> Double {
     let api_keys = ApiKeys::new(keys.iter().map(|key| (*key).to_owned()));
@@ -50,24 +50,41 @@ async fn double(folder: &Path, keys: &[&str], grpc: SocketAddr) -> Double {
 }
 
 fn connection(url: String, api_key_file: Option<&Path>, deadline: Duration) -> QdrantConnection {
-    QdrantConnection::new(QdrantSettings { url, api_key_file: api_key_file.map(Path::to_owned), deadline }).unwrap()
+    let api_key_file = api_key_file.map(Path::to_owned);
+    let settings = QdrantSettings { urls: vec![url], api_key_file, ca_file: None, deadline };
+    let nobody: PeerTold = Arc::new(|_, _, _| {});
+    QdrantConnection::new(settings, &nobody).unwrap()
+}
+
+/// The records of the alias `corpus`.
+pub(crate) fn records_of(connection: QdrantConnection) -> QdrantRecords {
+    QdrantRecords::new(connection, "corpus", Layout::of_records(None, None))
+}
+
+/// The corpus of that alias.
+pub(crate) fn corpus_of(connection: QdrantConnection) -> QdrantVectorStore {
+    QdrantVectorStore::new(connection, "corpus", Layout::default())
 }
 
 /// A double of its own.
-struct OnDouble {
+pub(crate) struct OnDouble {
     _folder: TempDir,
-    double: Double,
+    pub(crate) double: Double,
 }
 
 impl OnDouble {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let double = double(folder.path(), &[], LOOPBACK.into()).await;
         Self { _folder: folder, double }
     }
 
-    fn connect(&self) -> QdrantConnection {
+    pub(crate) fn connect(&self) -> QdrantConnection {
         connection(self.double.url(), None, DEADLINE)
+    }
+
+    pub(crate) fn corpus(&self) -> QdrantVectorStore {
+        corpus_of(self.connect())
     }
 }
 
@@ -78,7 +95,7 @@ impl records::Storage for OnDouble {
     }
 
     async fn open(&self) -> Arc<dyn Records> {
-        Arc::new(QdrantRecords::new(self.connect(), "corpus"))
+        Arc::new(records_of(self.connect()))
     }
 }
 
@@ -91,12 +108,13 @@ impl vector_store::Storage for OnDouble {
     }
 
     async fn open(&self) -> Arc<dyn VectorStore> {
-        Arc::new(QdrantVectorStore::new(self.connect(), "corpus"))
+        Arc::new(corpus_of(self.connect()))
     }
 }
 
-/// Collections of its own on the named server.
+/// Collections of its own on one of the named servers.
 struct OnServer {
+    url: String,
     name: String,
 }
 
@@ -106,20 +124,24 @@ impl OnServer {
     }
 
     fn new() -> Self {
-        Self { name: format!("ragops-test-{}", uuid::Uuid::new_v4().simple()) }
+        Self { url: PLACE.get(), name: format!("ragops-test-{}", uuid::Uuid::new_v4().simple()) }
     }
 
-    fn connect() -> QdrantConnection {
+    fn urls() -> Vec<String> {
+        std::env::var(URL).unwrap().split(',').map(|url| url.trim().to_owned()).collect()
+    }
+
+    fn connect(&self) -> QdrantConnection {
         let key = std::env::var_os(KEY_FILE);
-        connection(std::env::var(URL).unwrap(), key.as_deref().map(Path::new), DEADLINE)
+        connection(self.url.clone(), key.as_deref().map(Path::new), DEADLINE)
     }
 
-    async fn remove(name: &str) {
+    async fn remove(&self) {
         let key = std::env::var_os(KEY_FILE).map(|file| std::fs::read_to_string(file).unwrap().trim().to_owned());
-        let client = Qdrant::from_url(&std::env::var(URL).unwrap()).api_key(key).skip_compatibility_check();
+        let client = Qdrant::from_url(&self.url).api_key(key).skip_compatibility_check();
         let client = client.build().unwrap();
         for collection in client.list_collections().await.unwrap().collections {
-            if collection.name.starts_with(name) {
+            if collection.name.starts_with(&self.name) {
                 client.delete_collection(collection.name).await.unwrap();
             }
         }
@@ -130,7 +152,7 @@ impl Drop for OnServer {
     fn drop(&mut self) {
         // A thread of its own, because a runtime cannot be entered from within another.
         std::thread::scope(|scope| {
-            let removal = || tokio::runtime::Runtime::new().unwrap().block_on(Self::remove(&self.name));
+            let removal = || tokio::runtime::Runtime::new().unwrap().block_on(self.remove());
             scope.spawn(removal);
         });
     }
@@ -142,12 +164,16 @@ impl records::Storage for OnServer {
         Self::skipped()
     }
 
+    fn places() -> Vec<String> {
+        Self::urls()
+    }
+
     async fn fresh() -> Self {
         Self::new()
     }
 
     async fn open(&self) -> Arc<dyn Records> {
-        Arc::new(QdrantRecords::new(Self::connect(), &self.name))
+        Arc::new(QdrantRecords::new(self.connect(), &self.name, Layout::of_records(None, None)))
     }
 }
 
@@ -159,12 +185,16 @@ impl vector_store::Storage for OnServer {
         Self::skipped()
     }
 
+    fn places() -> Vec<String> {
+        Self::urls()
+    }
+
     async fn fresh() -> Self {
         Self::new()
     }
 
     async fn open(&self) -> Arc<dyn VectorStore> {
-        Arc::new(QdrantVectorStore::new(Self::connect(), &self.name))
+        Arc::new(QdrantVectorStore::new(self.connect(), &self.name, Layout::default()))
     }
 }
 
@@ -191,7 +221,7 @@ async fn a_rotated_key_is_read_again_and_a_refused_one_is_said() {
     std::fs::write(&key, "the-first-key\n").unwrap();
     let first = double(folder.path(), &["the-first-key"], LOOPBACK.into()).await;
     let address = first.grpc;
-    let records = QdrantRecords::new(connection(first.url(), Some(&key), DEADLINE), "corpus");
+    let records = records_of(connection(first.url(), Some(&key), DEADLINE));
     records.put_if_absent(Kind::Job, "a", json!({})).await.unwrap();
     first.stop().await.unwrap();
 
@@ -209,7 +239,7 @@ async fn nobody_there_is_unreachable_and_a_silent_server_is_a_timeout() {
     let silent = TcpListener::bind(SocketAddr::from(LOOPBACK)).await.unwrap();
     let address = silent.local_addr().unwrap();
     let deadline = Duration::from_secs(1);
-    let store = QdrantVectorStore::new(connection(format!("http://{address}"), None, deadline), "corpus");
+    let store = corpus_of(connection(format!("http://{address}"), None, deadline));
     let late = store.active().await.unwrap_err();
     assert_eq!((late.cause(), late.is_transient()), ("timeout", true), "{late}");
     drop(silent);
@@ -222,7 +252,7 @@ async fn a_server_that_comes_back_is_used_again() {
     let folder = TempDir::new().unwrap();
     let first = double(folder.path(), &[], LOOPBACK.into()).await;
     let address = first.grpc;
-    let records = QdrantRecords::new(connection(first.url(), None, DEADLINE), "corpus");
+    let records = records_of(connection(first.url(), None, DEADLINE));
     records.put_if_absent(Kind::Job, "a", json!({})).await.unwrap();
     first.stop().await.unwrap();
     assert_eq!(records.get(Kind::Job, "a").await.map_err(|error| error.cause()), Err("unreachable"));
@@ -233,7 +263,7 @@ async fn a_server_that_comes_back_is_used_again() {
 #[tokio::test]
 async fn an_epoch_made_for_another_model_is_refused() {
     let storage = OnDouble::start().await;
-    let store = QdrantVectorStore::new(storage.connect(), "corpus");
+    let store = corpus_of(storage.connect());
     store.create_epoch(Epoch(1), 4).await.unwrap();
     let refused = store.create_epoch(Epoch(1), 8).await.unwrap_err();
     assert!(refused.to_string().contains("corpus-e1 has 4 dimensions where the model has 8"), "{refused}");
@@ -246,21 +276,21 @@ async fn a_collection_whose_scores_are_no_cosines_is_refused() {
     let mut vectors = VectorsConfigBuilder::default();
     vectors.add_named_vector_params("dense", VectorParamsBuilder::new(4, Distance::Dot));
     client.create_collection(CreateCollectionBuilder::new("corpus-e1").vectors_config(vectors)).await.unwrap();
-    let store = QdrantVectorStore::new(storage.connect(), "corpus");
+    let store = corpus_of(storage.connect());
     let refused = store.create_epoch(Epoch(1), 4).await.unwrap_err();
     assert!(refused.to_string().contains("corpus-e1 has the distance Dot where scores are cosines"), "{refused}");
     assert!(!refused.is_transient(), "{refused}");
 }
 
 /// Forwards to a server, and cuts the connection in front of one answer.
-struct Cut {
-    address: SocketAddr,
+pub(crate) struct Cut {
+    pub(crate) address: SocketAddr,
     /// Which answer that is, counted from the next one; 0: none.
-    answer: Arc<AtomicUsize>,
+    pub(crate) answer: Arc<AtomicUsize>,
 }
 
 impl Cut {
-    async fn before(server: SocketAddr) -> Self {
+    pub(crate) async fn before(server: SocketAddr) -> Self {
         let listener = TcpListener::bind(SocketAddr::from(LOOPBACK)).await.unwrap();
         let cut = Self { address: listener.local_addr().unwrap(), answer: Arc::default() };
         let answer = Arc::clone(&cut.answer);
@@ -316,7 +346,7 @@ fn carries_data(mut frames: &[u8]) -> bool {
 async fn a_write_whose_answer_was_lost_is_known_as_ones_own() {
     let storage = OnDouble::start().await;
     let cut = Cut::before(storage.double.grpc).await;
-    let records = QdrantRecords::new(connection(format!("http://{}", cut.address), None, DEADLINE), "corpus");
+    let records = records_of(connection(format!("http://{}", cut.address), None, DEADLINE));
     assert_eq!(records.count(Kind::Job).await, Ok(0));
     // The look at the record, the floor, and then the write.
     cut.answer.store(3, SeqCst);
@@ -346,7 +376,7 @@ async fn marks(client: &Qdrant) -> u64 {
 async fn a_version_never_comes_back_although_the_mark_of_its_removal_is_swept_away() {
     let storage = OnDouble::start().await;
     let client = Qdrant::from_url(&storage.double.url()).build().unwrap();
-    let open = || QdrantRecords::new(storage.connect(), "corpus");
+    let open = || records_of(storage.connect());
     let mut last = 0;
     for writes in [4, 0, 1, 0, 0, 0, 0, 0] {
         let records = open();
@@ -382,20 +412,20 @@ async fn a_version_never_comes_back_although_the_mark_of_its_removal_is_swept_aw
 async fn a_put_beside_a_sweep_never_takes_an_old_version() {
     let storage = Arc::new(OnDouble::start().await);
     let client = Qdrant::from_url(&storage.double.url()).build().unwrap();
-    QdrantRecords::new(storage.connect(), "corpus").count(Kind::Job).await.unwrap();
+    records_of(storage.connect()).count(Kind::Job).await.unwrap();
     let done = Arc::new(AtomicBool::new(false));
     let sweeping = tokio::spawn({
         let (storage, done) = (Arc::clone(&storage), Arc::clone(&done));
         async move {
             while !done.load(SeqCst) {
                 age_marks(&client).await;
-                let sweeper = QdrantRecords::new(storage.connect(), "corpus");
+                let sweeper = records_of(storage.connect());
                 let other = records::put(&sweeper, Kind::Lease, "b", json!({})).await;
                 sweeper.remove(Kind::Lease, "b", other.version).await.unwrap();
             }
         }
     });
-    let (records, mut last) = (QdrantRecords::new(storage.connect(), "corpus"), 0);
+    let (records, mut last) = (records_of(storage.connect()), 0);
     for _ in 0..200 {
         let standing = records::put(&records, Kind::Claim, "a", json!({})).await;
         assert!(standing.version > last, "{} after {last}", standing.version);

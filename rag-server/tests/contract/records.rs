@@ -15,6 +15,11 @@ pub(crate) trait Storage: Send + Sync {
         None
     }
 
+    /// Where there is such storage; the suite runs at each place, and [`PLACE`](crate::PLACE) tells `fresh` at which.
+    fn places() -> Vec<String> {
+        vec!["here".to_owned()]
+    }
+
     /// New, empty storage.
     async fn fresh() -> Self;
 
@@ -59,7 +64,10 @@ macro_rules! records_suite {
                     eprintln!("skipped, because {why}");
                     return;
                 }
-                $crate::records::$clause::<$storage>().await;
+                for place in <$storage as $crate::records::Storage>::places() {
+                    eprintln!("at {place}");
+                    $crate::PLACE.scope(place, $crate::records::$clause::<$storage>()).await;
+                }
             }
         )*
     };

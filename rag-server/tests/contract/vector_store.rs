@@ -27,6 +27,11 @@ pub(crate) trait Storage: Send + Sync {
         None
     }
 
+    /// Where there is such storage; the suite runs at each place, and [`PLACE`](crate::PLACE) tells `fresh` at which.
+    fn places() -> Vec<String> {
+        vec!["here".to_owned()]
+    }
+
     /// New, empty storage.
     async fn fresh() -> Self;
 
@@ -76,7 +81,10 @@ macro_rules! vector_store_suite {
                     eprintln!("skipped, because {why}");
                     return;
                 }
-                $crate::vector_store::$clause::<$storage>().await;
+                for place in <$storage as $crate::vector_store::Storage>::places() {
+                    eprintln!("at {place}");
+                    $crate::PLACE.scope(place, $crate::vector_store::$clause::<$storage>()).await;
+                }
             }
         )*
     };

@@ -20,6 +20,7 @@ mod doors;
 mod drain;
 mod endings;
 mod evaluate;
+mod failures;
 mod fake_provider;
 mod generation;
 mod hostile;

@@ -3,7 +3,7 @@
 // The double belongs to the workspace's tests; it is compiled in, because a binary cannot be relied on to be built.
 #[path = "../../../tests/qdrant_double/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "only a part of the double is used here")]
-mod qdrant_double;
+pub(crate) mod qdrant_double;
 
 use std::net::SocketAddr;
 

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{Json, Router, routing::post};
 use rag_server::{
-    adapters::qdrant::{QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
+    adapters::qdrant::{Layout, PeerTold, QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
     model::{ChunkId, DocumentRecord},
     ports::{Epoch, Kind, Records as _, VectorStore as _, stands},
 };
@@ -234,11 +234,13 @@ pub(crate) struct Look {
 
 impl Look {
     pub(crate) fn at(store: &SharedStore) -> Self {
-        let settings = QdrantSettings { url: store.url(), api_key_file: None, deadline: Duration::from_secs(30) };
-        let connection = QdrantConnection::new(settings).unwrap();
+        let deadline = Duration::from_secs(30);
+        let settings = QdrantSettings { urls: vec![store.url()], api_key_file: None, ca_file: None, deadline };
+        let nobody: PeerTold = Arc::new(|_, _, _| {});
+        let connection = QdrantConnection::new(settings, &nobody).unwrap();
         Self {
-            records: QdrantRecords::new(connection.clone(), "handbook"),
-            vectors: QdrantVectorStore::new(connection, "handbook"),
+            records: QdrantRecords::new(connection.clone(), "handbook", Layout::of_records(None, None)),
+            vectors: QdrantVectorStore::new(connection, "handbook", Layout::default()),
         }
     }
 

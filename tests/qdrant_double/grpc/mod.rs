@@ -13,6 +13,7 @@ use tonic::Status;
 pub(crate) use auth::ApiKeyCheck;
 pub use auth::ApiKeys;
 
+use super::consistency::Consistencies;
 use super::database::Database;
 use super::mutation::Mutation;
 use super::refusal::Refusal;
@@ -23,12 +24,13 @@ use super::store::Store;
 pub(crate) struct Api {
     database: Arc<Database>,
     strict: bool,
+    consistencies: Consistencies,
 }
 
 impl Api {
     /// Serves this database; `strict` makes new collections want an index for every filter.
-    pub(crate) fn new(database: Arc<Database>, strict: bool) -> Self {
-        Self { database, strict }
+    pub(crate) fn new(database: Arc<Database>, strict: bool, consistencies: Consistencies) -> Self {
+        Self { database, strict, consistencies }
     }
 
     /// Scans and answers off the async threads.

@@ -44,12 +44,14 @@ impl Points for Api {
     async fn upsert(&self, request: Request<UpsertPoints>) -> Result<Response<PointsOperationResponse>, Status> {
         let request = request.into_inner();
         let wait = request.wait;
+        self.consistencies.wrote(&request.collection_name, "Upsert", request.ordering.as_ref());
         self.operate_one(Mutation::Upsert(request), wait).await
     }
 
     async fn delete(&self, request: Request<DeletePoints>) -> Result<Response<PointsOperationResponse>, Status> {
         let request = request.into_inner();
         let wait = request.wait;
+        self.consistencies.wrote(&request.collection_name, "Delete", request.ordering.as_ref());
         self.operate_one(Mutation::Delete(request), wait).await
     }
 
@@ -59,6 +61,7 @@ impl Points for Api {
     ) -> Result<Response<PointsOperationResponse>, Status> {
         let request = request.into_inner();
         let wait = request.wait;
+        self.consistencies.wrote(&request.collection_name, "SetPayload", request.ordering.as_ref());
         self.operate_one(Mutation::SetPayload(request), wait).await
     }
 
@@ -68,6 +71,7 @@ impl Points for Api {
     ) -> Result<Response<PointsOperationResponse>, Status> {
         let request = request.into_inner();
         let wait = request.wait;
+        self.consistencies.wrote(&request.collection_name, "OverwritePayload", request.ordering.as_ref());
         self.operate_one(Mutation::OverwritePayload(request), wait).await
     }
 
@@ -121,6 +125,7 @@ impl Points for Api {
     async fn get(&self, request: Request<GetPoints>) -> Result<Response<GetResponse>, Status> {
         let begun = Instant::now();
         let request = request.into_inner();
+        self.consistencies.read(&request.collection_name, "Get", request.read_consistency.as_ref());
         let result = self.read(move |store| read::get(store, &request)).await?;
         Ok(Response::new(GetResponse { result, time: begun.elapsed().as_secs_f64(), usage: None }))
     }
@@ -128,6 +133,7 @@ impl Points for Api {
     async fn scroll(&self, request: Request<ScrollPoints>) -> Result<Response<ScrollResponse>, Status> {
         let begun = Instant::now();
         let request = request.into_inner();
+        self.consistencies.read(&request.collection_name, "Scroll", request.read_consistency.as_ref());
         let (result, next_page_offset) = self.read(move |store| read::scroll(store, &request)).await?;
         let time = begun.elapsed().as_secs_f64();
         Ok(Response::new(ScrollResponse { next_page_offset, result, time, usage: None }))
@@ -136,6 +142,7 @@ impl Points for Api {
     async fn count(&self, request: Request<CountPoints>) -> Result<Response<CountResponse>, Status> {
         let begun = Instant::now();
         let request = request.into_inner();
+        self.consistencies.read(&request.collection_name, "Count", request.read_consistency.as_ref());
         let count = self.read(move |store| read::count(store, &request)).await?;
         let result = Some(CountResult { count });
         Ok(Response::new(CountResponse { result, time: begun.elapsed().as_secs_f64(), usage: None }))
@@ -144,13 +151,15 @@ impl Points for Api {
     async fn query(&self, request: Request<QueryPoints>) -> Result<Response<QueryResponse>, Status> {
         let begun = Instant::now();
         let request = request.into_inner();
+        self.consistencies.read(&request.collection_name, "Query", request.read_consistency.as_ref());
         let result = self.read(move |store| read::query(store, &request)).await?;
         Ok(Response::new(QueryResponse { result, time: begun.elapsed().as_secs_f64(), usage: None }))
     }
 
     async fn query_batch(&self, request: Request<QueryBatchPoints>) -> Result<Response<QueryBatchResponse>, Status> {
         let begun = Instant::now();
-        let QueryBatchPoints { collection_name, query_points, read_consistency: _, timeout: _ } = request.into_inner();
+        let QueryBatchPoints { collection_name, query_points, read_consistency, timeout: _ } = request.into_inner();
+        self.consistencies.read(&collection_name, "QueryBatch", read_consistency.as_ref());
         let answers = move |store: &_| {
             let one = |query: QueryPoints| {
                 // The batch names the collection for all of its queries.

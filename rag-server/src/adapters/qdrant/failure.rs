@@ -1,9 +1,8 @@
-//! What the client's errors mean, by the class of their cause.
+//! What failed calls mean: the class of the cause, and whether the call reached anybody.
 
 use std::{error::Error, time::Duration};
 
-use qdrant_client::QdrantError;
-use tonic::{Code, Status};
+use tonic::{Code, ConnectError, Status};
 
 use super::STORE;
 use crate::{outside, ports::StoreError};
@@ -11,26 +10,51 @@ use crate::{outside, ports::StoreError};
 /// Seconds to wait when the server asks for patience and names no time.
 const DEFAULT_RETRY_SECONDS: u64 = 1;
 
+/// How far a call came that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// There was no connection, so it was certainly not sent.
+    Unsent,
+    /// It was sent, or part of it, and nobody answered: it may have been carried out, or may be yet.
+    Unanswered,
+    /// The peer answered, with a refusal.
+    Answered,
+}
+
 /// A call that failed: its class, and what the adapter itself reacts to.
 #[derive(Debug)]
 pub(super) struct Failure {
     code: Option<Code>,
+    /// How far the call came.
+    pub(super) reach: Reach,
     /// The class for the caller.
     pub(super) error: StoreError,
 }
 
 impl Failure {
-    /// Classifies what the client said about a call to this address.
-    pub(super) fn new(error: QdrantError, address: &str, deadline: Duration) -> Self {
-        match error {
-            QdrantError::ResponseError { status } => Self::from_status(&status, address, deadline),
-            QdrantError::ResourceExhaustedError { status, retry_after_seconds } => {
-                let retry_after_seconds = retry_after_seconds.min(outside::LONGEST.as_secs());
-                Self { code: Some(status.code()), error: StoreError::RateLimited { store: STORE, retry_after_seconds } }
+    /// Classifies how a call to this address ended.
+    pub(super) fn new(status: &Status, address: &str, deadline: Duration) -> Self {
+        // What has a cause of its own came from the connection; an answer never has one.
+        let reach = match status.source() {
+            Some(source) if causes(source).any(|cause| cause.is::<ConnectError>()) => Reach::Unsent,
+            Some(_) => Reach::Unanswered,
+            None if status.code() == Code::Unavailable => Reach::Unanswered,
+            None => Reach::Answered,
+        };
+        let error = match status.source() {
+            Some(source) => {
+                let cause = causes(source).last().map_or_else(String::new, ToString::to_string);
+                StoreError::Unreachable { store: STORE, address: address.to_owned(), cause }
             }
-            QdrantError::InvalidUri(cause) => Self::refused(format!("the address {address} is not valid: {cause}")),
-            other => Self::failed(other.to_string()),
-        }
+            None => answered(status, address, deadline),
+        };
+        Self { code: Some(status.code()), reach, error }
+    }
+
+    /// The same of a call that only prepared the one that was wanted, which was not sent for that.
+    pub(super) fn of_preparation(self) -> Self {
+        let reach = if self.reach == Reach::Answered { Reach::Answered } else { Reach::Unsent };
+        Self { reach, ..self }
     }
 
     /// A request that makes no sense to the store.
@@ -45,7 +69,8 @@ impl Failure {
 
     /// The deadline passed.
     pub(super) fn timeout(deadline: Duration) -> Self {
-        StoreError::Timeout { store: STORE, seconds: deadline.as_secs() }.into()
+        let error = StoreError::Timeout { store: STORE, seconds: deadline.as_secs() };
+        Self { code: None, reach: Reach::Unanswered, error }
     }
 
     /// The collection, alias or point is not there.
@@ -62,41 +87,44 @@ impl Failure {
     pub(super) fn is_auth(&self) -> bool {
         matches!(self.error, StoreError::AuthFailed { .. })
     }
+}
 
-    fn from_status(status: &Status, address: &str, deadline: Duration) -> Self {
-        let cause = status.message().to_owned();
-        let unreachable = |cause: String| StoreError::Unreachable { store: STORE, address: address.to_owned(), cause };
-        let failed = |cause: String| StoreError::Failed { store: STORE, cause };
-        let error = match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => {
-                StoreError::AuthFailed { store: STORE, address: address.to_owned() }
-            }
-            // The client's own time limit arrives as a cancellation.
-            Code::DeadlineExceeded | Code::Cancelled => {
-                StoreError::Timeout { store: STORE, seconds: deadline.as_secs() }
-            }
-            Code::ResourceExhausted => {
-                StoreError::RateLimited { store: STORE, retry_after_seconds: DEFAULT_RETRY_SECONDS }
-            }
-            Code::Unavailable => unreachable(cause),
-            // The client reports a refused connection as an internal error, and a broken one as an unknown one.
-            Code::Internal if cause.starts_with("Failed to connect") => unreachable(root_cause(&cause)),
-            Code::Unknown if status.source().is_some() => unreachable(cause),
-            Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss | Code::Aborted => failed(cause),
-            Code::InvalidArgument
-            | Code::NotFound
-            | Code::AlreadyExists
-            | Code::FailedPrecondition
-            | Code::OutOfRange
-            | Code::Unimplemented => StoreError::Refused { store: STORE, cause },
-        };
-        Self { code: Some(status.code()), error }
+/// An error and what caused it, the cause of all last.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// The class of an answer that is a refusal.
+fn answered(status: &Status, address: &str, deadline: Duration) -> StoreError {
+    let cause = status.message().to_owned();
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => {
+            StoreError::AuthFailed { store: STORE, address: address.to_owned() }
+        }
+        Code::DeadlineExceeded | Code::Cancelled => StoreError::Timeout { store: STORE, seconds: deadline.as_secs() },
+        Code::ResourceExhausted => StoreError::RateLimited { store: STORE, retry_after_seconds: wait(status) },
+        Code::Unavailable => StoreError::Unreachable { store: STORE, address: address.to_owned(), cause },
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss | Code::Aborted => {
+            StoreError::Failed { store: STORE, cause }
+        }
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented => StoreError::Refused { store: STORE, cause },
     }
+}
+
+/// The seconds for which the server asks for patience.
+fn wait(status: &Status) -> u64 {
+    let named = status.metadata().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    named.unwrap_or(DEFAULT_RETRY_SECONDS).min(outside::LONGEST.as_secs())
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self { code: None, error }
+        Self { code: None, reach: Reach::Answered, error }
     }
 }
 
@@ -106,18 +134,12 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// The client prints the whole chain of a failed connection as a structure; its last message is what a person reads.
-fn root_cause(chain: &str) -> String {
-    let last = chain.rsplit("message: \"").next().and_then(|rest| rest.split('"').next());
-    last.filter(|_| chain.contains("message: \"")).unwrap_or("no connection").to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn cause(status: Status) -> &'static str {
-        Failure::new(status.into(), "http://q:6334", Duration::from_secs(3)).error.cause()
+    fn failure(status: &Status) -> Failure {
+        Failure::new(status, "http://q:6334", Duration::from_secs(3))
     }
 
     #[test]
@@ -127,31 +149,36 @@ mod tests {
             (Status::permission_denied("no"), "auth_failed"),
             (Status::deadline_exceeded("late"), "timeout"),
             (Status::cancelled("Timeout expired"), "timeout"),
-            (Status::unavailable("gone"), "unreachable"),
-            (Status::internal("Failed to connect to http://q:6334/: nothing"), "unreachable"),
             (Status::internal("disk full"), "failed"),
             (Status::resource_exhausted("slowly"), "rate_limited"),
             (Status::invalid_argument("what"), "refused"),
             (Status::not_found("where"), "refused"),
         ];
         for (status, expected) in cases {
-            assert_eq!(cause(status.clone()), expected, "{status:?}");
+            let found = failure(&status);
+            assert_eq!((found.error.cause(), found.reach), (expected, Reach::Answered), "{status:?}");
         }
+        let gone = failure(&Status::unavailable("gone"));
+        assert_eq!((gone.error.cause(), gone.reach), ("unreachable", Reach::Unanswered));
     }
 
     #[test]
     fn a_rest_that_the_server_asks_for_is_an_hour_at_most() {
-        let status = Status::resource_exhausted("slowly");
-        let error = QdrantError::ResourceExhaustedError { status, retry_after_seconds: u64::MAX };
-        let found = Failure::new(error, "http://q:6334", Duration::from_secs(3)).error;
-        assert_eq!(found, StoreError::RateLimited { store: STORE, retry_after_seconds: 3600 });
+        let mut status = Status::resource_exhausted("slowly");
+        for (named, expected) in [("7", 7), ("18446744073709551615", 3600), ("soon", 1)] {
+            status.metadata_mut().insert("retry-after", named.parse().unwrap());
+            let expected = StoreError::RateLimited { store: STORE, retry_after_seconds: expected };
+            assert_eq!(failure(&status).error, expected);
+        }
     }
 
     #[test]
-    fn a_refused_connection_is_told_in_the_words_of_the_system() {
-        let chain = r#"Failed to connect to http://q:6334/: tonic::transport::Error(Transport, ConnectError(ConnectError("tcp connect error", 127.0.0.1:6334, Os { code: 111, kind: ConnectionRefused, message: "Connection refused" })))"#;
-        let failure = Failure::new(Status::internal(chain).into(), "http://q:6334", Duration::from_secs(3));
+    fn what_broke_on_the_way_is_told_in_the_words_of_the_system_and_by_how_far_it_came() {
+        let refused = || std::io::Error::other("Connection refused");
+        let unsent = failure(&Status::from_error(Box::new(ConnectError(Box::new(refused())))));
         let expected = "the vector store at http://q:6334 cannot be reached: Connection refused";
-        assert_eq!(failure.error.to_string(), expected);
+        assert_eq!((unsent.error.to_string().as_str(), unsent.reach), (expected, Reach::Unsent));
+        let broken = failure(&Status::from_error(Box::new(refused())));
+        assert_eq!((broken.error.to_string().as_str(), broken.reach), (expected, Reach::Unanswered));
     }
 }

@@ -1,16 +1,18 @@
 //! Chunks in collections `NAME-e1`, `NAME-e2`, ..., one for each epoch; the alias `NAME` is the active one.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, future::Future};
 
 use super::{
     STORE,
     chunk::{
         DENSE, DOCUMENT, LABELS, LEXICAL, ORDINAL, TENANT, VERSION, to_embedded, to_found, to_held, to_point, to_scored,
     },
+    client::Client,
     condition,
-    connection::QdrantConnection,
+    connection::{QdrantConnection, Repeat},
     failure::Failure,
-    indexes, strong,
+    indexes,
+    layout::{Layout, medium, strong},
 };
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, Scored, SparseVector},
@@ -18,12 +20,13 @@ use crate::{
 };
 use async_trait::async_trait;
 use qdrant_client::qdrant::{
-    CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
-    Filter, GetPoints, Modifier, PayloadIncludeSelector, PointsSelector, QueryBatchPoints, QueryPoints, RetrievedPoint,
+    CollectionInfo, CountPoints, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType, Filter,
+    GetPoints, Modifier, PayloadIncludeSelector, PointsSelector, QueryBatchPoints, QueryPoints, RetrievedPoint,
     ScrollPoints, SetPayloadPoints, SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput,
     VectorParams, VectorParamsBuilder, VectorsConfigBuilder, WithVectorsSelector, points_selector::PointsSelectorOneOf,
     vectors_config::Config, with_payload_selector::SelectorOptions,
 };
+use tonic::Status;
 
 /// Points in one request: with texts and vectors some hundred kilobytes, well below any server's limit.
 const POINTS_PER_REQUEST: usize = 128;
@@ -36,12 +39,21 @@ const MAX_PAGE: usize = 1_000;
 pub struct QdrantVectorStore {
     connection: QdrantConnection,
     alias: String,
+    layout: Layout,
 }
 
 impl QdrantVectorStore {
-    /// Keeps the corpus under this alias.
-    pub fn new(connection: QdrantConnection, collection: &str) -> Self {
-        Self { connection, alias: collection.to_owned() }
+    /// Keeps the corpus under this alias, in collections that are made by this layout.
+    pub fn new(connection: QdrantConnection, collection: &str, layout: Layout) -> Self {
+        Self { connection, alias: collection.to_owned(), layout }
+    }
+
+    /// Asks what may be asked twice.
+    async fn ask<T, F>(&self, ask: impl Fn(Client) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        self.connection.call(Repeat::Harmless, ask).await
     }
 
     fn collection(&self, epoch: Epoch) -> String {
@@ -73,25 +85,23 @@ impl QdrantVectorStore {
                 with_vectors: vectors.clone(),
                 ..GetPoints::default()
             };
-            let found = self.connection.call(|client| async move { client.get_points(request.clone()).await }).await?;
+            let found = self.ask(|client| async move { client.get_points(request.clone()).await }).await?;
             all.extend(found.result);
         }
         Ok(all)
     }
+}
 
-    /// A collection that was made for another model would take no vector of this one, and one with another distance would rank the farthest first.
-    async fn check_vectors(&self, epoch: Epoch, dimension: usize) -> Result<(), StoreError> {
-        let name = &self.collection(epoch);
-        let info = self.connection.call(|client| async move { client.collection_info(name).await }).await?;
-        let params = info.result.and_then(|info| info.config?.params?.vectors_config?.config);
-        let found = match params {
-            Some(Config::ParamsMap(mut named)) => named.map.remove(DENSE),
-            Some(Config::Params(_)) | None => None,
-        };
-        let Some(misfit) = misfit(found.as_ref(), dimension) else { return Ok(()) };
-        let cause = format!("the collection {name} has {misfit}; make a new epoch");
-        Err(StoreError::Refused { store: STORE, cause })
-    }
+/// A collection that was made for another model would take no vector of this one, and one with another distance would rank the farthest first.
+fn check_vectors(name: &str, info: CollectionInfo, dimension: usize) -> Result<(), StoreError> {
+    let params = info.config.and_then(|config| config.params?.vectors_config?.config);
+    let found = match params {
+        Some(Config::ParamsMap(mut named)) => named.map.remove(DENSE),
+        Some(Config::Params(_)) | None => None,
+    };
+    let Some(misfit) = misfit(found.as_ref(), dimension) else { return Ok(()) };
+    let cause = format!("the collection {name} has {misfit}; make a new epoch");
+    Err(StoreError::Refused { store: STORE, cause })
 }
 
 /// Why vectors of this many dimensions, whose scores are cosines, cannot stand in a collection; none when they can.
@@ -151,7 +161,7 @@ fn terms(search: &Search) -> Option<&SparseVector> {
 #[async_trait]
 impl VectorStore for QdrantVectorStore {
     async fn active(&self) -> Result<Option<Epoch>, StoreError> {
-        let aliases = self.connection.call(|client| async move { client.list_aliases().await }).await?.aliases;
+        let aliases = self.ask(|client| async move { client.list_aliases().await }).await?.aliases;
         let Some(alias) = aliases.into_iter().find(|alias| alias.alias_name == self.alias) else { return Ok(None) };
         let name = alias.collection_name;
         self.epoch(&name).map(Some).ok_or_else(|| {
@@ -161,24 +171,23 @@ impl VectorStore for QdrantVectorStore {
     }
 
     async fn create_epoch(&self, epoch: Epoch, dimension: usize) -> Result<(), StoreError> {
-        let wanted = schema(self.collection(epoch), dimension);
+        let name = self.collection(epoch);
         let filtered = [DOCUMENT, VERSION, TENANT, LABELS].map(|field| (field, FieldType::Keyword));
-        indexes::ensure(&self.connection, wanted, &filtered).await?;
-        self.check_vectors(epoch, dimension).await
+        let wanted = schema(name.clone(), dimension);
+        let info = indexes::ensure(&self.connection, wanted, &self.layout, &filtered).await?;
+        check_vectors(&name, info, dimension)
     }
 
     async fn activate(&self, epoch: Epoch) -> Result<(), StoreError> {
         let (collection, alias) = (&self.collection(epoch), &self.alias);
-        // Making an alias that exists moves it, in one step.
-        let moved = |client: qdrant_client::Qdrant| async move {
-            client.create_alias(CreateAliasBuilder::new(collection.clone(), alias.clone())).await
-        };
-        self.connection.call(moved).await?;
+        // One that comes late would move the alias back.
+        let moved = |client: Client| async move { client.create_alias(alias, collection).await };
+        self.connection.call(Repeat::Harmful, moved).await?;
         Ok(())
     }
 
     async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
-        let found = self.connection.call(|client| async move { client.list_collections().await }).await?;
+        let found = self.ask(|client| async move { client.list_collections().await }).await?;
         let mut epochs: Vec<_> =
             found.collections.iter().filter_map(|collection| self.epoch(&collection.name)).collect();
         epochs.sort_unstable();
@@ -191,7 +200,8 @@ impl VectorStore for QdrantVectorStore {
             let cause = format!("the collection {name} is the active one; another must be activated before it can go");
             return Err(StoreError::Refused { store: STORE, cause });
         }
-        match self.connection.call(|client| async move { client.delete_collection(name).await }).await {
+        let dropped = |client: Client| async move { client.delete_collection(name).await };
+        match self.connection.call(Repeat::Harmful, dropped).await {
             Err(failure) if failure.is_missing() => Ok(()),
             other => Ok(other.map(drop)?),
         }
@@ -204,11 +214,12 @@ impl VectorStore for QdrantVectorStore {
                 collection_name: self.collection(epoch),
                 wait: Some(true),
                 points: points.by_ref().take(POINTS_PER_REQUEST).collect(),
-                ordering: strong(),
+                // A chunk's id is made of what it says, so that any order of writes ends the same.
+                ordering: medium(),
                 ..UpsertPoints::default()
             };
-            let written = |client: qdrant_client::Qdrant| async move { client.upsert_points(request.clone()).await };
-            self.connection.write(written).await?;
+            let written = |client: Client| async move { client.upsert_points(request.clone()).await };
+            self.connection.write(Repeat::Harmless, written).await?;
         }
         Ok(())
     }
@@ -220,11 +231,12 @@ impl VectorStore for QdrantVectorStore {
             collection_name: self.collection(epoch),
             wait: Some(true),
             points: Some(PointsSelector { points_selector_one_of: Some(PointsSelectorOneOf::Filter(filter)) }),
-            ordering: strong(),
+            // A version that is purged is never written again.
+            ordering: medium(),
             ..DeletePoints::default()
         };
-        let written = |client: qdrant_client::Qdrant| async move { client.delete_points(request.clone()).await };
-        self.connection.write(written).await?;
+        let written = |client: Client| async move { client.delete_points(request.clone()).await };
+        self.connection.write(Repeat::Harmless, written).await?;
         Ok(())
     }
 
@@ -235,11 +247,12 @@ impl VectorStore for QdrantVectorStore {
             wait: Some(true),
             payload: HashMap::from([(LABELS.to_owned(), labels.to_vec().into())]),
             points_selector: Some(PointsSelector { points_selector_one_of: Some(PointsSelectorOneOf::Filter(filter)) }),
+            // Of two relabellings the later one stands, on every replica: labels say who may see a document.
             ordering: strong(),
             ..SetPayloadPoints::default()
         };
-        let written = |client: qdrant_client::Qdrant| async move { client.set_payload(request.clone()).await };
-        self.connection.write(written).await?;
+        let written = |client: Client| async move { client.set_payload(request.clone()).await };
+        self.connection.write(Repeat::Harmful, written).await?;
         Ok(())
     }
 
@@ -262,8 +275,8 @@ impl VectorStore for QdrantVectorStore {
         if request.query_points.is_empty() || search.limit == 0 {
             return Ok(Legs::default());
         }
-        let asked = |client: qdrant_client::Qdrant| async move { client.query_batch(request.clone()).await };
-        let found = match self.connection.call(asked).await {
+        let asked = |client: Client| async move { client.query_batch(request.clone()).await };
+        let found = match self.ask(asked).await {
             Ok(found) => found,
             // Without the alias nothing was ever activated.
             Err(failure) if failure.is_missing() && search.epoch.is_none() => return Ok(Legs::default()),
@@ -294,7 +307,7 @@ impl VectorStore for QdrantVectorStore {
         };
         // The store finds the ids first and then their points: what is removed in between is missing, and a page may be short or empty before the end. So only what is empty twice is the end.
         for _ in 0..2 {
-            let found = self.connection.call(|client| async move { client.scroll(request.clone()).await }).await?;
+            let found = self.ask(|client| async move { client.scroll(request.clone()).await }).await?;
             let held = found.result.into_iter().map(to_held).collect::<Result<Vec<_>, _>>()?;
             if let Some(last) = held.last().map(|last| last.id) {
                 return Ok(Scan { held, next: Some(last) });
@@ -306,7 +319,7 @@ impl VectorStore for QdrantVectorStore {
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
         let request =
             &CountPoints { collection_name: self.collection(epoch), exact: Some(true), ..CountPoints::default() };
-        let counted = self.connection.call(|client| async move { client.count(request.clone()).await }).await?;
+        let counted = self.ask(|client| async move { client.count(request.clone()).await }).await?;
         Ok(counted.result.map_or(0, |result| result.count))
     }
 

@@ -20,7 +20,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::{
-    super::{error::Problem, extract::Client, json, state::Api},
+    super::{error::Problem, extract::Client, json, observe::RequestId, state::Api},
     message,
 };
 use crate::{config::Role, resilience::Deadline};
@@ -202,8 +202,8 @@ impl Tools {
         Self { api, routes }
     }
 
-    /// Calls a route as the caller would; the problem of a failure becomes words.
-    async fn fetch(&self, call: Call, caller: &Parts) -> Result<Value, String> {
+    /// Calls a route as the caller would; the problem of a failure becomes words for a model, and stays what it is for a program.
+    async fn fetch(&self, call: Call, caller: &Parts) -> Result<Value, CallToolResult> {
         let mut request = Request::builder().method(call.method).uri(call.path);
         for name in [header::AUTHORIZATION, header::HOST] {
             if let Some(value) = caller.headers.get(&name) {
@@ -219,20 +219,24 @@ impl Tools {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::CONTENT_LENGTH, length)
             .body(Body::from(body))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| failed(error.to_string()))?;
         *request.extensions_mut() = caller.extensions.clone();
         let routes = self.routes.clone().with_state(self.api.clone());
         let Ok(response) = routes.oneshot(request).await;
         let status = response.status();
         if let Some(problem) = response.extensions().get::<Problem>() {
+            let id = caller.extensions.get::<RequestId>().map(|RequestId(id)| id.as_str()).unwrap_or_default();
             let again = problem.retry_after.map(|seconds| format!(" (again in {seconds} s)")).unwrap_or_default();
-            return Err(format!("{}{again}", problem.detail));
+            let mut result = failed(format!("{}{again}", problem.detail));
+            result.structured_content = serde_json::to_value(problem.document(id)).ok();
+            return Err(result);
         }
         if !status.is_success() {
-            return Err(format!("the request failed with status {status}"));
+            return Err(failed(format!("the request failed with status {status}")));
         }
-        let bytes = axum::body::to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|e| e.to_string())?;
-        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+        let bytes = axum::body::to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
+        let bytes = bytes.map_err(|error| failed(error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))
     }
 
     async fn called(&self, request: CallToolRequestParams, caller: &Parts) -> Result<CallToolResult, ErrorData> {
@@ -251,10 +255,10 @@ impl Tools {
         let deadline = caller.extensions.get::<Deadline>().copied();
         let work = self.fetch(call, caller);
         let answer = match deadline {
-            Some(deadline) => deadline.run(work).await.unwrap_or_else(|expired| Err(expired.to_string())),
+            Some(deadline) => deadline.run(work).await.unwrap_or_else(|expired| Err(failed(expired.to_string()))),
             None => work.await,
         };
-        Ok(answer.map_or_else(failed, |value| told(&offer.tool.name, value)))
+        Ok(answer.map_or_else(|failed| failed, |value| told(&offer.tool.name, value)))
     }
 }
 

@@ -10,7 +10,8 @@ use qdrant_client::qdrant::{
 };
 
 use super::{
-    super::{condition, connection::QdrantConnection},
+    super::{client::Client, condition, connection::Repeat},
+    Reads,
     order::{folders, orders},
     stored::{ID, KIND, ORDER, WITHIN, text},
 };
@@ -24,8 +25,7 @@ const MAX_PAGE: usize = 1000;
 
 /// The lowest ids with the prefix after the given one, and the last of them when there are more.
 pub(super) async fn ids(
-    connection: &QdrantConnection,
-    collection: &str,
+    reads: &Reads<'_>,
     kind: Kind,
     (prefix, after): (&str, Option<&str>),
     limit: usize,
@@ -34,8 +34,9 @@ pub(super) async fn ids(
     let mut lowest = BTreeSet::new();
     let mut offset = None;
     loop {
-        let request = &page(collection, filter(kind, prefix, after), offset);
-        let found = connection.call(|client| async move { client.scroll(request.clone()).await }).await?;
+        let request = &page(reads, filter(kind, prefix, after), offset);
+        let asked = |client: Client| async move { client.scroll(request.clone()).await };
+        let found = reads.connection.call(Repeat::Harmless, asked).await?;
         for id in found.result.into_iter().filter_map(id) {
             if id.starts_with(prefix) && after.is_none_or(|after| id.as_str() > after) {
                 lowest.insert(id);
@@ -67,10 +68,11 @@ fn filter(kind: Kind, prefix: &str, after: Option<&str>) -> Filter {
     Filter::must(always.into_iter().chain(folder))
 }
 
-fn page(collection: &str, filter: Filter, offset: Option<PointId>) -> ScrollPoints {
+fn page(reads: &Reads<'_>, filter: Filter, offset: Option<PointId>) -> ScrollPoints {
     let only_id = PayloadIncludeSelector { fields: vec![ID.to_owned()] };
     ScrollPoints {
-        collection_name: collection.to_owned(),
+        collection_name: reads.collection.to_owned(),
+        read_consistency: reads.consistency,
         filter: Some(filter),
         offset,
         limit: Some(IDS_PER_REQUEST),

@@ -13,9 +13,9 @@ mod sweep;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use qdrant_client::{
-    Qdrant,
-    qdrant::{CountPoints, CreateCollectionBuilder, FieldType, Filter, GetPoints, PointId, UpdateMode, UpsertPoints},
+use qdrant_client::qdrant::{
+    CountPoints, CreateCollectionBuilder, FieldType, Filter, GetPoints, PointId, ReadConsistency, UpdateMode,
+    UpsertPoints,
 };
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -24,7 +24,15 @@ use self::{
     stored::{KIND, ORDER, REMOVED_AT, Standing, Stored, Token, VERSION, WITHIN, WRITER, floor_id, point_id},
     sweep::Sweeper,
 };
-use super::{STORE, condition, connection::QdrantConnection, failure::Failure, indexes, strong};
+use super::{
+    STORE,
+    client::Client,
+    condition,
+    connection::{QdrantConnection, Repeat},
+    failure::Failure,
+    indexes,
+    layout::{Layout, read_consistency, strong},
+};
 use crate::ports::{Kind, Page, Put, Record, Records, StoreError, Swap};
 
 /// Bytes that an id may have: what every adapter can keep.
@@ -40,19 +48,21 @@ const PUT_ATTEMPTS: usize = 16;
 pub struct QdrantRecords {
     connection: QdrantConnection,
     collection: String,
-    ready: OnceCell<()>,
+    layout: Layout,
+    /// How it is read, once it is known to be there.
+    ready: OnceCell<Option<ReadConsistency>>,
     sweeper: Sweeper,
 }
 
 impl QdrantRecords {
-    /// Keeps the records beside the corpus of this alias.
-    pub fn new(connection: QdrantConnection, collection: &str) -> Self {
+    /// Keeps the records beside the corpus of this alias, in a collection that is made by this layout.
+    pub fn new(connection: QdrantConnection, collection: &str, layout: Layout) -> Self {
         let collection = format!("{collection}-records");
-        Self { connection, collection, ready: OnceCell::new(), sweeper: Sweeper::default() }
+        Self { connection, collection, layout, ready: OnceCell::new(), sweeper: Sweeper::default() }
     }
 
-    /// Makes the collection with the first call, so that a server that starts before the store only waits.
-    async fn ensure(&self) -> Result<(), Failure> {
+    /// Makes the collection with the first call, so that a server that starts before the store only waits; says how it is read.
+    async fn ensure(&self) -> Result<Option<ReadConsistency>, Failure> {
         let indexed = [
             (KIND, FieldType::Keyword),
             (WRITER, FieldType::Keyword),
@@ -61,19 +71,24 @@ impl QdrantRecords {
             (VERSION, FieldType::Integer),
             (REMOVED_AT, FieldType::Integer),
         ];
-        let wanted = || CreateCollectionBuilder::new(self.collection.clone()).build();
-        self.ready.get_or_try_init(|| indexes::ensure(&self.connection, wanted(), &indexed)).await.copied()
+        let made = || async {
+            let wanted = CreateCollectionBuilder::new(self.collection.clone()).build();
+            let info = indexes::ensure(&self.connection, wanted, &self.layout, &indexed).await?;
+            Ok(info.config.as_ref().and_then(read_consistency))
+        };
+        self.ready.get_or_try_init(made).await.copied()
     }
 
     async fn read(&self, ids: Vec<PointId>) -> Result<Vec<Stored>, StoreError> {
-        self.ensure().await?;
         let request = &GetPoints {
             collection_name: self.collection.clone(),
             ids,
+            read_consistency: self.ensure().await?,
             with_payload: Some(true.into()),
             ..GetPoints::default()
         };
-        let found = self.connection.call(|client| async move { client.get_points(request.clone()).await }).await?;
+        let asked = |client: Client| async move { client.get_points(request.clone()).await };
+        let found = self.connection.call(Repeat::Harmless, asked).await?;
         found.result.into_iter().map(|point| Stored::from_point(point.id, point.payload)).collect()
     }
 
@@ -110,7 +125,9 @@ impl QdrantRecords {
             update_mode: Some(mode as i32),
             ..UpsertPoints::default()
         };
-        self.connection.write(|client: Qdrant| async move { client.upsert_points(request.clone()).await }).await
+        // Once it was carried out, or another was, its condition holds no more: it may be sent twice, and come late.
+        let written = |client: Client| async move { client.upsert_points(request.clone()).await };
+        self.connection.write(Repeat::Harmless, written).await
     }
 
     /// Replaces what stands by what follows it, unless somebody was faster.
@@ -127,6 +144,13 @@ impl QdrantRecords {
             },
         }
     }
+}
+
+/// What a listing reads from, and how.
+struct Reads<'a> {
+    connection: &'a QdrantConnection,
+    collection: &'a str,
+    consistency: Option<ReadConsistency>,
 }
 
 /// What must stand there for a write to be made.
@@ -222,8 +246,9 @@ impl Records for QdrantRecords {
     }
 
     async fn list(&self, kind: Kind, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        self.ensure().await?;
-        let (ids, next) = listing::ids(&self.connection, &self.collection, kind, (prefix, after), limit).await?;
+        let consistency = self.ensure().await?;
+        let reads = Reads { connection: &self.connection, collection: &self.collection, consistency };
+        let (ids, next) = listing::ids(&reads, kind, (prefix, after), limit).await?;
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut records = self.get_many(kind, &ids).await?;
         records.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -231,14 +256,15 @@ impl Records for QdrantRecords {
     }
 
     async fn count(&self, kind: Kind) -> Result<u64, StoreError> {
-        self.ensure().await?;
         let request = &CountPoints {
             collection_name: self.collection.clone(),
+            read_consistency: self.ensure().await?,
             filter: Some(Filter::must([condition::is(KIND, kind.as_str())])),
             exact: Some(true),
             ..CountPoints::default()
         };
-        let counted = self.connection.call(|client| async move { client.count(request.clone()).await }).await?;
+        let asked = |client: Client| async move { client.count(request.clone()).await };
+        let counted = self.connection.call(Repeat::Harmless, asked).await?;
         Ok(counted.result.map_or(0, |result| result.count))
     }
 

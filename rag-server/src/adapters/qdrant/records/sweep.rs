@@ -3,16 +3,13 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
-use qdrant_client::{
-    Qdrant,
-    qdrant::{
-        DeletePoints, Direction, Filter, OrderBy, PayloadIncludeSelector, PointsSelector, Range, ScrollPoints,
-        points_selector::PointsSelectorOneOf, with_payload_selector::SelectorOptions,
-    },
+use qdrant_client::qdrant::{
+    DeletePoints, Direction, Filter, OrderBy, PayloadIncludeSelector, PointsSelector, Range, ScrollPoints,
+    points_selector::PointsSelectorOneOf, with_payload_selector::SelectorOptions,
 };
 
 use super::{
-    super::{condition, failure::Failure, strong},
+    super::{client::Client, condition, connection::Repeat, failure::Failure, layout::strong},
     QdrantRecords, Swapped, Written,
     stored::{KIND, REMOVED, REMOVED_AT, Stored, VERSION, count},
 };
@@ -69,7 +66,9 @@ impl QdrantRecords {
             ordering: strong(),
             ..DeletePoints::default()
         };
-        self.connection.call(|client: Qdrant| async move { client.delete_points(request.clone()).await }).await?;
+        // Nothing that is below the floor is ever written again.
+        let swept = |client: Client| async move { client.delete_points(request.clone()).await };
+        self.connection.call(Repeat::Harmless, swept).await?;
         Ok(())
     }
 
@@ -81,12 +80,14 @@ impl QdrantRecords {
         let request = &ScrollPoints {
             collection_name: self.collection.clone(),
             filter: Some(marks(second)),
+            read_consistency: self.ensure().await?,
             limit: Some(1),
             with_payload: Some(SelectorOptions::Include(version).into()),
             order_by: Some(highest_first),
             ..ScrollPoints::default()
         };
-        let found = self.connection.call(|client| async move { client.scroll(request.clone()).await }).await?;
+        let asked = |client: Client| async move { client.scroll(request.clone()).await };
+        let found = self.connection.call(Repeat::Harmless, asked).await?;
         let version = |mut payload: std::collections::HashMap<_, _>| count(payload.remove(VERSION));
         Ok(found.result.into_iter().find_map(|point| version(point.payload)))
     }

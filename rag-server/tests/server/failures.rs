@@ -1,0 +1,512 @@
+//! The rows of docs/failures.md that are about the vector store, the language model, the embedding provider and the reranker: each of them a process that is killed, that stands still, and that comes back.
+//!
+//! Whatever fails, an answer says so: no way to ask gives an empty result, or a refusal for want of documents, because something is down; and what was acknowledged is there afterwards.
+
+use std::{
+    io::Read as _,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use axum::{Json, Router, response::IntoResponse, routing::post};
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::{
+    credentials::keyed,
+    process::{Home, Server, eventually},
+    shared_store::qdrant_double::{ApiKeys, Double, Settings},
+};
+
+const OPERATOR: &str = "operator-key-0123456789";
+const WRITER: &str = "writer-key-0123456789";
+const READER: &str = "reader-key-0123456789";
+
+/// Says which component the process is, where its data is and where it listens.
+const COMPONENT: &str = "RAGOPS_TEST_COMPONENT";
+
+const QUESTION: &str = "How long are daily snapshots kept?";
+const SAID: &str = "Daily snapshots are kept for 7 days. [1]";
+const DOCUMENTS: [(&str, &str); 3] = [
+    ("ops/backup.md", "Daily snapshots are kept for 7 days."),
+    ("ops/weekly.md", "Weekly snapshots are kept for 5 weeks."),
+    ("ops/pumps.md", "A pump is greased every month by the person on duty."),
+];
+const DIMENSIONS: usize = 64;
+
+/// One vector store, or one provider of vectors, answers or orders: a process of its own.
+struct Component {
+    what: &'static str,
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Component {
+    async fn start(what: &'static str) -> Self {
+        // Free a moment ago, and asked for at once; the component comes back to where it was.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let folder = tempfile::tempdir().unwrap();
+        let component = Self { what, child: Self::spawn(what, port, folder.path().to_owned()), port, folder };
+        component.await_there().await;
+        component
+    }
+
+    /// This very program, told to be the component.
+    fn spawn(what: &str, port: u16, folder: PathBuf) -> Child {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "failures::a_component_is_a_process_of_its_own", "--ignored", "--nocapture"])
+            .env(COMPONENT, format!("{what} {port} {}", folder.display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    async fn await_there(&self) {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        eventually("the component listens", async || tokio::net::TcpStream::connect(address).await.is_ok()).await;
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    fn fail(&mut self, how: How) {
+        match how {
+            How::Killed => {
+                self.child.kill().unwrap();
+                self.child.wait().unwrap();
+            }
+            How::StandsStill => self.signal("-STOP"),
+        }
+    }
+
+    async fn come_back(&mut self, how: How) {
+        match how {
+            How::Killed => {
+                self.child = Self::spawn(self.what, self.port, self.folder.path().to_owned());
+                self.await_there().await;
+            }
+            How::StandsStill => self.signal("-CONT"),
+        }
+    }
+}
+
+impl Drop for Component {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is fine.
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// How a component fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Killed,
+    StandsStill,
+}
+
+/// The process of a component, which is this program with another name: it ends with whoever started it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the other tests of this file start it, as what its environment says"]
+async fn a_component_is_a_process_of_its_own() {
+    let Ok(told) = std::env::var(COMPONENT) else { return };
+    let [what, port, folder] = told.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+    std::thread::spawn(|| {
+        let _end = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().unwrap()));
+    if what == "store" {
+        let settings = Settings {
+            storage_path: folder.into(),
+            grpc: address,
+            http: (Ipv4Addr::LOCALHOST, 0).into(),
+            api_keys: ApiKeys::new(std::iter::empty::<String>()),
+            strict: true,
+        };
+        Double::start(settings).await.unwrap().ended().await.unwrap();
+        return;
+    }
+    let router = Router::new()
+        .route("/v1/embeddings", post(embeddings))
+        .route("/v1/rerank", post(scores))
+        .route("/v1/chat/completions", post(|| async { ([("content-type", "text/event-stream")], said()) }));
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    axum::serve(listener, router).await.unwrap();
+}
+
+/// The more words two texts share, the nearer they are.
+async fn embeddings(Json(asked): Json<Value>) -> impl IntoResponse {
+    let texts = match &asked["input"] {
+        Value::Array(texts) => texts.iter().map(|text| text.as_str().unwrap().to_lowercase()).collect(),
+        text => vec![text.as_str().unwrap().to_lowercase()],
+    };
+    let vector = |text: &String| {
+        let mut vector = [0.0_f64; DIMENSIONS];
+        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            let hash = word.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+            vector[(hash % DIMENSIONS as u64) as usize] += 1.0;
+        }
+        let length = vector.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-9);
+        vector.map(|x| x / length).to_vec()
+    };
+    let data = texts.iter().enumerate().map(|(index, text)| json!({"index": index, "embedding": vector(text)}));
+    Json(json!({"data": data.collect::<Vec<_>>()}))
+}
+
+/// The order of the search is left as it is.
+async fn scores(Json(asked): Json<Value>) -> impl IntoResponse {
+    let count = asked["documents"].as_array().unwrap().len();
+    let result = |index| json!({"index": index, "relevance_score": 1.0 - index as f64 / 100.0});
+    Json(json!({"results": (0..count).map(result).collect::<Vec<_>>()}))
+}
+
+fn said() -> String {
+    let piece = json!({"choices": [{"index": 0, "delta": {"content": SAID}}]});
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10}});
+    format!("data: {piece}\n\ndata: {end}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
+}
+
+/// A server over four components, which trusts a service soon again.
+struct World {
+    store: Component,
+    embedder: Component,
+    generator: Component,
+    reranker: Component,
+    server: Server,
+    _home: Home,
+}
+
+impl World {
+    /// With a cache where its entries must not hide that the store is down; elsewhere it would hide that a service is.
+    async fn start(cached: bool) -> Self {
+        let (home, store) = (Home::new(), Component::start("store").await);
+        let (embedder, generator) = (Component::start("embedder").await, Component::start("generator").await);
+        let reranker = Component::start("reranker").await;
+        let config = [
+            keyed(&home),
+            if cached { String::new() } else { "[cache]\nmax_bytes = 0\n".to_owned() },
+            format!("[vector_store.qdrant]\nurl = \"{}\"\ncollection = \"handbook\"\n", store.url()),
+            format!("[embedding.openai]\nbase_url = \"{}/v1\"\nmodel = \"double\"\n", embedder.url()),
+            format!("dimensions = {DIMENSIONS}\n[retrieval]\nmin_score = 0.1\n"),
+            format!("[retrieval.rerank]\nbase_url = \"{}/v1\"\nmodel = \"double\"\n", reranker.url()),
+            "[generation.circuit_breaker]\nfailures = 2\nopen_seconds = 1\nsuccesses = 1\n".to_owned(),
+            format!("[[generation.providers]]\nname = \"writer\"\nbase_url = \"{}/v1\"\n", generator.url()),
+            "model = \"double\"\ntimeout_seconds = 2\n".to_owned(),
+        ];
+        let config = home.write("config.toml", &config.concat());
+        let call = home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store();
+        let server = Server::start(&call);
+        server.await_ready().await;
+        for (id, text) in DOCUMENTS {
+            server.ingest(id, text, WRITER).await;
+        }
+        Self { store, embedder, generator, reranker, server, _home: home }
+    }
+
+    fn component(&mut self, part: Part) -> &mut Component {
+        match part {
+            Part::Store => &mut self.store,
+            Part::Embedder => &mut self.embedder,
+            Part::Generator => &mut self.generator,
+            Part::Reranker => &mut self.reranker,
+        }
+    }
+
+    async fn status(&self) -> Value {
+        self.server.manage("/ops/status").bearer_auth(OPERATOR).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn metrics(&self) -> String {
+        self.server.manage("/metrics").send().await.unwrap().text().await.unwrap()
+    }
+
+    /// How a part is by `/ops/status` and by `/health?detailed=true`: the class of what is wrong, or `ok`.
+    async fn seen(&self, part: &str) -> [String; 2] {
+        let named = |parts: &Value| {
+            parts.as_array().unwrap().iter().find(|found| found["name"] == part).cloned().unwrap_or_default()
+        };
+        let health = self.server.get("/health?detailed=true").header("x-api-key", READER).send().await.unwrap();
+        let health = health.text().await.unwrap();
+        assert!(!health.contains("127.0.0.1"), "an address is shown to a reader: {health}");
+        let health: Value = serde_json::from_str(&health).unwrap();
+        let (status, told) = (named(&self.status().await["parts"]), named(&health["parts"]));
+        assert_eq!(status["reachable"].as_bool().unwrap(), status["cause"].is_null(), "{status}");
+        [status["cause"].as_str().unwrap_or("ok").to_owned(), told["status"].as_str().unwrap().to_owned()]
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Store,
+    Embedder,
+    Generator,
+    Reranker,
+}
+
+/// Every way to ask.
+const DOORS: [&str; 9] = [
+    "/query",
+    "/query, streamed",
+    "/query, in a session",
+    "/search",
+    "/v1/chat/completions",
+    "/v1/chat/completions, streamed",
+    "/mcp ask",
+    "/mcp search",
+    "/v1/embeddings",
+];
+
+/// What came of a question.
+#[derive(Debug)]
+struct Outcome {
+    door: &'static str,
+    status: u16,
+    /// The last segment of the problem's type, where it is one.
+    problem: Option<String>,
+    body: String,
+}
+
+async fn ask(server: &Server, door: &'static str) -> Outcome {
+    let chat = json!({"model": "rag", "messages": [{"role": "user", "content": QUESTION}]});
+    let tool = |name| {
+        let params = json!({"name": name, "arguments": {"query": QUESTION}});
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    };
+    let body = match door {
+        "/query" | "/search" => json!({"query": QUESTION}),
+        "/query, streamed" => json!({"query": QUESTION, "stream": true}),
+        "/query, in a session" => json!({"query": QUESTION, "session": "chat-1"}),
+        "/v1/chat/completions" => chat,
+        "/v1/chat/completions, streamed" => {
+            json!({"model": chat["model"], "messages": chat["messages"], "stream": true})
+        }
+        "/mcp ask" => tool("ask"),
+        "/mcp search" => tool("search"),
+        "/v1/embeddings" => json!({"model": "double", "input": QUESTION}),
+        other => panic!("{other}"),
+    };
+    let path = door.split([',', ' ']).next().unwrap();
+    let accept = "application/json, text/event-stream";
+    let request = server.post(path).header("x-api-key", WRITER).header("accept", accept).json(&body);
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.text().await.unwrap();
+    Outcome { door, status, problem: problem(&body), body }
+}
+
+/// The problem that an answer is, in whichever shape the door gives it.
+fn problem(body: &str) -> Option<String> {
+    let last = |told: &Value| {
+        let kind = told["type"].as_str().filter(|kind| kind.starts_with("https://"));
+        kind.and_then(|kind| kind.rsplit('/').next()).map(str::to_owned)
+    };
+    let of_one = |told: &Value| {
+        let code = told["error"]["code"].as_str().map(|code| code.replace('_', "-"));
+        last(told).or(code).or_else(|| last(&told["result"]["structuredContent"]))
+    };
+    let documents = serde_json::from_str(body).into_iter().collect::<Vec<Value>>();
+    let pieces = body.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?).ok());
+    documents.into_iter().chain(pieces).find_map(|told| of_one(&told))
+}
+
+async fn ask_all(server: &Server, doors: &[&'static str]) -> Vec<Outcome> {
+    join_all(doors.iter().map(|door| ask(server, door))).await
+}
+
+/// What a failing component looks like.
+struct Row {
+    part: Part,
+    how: How,
+    /// The kind of problem that every way to ask gives; none where there is an answer all the same.
+    problem: Option<&'static str>,
+    /// What an answer that is given all the same says of it.
+    says: &'static str,
+    /// The part of `/ops/status` and of the detailed health, and what is said of it.
+    seen: (&'static str, &'static str),
+    /// The message in the log.
+    log: &'static str,
+    /// A line of the metrics.
+    metric: &'static str,
+}
+
+/// Ways to ask that need the component.
+fn doors(part: Part) -> Vec<&'static str> {
+    let needed = |door: &&str| match (part, *door) {
+        (Part::Store | Part::Generator | Part::Reranker, "/v1/embeddings") => false,
+        (Part::Generator, "/search" | "/mcp search") => false,
+        _ => true,
+    };
+    DOORS.into_iter().filter(needed).collect()
+}
+
+async fn the_row_holds(row: Row) {
+    let Row { part, how, problem, says, seen: (name, cause), log, metric } = row;
+    let mut world = World::start(part == Part::Store).await;
+    for outcome in ask_all(&world.server, &DOORS).await {
+        assert!(outcome.status == 200 && outcome.problem.is_none(), "well: {outcome:?}");
+    }
+    world.component(part).fail(how);
+
+    for outcome in ask_all(&world.server, &doors(part)).await {
+        assert!(!outcome.body.contains("nothing in these documents"), "it was presented as nothing found: {outcome:?}");
+        match problem {
+            Some(problem) => {
+                assert_eq!(outcome.problem.as_deref(), Some(problem), "{outcome:?}");
+                let is_status = outcome.status == 503 || outcome.door.starts_with("/mcp");
+                assert!(is_status && outcome.body.contains("not an empty result"), "{outcome:?}");
+            }
+            None => {
+                assert!(outcome.status == 200 && outcome.problem.is_none(), "{outcome:?}");
+                let shows = ["/query", "/query, streamed", "/query, in a session"].contains(&outcome.door);
+                assert!(!shows || outcome.body.contains(says), "{says} is not in {outcome:?}");
+                assert!(outcome.body.contains("7 days"), "{outcome:?}");
+            }
+        }
+    }
+    let told = world.server.await_log(log);
+    assert_eq!(told["level"], "WARN", "{told}");
+    if name != "writer" {
+        eventually("the part is seen failing", async || world.seen(name).await == [cause, cause]).await;
+    } else {
+        let breakers = world.status().await["breakers"].clone();
+        assert!(breakers.as_array().unwrap().contains(&json!({"provider": name, "state": cause})), "{breakers}");
+    }
+    let metrics = world.metrics().await;
+    assert!(metrics.lines().any(|line| line.starts_with(metric)), "{metric} is not in\n{metrics}");
+    let live = world.server.get("/health/live").send().await.unwrap().status();
+    let ready = world.server.get("/health/ready").send().await.unwrap().status();
+    assert_eq!((live.as_u16(), ready.as_u16()), (200, 200), "a dependency that fails takes no server away");
+
+    let late = json!({"documents": [{"id": "late.md", "text": "Yearly snapshots are kept for ever."}]});
+    let accepted = world.server.post("/ingest").header("x-api-key", WRITER).json(&late).send().await.unwrap();
+    let accepted = accepted.status() == 202;
+    assert_eq!(accepted, part != Part::Store, "what cannot be kept is not accepted, and everything else is");
+
+    world.component(part).come_back(how).await;
+    eventually("everything is answered as before", async || {
+        let outcomes = ask_all(&world.server, &DOORS).await;
+        outcomes
+            .iter()
+            .all(|outcome| outcome.status == 200 && outcome.problem.is_none() && !outcome.body.contains(says))
+    })
+    .await;
+    if name != "writer" {
+        // What was answered from the cache called no store, so the next look of the background may be what sees it.
+        eventually("the part is seen well", async || world.seen(name).await == ["ok", "ok"]).await;
+    }
+    let standing = async |id: &str| {
+        world.server.get(&format!("/documents/{id}")).header("x-api-key", READER).send().await.unwrap().status() == 200
+    };
+    for (id, _) in DOCUMENTS {
+        assert!(standing(id).await, "{id} was acknowledged");
+    }
+    if accepted {
+        eventually("what was accepted meanwhile is stored", async || standing("late.md").await).await;
+    }
+    let session = world.server.get("/sessions/chat-1").header("x-api-key", WRITER).send().await.unwrap();
+    let session: Value = session.json().await.unwrap();
+    assert!(session.to_string().contains("7 days"), "the session goes on: {session}");
+}
+
+/// What is said where nothing is, which no answer contains.
+const NOTHING: &str = "\u{0}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vector_store_that_is_killed_fails_every_question_in_words_and_heals_by_itself() {
+    the_row_holds(Row {
+        part: Part::Store,
+        how: How::Killed,
+        problem: Some("store-unreachable"),
+        says: NOTHING,
+        seen: ("vector store", "unreachable"),
+        log: "a store failed",
+        metric: r#"http_requests_total{route="/query",status="503"}"#,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vector_store_that_stands_still_fails_every_question_in_time_and_heals_by_itself() {
+    the_row_holds(Row {
+        part: Part::Store,
+        how: How::StandsStill,
+        problem: Some("store-unreachable"),
+        says: NOTHING,
+        seen: ("vector store", "timeout"),
+        log: "a store failed",
+        metric: r#"http_requests_total{route="/query",status="503"}"#,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedding_provider_that_is_killed_fails_questions_and_documents_wait_for_it() {
+    the_row_holds(Row {
+        part: Part::Embedder,
+        how: How::Killed,
+        problem: Some("embedder-unavailable"),
+        says: NOTHING,
+        seen: ("embedding model", "unreachable"),
+        log: "the embedding provider failed",
+        metric: r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedding_provider_that_stands_still_fails_questions_in_time_and_documents_wait_for_it() {
+    the_row_holds(Row {
+        part: Part::Embedder,
+        how: How::StandsStill,
+        problem: Some("embedder-unavailable"),
+        says: NOTHING,
+        seen: ("embedding model", "timeout"),
+        log: "the embedding provider failed",
+        metric: r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_language_model_a_server_answers_in_sentences_of_the_documents_and_says_so() {
+    for how in [How::Killed, How::StandsStill] {
+        the_row_holds(Row {
+            part: Part::Generator,
+            how,
+            problem: None,
+            says: "no provider answered",
+            seen: ("writer", "open"),
+            log: "the provider ",
+            metric: r#"rag_circuit_breaker_transitions_total{provider="writer",to="open"}"#,
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_reranker_a_server_answers_in_the_order_of_the_search_and_says_so() {
+    for how in [How::Killed, How::StandsStill] {
+        the_row_holds(Row {
+            part: Part::Reranker,
+            how,
+            problem: None,
+            says: "rerank_failed",
+            seen: ("reranker", "unreachable"),
+            log: "the reranker failed",
+            metric: r#"rag_circuit_breaker_transitions_total{provider="rerank_provider",to="open"}"#,
+        })
+        .await;
+    }
+}
