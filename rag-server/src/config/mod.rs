@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 
 pub use cache::Cache;
 pub use corpus::{
-    Embedded, Embedding, EmbeddingChoice, FusionChoice, LocalEmbedding, OpenAiEmbedding, PreviousEmbedding, Qdrant,
-    Records, RecordsChoice, RerankProvider, Retrieval, Sqlite, VectorStore, VectorStoreChoice, VectorStoreRecords,
+    Embedded, Embedding, EmbeddingChoice, EmbeddingPricing, FusionChoice, LocalEmbedding, OpenAiEmbedding,
+    PreviousEmbedding, Qdrant, Records, RecordsChoice, RerankPricing, RerankProvider, Retrieval, Sqlite, VectorStore,
+    VectorStoreChoice, VectorStoreRecords,
 };
 pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};

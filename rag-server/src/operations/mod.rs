@@ -18,6 +18,7 @@ pub use self::{
 };
 use crate::{
     config::LiveSettings,
+    costs::{CostReport, Costs},
     generate::Providers,
     ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight, VectorStore, count_documents},
     resilience::{BreakerState, Guard},
@@ -42,6 +43,7 @@ struct Handles {
     providers: OnceLock<Arc<Providers>>,
     guards: Mutex<Vec<Arc<Guard>>>,
     cache: OnceLock<Arc<dyn Cache>>,
+    costs: OnceLock<Arc<Costs>>,
     now: Mutex<Now>,
 }
 
@@ -93,6 +95,7 @@ impl Operations {
             providers: OnceLock::new(),
             guards: Mutex::default(),
             cache: OnceLock::new(),
+            costs: OnceLock::new(),
             now: Mutex::default(),
         }))
     }
@@ -157,6 +160,16 @@ impl Operations {
     /// The cache, if there is one.
     pub fn cache(&self) -> Option<&Arc<dyn Cache>> {
         self.0.cache.get()
+    }
+
+    /// What is spent is counted here, until the process ends.
+    pub fn keep_costs(&self, costs: Arc<Costs>) {
+        self.0.costs.get_or_init(|| costs);
+    }
+
+    /// What all replicas spent today, by what for and by whom, when it was last looked at; none before that.
+    pub fn costs(&self) -> Option<CostReport> {
+        self.0.costs.get()?.report()
     }
 
     /// This epoch is searched from now on, and this worker takes its jobs.
