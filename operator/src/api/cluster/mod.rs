@@ -19,12 +19,12 @@ mod vector_store;
 
 pub use auth::{ApiKey, Auth, Role};
 pub use autoscaling::{Autoscaling, ScaleDown, ScaleUp};
-pub use embedding::{Embedding, EmbeddingModel, LocalEmbedding, OpenAiEmbedding};
+pub use embedding::{Embedding, EmbeddingModel, EmbeddingPricing, LocalEmbedding, OpenAiEmbedding};
 pub use generation::{Budget, CircuitBreaker, Fallback, Generation, OnLimit, Pricing, Provider};
 pub use network_policy::{NetworkPolicySpec, ScrapePeer};
 pub use pod_template::{PodTemplate, PullSecret};
 pub use resources::{Amount, ResourceAmounts, Resources};
-pub use retrieval::{Rerank, Retrieval, RetrievalMode};
+pub use retrieval::{Rerank, RerankPricing, Retrieval, RetrievalMode};
 pub use status::{AutoscalingStatus, ConfigurationStatus, CorrectionStatus, NextStep, RagClusterStatus};
 pub use storage::Storage;
 pub use vector_store::{DeletionPolicy, EmbeddedStore, ExternalQdrant, ManagedQdrant, SecretKeyRef, VectorStore};
