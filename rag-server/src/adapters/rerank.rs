@@ -200,10 +200,13 @@ fn trip(question: &str, texts: &[&str]) -> Trip {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use axum::{Json, Router, http::HeaderMap, response::AppendHeaders, routing::post};
     use serde_json::Value;
 
     use super::*;
+    use crate::ports::NotAdmitted;
 
     type Asked = tokio::sync::mpsc::UnboundedReceiver<(HeaderMap, Value)>;
 
@@ -297,5 +300,66 @@ mod tests {
                 assert!(matches!(refused, RerankError::Refused { .. }), "{nothing}: {refused}");
             }
         }
+    }
+
+    /// Keeps what is owed, and refuses if it is told to.
+    #[derive(Default)]
+    struct Till {
+        owed: Arc<Mutex<Vec<Fare>>>,
+        refuses: Option<NotAdmitted>,
+    }
+
+    struct Slip(Arc<Mutex<Vec<Fare>>>);
+
+    impl Bill for Slip {
+        fn owes(&mut self, fare: Fare) {
+            self.0.lock().unwrap().push(fare);
+        }
+    }
+
+    #[async_trait]
+    impl Toll for Till {
+        async fn admit(&self, trip: Trip) -> Result<Box<dyn Bill>, NotAdmitted> {
+            assert!(trip.most.tokens >= trip.estimate.tokens && trip.most.requests >= trip.estimate.requests);
+            self.refuses.map_or(Ok(Box::new(Slip(Arc::clone(&self.owed)))), Err)
+        }
+    }
+
+    fn tolled(base_url: &str, till: Till) -> (HttpReranker, Arc<Mutex<Vec<Fare>>>) {
+        let owed = Arc::clone(&till.owed);
+        let settings = RerankSettings { base_url: base_url.to_owned(), model: "m".to_owned(), api_key_file: None };
+        (HttpReranker::behind(Arc::new(till), settings).unwrap(), owed)
+    }
+
+    #[tokio::test]
+    async fn a_service_is_owed_what_it_says_that_it_took_an_estimate_if_it_does_not_and_nothing_if_it_refuses() {
+        // The question and a text of 30 bytes together are eleven tokens.
+        let estimate = Fare { tokens: 11, requests: 1 };
+        for (more, status, owed) in [
+            (json!({ "usage": { "total_tokens": 77 } }), 200, Fare { tokens: 77, requests: 1 }),
+            (json!({ "meta": { "billed_units": { "search_units": 3.0 } } }), 200, Fare { tokens: 11, requests: 3 }),
+            (json!({ "meta": { "billed_units": { "input_tokens": 9 } } }), 200, Fare { tokens: 9, requests: 1 }),
+            (json!({ "usage": {}, "meta": {} }), 200, estimate),
+            (json!({}), 429, Fare::default()),
+        ] {
+            let mut answer = json!({ "results": [{ "index": 0, "relevance_score": 0.9 }] });
+            answer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let (address, _asked) = service(answer, status).await;
+            let (reranker, till) = tolled(&address, Till::default());
+            let answered = reranker.rerank("q?", &[&"a".repeat(30)]).await;
+            assert_eq!(answered.is_ok(), status == 200, "{answered:?}");
+            let said = till.lock().unwrap().clone();
+            assert_eq!((said.first(), said.last()), (Some(&estimate), Some(&owed)), "{more}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_may_not_be_paid_is_not_asked() {
+        let (address, mut asked) = service(json!({ "results": [] }), 200).await;
+        let refusal = NotAdmitted::OverBudget { retry_after: Duration::from_secs(9) };
+        let till = Till { refuses: Some(refusal), ..Till::default() };
+        let error = tolled(&address, till).0.rerank("q", &["a"]).await.unwrap_err();
+        assert!(matches!(error, RerankError::NotAdmitted { cause, .. } if cause == refusal), "{error}");
+        assert!(asked.try_recv().is_err());
     }
 }
