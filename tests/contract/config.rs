@@ -225,6 +225,17 @@ fn services() -> Value {
     })
 }
 
+#[test]
+fn every_price_and_limit_of_a_service_outside_reaches_the_server() {
+    let mut cluster = examples().remove(0).1;
+    cluster.spec = serde_json::from_value(services()).unwrap();
+    let (config, name) = (parsed(&cluster), "services");
+    assert_eq!(config.generation.providers[0].requests_per_minute, Some(9));
+    providers(&config, &cluster, name);
+    embedding(&config, &cluster, name);
+    retrieval(&config, &cluster, name);
+}
+
 /// The JSON pointers of all texts and numbers in a value.
 fn leaves(value: &Value, path: &str) -> Vec<String> {
     match value {
