@@ -7,6 +7,7 @@
 //! Data walks one way through the modules, in this order: [`model`] (the words), [`ports`] (what the flows need), the flows.
 
 pub mod corpus;
+pub mod costs;
 #[allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,6 +23,7 @@ pub mod key_file;
 pub mod lexical;
 pub mod model;
 pub mod ports;
+pub mod quota;
 pub mod reindex;
 pub mod resilience;
 pub mod retrieve;

@@ -8,6 +8,7 @@ mod snapshots;
 mod stores;
 #[cfg(test)]
 mod tests;
+mod tolls;
 mod trial;
 
 use std::sync::Arc;
@@ -160,9 +161,10 @@ pub fn open_models(config: &Config) -> Models {
 /// The run that fits the corpus to the configured embedding model, and what measures the epoch that it builds. Whether the corpus fits already is not asked.
 pub async fn reindex(models: &Models, stores: &Stores) -> Result<(Reindex, Trial), AppError> {
     let Model { config, .. } = models.configured();
-    let embedder = models.configured().embedder().await?;
+    let tolls = models.tolls(&stores.records, &Nobody);
+    let embedder = models.configured().embedder(&tolls).await?;
     let Stores { vectors, records, .. } = stores.clone();
-    let retrieve = epoch::retrieve(config, stores, &embedder, process::reranker(&config.retrieval)?);
+    let retrieve = epoch::retrieve(config, stores, &embedder, process::reranker(&config.retrieval, &tolls)?);
     let trial = Trial::new(stores, retrieve, config.retrieval.mode);
     Ok((Reindex::new(vectors, records, embedder, owner(config)), trial))
 }

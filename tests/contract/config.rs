@@ -80,6 +80,10 @@ fn embedding(config: &Config, cluster: &RagCluster, name: &str) {
             assert_eq!((service.base_url, service.model), (asked.base_url, asked.model), "{name}");
             assert_eq!(service.dimensions, usize::try_from(asked.dimensions).unwrap(), "{name}");
             assert_eq!(service.api_key_file, key_file("embedding", asked.secret_ref.as_ref()), "{name}");
+            let limits = (service.requests_per_minute, service.tokens_per_minute);
+            assert_eq!(limits, per_minute(asked.requests_per_minute, asked.tokens_per_minute), "{name}");
+            let (got, asked) = (json!(service.pricing), json!(asked.pricing));
+            assert_eq!(got["input_usd_per_million_tokens"], asked["inputUsdPerMillionTokens"], "{name}");
         }
     }
 }
@@ -100,12 +104,23 @@ fn retrieval(config: &Config, cluster: &RagCluster, name: &str) {
         assert_eq!((&got.base_url, &got.model), (&asked.base_url, &asked.model), "{name}");
         assert_eq!(got.top_n, usize::try_from(asked.top_n).unwrap(), "{name}");
         assert_eq!(got.api_key_file, key_file("rerank", asked.secret_ref.as_ref()), "{name}");
+        let limits = (got.requests_per_minute, got.tokens_per_minute);
+        assert_eq!(limits, per_minute(asked.requests_per_minute, asked.tokens_per_minute), "{name}");
+        let (got, asked) = (json!(got.pricing), json!(asked.pricing));
+        assert_eq!(got["usd_per_thousand_requests"], asked["usdPerThousandRequests"], "{name}");
+        assert_eq!(got["usd_per_million_tokens"], asked["usdPerMillionTokens"], "{name}");
     }
 }
 
 /// Where the key of a service outside has to be mounted, if it has one.
 fn key_file(name: &str, key: Option<&SecretKeyRef>) -> Option<PathBuf> {
     key.map(|_| Path::new(PROVIDERS_DIR).join(name).join(PROVIDER_KEY_FILE))
+}
+
+/// Limits of requests and tokens as the server counts them.
+fn per_minute(requests: Option<i32>, tokens: Option<i32>) -> (Option<u64>, Option<u64>) {
+    let count = |limit: Option<i32>| limit.map(|limit| u64::try_from(limit).unwrap());
+    (count(requests), count(tokens))
 }
 
 fn providers(config: &Config, cluster: &RagCluster, name: &str) {
@@ -128,6 +143,8 @@ fn providers(config: &Config, cluster: &RagCluster, name: &str) {
             (asked.max_tokens.into(), asked.context_tokens.into())
         );
         assert_eq!(got.timeout_seconds, u64::try_from(asked.timeout_seconds).unwrap());
+        let limits = (got.requests_per_minute, got.tokens_per_minute);
+        assert_eq!(limits, per_minute(asked.requests_per_minute, asked.tokens_per_minute), "{name}");
         let (got, asked) = (serde_json::to_value(got.pricing).unwrap(), asked.pricing.clone().unwrap_or_default());
         assert_eq!(got["input_usd_per_million_tokens"].as_f64(), Some(asked.input_usd_per_million_tokens), "{name}");
         assert_eq!(got["output_usd_per_million_tokens"].as_f64(), Some(asked.output_usd_per_million_tokens), "{name}");
@@ -224,20 +241,35 @@ fn every_role_and_mode_of_the_api_is_one_that_the_server_knows() {
 fn services() -> Value {
     json!({
         "auth": {"apiKeys": [{"name": "a", "tenant": "acme"}]},
-        "embedding": {"openAI": {"baseUrl": "https://llm.example.com/v1", "model": "m", "dimensions": 8}},
+        "embedding": {"openAI": {"baseUrl": "https://llm.example.com/v1", "model": "m", "dimensions": 8,
+            "requestsPerMinute": 9, "tokensPerMinute": 9, "pricing": {"inputUsdPerMillionTokens": 0.5}}},
         "retrieval": {
-            "topK": 5, "minScore": 0.5, "rerank": {"baseUrl": "https://llm.example.com/v1", "model": "m", "topN": 30},
+            "topK": 5, "minScore": 0.5, "rerank": {"baseUrl": "https://llm.example.com/v1", "model": "m", "topN": 30,
+                "requestsPerMinute": 9, "tokensPerMinute": 9,
+                "pricing": {"usdPerThousandRequests": 0.5, "usdPerMillionTokens": 0.5}},
         },
         "generation": {
             "providers": [{
                 "name": "a", "baseUrl": "https://llm.example.com/v1", "model": "m",
                 "maxTokens": 512, "contextTokens": 3000, "timeoutSeconds": 30,
+                "requestsPerMinute": 9, "tokensPerMinute": 9,
                 "pricing": {"inputUsdPerMillionTokens": 0.5, "outputUsdPerMillionTokens": 0.5},
             }],
             "circuitBreaker": {"failures": 5, "openSeconds": 30, "successes": 3},
         },
         "records": {"postgres": {"secretRef": {"name": "db"}, "port": 5432}},
     })
+}
+
+#[test]
+fn every_price_and_limit_of_a_service_outside_reaches_the_server() {
+    let mut cluster = examples().remove(0).1;
+    cluster.spec = serde_json::from_value(services()).unwrap();
+    let (config, name) = (parsed(&cluster), "services");
+    assert_eq!(config.generation.providers[0].requests_per_minute, Some(9));
+    providers(&config, &cluster, name);
+    embedding(&config, &cluster, name);
+    retrieval(&config, &cluster, name);
 }
 
 /// The JSON pointers of all texts and numbers in a value.

@@ -23,6 +23,8 @@ pub struct BudgetLimits {
     pub alert_percents: Vec<u8>,
     /// Whether a question is refused rather than answered without a provider once a limit is reached.
     pub refuse: bool,
+    /// Percent of a limit from which on the cheapest provider is called first.
+    pub cheaper_percent: Option<u8>,
 }
 
 impl BudgetLimits {
@@ -182,6 +184,12 @@ impl Books {
         limited(limits).map(share).collect()
     }
 
+    /// The same at `now`, when a day may be over that nothing was written down since.
+    pub(super) fn shares_at(mut self, limits: &BudgetLimits, now: Timestamp) -> Vec<(Period, f64)> {
+        self.turn_to(now);
+        self.shares(limits)
+    }
+
     fn spent(&self, period: Period) -> MicroAmount {
         match period {
             Period::Month => self.month_spent,
@@ -217,7 +225,12 @@ mod tests {
 
     fn limits(monthly: u64, daily: u64) -> BudgetLimits {
         let limit = |micro| Some(MicroUsd(micro)).filter(|limit| limit.0 > 0);
-        BudgetLimits { monthly: limit(monthly), daily: limit(daily), alert_percents: vec![50, 80, 100], refuse: false }
+        BudgetLimits {
+            monthly: limit(monthly),
+            daily: limit(daily),
+            alert_percents: vec![50, 80, 100],
+            ..BudgetLimits::default()
+        }
     }
 
     fn hold(id: u128, amount: u64, until: Timestamp) -> Hold {

@@ -2,10 +2,14 @@
 //!
 //! Guarantee: from the moment at which the request was sent its prompt is owed, whether or not anybody waits for the answer; only a call that the provider did not accept costs nothing.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::{
     allowance::Share,
@@ -15,12 +19,15 @@ use super::{
 };
 use crate::{
     model::{Cut, Usage},
-    ports::{ChatError, ChatPiece, ChatRequest, Tokens},
+    ports::{ChatError, ChatPiece, ChatRequest, Payer, Tokens},
     resilience::{Pass, Verdict},
 };
 
 /// A call that ran into the request's deadline sooner than this, and sooner than its own timeout, says nothing about its provider.
 const FAIR: Duration = Duration::from_secs(5);
+
+/// What writing answers is called among the costs.
+const PART: &str = "generate";
 
 /// What is known about a call while it goes on.
 #[derive(Default)]
@@ -60,6 +67,7 @@ pub(super) struct Call<'a> {
     /// Of the vendor's limit, until the vendor has said something.
     share: Option<Share>,
     reservation: Option<Reservation>,
+    payer: Payer,
     pub(super) progress: Progress,
     /// None before it was made.
     began: Option<Instant>,
@@ -69,7 +77,8 @@ impl<'a> Call<'a> {
     /// A call that may be made, and is not made yet.
     pub(super) fn new(providers: &'a Providers, guarded: &'a Guarded, pass: Pass<'a>) -> Self {
         let (share, reservation, progress) = (None, None, Progress::default());
-        Self { providers, guarded, pass: Some(pass), share, reservation, progress, began: None }
+        let payer = Payer::current();
+        Self { providers, guarded, pass: Some(pass), share, reservation, payer, progress, began: None }
     }
 
     /// What it may cost was put aside, so now it takes its share of the vendor's limit; or how long that does not allow it.
@@ -99,6 +108,7 @@ impl<'a> Call<'a> {
             allowance.answered(share, &answer.rate_limit, self.providers.began.elapsed());
             self.guarded.tell_allowance(&allowance, &*self.providers.meter);
         }
+        self.guarded.provider.quota.heard(&answer.rate_limit);
         let progress = &mut self.progress;
         let mut said_anything = false;
         while let Some(piece) = answer.pieces.next().await {
@@ -157,6 +167,11 @@ impl<'a> Call<'a> {
             }
             self.guarded.tell_allowance(&allowance, &*self.providers.meter);
         }
+        if let ChatError::RateLimited { rate_limit } = error {
+            let (quota, said) = (Arc::clone(&provider.quota), *rate_limit);
+            // The next provider need not wait for that.
+            tokio::spawn(async move { quota.refused(&said).await }.in_current_span());
+        }
         let had_its_time = self.took() >= provider.timeout.min(FAIR) && !self.progress.passing_on;
         let was_fair = *error != ChatError::Timeout || had_its_time;
         let verdict = if error.is_provider_fault() && was_fair { Verdict::Failure } else { Verdict::Nothing };
@@ -170,9 +185,8 @@ impl<'a> Call<'a> {
     /// Counts what is owed by now, and gives out the reservation, to be settled at that.
     fn pay(&mut self) -> Option<Reservation> {
         let Usage { prompt_tokens, completion_tokens, cost_usd, .. } = self.progress.usage(self.guarded.provider.price);
-        let meter = &self.providers.meter;
-        meter.tokens(&self.guarded.provider.name, prompt_tokens, completion_tokens);
-        meter.cost(cost_usd);
+        self.providers.meter.tokens(&self.guarded.provider.name, prompt_tokens, completion_tokens);
+        self.providers.ledger().spent_on(PART, &self.payer, cost_usd);
         let mut reservation = self.reservation.take()?;
         reservation.costs(cost_usd);
         Some(reservation)

@@ -1,10 +1,10 @@
 //! Providers in order: the first that may be called and answers, writes.
 //!
 //! ```text
-//! breaker and rate limit -> budget -> call -> text, as it comes -> tokens, settle
+//! breaker and rate limit -> budget -> quota of all replicas -> call -> text, as it comes -> tokens, settle
 //! ```
 //!
-//! Guarantees: each provider has a breaker of its own; a vendor's limit is kept before it is hit, and only calls that are made take from it; a budget that is spent is said whatever else keeps a provider from being called; nothing is tried again once a reader has seen text; a provider that hangs ends at its timeout or in time for what follows it within the request's deadline; whatever ends a call, its ticket is judged and its reservation settled.
+//! Guarantees: each provider has a breaker of its own; a vendor's limit is kept before it is hit, and only calls that are made take from it; a quota that comes back soon is waited for, and otherwise the next provider is called; a budget that is spent is said whatever else keeps a provider from being called; nothing is tried again once a reader has seen text; a provider that hangs ends at its timeout or in time for what follows it within the request's deadline; whatever ends a call, its ticket is judged and its reservation settled.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     model::{Attempt, Cut, Generation, MicroUsd, Sampling},
     ports::{ChatError, ChatModel, ChatRequest, Embedder, Sight},
+    quota::{Amount, NotGranted, Quota},
     resilience::{BreakerPolicy, BreakerState, Deadline, Guard},
 };
 
@@ -30,6 +31,8 @@ use crate::{
 const MOST_SPARE: Duration = Duration::from_millis(500);
 /// The outcome of a call that was not made because the vendor would refuse it.
 const RATE_LIMIT_KEPT: &str = "rate_limit_kept";
+/// Longest wait for a quota: who reads is better served by the next provider, or by the documents, than by a longer one.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Seconds until another try makes sense where nobody said how long.
 const USUAL_WAIT: Duration = Duration::from_secs(5);
 
@@ -62,6 +65,15 @@ pub struct Provider {
     pub timeout: Duration,
     /// What it charges.
     pub price: Price,
+    /// What it allows within a minute to all replicas together.
+    pub quota: Arc<Quota>,
+}
+
+impl Provider {
+    /// What an answer costs at most whose prompt has as many passages as it takes.
+    fn dearest(&self) -> MicroUsd {
+        self.price.of(self.context_tokens as u64, u64::from(self.max_tokens))
+    }
 }
 
 /// A provider with what is known about it.
@@ -110,7 +122,11 @@ pub(super) enum NotWritten {
     /// Every one that was called refused the request, and another try will not change that.
     Refused { provider: String, error: ChatError },
     /// Each failed or is left alone; another try may make sense after this.
-    Nobody { retry_after: Duration },
+    Nobody {
+        retry_after: Duration,
+        /// Whether it is nothing but their rate limits that kept them from being called.
+        limited: bool,
+    },
     /// It broke off after a reader had seen text.
     Broken { provider: String, error: ChatError },
 }
@@ -160,13 +176,14 @@ impl Providers {
         outlet: &mut Outlet<'_>,
         generation: &mut Generation,
     ) -> Result<Written, NotWritten> {
-        let (mut spent, mut refused, mut others) = (None, None, 0);
-        for guarded in &self.list {
+        let (mut spent, mut refused, mut others, mut limited) = (None, None, 0, 0);
+        for guarded in self.in_order().await {
             let name = &guarded.provider.name;
             let (outcome, began) = match self.attempt(guarded, job, outlet, generation).await {
                 Ok(written) => return Ok(written),
                 Err(Miss::Skipped(outcome)) => {
                     others += 1;
+                    limited += usize::from(outcome == RATE_LIMIT_KEPT);
                     (outcome, None)
                 }
                 Err(Miss::Spent(found)) => {
@@ -191,15 +208,33 @@ impl Providers {
         match (refused, spent) {
             (Some((provider, error)), _) if others == 0 => Err(NotWritten::Refused { provider, error }),
             (None, Some(spent)) if others == 0 => Err(NotWritten::Spent(spent)),
-            _ => Err(NotWritten::Nobody { retry_after: self.retry_after() }),
+            _ => {
+                let limited = limited == self.list.len();
+                Err(NotWritten::Nobody { retry_after: self.retry_after(), limited })
+            }
         }
+    }
+
+    /// The providers as they are to be tried: as they are configured, or by their price once so much of the budget is spent that money counts first.
+    async fn in_order(&self) -> Vec<&Guarded> {
+        let mut list: Vec<&Guarded> = self.list.iter().collect();
+        if list.len() > 1 && self.ledger.prefers_cheaper().await {
+            // A sort that keeps the order of those that cost the same.
+            list.sort_by_key(|guarded| guarded.provider.dearest());
+        }
+        list
+    }
+
+    /// Whether this provider is the one that is to write, where nothing is in the way.
+    pub(super) fn is_first(&self, name: &str) -> bool {
+        self.list.first().is_some_and(|guarded| guarded.provider.name == name)
     }
 
     /// When the first of them may be called again.
     fn retry_after(&self) -> Duration {
         let now = self.began.elapsed();
         let wait = |guarded: &Guarded| {
-            let wait = guarded.guard.wait().max(guarded.allowance().wait(now));
+            let wait = guarded.guard.wait().max(guarded.allowance().wait(now)).max(guarded.provider.quota.wait());
             if wait.is_zero() { USUAL_WAIT } else { wait }
         };
         self.list.iter().map(wait).min().unwrap_or(USUAL_WAIT)
@@ -224,6 +259,13 @@ impl Providers {
             Err(outcome) => return Err(self.skipped(outcome, bound).await),
         };
         let reservation = self.reserve(bound, provider).await?;
+        // Last of all, since what is taken of it is lost if nothing is sent.
+        let patience = LONGEST_WAIT.min(job.deadline.left() / 2);
+        provider
+            .quota
+            .take(Amount::request(most), patience)
+            .await
+            .map_err(|refused| not_granted(provider, &refused))?;
         call.afforded(reservation, most).map_err(|_| Miss::Skipped(RATE_LIMIT_KEPT))?;
         outlet.announce().await;
         outlet.begin(prompt.passages);
@@ -281,6 +323,13 @@ impl Guarded {
             meter.rate_limit_remaining(&self.provider.name, left);
         }
     }
+}
+
+fn not_granted(provider: &Provider, refused: &NotGranted) -> Miss {
+    if let NotGranted::Unknown { error, .. } = refused {
+        tracing::warn!(%error, provider = provider.name, "not called, because it is not known what is left of its quota");
+    }
+    Miss::Skipped(refused.class())
 }
 
 fn note(generation: &mut Generation, provider: &str, outcome: &str, took: Duration) {

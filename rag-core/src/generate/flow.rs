@@ -142,7 +142,8 @@ impl Flow {
                 Ok(written) => {
                     let checked = writers.checked(written, passages, self.retrieve.unrelated()).await;
                     // What is not whole is tried again, and what another provider than the first wrote is given up once the first answers.
-                    let is_kept = generation.cut.is_none() && generation.path.len() == 1;
+                    let by_first = generation.by.as_ref().is_some_and(|by| writers.providers.is_first(by));
+                    let is_kept = generation.cut.is_none() && generation.path.len() == 1 && by_first;
                     if let (Some(place), Some(by), true) = (&place, &generation.by, is_kept) {
                         place.keep(by, &checked).await;
                     }
@@ -230,10 +231,13 @@ impl Writers {
                 Ok(format!("written without a language model, because {provider} {error}"))
             }
             NotWritten::Refused { provider, error } => Err(AnswerError::Refused { provider, cause: error.to_string() }),
+            NotWritten::Nobody { limited: true, .. } if self.extractive_fallback => {
+                Ok("written without a language model, because the rate limit of every provider is used up".to_owned())
+            }
             NotWritten::Nobody { .. } if self.extractive_fallback => {
                 Ok("written without a language model, because no provider answered".to_owned())
             }
-            NotWritten::Nobody { retry_after } => {
+            NotWritten::Nobody { retry_after, .. } => {
                 let retry_after_seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
                 Err(AnswerError::NoProvider { retry_after_seconds: retry_after_seconds.max(1) })
             }

@@ -4,7 +4,7 @@
 //! The bound of an overshoot: nothing while every provider keeps to the tokens that it was allowed and bills no more for a call that was given up than the prompt, as it was estimated, and what had come of the answer; after a crash, or where the books cannot be written for as long as a settlement is tried, at most what the calls under way cost.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -19,8 +19,9 @@ use super::{
     meter::Meter,
 };
 use crate::{
+    costs::Costs,
     model::MicroUsd,
-    ports::{self, Change, Clock, Kind, Record, Records, StoreError},
+    ports::{self, Change, Clock, Kind, Payer, Record, Records, StoreError},
 };
 
 /// What a reservation outlives the time of its call by: a slow settlement is no death.
@@ -29,6 +30,9 @@ const GRACE: SignedDuration = SignedDuration::from_secs(60);
 const MORE_SETTLEMENTS: usize = 4;
 /// Pause before the second of them.
 const SETTLE_AGAIN: Duration = Duration::from_millis(100);
+
+/// For how long the share that is spent is not looked at again, where no call writes it down.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Where the limits come from; they may change while the server runs.
 pub type Limits = Arc<dyn Fn() -> BudgetLimits + Send + Sync>;
@@ -39,6 +43,9 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     limits: Limits,
     meter: Arc<dyn Meter>,
+    costs: Option<Arc<Costs>>,
+    /// The largest share of a limit that is spent, and when that was looked at.
+    used: StdMutex<Option<(f64, Duration)>>,
     /// Calls of this process queue up here instead of losing against each other.
     turn: Mutex<()>,
 }
@@ -55,7 +62,46 @@ pub(super) enum NotReserved {
 impl Ledger {
     /// The ledger in these records.
     pub fn new(records: Arc<dyn Records>, clock: Arc<dyn Clock>, limits: Limits, meter: Arc<dyn Meter>) -> Self {
-        Self { records, clock, limits, meter, turn: Mutex::default() }
+        Self { records, clock, limits, meter, costs: None, used: StdMutex::default(), turn: Mutex::default() }
+    }
+
+    /// The same, which tells these costs what was spent, and by whom.
+    pub fn telling(self, costs: Arc<Costs>) -> Self {
+        Self { costs: Some(costs), ..self }
+    }
+
+    /// This was spent; the books are told by the reservation.
+    pub(super) fn spent_on(&self, part: &'static str, payer: &Payer, cost: MicroUsd) {
+        if cost.0 > 0 {
+            self.meter.cost(part, cost);
+            self.costs.iter().for_each(|costs| costs.add(part, payer, cost));
+        }
+    }
+
+    /// Whether so much is spent that the cheapest provider is to be called first. Where the books cannot be read, it is as it was.
+    pub(super) async fn prefers_cheaper(&self) -> bool {
+        let limits = self.current();
+        let Some(percent) = limits.cheaper_percent.filter(|_| limits.is_limited()) else { return false };
+        let (now, steady) = (self.clock.now(), self.clock.steady());
+        let fresh = self.used().filter(|(_, looked)| steady < *looked + LOOK_AGAIN);
+        if fresh.is_none() {
+            let row = budget::row(now);
+            if let Ok(standing) = self.records.get(Kind::Budget, &row).await
+                && let Ok(books) = books(&row, standing.as_ref(), now)
+            {
+                self.note_used(&books.shares_at(&limits, now));
+            }
+        }
+        self.used().is_some_and(|(share, _)| share * 100.0 >= f64::from(percent))
+    }
+
+    fn used(&self) -> Option<(f64, Duration)> {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_used(&self, shares: &[(Period, f64)]) {
+        let most = shares.iter().map(|(_, share)| *share).fold(0.0, f64::max);
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some((most, self.clock.steady()));
     }
 
     /// The limits that hold now.
@@ -168,6 +214,7 @@ impl Ledger {
             })
         })
         .await?;
+        self.note_used(&shares);
         shares.iter().for_each(|(period, share)| self.meter.budget_used(period.as_str(), *share));
         Ok(changed)
     }

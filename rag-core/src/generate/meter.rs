@@ -18,8 +18,8 @@ pub trait Meter: Send + Sync {
     /// A provider read and wrote so many tokens.
     fn tokens(&self, _provider: &str, _prompt: u64, _completion: u64) {}
 
-    /// An answer cost this.
-    fn cost(&self, _cost: MicroUsd) {}
+    /// This was spent on a part of the work: `generate`, `embed` or `rerank`.
+    fn cost(&self, _part: &'static str, _cost: MicroUsd) {}
 
     /// So much of a period's budget is spent, as a share of 1.
     fn budget_used(&self, _period: &'static str, _share: f64) {}

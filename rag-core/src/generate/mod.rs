@@ -27,6 +27,7 @@ mod selection;
 mod sessions;
 mod stream;
 mod support;
+mod toll;
 mod wording;
 
 use std::sync::Arc;
@@ -46,11 +47,12 @@ pub use self::{
     sessions::{Session, SessionKey, SessionTurn, Sessions},
     stream::{AnswerEvent, AnswerStream},
     support::judge,
+    toll::{ServicePrice, ServiceToll},
 };
 use self::{flow::Flow, outlet::Delivery};
 use crate::{
     model::{Answer, MicroUsd},
-    ports::{Embedder, GenerateError, Generator, Memory, StoreError},
+    ports::{Embedder, GenerateError, Generator, Memory, Payer, StoreError},
     retrieve::{Retrieve, RetrieveError},
 };
 
@@ -192,7 +194,7 @@ impl Answers {
                 }
             }
         };
-        tokio::spawn(work.in_current_span());
+        tokio::spawn(Payer::current().pays(work).in_current_span());
         stream
     }
 }

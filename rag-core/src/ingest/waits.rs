@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Interrupted, jobs::JobId};
-use crate::ports::EmbedError;
+use crate::ports::{EmbedError, ProviderFailure};
 
 /// Jobs of which a cause is kept; another replica may have ended one that is never heard of here again.
 const MAX_JOBS: usize = 1024;
@@ -66,6 +66,12 @@ fn words(why: &Interrupted) -> String {
     match why {
         Interrupted::Store(error) => error.in_short(),
         Interrupted::Embed(EmbedError::Overloaded) => "the embedding model has too much to do".to_owned(),
+        Interrupted::Embed(EmbedError::Unavailable { failure: ProviderFailure::OverBudget, .. }) => {
+            "the budget is spent".to_owned()
+        }
+        Interrupted::Embed(EmbedError::Unavailable { failure: ProviderFailure::LimitKept, .. }) => {
+            "the rate limit of the embedding provider is used up".to_owned()
+        }
         Interrupted::Embed(_) => "the embedding model, or its provider, does not answer as it should".to_owned(),
         Interrupted::Outdated => "another epoch is searched now".to_owned(),
         Interrupted::Worker { .. } => "the work on it broke down".to_owned(),

@@ -20,7 +20,7 @@ use super::{
     tries::HeldUp,
     working::{Turn, Working},
 };
-use crate::ports::{EmbedError, Hold, Kind, StoreError};
+use crate::ports::{EmbedError, Hold, Kind, Payer, StoreError};
 
 /// Pause between two rounds of cleaning up.
 pub(super) const CLEANING: Duration = Duration::from_secs(60);
@@ -110,7 +110,7 @@ impl Ingest {
         stop: &CancellationToken,
     ) -> Result<(), Interrupted> {
         let mut working = Working::new(self, job, hold);
-        let ended = working.run(stop).await;
+        let ended = Payer::ingestion(queued.place.tenant.clone()).pays(working.run(stop)).await;
         if ended == Err(Interrupted::Outdated) {
             // Whoever writes to the other epoch need not wait until the claims end.
             working.writer.cancel().await?;

@@ -28,6 +28,12 @@ impl MicroUsd {
         Self(u64::try_from(micro).unwrap_or(u64::MAX))
     }
 
+    /// What so many requests cost when this is the price of a thousand; rounded up, too.
+    pub fn for_requests(self, requests: u64) -> Self {
+        let micro = (u128::from(self.0) * u128::from(requests)).div_ceil(1_000);
+        Self(u64::try_from(micro).unwrap_or(u64::MAX))
+    }
+
     /// The sum, or the most that can be said.
     pub fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
@@ -83,6 +89,7 @@ mod tests {
         assert_eq!(price.for_tokens(1), MicroUsd(1));
         assert_eq!(price.for_tokens(0), MicroUsd(0));
         assert_eq!(MicroUsd(0).for_tokens(1_000), MicroUsd(0));
+        assert_eq!([0, 1, 1_000].map(|requests| MicroUsd(2_500).for_requests(requests)), [0, 3, 2_500].map(MicroUsd));
         assert_eq!(MicroUsd(u64::MAX).for_tokens(u64::MAX), MicroUsd(u64::MAX));
     }
 

@@ -73,9 +73,23 @@ pub enum ProviderFailure {
     Failed,
     /// It was not asked, because it failed too often.
     LeftAlone,
+    /// It was not asked, because the budget is spent.
+    OverBudget,
+    /// It was not asked, because it is not known what is left of the budget or of its rate limit.
+    Unaccounted,
+    /// It was not asked, because it would be over the rate limit that all servers share.
+    LimitKept,
 }
 
 impl ProviderFailure {
+    /// Whether the provider was not asked at all, so that nothing is said of it.
+    pub fn was_not_asked(self) -> bool {
+        match self {
+            Self::LeftAlone | Self::OverBudget | Self::Unaccounted | Self::LimitKept => true,
+            Self::Unreachable | Self::AuthFailed | Self::RateLimited | Self::Timeout | Self::Failed => false,
+        }
+    }
+
     /// The class, as a metric label: a closed set.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,6 +99,9 @@ impl ProviderFailure {
             Self::Timeout => "timeout",
             Self::Failed => "failed",
             Self::LeftAlone => "left_alone",
+            Self::OverBudget => "over_budget",
+            Self::Unaccounted => "unaccounted",
+            Self::LimitKept => "rate_limit_kept",
         }
     }
 }
@@ -97,7 +114,12 @@ impl EmbedError {
             Self::Unavailable { failure, .. } => match failure {
                 // A provider that breaks down on a text closes the connection, or says nothing in time.
                 ProviderFailure::Unreachable | ProviderFailure::Timeout | ProviderFailure::Failed => true,
-                ProviderFailure::AuthFailed | ProviderFailure::RateLimited | ProviderFailure::LeftAlone => false,
+                ProviderFailure::AuthFailed
+                | ProviderFailure::RateLimited
+                | ProviderFailure::LeftAlone
+                | ProviderFailure::OverBudget
+                | ProviderFailure::Unaccounted
+                | ProviderFailure::LimitKept => false,
             },
             Self::Overloaded | Self::Stopping => false,
         }
@@ -111,7 +133,10 @@ impl EmbedError {
                 | ProviderFailure::RateLimited
                 | ProviderFailure::Timeout
                 | ProviderFailure::Failed
-                | ProviderFailure::LeftAlone => true,
+                | ProviderFailure::LeftAlone
+                | ProviderFailure::OverBudget
+                | ProviderFailure::Unaccounted
+                | ProviderFailure::LimitKept => true,
                 ProviderFailure::AuthFailed => false,
             },
             Self::Overloaded => true,

@@ -38,11 +38,15 @@ pub enum Kind {
     Feedback,
     /// That a document was deleted, for what was accepted before.
     Deletion,
+    /// How much of a vendor's quota was handed out to the replicas.
+    Quota,
+    /// What a process spent on a day.
+    Cost,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Document,
         Self::Job,
         Self::Waiting,
@@ -56,6 +60,8 @@ impl Kind {
         Self::Session,
         Self::Feedback,
         Self::Deletion,
+        Self::Quota,
+        Self::Cost,
     ];
 
     /// The name that is stored.
@@ -75,6 +81,8 @@ impl Kind {
             Self::Session => "session",
             Self::Feedback => "feedback",
             Self::Deletion => "deletion",
+            Self::Quota => "quota",
+            Self::Cost => "cost",
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 
+use super::NotAdmitted;
+
 /// Why passages were not put into a better order. The fused order stands then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RerankError {
@@ -28,6 +30,14 @@ pub enum RerankError {
         address: String,
         /// For how long.
         seconds: u64,
+    },
+    /// It was not asked, because of the budget or of the rate limit that all servers share.
+    #[error("the reranker at {address} was not asked: {cause}")]
+    NotAdmitted {
+        /// Where.
+        address: String,
+        /// What keeps it from being asked.
+        cause: NotAdmitted,
     },
     /// The answer makes no sense.
     #[error("the answer of the reranker at {address} cannot be used: {cause}")]

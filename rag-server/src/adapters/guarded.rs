@@ -58,7 +58,11 @@ fn embedder_verdict(error: &EmbedError) -> Verdict {
             | ProviderFailure::AuthFailed
             | ProviderFailure::Timeout
             | ProviderFailure::Failed => Verdict::Failure,
-            ProviderFailure::RateLimited | ProviderFailure::LeftAlone => Verdict::Nothing,
+            ProviderFailure::RateLimited
+            | ProviderFailure::LeftAlone
+            | ProviderFailure::OverBudget
+            | ProviderFailure::Unaccounted
+            | ProviderFailure::LimitKept => Verdict::Nothing,
         },
         EmbedError::Broken { .. } => Verdict::Failure,
         EmbedError::Model { .. } | EmbedError::Refused { .. } | EmbedError::Overloaded | EmbedError::Stopping => {
@@ -100,7 +104,7 @@ fn reranker_verdict(error: &RerankError) -> Verdict {
         RerankError::Unreachable { .. } | RerankError::Garbled { .. } | RerankError::NoKey { .. } => Verdict::Failure,
         RerankError::Refused { status: 400 | 413 | 422 | 429, .. } => Verdict::Nothing,
         RerankError::Refused { .. } => Verdict::Failure,
-        RerankError::LeftAlone { .. } => Verdict::Nothing,
+        RerankError::LeftAlone { .. } | RerankError::NotAdmitted { .. } => Verdict::Nothing,
     }
 }
 
@@ -213,6 +217,7 @@ mod tests {
         }
         for error in [
             Some(unavailable(ProviderFailure::RateLimited)),
+            Some(unavailable(ProviderFailure::OverBudget)),
             Some(EmbedError::Refused { model: model.clone(), cause: cause.clone() }),
             Some(EmbedError::Model { model, cause }),
             Some(EmbedError::Overloaded),

@@ -4,6 +4,7 @@
 
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     outside::{self, NotAnswered, Refusal, Rest, Service, Unread},
-    ports::{RerankError, Reranker},
+    ports::{Bill, Fare, NoToll, RerankError, Reranker, Toll, Trip},
 };
 
 /// A service that does not accept a connection by then is down.
@@ -23,6 +24,14 @@ const CONNECT: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest rest, whatever the service asks for: one question a minute finds out whether it was meant.
 const LONGEST_REST: Duration = Duration::from_secs(60);
+/// Longest wait for a rate limit: the fused order is better than a late one.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes that count as a token where the service does not say how many there were.
+const BYTES_PER_TOKEN: usize = 3;
+/// Texts that are billed as one search by services that bill searches.
+const TEXTS_PER_SEARCH: usize = 100;
+/// Bytes of a text above which such services may bill it as several: five hundred tokens have at least as many.
+const BYTES_PER_TEXT: usize = 500;
 /// Largest answer; a thousand scores without their texts are a tenth of it.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
@@ -38,16 +47,52 @@ pub struct RerankSettings {
 }
 
 /// A service.
-#[derive(Debug)]
 pub struct HttpReranker {
     service: Service,
     model: String,
     rest: Rest,
+    toll: Arc<dyn Toll>,
 }
 
 #[derive(Deserialize)]
 struct Answer {
     results: Vec<Scored>,
+    /// What was read, by services that bill tokens.
+    #[serde(default)]
+    usage: Option<Usage>,
+    /// What is billed, by services that bill searches.
+    #[serde(default)]
+    meta: Option<Meta>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    total_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    billed_units: Option<Units>,
+}
+
+/// Numbers that some services write with a fraction of zero.
+#[derive(Deserialize)]
+struct Units {
+    search_units: Option<f64>,
+    input_tokens: Option<f64>,
+}
+
+impl Answer {
+    /// What it took by the service's own count, where it says so, and otherwise what was estimated.
+    fn fare(&self, estimate: Fare) -> Fare {
+        let units = self.meta.as_ref().and_then(|meta| meta.billed_units.as_ref());
+        let whole = |number: f64| number.ceil() as u64;
+        let tokens = self.usage.as_ref().and_then(|usage| usage.total_tokens);
+        Fare {
+            tokens: tokens.or_else(|| units?.input_tokens.map(whole)).unwrap_or(estimate.tokens),
+            requests: units.and_then(|units| units.search_units).map_or(estimate.requests, whole),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -58,13 +103,18 @@ struct Scored {
 }
 
 impl HttpReranker {
-    /// A client; nothing is called yet.
+    /// A client of a service without a price and a limit; nothing is called yet.
     pub fn new(settings: RerankSettings) -> Result<Self, RerankError> {
+        Self::behind(Arc::new(NoToll), settings)
+    }
+
+    /// A client; nothing is called yet. Each request passes this toll.
+    pub fn behind(toll: Arc<dyn Toll>, settings: RerankSettings) -> Result<Self, RerankError> {
         let RerankSettings { base_url, model, api_key_file } = settings;
         let client = Client::builder().connect_timeout(CONNECT).timeout(TIMEOUT);
         let service = Service::new(&base_url, "rerank", api_key_file, client)
             .map_err(|e| RerankError::Unreachable { address: base_url, cause: outside::innermost(&e) })?;
-        Ok(Self { service, model, rest: Rest::new(LONGEST_REST) })
+        Ok(Self { service, model, rest: Rest::new(LONGEST_REST), toll })
     }
 
     fn address(&self) -> String {
@@ -91,9 +141,28 @@ impl Reranker for HttpReranker {
         if let Some(rest) = self.rest.left(Instant::now()) {
             return Err(RerankError::LeftAlone { address: self.address(), seconds: rest.as_secs() + 1 });
         }
+        let trip = trip(question, texts);
+        let not_admitted = |cause| RerankError::NotAdmitted { address: self.address(), cause };
+        let mut bill = self.toll.admit(trip).await.map_err(not_admitted)?;
+        // From now on it is owed, also if nobody waits for it any more.
+        bill.owes(trip.estimate);
+        let answer = self.ask(question, texts, &mut *bill).await?;
+        bill.owes(answer.fare(trip.estimate));
+        self.scores(answer, texts.len())
+    }
+}
+
+impl HttpReranker {
+    async fn ask(&self, question: &str, texts: &[&str], bill: &mut dyn Bill) -> Result<Answer, RerankError> {
         let body = json!({ "model": self.model, "query": question, "documents": texts, "top_n": texts.len(), "return_documents": false });
-        let response = self.service.post(&body).await.map_err(|failure| self.not_answered(failure))?;
+        let response = self.service.post(&body).await.map_err(|failure| {
+            if !failure.was_sent() {
+                bill.owes(Fare::default());
+            }
+            self.not_answered(failure)
+        })?;
         if !response.status().is_success() {
+            bill.owes(Fare::default());
             let Refusal { status, retry_after, .. } = Refusal::read(response).await;
             retry_after.into_iter().for_each(|wait| self.rest.ask(wait, Instant::now()));
             return Err(RerankError::Refused { address: self.address(), status });
@@ -102,8 +171,11 @@ impl Reranker for HttpReranker {
             Unread::TooLong(_) => self.garbled(unread.to_string()),
             Unread::Broken(error) => self.not_answered(NotAnswered::of(&error)),
         })?;
-        let answer: Answer = serde_json::from_slice(&body).map_err(|e| self.garbled(e.to_string()))?;
-        let mut scores = vec![None; texts.len()];
+        serde_json::from_slice(&body).map_err(|e| self.garbled(e.to_string()))
+    }
+
+    fn scores(&self, answer: Answer, expected: usize) -> Result<Vec<f32>, RerankError> {
+        let mut scores = vec![None; expected];
         for Scored { index, relevance_score } in answer.results {
             let place = scores.get_mut(index).ok_or_else(|| self.garbled(format!("it scores a text {index}")))?;
             *place = Some(relevance_score).filter(|score| score.is_finite());
@@ -112,12 +184,29 @@ impl Reranker for HttpReranker {
     }
 }
 
+/// What a question with these passages takes.
+fn trip(question: &str, texts: &[&str]) -> Trip {
+    // The question is read again with each passage.
+    let bytes: usize = texts.iter().map(|text| text.len() + question.len()).sum();
+    let pieces: usize = texts.iter().map(|text| (text.len() + question.len()).div_ceil(BYTES_PER_TEXT).max(1)).sum();
+    let searches = |texts: usize| texts.div_ceil(TEXTS_PER_SEARCH).max(1) as u64;
+    Trip {
+        estimate: Fare { tokens: bytes.div_ceil(BYTES_PER_TOKEN) as u64, requests: searches(texts.len()) },
+        most: Fare { tokens: bytes as u64, requests: searches(pieces) },
+        lasts: TIMEOUT,
+        patience: PATIENCE,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use axum::{Json, Router, http::HeaderMap, response::AppendHeaders, routing::post};
     use serde_json::Value;
 
     use super::*;
+    use crate::ports::NotAdmitted;
 
     type Asked = tokio::sync::mpsc::UnboundedReceiver<(HeaderMap, Value)>;
 
@@ -211,5 +300,66 @@ mod tests {
                 assert!(matches!(refused, RerankError::Refused { .. }), "{nothing}: {refused}");
             }
         }
+    }
+
+    /// Keeps what is owed, and refuses if it is told to.
+    #[derive(Default)]
+    struct Till {
+        owed: Arc<Mutex<Vec<Fare>>>,
+        refuses: Option<NotAdmitted>,
+    }
+
+    struct Slip(Arc<Mutex<Vec<Fare>>>);
+
+    impl Bill for Slip {
+        fn owes(&mut self, fare: Fare) {
+            self.0.lock().unwrap().push(fare);
+        }
+    }
+
+    #[async_trait]
+    impl Toll for Till {
+        async fn admit(&self, trip: Trip) -> Result<Box<dyn Bill>, NotAdmitted> {
+            assert!(trip.most.tokens >= trip.estimate.tokens && trip.most.requests >= trip.estimate.requests);
+            self.refuses.map_or(Ok(Box::new(Slip(Arc::clone(&self.owed)))), Err)
+        }
+    }
+
+    fn tolled(base_url: &str, till: Till) -> (HttpReranker, Arc<Mutex<Vec<Fare>>>) {
+        let owed = Arc::clone(&till.owed);
+        let settings = RerankSettings { base_url: base_url.to_owned(), model: "m".to_owned(), api_key_file: None };
+        (HttpReranker::behind(Arc::new(till), settings).unwrap(), owed)
+    }
+
+    #[tokio::test]
+    async fn a_service_is_owed_what_it_says_that_it_took_an_estimate_if_it_does_not_and_nothing_if_it_refuses() {
+        // The question and a text of 30 bytes together are eleven tokens.
+        let estimate = Fare { tokens: 11, requests: 1 };
+        for (more, status, owed) in [
+            (json!({ "usage": { "total_tokens": 77 } }), 200, Fare { tokens: 77, requests: 1 }),
+            (json!({ "meta": { "billed_units": { "search_units": 3.0 } } }), 200, Fare { tokens: 11, requests: 3 }),
+            (json!({ "meta": { "billed_units": { "input_tokens": 9 } } }), 200, Fare { tokens: 9, requests: 1 }),
+            (json!({ "usage": {}, "meta": {} }), 200, estimate),
+            (json!({}), 429, Fare::default()),
+        ] {
+            let mut answer = json!({ "results": [{ "index": 0, "relevance_score": 0.9 }] });
+            answer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let (address, _asked) = service(answer, status).await;
+            let (reranker, till) = tolled(&address, Till::default());
+            let answered = reranker.rerank("q?", &[&"a".repeat(30)]).await;
+            assert_eq!(answered.is_ok(), status == 200, "{answered:?}");
+            let said = till.lock().unwrap().clone();
+            assert_eq!((said.first(), said.last()), (Some(&estimate), Some(&owed)), "{more}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_may_not_be_paid_is_not_asked() {
+        let (address, mut asked) = service(json!({ "results": [] }), 200).await;
+        let refusal = NotAdmitted::OverBudget { retry_after: Duration::from_secs(9) };
+        let till = Till { refuses: Some(refusal), ..Till::default() };
+        let error = tolled(&address, till).0.rerank("q", &["a"]).await.unwrap_err();
+        assert!(matches!(error, RerankError::NotAdmitted { cause, .. } if cause == refusal), "{error}");
+        assert!(asked.try_recv().is_err());
     }
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{
-        EmbedError, Embedder, EmbedderDecorator, Epoch, Kind, Page, ProviderFailure, Put, Record, Records, RerankError,
-        Reranker, Scan, Search, Sight, StoreError, Swap, VectorStore,
+        EmbedError, Embedder, EmbedderDecorator, Epoch, Kind, Page, Put, Record, Records, RerankError, Reranker, Scan,
+        Search, Sight, StoreError, Swap, VectorStore,
     },
 };
 
@@ -70,7 +70,7 @@ impl Tells for StoreError {
 impl Tells for EmbedError {
     fn tells(&self) -> Told {
         match self {
-            Self::Unavailable { failure: ProviderFailure::LeftAlone, .. } => Told::Nothing,
+            Self::Unavailable { failure, .. } if failure.was_not_asked() => Told::Nothing,
             Self::Unavailable { failure, .. } => Told::Failed(failure.as_str()),
             Self::Broken { .. } => Told::Failed("failed"),
             Self::Model { .. } | Self::Refused { .. } => Told::Answered,
@@ -86,7 +86,7 @@ impl Tells for RerankError {
             Self::Refused { .. } => Told::Failed("refused"),
             Self::Garbled { .. } => Told::Failed("garbage"),
             Self::NoKey { .. } => Told::Failed("auth_failed"),
-            Self::LeftAlone { .. } => Told::Nothing,
+            Self::LeftAlone { .. } | Self::NotAdmitted { .. } => Told::Nothing,
         }
     }
 }

@@ -52,7 +52,7 @@ impl App {
     }
 
     async fn with(model: &Model, process: &Arc<Process>) -> Result<Self, AppError> {
-        let (config, embedder) = (&model.config, model.embedder().await?);
+        let (config, embedder) = (&model.config, model.embedder(&process.tolls).await?);
         let observer = &process.observer;
         observer.arrived(Part::Model);
         let stores = &process.stores;
@@ -98,6 +98,7 @@ impl App {
 
     /// Flushes and lets go of the stores. Nothing is lost without it.
     pub async fn close(&self) -> Result<(), StoreError> {
+        self.process.models.keep_costs().await;
         self.process.stores.close().await
     }
 }

@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use super::{AppError, Observer, Stores, guards};
+use super::{
+    AppError, Observer, Stores, guards,
+    tolls::{self, Tolls},
+};
 use crate::{
     adapters::{
         minilm::{self, MiniLm},
@@ -16,7 +19,7 @@ use crate::{
     corpus,
     http::readiness::Part,
     operations::Operations,
-    ports::{Embedder, ModelIdentity, Sight},
+    ports::{Embedder, ModelIdentity, NoToll, Records, Sight, Toll},
     resilience::Guard,
 };
 
@@ -24,6 +27,8 @@ use crate::{
 pub struct Models {
     configured: Model,
     previous: Option<Model>,
+    operations: Operations,
+    tolls: OnceLock<Arc<Tolls>>,
 }
 
 /// A model, with the configuration in which it is the one that embeds.
@@ -49,13 +54,37 @@ impl Models {
         Self {
             configured: model("embedding model", guards::EMBEDDING, config.clone()),
             previous: before.map(|config| model("previous embedding model", guards::PREVIOUS_EMBEDDING, config)),
+            operations: operations.clone(),
+            tolls: OnceLock::new(),
         }
     }
 
-    /// Loads the model where there is but one, before anything is known of the corpus.
+    /// What calls of outside services cost and may take, made once: over the first records that there are.
+    pub(super) fn tolls(&self, records: &Arc<dyn Records>, observer: &dyn Observer) -> Arc<Tolls> {
+        let tolls = || Arc::new(Tolls::new(records, &self.operations, observer.meter()));
+        Arc::clone(self.tolls.get_or_init(tolls))
+    }
+
+    /// Writes down what was spent since that was done last, for whoever looks at costs.
+    pub async fn keep_costs(&self) {
+        let Some(tolls) = self.tolls.get() else { return };
+        if let Err(error) = tolls.costs.keep().await {
+            tracing::debug!(%error, "what was spent was not written for the report of costs; tried again later");
+        }
+    }
+
+    /// Looks what all replicas spent.
+    pub async fn look_at_costs(&self) {
+        let Some(tolls) = self.tolls.get() else { return };
+        if let Err(error) = tolls.costs.look().await {
+            tracing::debug!(%error, "what was spent was not looked at; tried again later");
+        }
+    }
+
+    /// Loads the model where there is but one and nobody has to pay for it, before anything is known of the corpus.
     pub async fn load_if_one(&self, observer: &dyn Observer) -> Result<(), AppError> {
-        if self.previous.is_none() {
-            self.configured.embedder().await?;
+        if self.previous.is_none() && !self.configured.is_billed() {
+            self.configured.load(|_| Arc::new(NoToll)).await?;
             observer.arrived(Part::Model);
         }
         Ok(())
@@ -89,7 +118,8 @@ impl Model {
 }
 
 impl Model {
-    fn identity(&self) -> ModelIdentity {
+    /// What its vectors are of; it need not be loaded for that.
+    pub(super) fn identity(&self) -> ModelIdentity {
         match self.config.embedding.choice() {
             EmbeddingChoice::Local(_) => minilm::identity(),
             EmbeddingChoice::OpenAi(provider) => ModelIdentity { name: provider.model, dimension: provider.dimensions },
@@ -102,10 +132,19 @@ impl Model {
         is_outside.then(|| Arc::clone(self.guard.get_or_init(|| make(self.guard_name))))
     }
 
+    /// Whether its calls cost something or are limited.
+    fn is_billed(&self) -> bool {
+        matches!(self.config.embedding.choice(), EmbeddingChoice::OpenAi(provider) if tolls::is_billed(&provider))
+    }
+
     /// Loads the model or reaches its provider, unless that was done before.
-    pub(super) async fn embedder(&self) -> Result<Arc<dyn Embedder>, AppError> {
+    pub(super) async fn embedder(&self, tolls: &Tolls) -> Result<Arc<dyn Embedder>, AppError> {
+        self.load(|provider| tolls.embedding(self.guard_name, provider)).await
+    }
+
+    async fn load(&self, toll: impl FnOnce(&OpenAiEmbedding) -> Arc<dyn Toll>) -> Result<Arc<dyn Embedder>, AppError> {
         let load = async || {
-            let embedder = embedder(&self.config).await.inspect_err(|error| {
+            let embedder = embedder(&self.config, toll).await.inspect_err(|error| {
                 if let Some((_, cause)) = error.waits_for() {
                     self.sight.failed(cause, Timestamp::now());
                 }
@@ -116,13 +155,18 @@ impl Model {
     }
 }
 
-async fn embedder(config: &Config) -> Result<Arc<dyn Embedder>, AppError> {
+async fn embedder(
+    config: &Config,
+    toll: impl FnOnce(&OpenAiEmbedding) -> Arc<dyn Toll>,
+) -> Result<Arc<dyn Embedder>, AppError> {
     match config.embedding.choice() {
         EmbeddingChoice::Local(local) => local_embedder(local).await,
-        EmbeddingChoice::OpenAi(OpenAiEmbedding { base_url, model, dimensions, api_key_file }) => {
+        EmbeddingChoice::OpenAi(provider) => {
+            let toll = toll(&provider);
+            let OpenAiEmbedding { base_url, model, dimensions, api_key_file, .. } = provider;
             let pauses = Pauses::default();
             let settings = OpenAiSettings { base_url, model, dimensions, api_key_file, pauses };
-            Ok(Arc::new(OpenAiEmbedder::open(settings).await?))
+            Ok(Arc::new(OpenAiEmbedder::behind(toll, settings).await?))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AppError, Models, Observer, Stores, guards, models::Model};
+use super::{AppError, Models, Observer, Stores, guards, models::Model, tolls::Tolls};
 use crate::{
     adapters::{
         counted_cache::CountedCache,
@@ -13,10 +13,10 @@ use crate::{
         rerank::{HttpReranker, RerankSettings},
         watched::Watched,
     },
-    config::{Budget, Config, OnLimit, Redis, RerankProvider, Retrieval},
-    generate::{BudgetLimits, Ledger, Limits, Price, Provider, Providers, Sessions},
+    config::{self, Config, Redis, RerankProvider, Retrieval},
+    generate::{Meter, Price, Provider, Providers, Sessions},
     operations::{CACHE, Operations},
-    ports::{Cache, Changes, Embedder, Records, Reranker, SystemClock},
+    ports::{Cache, Changes, Embedder, Reranker, SystemClock},
 };
 
 /// A reranker, and how many passages it is given.
@@ -33,6 +33,7 @@ pub struct Process {
     /// What it can be looked at by.
     pub operations: Operations,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) tolls: Arc<Tolls>,
     pub(super) cache: Option<Arc<dyn Cache>>,
     pub(super) reranker: Option<Reranking>,
     pub(super) providers: Option<Arc<Providers>>,
@@ -52,11 +53,13 @@ impl Process {
         if let Some(cache) = &cache {
             operations.keep_cache(Arc::clone(cache));
         }
-        let providers = providers(config, &stores.records, &operations, &*observer)?;
+        let tolls = models.tolls(&stores.records, &*observer);
+        operations.keep_costs(Arc::clone(&tolls.costs));
+        let providers = providers(config, &tolls, observer.meter())?;
         if let Some(providers) = &providers {
             operations.keep_providers(Arc::clone(providers));
         }
-        let reranker = reranker(&config.retrieval)?.map(|(reranker, candidates)| {
+        let reranker = reranker(&config.retrieval, &tolls)?.map(|(reranker, candidates)| {
             let watched = Arc::new(Watched::new(reranker, operations.sight("reranker")));
             let address = config.retrieval.rerank.as_ref().map(|rerank| rerank.base_url.clone()).unwrap_or_default();
             let guard = guards::guard(guards::RERANKING, config, &operations, observer.meter());
@@ -65,7 +68,7 @@ impl Process {
         let changes = Changes::of(Arc::clone(&stores.records));
         let ttl = Duration::from_secs(config.sessions.ttl_seconds);
         let sessions = Arc::new(Sessions::new(Arc::clone(&stores.records), Arc::new(SystemClock), ttl));
-        Ok(Self { models, stores, changes, operations, observer, cache, reranker, providers, sessions })
+        Ok(Self { models, stores, changes, operations, observer, tolls, cache, reranker, providers, sessions })
     }
 
     /// The model as questions ask it: behind a breaker where it is a service.
@@ -120,33 +123,27 @@ fn link(
 }
 
 /// The reranker that the configuration names. Nothing is called.
-pub(super) fn reranker(retrieval: &Retrieval) -> Result<Option<Reranking>, AppError> {
+pub(super) fn reranker(retrieval: &Retrieval, tolls: &Tolls) -> Result<Option<Reranking>, AppError> {
     let Some(provider) = retrieval.rerank.clone() else { return Ok(None) };
-    let RerankProvider { base_url, model, api_key_file, top_n } = provider;
-    let reranker = HttpReranker::new(RerankSettings { base_url, model, api_key_file }).map_err(AppError::Reranker)?;
+    let toll = tolls.reranking(&provider);
+    let RerankProvider { base_url, model, api_key_file, top_n, .. } = provider;
+    let settings = RerankSettings { base_url, model, api_key_file };
+    let reranker = HttpReranker::behind(toll, settings).map_err(AppError::Reranker)?;
     Ok(Some((Arc::new(reranker), top_n)))
 }
 
-/// The providers that the configuration names, with what they may cost by the live settings; none where there are none.
-fn providers(
-    config: &Config,
-    records: &Arc<dyn Records>,
-    operations: &Operations,
-    observer: &dyn Observer,
-) -> Result<Option<Arc<Providers>>, AppError> {
+/// The providers that the configuration names; none where there are none.
+fn providers(config: &Config, tolls: &Tolls, meter: Arc<dyn Meter>) -> Result<Option<Arc<Providers>>, AppError> {
     let generation = &config.generation;
     if generation.providers.is_empty() {
         return Ok(None);
     }
-    let meter = observer.meter();
-    let live = operations.live().follow();
-    let limits: Limits = Arc::new(move || limits(&live.borrow().live.budget));
-    let ledger = Arc::new(Ledger::new(Arc::clone(records), Arc::new(SystemClock), limits, Arc::clone(&meter)));
+    let provider = |configured| provider(configured, tolls);
     let providers = generation.providers.iter().map(provider).collect::<Result<_, _>>()?;
-    Ok(Some(Arc::new(Providers::new(providers, guards::policy(config), ledger, meter))))
+    Ok(Some(Arc::new(Providers::new(providers, guards::policy(config), Arc::clone(&tolls.ledger), meter))))
 }
 
-fn provider(configured: &crate::config::Provider) -> Result<Provider, AppError> {
+fn provider(configured: &config::Provider, tolls: &Tolls) -> Result<Provider, AppError> {
     let settings = OpenAiSettings {
         base_url: configured.base_url.clone(),
         model: configured.model.clone(),
@@ -156,6 +153,7 @@ fn provider(configured: &crate::config::Provider) -> Result<Provider, AppError> 
     let model = OpenAi::new(&settings).map_err(|error| AppError::Provider { name: name.clone(), error })?;
     let pricing = configured.pricing.unwrap_or_default();
     let price = Price { input: pricing.input_usd_per_million_tokens, output: pricing.output_usd_per_million_tokens };
+    let quota = Arc::new(tolls.quota(&name, configured.requests_per_minute, configured.tokens_per_minute));
     Ok(Provider {
         name,
         model: Arc::new(model),
@@ -163,14 +161,6 @@ fn provider(configured: &crate::config::Provider) -> Result<Provider, AppError> 
         context_tokens: configured.context_tokens as usize,
         timeout: configured.timeout(),
         price,
+        quota,
     })
-}
-
-fn limits(budget: &Budget) -> BudgetLimits {
-    BudgetLimits {
-        monthly: budget.monthly_usd,
-        daily: budget.daily_usd,
-        alert_percents: budget.alert_percents.clone(),
-        refuse: budget.on_limit == OnLimit::Refuse,
-    }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{AppError, Models, Stores, owner};
+use super::{Models, Stores, owner};
 use crate::{
     adapters::archive::{ObjectArchive, OpenError, S3Settings},
     config::{S3, Snapshots},
@@ -71,18 +71,13 @@ pub fn create(stores: &Stores, archive: Arc<dyn Archive>, key: Option<SigningKey
     Create { store: vectors, records, archive, clock: Arc::new(SystemClock), key, taken_by }
 }
 
-/// What restores into these stores.
-pub async fn restore(
-    models: &Models,
-    stores: &Stores,
-    archive: Arc<dyn Archive>,
-    key: Option<SigningKey>,
-) -> Result<Restore, AppError> {
+/// What restores into these stores. The embedding model is named, not loaded.
+pub fn restore(models: &Models, stores: &Stores, archive: Arc<dyn Archive>, key: Option<SigningKey>) -> Restore {
     let configured = models.configured();
-    let model = configured.embedder().await?.model().clone();
+    let model = configured.identity();
     let owner = owner(&configured.config);
     let Stores { vectors, records, .. } = stores.clone();
-    Ok(Restore { store: vectors, records, archive, clock: Arc::new(SystemClock), key, owner, model })
+    Restore { store: vectors, records, archive, clock: Arc::new(SystemClock), key, owner, model }
 }
 
 fn settings(s3: &S3) -> S3Settings {

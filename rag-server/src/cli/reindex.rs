@@ -60,7 +60,8 @@ pub(super) async fn run(args: ReindexArgs, config: &Config) -> Result<ExitCode, 
 
 /// Works as long as no other process changes the searched epoch, and lets others do so afterwards.
 async fn alone(least: Option<f64>, config: &Config, stores: &Stores) -> Result<Reindexed, Box<dyn Error>> {
-    let (reindex, trial) = app::reindex(&app::open_models(config), stores).await?;
+    let models = app::open_models(config);
+    let (reindex, trial) = app::reindex(&models, stores).await?;
     let holds = Holds::new(Arc::clone(&stores.records), Arc::new(SystemClock));
     let hold = Arc::new(reindex::hold(&holds, &this_process("reindex")).await?);
     let stop = stop_on_ctrl_c();
@@ -68,6 +69,7 @@ async fn alone(least: Option<f64>, config: &Config, stores: &Stores) -> Result<R
         done = work((reindex.under(Arc::clone(&hold)), trial), least, &stop) => done,
         () = hold.lost() => Err(ReindexError::TakenOver.into()),
     };
+    models.keep_costs().await;
     if let Err(error) = hold.give_back().await {
         tracing::warn!(%error, "the change of the epoch was not given back; others wait until its time is over");
     }

@@ -90,7 +90,11 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
     let process = Arc::clone(&app.process);
     let background = serve(&source, app, &stopping).await;
     ports.drain_with(config, background.end()).await;
-    match tokio::time::timeout(MAX_CLOSE, process.stores.close()).await {
+    let closed = async {
+        process.models.keep_costs().await;
+        process.stores.close().await
+    };
+    match tokio::time::timeout(MAX_CLOSE, closed).await {
         Ok(Ok(())) => tracing::info!("stopped"),
         Ok(Err(error)) => tracing::warn!(%error, "stopped; a store was not closed properly, which loses nothing"),
         Err(_) => tracing::warn!("stopped; a store took too long to close, which loses nothing"),

@@ -153,7 +153,7 @@ async fn restore_into(
     archived: Archived,
     (name, dry_run): (&Name, bool),
 ) -> Result<String, Box<dyn Error>> {
-    let restore = app::restore(&app::open_models(config), stores, archived.archive, archived.key).await?;
+    let restore = app::restore(&app::open_models(config), stores, archived.archive, archived.key);
     let plan: Plan = restore.plan(name).await?;
     if dry_run {
         return Ok(show::plan(&plan));

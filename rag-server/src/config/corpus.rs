@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::postgres::Postgres;
-use crate::model::Mode;
+use crate::model::{MicroUsd, Mode};
 
 /// How text becomes vectors: at most one of the members; none means the local model.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -80,6 +80,38 @@ pub struct OpenAiEmbedding {
     /// File that holds the API key; read at each call. Without it no key is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
+    /// What it charges. Without it a call costs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<EmbeddingPricing>,
+    /// Requests that it allows within a minute, to all servers of this corpus together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens that it allows within a minute, to all servers of this corpus together; estimated before each call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub tokens_per_minute: Option<u64>,
+}
+
+/// What an embedding provider charges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbeddingPricing {
+    /// For a million tokens that it reads.
+    #[schemars(with = "f64", range(min = 0.0, max = 100_000.0))]
+    pub input_usd_per_million_tokens: MicroUsd,
+}
+
+/// What a reranker charges. Vendors bill tokens, or searches; where both are set both are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RerankPricing {
+    /// For a thousand requests, or for a thousand search units where the service says how many a request was.
+    #[schemars(with = "f64", range(min = 0.0, max = 100_000.0))]
+    pub usd_per_thousand_requests: MicroUsd,
+    /// For a million tokens that it reads: the question together with each of the passages.
+    #[schemars(with = "f64", range(min = 0.0, max = 100_000.0))]
+    pub usd_per_million_tokens: MicroUsd,
 }
 
 /// A model that runs inside the server.
@@ -315,6 +347,17 @@ pub struct RerankProvider {
     #[serde(default = "RerankProvider::default_top_n")]
     #[schemars(range(min = 2, max = 200))]
     pub top_n: usize,
+    /// What it charges. Without it a call costs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<RerankPricing>,
+    /// Requests that it allows within a minute, to all servers of this corpus together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens that it allows within a minute, to all servers of this corpus together; estimated before each call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub tokens_per_minute: Option<u64>,
 }
 
 impl RerankProvider {

@@ -84,6 +84,14 @@ pub struct Provider {
     /// What it charges. Without it a call costs nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<Pricing>,
+    /// Requests that it allows within a minute, to all servers of this corpus together. Without it only what it says with its answers is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens that it allows within a minute, read and written, to all servers of this corpus together. They are estimated before each call: those of the prompt, and all that it may write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub tokens_per_minute: Option<u64>,
 }
 
 impl Provider {

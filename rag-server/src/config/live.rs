@@ -31,7 +31,7 @@ pub struct Live {
     pub budget: Budget,
 }
 
-/// How much answers may cost, by the prices of the providers.
+/// How much answers may cost, and the embedding and reranking for them and for documents, by the prices of the providers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
@@ -49,11 +49,21 @@ pub struct Budget {
     /// What happens when a limit is reached: Extractive answers with sentences of the documents, Refuse with 402.
     #[schemars(extend("enum" = ["Extractive", "Refuse"]), with = "String")]
     pub on_limit: OnLimit,
+    /// Percent of a limit from which on the cheapest provider is called first, and the others in the order of their prices. Without it they are called in the order in which they are configured.
+    #[schemars(range(min = 1, max = 100))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefer_cheaper_percent: Option<u8>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { monthly_usd: None, daily_usd: None, alert_percents: vec![50, 80, 100], on_limit: OnLimit::default() }
+        Self {
+            monthly_usd: None,
+            daily_usd: None,
+            alert_percents: vec![50, 80, 100],
+            on_limit: OnLimit::default(),
+            prefer_cheaper_percent: None,
+        }
     }
 }
 
@@ -189,13 +199,15 @@ mod tests {
     #[test]
     fn a_budget_is_read_in_dollars_and_checked() {
         let read = |text: &str| Live::from_toml(text.as_bytes(), "live.toml").map_err(|problems| problems.to_string());
-        let budget =
-            read("[budget]\nmonthly_usd = 200\ndaily_usd = 0.5\nalert_percents = [90]\non_limit = \"Refuse\"\n");
+        let budget = read(
+            "[budget]\nmonthly_usd = 200\ndaily_usd = 0.5\nalert_percents = [90]\non_limit = \"Refuse\"\nprefer_cheaper_percent = 80\n",
+        );
         let expected = Budget {
             monthly_usd: Some(MicroUsd(200_000_000)),
             daily_usd: Some(MicroUsd(500_000)),
             alert_percents: vec![90],
             on_limit: OnLimit::Refuse,
+            prefer_cheaper_percent: Some(80),
         };
         assert_eq!(budget.map(|live| live.budget), Ok(expected));
         assert_eq!(read(""), Ok(Live::default()));
@@ -205,6 +217,7 @@ mod tests {
             "alert_percents = [101]",
             "on_limit = \"Stop\"",
             "weekly_usd = 1",
+            "prefer_cheaper_percent = 101",
         ] {
             assert!(read(&format!("[budget]\n{wrong}\n")).is_err(), "{wrong}");
         }

@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 
 pub use cache::{Cache, Redis};
 pub use corpus::{
-    Embedded, Embedding, EmbeddingChoice, FusionChoice, Hnsw, LocalEmbedding, OpenAiEmbedding, PreviousEmbedding,
-    Qdrant, QdrantQuantization, QdrantUrl, Records, RecordsChoice, RerankProvider, Retrieval, Sqlite, VectorStore,
-    VectorStoreChoice, VectorStoreRecords,
+    Embedded, Embedding, EmbeddingChoice, EmbeddingPricing, FusionChoice, Hnsw, LocalEmbedding, OpenAiEmbedding,
+    PreviousEmbedding, Qdrant, QdrantQuantization, QdrantUrl, Records, RecordsChoice, RerankPricing, RerankProvider,
+    Retrieval, Sqlite, VectorStore, VectorStoreChoice, VectorStoreRecords,
 };
 pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};

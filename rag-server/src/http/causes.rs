@@ -5,7 +5,7 @@ use crate::{
     evaluate::EvaluateError,
     generate::AnswerError,
     ingest::{Interrupted, SubmitError},
-    ports::{EmbedError, StoreError},
+    ports::{EmbedError, ProviderFailure, StoreError},
     retrieve::RetrieveError,
 };
 
@@ -56,6 +56,10 @@ impl From<EmbedError> for Problem {
         match error {
             EmbedError::Overloaded => {
                 Self::new(Code::Overloaded, "too many questions wait for the embedding model; try again").retry_after(1)
+            }
+            EmbedError::Unavailable { failure: ProviderFailure::OverBudget, retry_after_seconds, .. } => {
+                let detail = "the budget is spent, and the text cannot be embedded without the provider of the embedding model; this is not an empty result, ask for a higher budget";
+                Self::new(Code::BudgetSpent, detail).retry_after(retry_after_seconds.unwrap_or(5))
             }
             EmbedError::Unavailable { failure, retry_after_seconds, .. } => {
                 tracing::warn!(cause = failure.as_str(), %error, "the embedding provider failed");
@@ -218,6 +222,8 @@ mod tests {
             (embedder_failed(ProviderFailure::Timeout), 503, "embedder-unavailable", true),
             (embedder_failed(ProviderFailure::Failed), 503, "embedder-unavailable", true),
             (embedder_failed(ProviderFailure::LeftAlone), 503, "embedder-unavailable", true),
+            (embedder_failed(ProviderFailure::LimitKept), 503, "embedder-unavailable", true),
+            (embedder_failed(ProviderFailure::OverBudget), 402, "budget-spent", true),
         ] {
             told(RetrieveError::Embed(error.clone()), status, slug, waits);
             told(error, status, slug, waits);

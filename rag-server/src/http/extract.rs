@@ -18,6 +18,7 @@ use super::{
 use crate::{
     config::Role,
     model::Tenant,
+    ports::Payer,
     resilience::Bodies,
     security::{Authenticator, Generation, Principal, Unauthenticated, Via},
 };
@@ -123,6 +124,7 @@ async fn authorise(api: &Api, headers: &HeaderMap, needed: Role) -> Result<Clien
     if let Via::Key { credential, generation } = &caller.via {
         used(api, credential, *generation);
     }
+    Payer { client: caller.subject.to_string(), tenant: caller.tenant.clone() }.turns_out();
     if caller.role >= needed {
         return Ok(Client(caller));
     }

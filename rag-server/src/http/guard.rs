@@ -15,7 +15,7 @@ use super::{
     state::Api,
     upload::{LEAST, SPAN, Upload},
 };
-use crate::resilience::Deadline;
+use crate::{ports::Payer, resilience::Deadline};
 
 /// How long a refused client may go on sending before its connection is closed under it.
 const MAX_DISCARD: Duration = Duration::from_secs(2);
@@ -27,7 +27,8 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     request.extensions_mut().insert(deadline);
     let response = match admit(&api, &request) {
         Err(problem) => problem.into_response(),
-        Ok(_permit) => match deadline.run(AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+        Ok(_permit) => match deadline.run(Payer::is_named_by(AssertUnwindSafe(next.run(request)).catch_unwind())).await
+        {
             Ok(Ok(_)) if upload.stalled() => stalled().into_response(),
             Ok(Ok(response)) => response,
             // The panic's place is in the log already; its message is for nobody.

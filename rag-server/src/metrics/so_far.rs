@@ -88,8 +88,8 @@ mod tests {
         assert_eq!((metrics.ended(), metrics.costs(), metrics.questions("refused")), (vec![], vec![], 0));
         metrics.requests.with_label_values(&["/query", "503"]).inc_by(3);
         metrics.query_outcomes.with_label_values(&["refused"]).inc();
-        metrics.writing.cost(MicroUsd(1_500));
-        metrics.writing.cost(MicroUsd(1));
+        metrics.writing.cost("generate", MicroUsd(1_500));
+        metrics.writing.cost("generate", MicroUsd(1));
         for seconds in [0.002, 0.4, 100.0] {
             metrics.server_seconds.observe(seconds);
         }

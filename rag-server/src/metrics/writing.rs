@@ -107,8 +107,8 @@ impl Meter for Writing {
         self.tokens.with_label_values(&[provider, "completion"]).inc_by(completion);
     }
 
-    fn cost(&self, cost: MicroUsd) {
-        self.cost_usd.with_label_values(&["generate"]).inc_by(cost.usd());
+    fn cost(&self, part: &'static str, cost: MicroUsd) {
+        self.cost_usd.with_label_values(&[part]).inc_by(cost.usd());
     }
 
     fn budget_used(&self, period: &'static str, share: f64) {

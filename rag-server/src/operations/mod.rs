@@ -18,6 +18,7 @@ pub use self::{
 };
 use crate::{
     config::LiveSettings,
+    costs::{CostReport, Costs},
     generate::Providers,
     ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight, VectorStore, count_documents},
     resilience::{BreakerState, Guard},
@@ -46,6 +47,7 @@ struct Handles {
     guards: Mutex<Vec<Arc<Guard>>>,
     cache: OnceLock<Arc<dyn Cache>>,
     database: Mutex<Option<LookAtDatabase>>,
+    costs: OnceLock<Arc<Costs>>,
     now: Mutex<Now>,
 }
 
@@ -114,6 +116,7 @@ impl Operations {
             guards: Mutex::default(),
             cache: OnceLock::new(),
             database: Mutex::default(),
+            costs: OnceLock::new(),
             now: Mutex::default(),
         }))
     }
@@ -188,6 +191,16 @@ impl Operations {
     /// The connections to the database of the records; none where the records are elsewhere.
     pub fn database(&self) -> Option<Database> {
         self.0.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?()
+    }
+
+    /// What is spent is counted here, until the process ends.
+    pub fn keep_costs(&self, costs: Arc<Costs>) {
+        self.0.costs.get_or_init(|| costs);
+    }
+
+    /// What all replicas spent today, by what for and by whom, when it was last looked at; none before that.
+    pub fn costs(&self) -> Option<CostReport> {
+        self.0.costs.get()?.report()
     }
 
     /// This epoch is searched from now on, and this worker takes its jobs.

@@ -104,6 +104,14 @@ impl Service {
 }
 
 impl NotAnswered {
+    /// Whether the request may have reached the service.
+    pub fn was_sent(&self) -> bool {
+        match self {
+            Self::NoKey(_) | Self::Unreachable(_) => false,
+            Self::Timeout | Self::Broken(_) => true,
+        }
+    }
+
     /// What the client's error means.
     pub fn of(error: &reqwest::Error) -> Self {
         match innermost(error) {

@@ -126,3 +126,32 @@ async fn the_prompt_is_a_part_of_what_is_reserved() {
     eventually("the new limit holds", async || outcome(&server).await == "answered").await;
     assert_eq!(measured(&server, USED).await, Some(0.002), "100 tokens are counted, not the bound");
 }
+
+#[tokio::test]
+async fn once_so_much_of_the_budget_is_spent_the_cheapest_provider_is_called_first() {
+    let home = Home::new();
+    let (dear, cheap) = (FakeProvider::start(Act::Say(SAID)).await, FakeProvider::start(Act::Say(SAID)).await);
+    let priced =
+        |usd: u32| format!("max_tokens = 10\n[generation.providers.pricing]\noutput_usd_per_million_tokens = {usd}");
+    let live = home.write("live.toml", "[budget]\nmonthly_usd = 0.5\nprefer_cheaper_percent = 40\n");
+    let providers = [dear.configured("dear", &priced(10_000)), cheap.configured("cheap", &priced(100))].concat();
+    let live = live.display().to_string();
+    let server = home.serve(&format!("[cache]\nmax_bytes = 0\n{FREE_PORTS}[live]\nfile = {live:?}\n{providers}"));
+    server.await_ready().await;
+    server.ingest("ops/backup.md", BACKUP, "").await;
+    // Two answers of 0.10 are 40 % of 0.50.
+    for by in ["dear", "dear", "cheap", "cheap"] {
+        let answer: Value = asked(&server).await.json().await.unwrap();
+        assert_eq!(answer["written_by"], by, "{answer}");
+    }
+    cheap.script([Act::Fail(500, vec![])]);
+    let answer: Value = asked(&server).await.json().await.unwrap();
+    assert_eq!(answer["written_by"], "dear", "the others are still there: {answer}");
+    assert_eq!((dear.calls(), cheap.calls()), (3, 3));
+    home.swap("live.toml", "[budget]\nmonthly_usd = 50\nprefer_cheaper_percent = 40\n");
+    eventually("there is plenty again", async || {
+        let answer: Value = asked(&server).await.json().await.unwrap();
+        answer["written_by"] == "dear"
+    })
+    .await;
+}

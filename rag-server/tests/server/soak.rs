@@ -52,7 +52,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// A provider of vectors that takes no time: words are counted into places.
-async fn provider() -> String {
+pub(crate) async fn provider() -> String {
     async fn embed(Json(body): Json<Value>) -> Json<Value> {
         let vector = |text: &str| {
             let mut vector = vec![0.01_f64; DIMENSIONS];
@@ -78,7 +78,7 @@ async fn provider() -> String {
 }
 
 /// Where the replicas listen just now.
-type Addresses = Arc<Mutex<Vec<String>>>;
+pub(crate) type Addresses = Arc<Mutex<Vec<String>>>;
 
 /// Stops, goes on with, kills and starts replicas again, until it is time to let all of them live.
 async fn disturb(
@@ -118,7 +118,7 @@ fn signal(server: &Server, signal: &str) {
     assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }
 
-fn start(home: &Home) -> Server {
+pub(crate) fn start(home: &Home) -> Server {
     let serve = home.command(&["serve", "--config"]).args_of(&[&home.path("config.toml")]);
     Server::start(&serve.without_embedded_store())
 }
@@ -248,6 +248,12 @@ impl Look {
         let page = self.records.list(Kind::Document, "", None, 1_000).await.unwrap();
         let standing = page.records.into_iter().filter(stands);
         standing.map(|record| serde_json::from_value(record.body).unwrap()).collect()
+    }
+
+    /// What all processes wrote down that they spent.
+    pub(crate) async fn costs(&self) -> Vec<Value> {
+        let page = self.records.list(Kind::Cost, "", None, 1_000).await.unwrap();
+        page.records.into_iter().flat_map(|record| record.body.as_array().cloned().unwrap_or_default()).collect()
     }
 
     /// Whether no text waits to be embedded, and nothing is stored that no record holds.

@@ -24,10 +24,10 @@ use crate::{
 };
 
 /// In every part of the book, and in nothing else that is embedded.
-const MARK: &str = "marker";
+pub(crate) const MARK: &str = "marker";
 
 /// A provider of vectors that embeds parts of the book only when it is let.
-struct Provider {
+pub(crate) struct Provider {
     asked: AtomicUsize,
     let_through: AtomicUsize,
     permits: Semaphore,
@@ -35,7 +35,7 @@ struct Provider {
 
 impl Provider {
     /// The provider, and the part of a configuration that names it.
-    async fn start() -> (Arc<Self>, String) {
+    pub(crate) async fn start() -> (Arc<Self>, String) {
         let (asked, let_through) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let provider = Arc::new(Self { asked, let_through, permits: Semaphore::new(0) });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -47,7 +47,7 @@ impl Provider {
         (provider, config)
     }
 
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
@@ -60,7 +60,7 @@ impl Provider {
     }
 
     /// Answers everything from now on.
-    fn open(&self) {
+    pub(crate) fn open(&self) {
         self.permits.add_permits(1_000_000);
     }
 }

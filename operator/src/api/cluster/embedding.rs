@@ -71,4 +71,28 @@ pub struct OpenAiEmbedding {
     /// The Secret that holds its API key, in the same namespace. Absent: no key, as for a service inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretKeyRef>,
+
+    /// What it charges; counted against the budget. Absent: a call costs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<EmbeddingPricing>,
+
+    /// The requests that it allows within a minute, to all servers together. Absent: as many as are asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<i32>,
+
+    /// The tokens that it allows within a minute, to all servers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub tokens_per_minute: Option<i32>,
+}
+
+/// What an embedding service charges, in US dollars.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmbeddingPricing {
+    /// For a million tokens that it reads.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 100_000.0))]
+    pub input_usd_per_million_tokens: f64,
 }

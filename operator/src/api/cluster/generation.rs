@@ -71,6 +71,16 @@ pub struct Provider {
     /// What it charges. Absent: a call costs nothing, and no budget is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<Pricing>,
+
+    /// The requests that it allows within a minute, to all servers together. Absent: only what it says with its answers is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<i32>,
+
+    /// The tokens that it allows within a minute, read and written, to all servers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub tokens_per_minute: Option<i32>,
 }
 
 /// What a provider charges, in US dollars.

@@ -68,6 +68,35 @@ pub struct Rerank {
     #[serde(default = "default_top_n")]
     #[schemars(range(min = 2, max = 200))]
     pub top_n: i32,
+
+    /// What it charges; counted against the budget. Absent: a call costs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<RerankPricing>,
+
+    /// The requests that it allows within a minute, to all servers together. Absent: as many as are asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<i32>,
+
+    /// The tokens that it allows within a minute, to all servers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub tokens_per_minute: Option<i32>,
+}
+
+/// What a reranker charges, in US dollars: for tokens, or for searches. Where both are set both are counted.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RerankPricing {
+    /// For a thousand requests, or for a thousand search units where the service says how many a request was.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 100_000.0))]
+    pub usd_per_thousand_requests: f64,
+
+    /// For a million tokens that it reads.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 100_000.0))]
+    pub usd_per_million_tokens: f64,
 }
 
 fn default_top_k() -> i32 {

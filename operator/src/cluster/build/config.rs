@@ -104,6 +104,17 @@ struct OpenAiEmbedding {
     dimensions: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_per_minute: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_per_minute: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pricing: Option<EmbeddingPrice>,
+}
+
+#[derive(Serialize)]
+struct EmbeddingPrice {
+    input_usd_per_million_tokens: f64,
 }
 
 #[derive(Serialize)]
@@ -146,6 +157,18 @@ struct RerankProvider {
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key_file: Option<String>,
     top_n: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_per_minute: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_per_minute: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pricing: Option<RerankPrice>,
+}
+
+#[derive(Serialize)]
+struct RerankPrice {
+    usd_per_thousand_requests: f64,
+    usd_per_million_tokens: f64,
 }
 
 #[derive(Serialize)]
@@ -172,6 +195,10 @@ struct GenerationProvider {
     max_tokens: i32,
     context_tokens: i32,
     timeout_seconds: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_per_minute: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_per_minute: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pricing: Option<ProviderPricing>,
 }
@@ -268,6 +295,12 @@ fn embedding(cluster: &ValidatedCluster) -> Embedding {
             model: service.model.clone(),
             dimensions: service.dimensions,
             api_key_file: outside_key_file(EMBEDDING, service.secret_ref.as_ref()),
+            requests_per_minute: service.requests_per_minute,
+            tokens_per_minute: service.tokens_per_minute,
+            pricing: service
+                .pricing
+                .as_ref()
+                .map(|pricing| EmbeddingPrice { input_usd_per_million_tokens: pricing.input_usd_per_million_tokens }),
         }),
     }
 }
@@ -278,6 +311,12 @@ fn rerank(service: &Rerank) -> RerankProvider {
         model: service.model.clone(),
         api_key_file: outside_key_file(RERANK, service.secret_ref.as_ref()),
         top_n: service.top_n,
+        requests_per_minute: service.requests_per_minute,
+        tokens_per_minute: service.tokens_per_minute,
+        pricing: service.pricing.as_ref().map(|pricing| RerankPrice {
+            usd_per_thousand_requests: pricing.usd_per_thousand_requests,
+            usd_per_million_tokens: pricing.usd_per_million_tokens,
+        }),
     }
 }
 
@@ -342,6 +381,8 @@ fn provider(provider: &Provider) -> GenerationProvider {
         max_tokens: provider.max_tokens,
         context_tokens: provider.context_tokens,
         timeout_seconds: provider.timeout_seconds,
+        requests_per_minute: provider.requests_per_minute,
+        tokens_per_minute: provider.tokens_per_minute,
         pricing: provider.pricing.as_ref().map(pricing),
     }
 }

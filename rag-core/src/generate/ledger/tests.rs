@@ -1,5 +1,3 @@
-use std::sync::Mutex as StdMutex;
-
 use jiff::Timestamp;
 
 use super::*;

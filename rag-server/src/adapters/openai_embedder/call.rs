@@ -1,16 +1,19 @@
 //! One request to the provider: its tries, its pauses, and what its failures mean.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 
-use super::OpenAiSettings;
+use super::{BYTES_PER_TOKEN, OpenAiSettings};
 use crate::{
     outside::{self, NotAnswered, Refusal, Rest, Service, Unread},
-    ports::{EmbedError, ProviderFailure},
+    ports::{Bill, EmbedError, Fare, NotAdmitted, ProviderFailure, Toll, Trip},
 };
 
 /// Bytes of an answer: 64 vectors of 4,096 numbers with all their digits are 6 MB.
@@ -39,6 +42,27 @@ impl Default for Pauses {
     }
 }
 
+/// What texts are embedded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To see that the provider answers, before anything else is done.
+    Probe,
+    /// To be searched with.
+    Question,
+    /// To be found.
+    Passages,
+}
+
+impl Purpose {
+    /// How long it may take with all tries: a rate limit by the minute may pass while passages wait.
+    fn limit(self) -> Duration {
+        match self {
+            Self::Probe | Self::Question => Duration::from_secs(20),
+            Self::Passages => Duration::from_secs(120),
+        }
+    }
+}
+
 /// Where requests go.
 pub(super) struct Endpoint {
     service: Service,
@@ -46,6 +70,8 @@ pub(super) struct Endpoint {
     /// Sent only where the provider's vectors are longer without it.
     dimensions: Option<usize>,
     pauses: Pauses,
+    /// Every try passes it.
+    toll: Arc<dyn Toll>,
     /// Every request waits for it.
     rest: Rest,
 }
@@ -62,6 +88,16 @@ struct Request<'a> {
 #[derive(Deserialize)]
 struct Answer {
     data: Vec<Item>,
+    /// Some services do not say.
+    #[serde(default)]
+    usage: Option<Usage>,
+}
+
+/// What was read, by either of the names that are in use.
+#[derive(Deserialize)]
+struct Usage {
+    prompt_tokens: Option<u64>,
+    total_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -71,29 +107,29 @@ struct Item {
 }
 
 impl Endpoint {
-    pub(super) fn new(settings: OpenAiSettings) -> Result<Self, EmbedError> {
+    pub(super) fn new(settings: OpenAiSettings, toll: Arc<dyn Toll>) -> Result<Self, EmbedError> {
         let OpenAiSettings { base_url, model, api_key_file, pauses, .. } = settings;
         let service = Service::new(&base_url, "embeddings", api_key_file, Client::builder())
             .map_err(|error| EmbedError::Broken { model: model.clone(), cause: outside::innermost(&error) })?;
-        Ok(Self { service, model, dimensions: None, pauses, rest: Rest::new(pauses.rest) })
+        Ok(Self { service, model, dimensions: None, pauses, toll, rest: Rest::new(pauses.rest) })
     }
 
     pub(super) fn shorten_to(&mut self, dimensions: usize) {
         self.dimensions = Some(dimensions);
     }
 
-    /// The vectors of texts, in their order, within the limit for all tries.
-    pub(super) async fn embed(&self, texts: &[String], limit: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let until = Instant::now() + limit;
+    /// The vectors of texts, in their order, within the time that their purpose has for all tries.
+    pub(super) async fn embed(&self, texts: &[String], purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let until = Instant::now() + purpose.limit();
         // With jitter: those that failed together would fail together again.
         let pauses = ExponentialBuilder::new()
             .with_jitter()
             .with_min_delay(self.pauses.first)
             .with_max_delay(self.pauses.longest)
             .with_max_times(MORE_TRIES);
-        (|| self.rested(texts, until, limit))
+        (|| self.rested(texts, until, purpose))
             .retry(pauses)
-            .when(EmbedError::may_pass)
+            .when(may_pass_soon)
             .adjust(|_, pause| pause.filter(|pause| self.next_try_in(*pause) < left(until)))
             .notify(|error, _| tracing::warn!(%error, "the embedding provider failed; trying again"))
             .await
@@ -105,7 +141,7 @@ impl Endpoint {
     }
 
     /// One try, after the rest that the provider asked for.
-    async fn rested(&self, texts: &[String], until: Instant, limit: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn rested(&self, texts: &[String], until: Instant, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         if let Some(rest) = self.rest.left(Instant::now()) {
             if rest >= left(until) {
                 let cause = "it asked for a longer rest".to_owned();
@@ -113,27 +149,72 @@ impl Endpoint {
             }
             sleep(rest).await;
         }
-        let late = |_| self.unavailable(ProviderFailure::Timeout, format!("no answer within {} s", limit.as_secs()));
-        timeout(left(until), self.once(texts)).await.map_err(late)?
+        let late =
+            |_| self.unavailable(ProviderFailure::Timeout, format!("no answer within {} s", purpose.limit().as_secs()));
+        timeout(left(until), self.paid(texts, left(until), purpose)).await.map_err(late)?
     }
 
-    async fn once(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    /// One try, once the budget and the rate limit allow it. What is sent is owed, unless the provider says that it did not take it.
+    async fn paid(&self, texts: &[String], lasts: Duration, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let bytes: usize = texts.iter().map(String::len).sum();
+        let fare = |tokens: usize| Fare { tokens: tokens as u64, requests: 1 };
+        let estimate = fare(bytes.div_ceil(BYTES_PER_TOKEN));
+        let most = match purpose {
+            // A handful of tokens at each start: a spent budget keeps no server from starting.
+            Purpose::Probe => Fare::default(),
+            // No tokenizer counts more tokens than bytes, but it may add two to each text.
+            Purpose::Question | Purpose::Passages => fare(bytes + 2 * texts.len()),
+        };
+        // Half of the time is for the call itself.
+        let trip = Trip { estimate, most, lasts, patience: lasts / 2 };
+        let mut bill = self.toll.admit(trip).await.map_err(|refused| self.not_admitted(refused))?;
+        bill.owes(estimate);
+        self.once(texts, &mut *bill).await
+    }
+
+    fn not_admitted(&self, refused: NotAdmitted) -> EmbedError {
+        let failure = match refused {
+            NotAdmitted::OverBudget { .. } => ProviderFailure::OverBudget,
+            NotAdmitted::RateLimited { .. } => ProviderFailure::LimitKept,
+            NotAdmitted::Unknown { .. } => ProviderFailure::Unaccounted,
+        };
+        let retry_after_seconds = Some(refused.retry_after().as_secs() + 1);
+        EmbedError::Unavailable { model: self.model.clone(), failure, cause: refused.to_string(), retry_after_seconds }
+    }
+
+    async fn once(&self, texts: &[String], bill: &mut dyn Bill) -> Result<Vec<Vec<f32>>, EmbedError> {
         let body = Request { model: &self.model, input: texts, encoding_format: "float", dimensions: self.dimensions };
-        let response = self.service.post(&body).await.map_err(|failure| self.not_answered(failure))?;
+        let response = self.service.post(&body).await.map_err(|failure| {
+            if !failure.was_sent() {
+                bill.owes(Fare::default());
+            }
+            self.not_answered(failure)
+        })?;
         match response.status() {
-            StatusCode::OK => self.vectors(response, texts.len()).await,
-            status => Err(self.refused(status, Refusal::read(response).await)),
+            StatusCode::OK => self.vectors(response, texts.len(), bill).await,
+            status => {
+                bill.owes(Fare::default());
+                Err(self.refused(status, Refusal::read(response).await))
+            }
         }
     }
 
-    async fn vectors(&self, response: Response, expected: usize) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn vectors(
+        &self,
+        response: Response,
+        expected: usize,
+        bill: &mut dyn Bill,
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
         let bytes = outside::bounded(response, MAX_ANSWER).await.map_err(|unread| match unread {
             Unread::TooLong(_) => self.broken(format!("its answer cannot be used: {unread}")),
             Unread::Broken(error) => self.not_answered(NotAnswered::of(&error)),
         })?;
         let garbled = |cause: String| self.unavailable(ProviderFailure::Failed, cause);
-        let Answer { data } =
+        let Answer { data, usage } =
             serde_json::from_slice(&bytes).map_err(|error| garbled(format!("its answer cannot be read: {error}")))?;
+        if let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens.or(usage.total_tokens)) {
+            bill.owes(Fare { tokens, requests: 1 });
+        }
         let mut vectors = vec![None; expected];
         for Item { index, embedding } in data {
             if let Some(place) = vectors.get_mut(index) {
@@ -189,6 +270,12 @@ impl Endpoint {
         let retry_after_seconds = self.rest.left(Instant::now()).map(|rest| rest.as_secs() + 1);
         EmbedError::Unavailable { model: self.model.clone(), failure, cause, retry_after_seconds }
     }
+}
+
+/// Whether another try within the same call makes sense: what the budget or the records keep from being sent does not pass so soon.
+fn may_pass_soon(error: &EmbedError) -> bool {
+    let is_kept_back = matches!(error, EmbedError::Unavailable { failure, .. } if failure.was_not_asked());
+    error.may_pass() && !is_kept_back
 }
 
 fn left(until: Instant) -> Duration {

@@ -6,14 +6,14 @@
 
 mod call;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use self::call::Endpoint;
 pub use self::call::Pauses;
-use crate::ports::{EmbedError, Embedder, ModelIdentity};
+use self::call::{Endpoint, Purpose};
+use crate::ports::{EmbedError, Embedder, ModelIdentity, NoToll, Toll};
 
 /// Texts of one request; every provider takes as many.
 const BATCH_TEXTS: usize = 64;
@@ -26,12 +26,6 @@ const BYTES_PER_TOKEN: usize = 3;
 
 /// Estimated tokens of a passage: about as much text as the local model reads, and below the limit of small models.
 const MAX_TOKENS: usize = 384;
-
-/// How long a question may take with all its tries.
-const QUESTION: Duration = Duration::from_secs(20);
-
-/// How long a batch of passages may take with all its tries: a rate limit by the minute may pass meanwhile.
-const PASSAGES: Duration = Duration::from_secs(120);
 
 /// What the provider is asked, to see that it answers and how long its vectors are.
 const PROBE: &str = "probe";
@@ -78,11 +72,16 @@ pub struct OpenAiEmbedder {
 }
 
 impl OpenAiEmbedder {
-    /// Makes the first call, which finds out whether the provider shortens vectors itself or has to be told.
+    /// A provider without a price and a limit.
     pub async fn open(settings: OpenAiSettings) -> Result<Self, ProviderError> {
+        Self::behind(Arc::new(NoToll), settings).await
+    }
+
+    /// Makes the first call, which finds out whether the provider shortens vectors itself or has to be told. Each request passes this toll.
+    pub async fn behind(toll: Arc<dyn Toll>, settings: OpenAiSettings) -> Result<Self, ProviderError> {
         let (model, configured) = (settings.model.clone(), settings.dimensions);
         let identity = ModelIdentity { name: model.clone(), dimension: configured };
-        let mut endpoint = Endpoint::new(settings).map_err(ProviderError::Call)?;
+        let mut endpoint = Endpoint::new(settings, toll).map_err(ProviderError::Call)?;
         let found = length(&endpoint).await.map_err(ProviderError::Call)?;
         if found != configured {
             endpoint.shorten_to(configured);
@@ -96,8 +95,8 @@ impl OpenAiEmbedder {
         Ok(Self { identity, endpoint })
     }
 
-    async fn vectors(&self, texts: &[String], limit: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let vectors = self.endpoint.embed(texts, limit).await?;
+    async fn vectors(&self, texts: &[String], purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let vectors = self.endpoint.embed(texts, purpose).await?;
         match vectors.iter().find(|vector| vector.len() != self.identity.dimension) {
             Some(vector) => {
                 let (found, expected) = (vector.len(), self.identity.dimension);
@@ -119,7 +118,7 @@ impl OpenAiEmbedder {
 }
 
 async fn length(endpoint: &Endpoint) -> Result<usize, EmbedError> {
-    let vectors = endpoint.embed(&[PROBE.to_owned()], QUESTION).await?;
+    let vectors = endpoint.embed(&[PROBE.to_owned()], Purpose::Probe).await?;
     Ok(vectors.first().map_or(0, Vec::len))
 }
 
@@ -138,14 +137,14 @@ impl Embedder for OpenAiEmbedder {
     }
 
     async fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        let mut vectors = self.vectors(&[readable(text)], QUESTION).await?;
+        let mut vectors = self.vectors(&[readable(text)], Purpose::Question).await?;
         vectors.pop().ok_or_else(|| self.endpoint.broken("no vector came".to_owned()))
     }
 
     async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let texts: Vec<String> = texts.iter().map(|text| readable(text)).collect();
         let batches: Vec<Vec<String>> = texts.chunks(BATCH_TEXTS).map(<[String]>::to_vec).collect();
-        let calls = batches.into_iter().map(|batch| async move { self.vectors(&batch, PASSAGES).await });
+        let calls = batches.into_iter().map(|batch| async move { self.vectors(&batch, Purpose::Passages).await });
         let batches: Vec<_> = stream::iter(calls).buffered(REQUESTS).try_collect().await?;
         Ok(batches.into_iter().flatten().collect())
     }

@@ -29,6 +29,12 @@ const COUNT: Duration = Duration::from_secs(2);
 /// Between two counts of the chunks. A Qdrant looks at each of them for that, and every replica asks it.
 const COUNT_CHUNKS: Duration = Duration::from_secs(30);
 
+/// Between two times that what was spent is written down: as much of the report of costs is lost when the process crashes.
+const KEEP_COSTS: Duration = Duration::from_secs(10);
+
+/// Of these times one at which it is looked what all replicas spent: once a minute.
+const LOOK_AT_COSTS: u32 = 6;
+
 /// The tasks over one set of flows.
 pub(super) struct Background {
     stop: CancellationToken,
@@ -43,6 +49,7 @@ impl Background {
         tokio::spawn(calibrate(Arc::clone(&app.retrieve), stop.clone()));
         tokio::spawn(count(Arc::clone(&app.process), stop.clone()));
         tokio::spawn(count_chunks(Arc::clone(&app.process), app.epoch, stop.clone()));
+        tokio::spawn(costs(Arc::clone(&app.process), stop.clone()));
         let operations = &app.process.operations;
         let jobs = Arc::new(Jobs::new(Arc::clone(&app.ingest), stop.clone(), operations.sight("jobs")));
         jobs.go_on().await;
@@ -105,6 +112,24 @@ async fn count_chunks(process: Arc<Process>, epoch: Epoch, stop: CancellationTok
             () = stop.cancelled() => return,
             () = async { ticks.tick().await; process.operations.count_chunks(&*process.stores.vectors, epoch).await } => {}
         }
+    }
+}
+
+/// Writes down what was spent, and looks what all replicas spent.
+async fn costs(process: Arc<Process>, stop: CancellationToken) {
+    let mut ticks = interval(KEEP_COSTS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick = 0_u32;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        process.models.keep_costs().await;
+        if tick.is_multiple_of(LOOK_AT_COSTS) {
+            process.models.look_at_costs().await;
+        }
+        tick = tick.wrapping_add(1);
     }
 }
 

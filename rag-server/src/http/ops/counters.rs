@@ -83,7 +83,7 @@ pub struct Bucket {
 /// What was spent on one part.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct PartCost {
-    /// What for: `generate`.
+    /// What for: `generate`, `embed` or `rerank`.
     pub part: String,
     /// Millionths of a US dollar.
     pub micro_usd: u64,

@@ -168,7 +168,7 @@ async fn a_scrape_calls_no_store_and_shows_what_was_counted_in_the_background() 
 async fn the_status_says_its_version_what_was_spent_and_a_peak_of_memory_not_below_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let bench = keyed(folder.path()).await;
-    bench.api.metrics.writing.cost(MicroUsd(2_500));
+    bench.api.metrics.writing.cost("generate", MicroUsd(2_500));
     let status = bench.status().await;
     assert_eq!(status.status_version, 2);
     let cost: Vec<_> = status.counters.unwrap().cost.into_iter().map(|cost| (cost.part, cost.micro_usd)).collect();
