@@ -26,3 +26,4 @@ pub mod reindex;
 pub mod resilience;
 pub mod retrieve;
 mod sentences;
+pub mod spans;

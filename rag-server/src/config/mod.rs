@@ -8,11 +8,13 @@ mod corpus;
 mod generation;
 mod layers;
 mod live;
+mod log;
 mod problem;
 mod reference;
 mod rules;
 mod server;
 mod shape;
+mod traces;
 mod walk;
 
 use schemars::JsonSchema;
@@ -26,9 +28,11 @@ pub use corpus::{
 pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};
 pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit};
+pub use log::LogFilter;
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
 pub use server::{ApiKey, Auth, LiveSource, Role, Server};
+pub use traces::Tracing;
 
 /// Everything that can be set. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +63,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// What is remembered of questions.
     pub cache: Cache,
+    /// Where traces of requests are sent.
+    pub tracing: Tracing,
     /// What may change while the server runs.
     pub live: LiveSource,
 }
@@ -77,6 +83,7 @@ impl Default for Config {
             generation: Generation::default(),
             sessions: Sessions::default(),
             cache: Cache::default(),
+            tracing: Tracing::default(),
             live: LiveSource::default(),
         }
     }

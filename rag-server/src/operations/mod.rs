@@ -4,8 +4,12 @@
 
 mod jobs;
 mod resident;
+mod slow;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,6 +19,7 @@ use uuid::Uuid;
 pub use self::{
     jobs::{Jobs, Work},
     resident::Resident,
+    slow::{SlowQuery, StageTime, is_slow, stages},
 };
 use crate::{
     config::LiveSettings,
@@ -28,6 +33,9 @@ pub const VECTOR_STORE: &str = "vector store";
 
 /// How the records are called; the operator looks for this name, too.
 pub const RECORDS: &str = "records";
+
+/// Slow questions that are kept: enough to see a pattern on one screen.
+const MOST_SLOW: usize = 20;
 
 /// The handle. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +51,7 @@ struct Handles {
     guards: Mutex<Vec<Arc<Guard>>>,
     cache: OnceLock<Arc<dyn Cache>>,
     now: Mutex<Now>,
+    slow: Mutex<VecDeque<SlowQuery>>,
 }
 
 /// What changes with the epoch, or while it is searched.
@@ -94,6 +103,7 @@ impl Operations {
             guards: Mutex::default(),
             cache: OnceLock::new(),
             now: Mutex::default(),
+            slow: Mutex::default(),
         }))
     }
 
@@ -127,6 +137,23 @@ impl Operations {
     pub fn parts(&self) -> Vec<(String, Option<Health>)> {
         let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
         parts.iter().map(|part| (part.name().to_owned(), part.last_seen())).collect()
+    }
+
+    /// This part tells by itself what it sees.
+    pub fn keep_part(&self, sight: Arc<Sight>) {
+        self.0.parts.lock().unwrap_or_else(PoisonError::into_inner).push(sight);
+    }
+
+    /// A question was slow.
+    pub fn was_slow(&self, query: SlowQuery) {
+        let mut slow = self.0.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        slow.truncate(MOST_SLOW - 1);
+        slow.push_front(query);
+    }
+
+    /// The slow questions that ended last, the newest first.
+    pub fn slow_queries(&self) -> Vec<SlowQuery> {
+        self.0.slow.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// These providers write answers, until the process ends.

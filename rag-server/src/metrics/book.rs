@@ -1,0 +1,32 @@
+//! The registry, with the names of everything that was registered: what has counted nothing yet is told by nobody else.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::{Registry, core::Collector, proto::MetricFamily};
+
+/// The registry and the names in it. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Book {
+    registry: Registry,
+    names: Arc<Mutex<Vec<String>>>,
+}
+
+impl Book {
+    /// Registers a metric.
+    pub(super) fn register(&self, metric: Box<dyn Collector>) -> prometheus::Result<()> {
+        let described: Vec<_> = metric.desc().into_iter().map(|described| described.fq_name.clone()).collect();
+        self.registry.register(metric)?;
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).extend(described);
+        Ok(())
+    }
+
+    /// What was counted.
+    pub(super) fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
+    /// Every name, in the order of registration.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
