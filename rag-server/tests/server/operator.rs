@@ -120,6 +120,7 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
             "chunks_counted_at": null,
             "counters": null,
             "memory": null,
+            "slow_queries": [],
         })
     );
 }
