@@ -126,7 +126,12 @@ impl Metrics {
 
     /// The names of all metrics, of those too that have counted nothing yet. A test finds each in the documentation.
     pub fn names(&self) -> Vec<String> {
-        self.registry.names()
+        self.labels().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The same, each with its labels.
+    pub fn labels(&self) -> Vec<(String, Vec<String>)> {
+        self.registry.labels()
     }
 
     /// All metrics in the text format of Prometheus.

@@ -61,6 +61,7 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         embedding(&config, &cluster, name);
         retrieval(&config, &cluster, name);
         providers(&config, &cluster, name);
+        tracing(&config, &cluster, name);
         budget(&cluster, name);
     }
 }
@@ -129,6 +130,15 @@ fn providers(config: &Config, cluster: &RagCluster, name: &str) {
         assert_eq!(got["input_usd_per_million_tokens"].as_f64(), Some(asked.input_usd_per_million_tokens), "{name}");
         assert_eq!(got["output_usd_per_million_tokens"].as_f64(), Some(asked.output_usd_per_million_tokens), "{name}");
     }
+}
+
+fn tracing(config: &Config, cluster: &RagCluster, name: &str) {
+    let (got, asked) = (&config.tracing, cluster.spec.tracing.as_ref());
+    assert_eq!(got.endpoint, asked.map(|tracing| tracing.endpoint.clone()), "{name}");
+    let percent = asked.map_or(100.0, |tracing| f64::from(tracing.sample_percent));
+    assert!((got.sample_ratio * 100.0 - percent).abs() < 1e-9, "{name}: {got:?}");
+    let secret = asked.and_then(|tracing| tracing.secret_ref.as_ref());
+    assert_eq!((&got.headers_file, &got.ca_file), (&key_file("tracing", secret), &None), "{name}");
 }
 
 fn budget(cluster: &RagCluster, name: &str) {

@@ -34,4 +34,4 @@ pub use records::{Kind, Page, Put, Record, Records, Swap};
 pub use reranker::{RerankError, Reranker};
 pub use sight::{Health, Sight};
 pub use update::{Change, update};
-pub use vector_store::{Only, Scan, Search, VectorStore};
+pub use vector_store::{Index, Only, Scan, Search, VectorStore};

@@ -10,8 +10,8 @@ use tracing::Instrument;
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{
-        EmbedError, Embedder, EmbedderDecorator, Epoch, Kind, Page, ProviderFailure, Put, Record, Records, RerankError,
-        Reranker, Scan, Search, Sight, StoreError, Swap, VectorStore,
+        EmbedError, Embedder, EmbedderDecorator, Epoch, Index, Kind, Page, ProviderFailure, Put, Record, Records,
+        RerankError, Reranker, Scan, Search, Sight, StoreError, Swap, VectorStore,
     },
     spans,
 };
@@ -153,6 +153,10 @@ impl VectorStore for Watched<dyn VectorStore> {
 
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
         self.see("count", self.inner.count(epoch)).await
+    }
+
+    async fn index(&self, epoch: Epoch) -> Result<Option<Index>, StoreError> {
+        self.see("index", self.inner.index(epoch)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

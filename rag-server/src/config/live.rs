@@ -72,9 +72,14 @@ pub enum OnLimit {
 }
 
 impl Live {
+    /// The JSON schema of the live file.
+    pub fn schema() -> serde_json::Value {
+        shape::schema::<Self>()
+    }
+
     /// Reads the bytes of a live file; `origin` is how problems name it.
     pub fn from_toml(bytes: &[u8], origin: &str) -> Result<Self, Problems> {
-        let schema = shape::schema::<Self>();
+        let schema = Self::schema();
         let mut problems = Vec::new();
         let table = layers::read(Shape::new(&schema), origin, bytes, &mut Origins::new(), &mut problems)?;
         Problems::in_order(problems)?;

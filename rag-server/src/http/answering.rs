@@ -60,6 +60,14 @@ impl Measured {
         self.outcome = "failed";
     }
 
+    /// A stream ended with an error: the request's own line, which was written when it began, could not tell.
+    fn broke_off(&mut self, code: Code) {
+        self.failed();
+        let (request_id, cause) = (self.request_id.as_str(), code.slug());
+        tracing::info!(request_id, cause, "a stream broke off");
+        self.api.metrics.looks.errors.with_label_values(&[cause]).inc();
+    }
+
     /// Of an answer that was waited for.
     pub(super) fn ended(&mut self, answer: &Result<Answer, AnswerError>) {
         match answer {
@@ -103,7 +111,7 @@ pub(super) trait Told: Send + 'static {
     fn end(&mut self, answer: Answer) -> Vec<Result<Event, axum::Error>>;
 
     /// It broke off.
-    fn broken(&mut self, error: AnswerError) -> Result<Event, axum::Error>;
+    fn broken(&mut self, problem: &Problem) -> Result<Event, axum::Error>;
 }
 
 /// Waits until something is known of the answer, and then streams what `told` makes of it.
@@ -153,8 +161,9 @@ impl<T: Told> Streamed<T> {
             }
             Ok(news) => (self.told.news(news), false),
             Err(error) => {
-                self.measured.failed();
-                (vec![self.told.broken(error)], true)
+                let problem = Problem::from(error);
+                self.measured.broke_off(problem.code);
+                (vec![self.told.broken(&problem)], true)
             }
         }
     }

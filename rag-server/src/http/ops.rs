@@ -19,7 +19,7 @@ use super::{
 pub use crate::operations::{Moving, RECORDS, VECTOR_STORE};
 use crate::{
     operations::{self, Operations, Resident, Work},
-    ports::{Health, Held},
+    ports::{Health, Held, Index},
     resilience::BreakerState,
     security::{Credential, Uses},
 };
@@ -235,6 +235,14 @@ fn look(api: &Api) {
     looks.documents.set(gauge(counts.documents));
     if let Some((chunks, _)) = counts.chunks {
         looks.chunks.set(gauge(chunks));
+    }
+    if let Some(Index { segments, indexed_vectors, is_optimized }) = counts.index {
+        looks.index_segments.set(gauge(segments));
+        looks.indexed_vectors.set(gauge(indexed_vectors));
+        looks.index_optimized.reset();
+        if let Some(is_optimized) = is_optimized {
+            looks.index_optimized.with_label_values::<&str>(&[]).set(is_optimized.into());
+        }
     }
     if let Some(Resident { bytes, .. }) = Resident::of_this_process() {
         looks.resident_bytes.set(gauge(bytes));

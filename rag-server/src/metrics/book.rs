@@ -4,19 +4,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Registry, core::Collector, proto::MetricFamily};
 
-/// The registry and the names in it. Cheap to clone.
+/// The registry, and the names in it with their labels. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Book {
     registry: Registry,
-    names: Arc<Mutex<Vec<String>>>,
+    labels: Arc<Mutex<Vec<(String, Vec<String>)>>>,
 }
 
 impl Book {
     /// Registers a metric.
     pub(super) fn register(&self, metric: Box<dyn Collector>) -> prometheus::Result<()> {
-        let described: Vec<_> = metric.desc().into_iter().map(|described| described.fq_name.clone()).collect();
+        let described: Vec<_> = metric
+            .desc()
+            .into_iter()
+            .map(|described| (described.fq_name.clone(), described.variable_labels.clone()))
+            .collect();
         self.registry.register(metric)?;
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).extend(described);
+        self.labels.lock().unwrap_or_else(PoisonError::into_inner).extend(described);
         Ok(())
     }
 
@@ -25,8 +29,8 @@ impl Book {
         self.registry.gather()
     }
 
-    /// Every name, in the order of registration.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Every name with its labels, in the order of registration.
+    pub(super) fn labels(&self) -> Vec<(String, Vec<String>)> {
+        self.labels.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -21,6 +21,12 @@ pub struct Looks {
     pub documents: IntGauge,
     /// Chunks of the epoch that is searched, as they were counted last.
     pub chunks: IntGauge,
+    /// Segments of the index that is searched.
+    pub index_segments: IntGauge,
+    /// Vectors that the index finds.
+    pub indexed_vectors: IntGauge,
+    /// 1 where nothing waits to be optimised, 0 where something does; absent where the store does not tell.
+    pub index_optimized: IntGaugeVec,
     /// Memory of the process that is really there.
     pub resident_bytes: IntGauge,
     /// When the process began, in seconds since 1970.
@@ -37,6 +43,7 @@ impl Looks {
             |name, help, labels: &[&str]| registered(book, IntCounterVec::new(Opts::new(name, help), labels)?);
         let gauge = |name, help| registered(book, IntGauge::new(name, help)?);
         let part_up = Opts::new("rag_part_up", "1 where the last call of a part was answered, 0 where it was not.");
+        let optimized = Opts::new("rag_index_optimized", "1 where nothing of the index waits to be optimised.");
         let started = Gauge::new("process_start_time_seconds", "When the process began, in seconds since 1970.")?;
         let looks = Self {
             errors: counters("rag_errors_total", "Requests that were answered with an error, by cause.", &["cause"])?,
@@ -50,6 +57,9 @@ impl Looks {
             in_flight: gauge("rag_requests_in_flight", "Requests that are handled now.")?,
             documents: gauge("rag_documents", "Documents that answers can come from, as counted last.")?,
             chunks: gauge("rag_chunks", "Chunks of the epoch that is searched, as counted last.")?,
+            index_segments: gauge("rag_index_segments", "Segments of the index that is searched.")?,
+            indexed_vectors: gauge("rag_index_vectors", "Vectors that the index finds; the others are compared.")?,
+            index_optimized: registered(book, IntGaugeVec::new(optimized, &[])?)?,
             resident_bytes: gauge("process_resident_memory_bytes", "Memory of the process that is really there.")?,
             started: registered(book, started)?,
         };

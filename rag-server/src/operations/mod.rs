@@ -24,7 +24,7 @@ pub use self::{
 use crate::{
     config::LiveSettings,
     generate::Providers,
-    ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight, VectorStore, count_documents},
+    ports::{Cache, Changes, Epoch, Health, Index, Kind, Records, Sight, VectorStore, count_documents},
     resilience::{BreakerState, Guard},
 };
 
@@ -88,6 +88,8 @@ pub struct Counts {
     pub counted: Option<Timestamp>,
     /// Chunks of the epoch that is searched, and when they were counted. None before that was done once.
     pub chunks: Option<(u64, Timestamp)>,
+    /// How the index was when they were counted, as far as the store tells.
+    pub index: Option<Index>,
 }
 
 impl Operations {
@@ -241,11 +243,13 @@ impl Operations {
 
     /// Counts the chunks of an epoch. If they cannot be counted, their number stays as it was.
     pub async fn count_chunks(&self, vectors: &dyn VectorStore, epoch: Epoch) {
-        if let Ok(chunks) = vectors.count(epoch).await {
+        let (chunks, index) = futures::join!(vectors.count(epoch), vectors.index(epoch));
+        if let Ok(chunks) = chunks {
             self.change(|now| {
                 // Another one may be searched since the count began.
                 if now.searched.as_ref().is_none_or(|(searched, _)| *searched == epoch) {
                     now.counts.chunks = Some((chunks, Timestamp::now()));
+                    now.counts.index = index.ok().flatten();
                 }
             });
         }

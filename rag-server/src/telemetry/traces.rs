@@ -159,3 +159,39 @@ fn named(mut span: SpanData) -> SpanData {
     }
     span
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Span as _, Tracer as _};
+
+    use super::*;
+
+    fn provider(sender: Sender<SpanData>, sampler: Sampler) -> (SdkTracerProvider, IntCounter) {
+        let dropped = IntCounter::new("dropped", "counted here alone").unwrap();
+        let queue = Queue { sender, dropped: dropped.clone() };
+        (SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(queue).build(), dropped)
+    }
+
+    #[test]
+    fn what_the_queue_has_no_room_for_is_dropped_and_counted_and_nobody_waits() {
+        let (sender, waiting) = mpsc::channel(2);
+        let (provider, dropped) = provider(sender, Sampler::AlwaysOn);
+        for _ in 0..5 {
+            provider.tracer("test").start("a span").end();
+        }
+        assert_eq!((waiting.len(), dropped.get()), (2, 3));
+    }
+
+    #[test]
+    fn only_a_request_begins_a_trace_and_it_is_named_for_its_route() {
+        let (sender, mut waiting) = mpsc::channel(8);
+        let (provider, _) = provider(sender, Sampler::ParentBased(Box::new(Requests(Sampler::AlwaysOn))));
+        let tracer = provider.tracer("test");
+        tracer.start("records count").end();
+        let attributes = [KeyValue::new(METHOD, "POST"), KeyValue::new(ROUTE, "/query")];
+        tracer.build(tracer.span_builder("request").with_attributes(attributes)).end();
+        let span = waiting.try_recv().unwrap();
+        assert_eq!((&*span.name, span.span_kind), ("POST /query", SpanKind::Server));
+        assert!(waiting.try_recv().is_err());
+    }
+}

@@ -80,7 +80,7 @@ async fn a_question_is_one_trace_from_its_client_to_the_provider() {
     assert_eq!(headers["traceparent"].to_str().unwrap(), format!("00-{TRACE}-{called}-01"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_key_no_question_and_no_text_is_sent_with_spans() {
     let (home, collector) = (Home::new(), FakeCollector::start().await);
     let provider = FakeProvider::start(Act::Say("Daily zanzibars are kept for 7 days. [1]")).await;
@@ -134,7 +134,7 @@ async fn what_is_not_sampled_is_not_sent_unless_its_client_wants_it() {
     assert!(collector.spans().iter().all(|span| !span.name.contains("health") && !span.name.contains("count")));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_refuses_fails_no_request_and_is_said_once() {
     let (home, collector) = (Home::new(), FakeCollector::start().await);
     let provider = FakeProvider::start(Act::Say("Daily zanzibars are kept for 7 days. [1]")).await;

@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::metadata::{self, Part};
 use crate::api::cluster::{
-    Budget, EmbeddingModel, Fallback, OnLimit, Pricing, Provider, Rerank, RetrievalMode, Role, SecretKeyRef,
+    Budget, EmbeddingModel, Fallback, OnLimit, Pricing, Provider, Rerank, RetrievalMode, Role, SecretKeyRef, Tracing,
 };
 use crate::api::{CorpusId, Credential, Revision, labels};
-use crate::cluster::validate::{EMBEDDING, Embedder, RERANK, Store, ValidatedCluster};
+use crate::cluster::validate::{EMBEDDING, Embedder, RERANK, Store, TRACING, ValidatedCluster};
 
 /// The port of the public API.
 pub const HTTP_PORT: i32 = 8080;
@@ -53,6 +53,8 @@ struct ServerConfig {
     retrieval: Retrieval,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<Generation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracing: Option<TracingConfig>,
     live: Live,
 }
 
@@ -168,6 +170,14 @@ struct ProviderPricing {
     output_usd_per_million_tokens: f64,
 }
 
+#[derive(Serialize)]
+struct TracingConfig {
+    endpoint: String,
+    sample_ratio: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers_file: Option<String>,
+}
+
 /// What may change without a new revision. Each part says since which version of the schema servers know it.
 #[derive(Serialize)]
 struct LiveSettings {
@@ -228,6 +238,7 @@ pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
             rerank: cluster.retrieval.rerank.as_ref().map(rerank),
         },
         generation: generation(cluster),
+        tracing: cluster.tracing.as_ref().map(tracing),
         live: Live { file: format!("{LIVE_DIR}/{LIVE_FILE}") },
     };
     // Structs of texts and numbers always have a TOML form; a test renders every variant.
@@ -252,6 +263,14 @@ fn rerank(service: &Rerank) -> RerankProvider {
         model: service.model.clone(),
         api_key_file: outside_key_file(RERANK, service.secret_ref.as_ref()),
         top_n: service.top_n,
+    }
+}
+
+fn tracing(tracing: &Tracing) -> TracingConfig {
+    TracingConfig {
+        endpoint: tracing.endpoint.clone(),
+        sample_ratio: f64::from(tracing.sample_percent) / 100.0,
+        headers_file: outside_key_file(TRACING, tracing.secret_ref.as_ref()),
     }
 }
 

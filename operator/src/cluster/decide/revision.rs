@@ -240,6 +240,7 @@ mod tests {
             "retrieval: {topK: 6}",
             "retrieval: {minScore: 0.4}",
             "retrieval: {rerank: {baseUrl: 'https://rerank.example.com/v1', model: m}}",
+            "tracing: {endpoint: 'http://collector.monitoring.svc:4318'}",
             "embedding: {openAI: {baseUrl: 'https://llm.example.com/v1', model: m, dimensions: 8}}",
             "auth: {apiKeys: [{name: nightly, role: Writer}]}",
             "auth: {apiKeys: [{name: default, role: Writer, tenant: acme}]}",

@@ -14,15 +14,15 @@ use super::{
 };
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, Scored, SparseVector},
-    ports::{Epoch, Only, Scan, Search, StoreError, VectorStore},
+    ports::{Epoch, Index, Only, Scan, Search, StoreError, VectorStore},
 };
 use async_trait::async_trait;
 use qdrant_client::qdrant::{
-    CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType,
-    Filter, GetPoints, Modifier, PayloadIncludeSelector, PointsSelector, QueryBatchPoints, QueryPoints, RetrievedPoint,
-    ScrollPoints, SetPayloadPoints, SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput,
-    VectorParams, VectorParamsBuilder, VectorsConfigBuilder, WithVectorsSelector, points_selector::PointsSelectorOneOf,
-    vectors_config::Config, with_payload_selector::SelectorOptions,
+    CollectionStatus, CountPoints, CreateAliasBuilder, CreateCollection, CreateCollectionBuilder, DeletePoints,
+    Distance, FieldType, Filter, GetPoints, Modifier, PayloadIncludeSelector, PointsSelector, QueryBatchPoints,
+    QueryPoints, RetrievedPoint, ScrollPoints, SetPayloadPoints, SparseVectorParamsBuilder, SparseVectorsConfigBuilder,
+    UpsertPoints, VectorInput, VectorParams, VectorParamsBuilder, VectorsConfigBuilder, WithVectorsSelector,
+    points_selector::PointsSelectorOneOf, vectors_config::Config, with_payload_selector::SelectorOptions,
 };
 
 /// Points in one request: with texts and vectors some hundred kilobytes, well below any server's limit.
@@ -308,6 +308,20 @@ impl VectorStore for QdrantVectorStore {
             &CountPoints { collection_name: self.collection(epoch), exact: Some(true), ..CountPoints::default() };
         let counted = self.connection.call(|client| async move { client.count(request.clone()).await }).await?;
         Ok(counted.result.map_or(0, |result| result.count))
+    }
+
+    async fn index(&self, epoch: Epoch) -> Result<Option<Index>, StoreError> {
+        let name = &self.collection(epoch);
+        let info = self.connection.call(|client| async move { client.collection_info(name).await }).await?;
+        Ok(info.result.map(|info| Index {
+            segments: info.segments_count,
+            indexed_vectors: info.indexed_vectors_count.unwrap_or_default(),
+            is_optimized: match info.status() {
+                CollectionStatus::Green => Some(true),
+                CollectionStatus::Yellow | CollectionStatus::Red | CollectionStatus::Grey => Some(false),
+                CollectionStatus::UnknownCollectionStatus => None,
+            },
+        }))
     }
 
     async fn close(&self) -> Result<(), StoreError> {
