@@ -8,6 +8,8 @@
 ? [{{ . }}.spec.embedding.openAI.secretRef.name + " " + {{ . }}.spec.embedding.openAI.secretRef.key + " " + {{ . }}.spec.embedding.openAI.baseUrl] : [])
 + (has({{ . }}.spec.retrieval) && has({{ . }}.spec.retrieval.rerank) && has({{ . }}.spec.retrieval.rerank.secretRef)
 ? [{{ . }}.spec.retrieval.rerank.secretRef.name + " " + {{ . }}.spec.retrieval.rerank.secretRef.key + " " + {{ . }}.spec.retrieval.rerank.baseUrl] : [])
++ (has({{ . }}.spec.tracing) && has({{ . }}.spec.tracing.secretRef)
+? [{{ . }}.spec.tracing.secretRef.name + " " + {{ . }}.spec.tracing.secretRef.key + " " + {{ . }}.spec.tracing.endpoint] : [])
 + (has({{ . }}.spec.generation) && has({{ . }}.spec.generation.providers)
 ? {{ . }}.spec.generation.providers.filter(p, has(p.secretRef)).map(p, p.secretRef.name + " " + p.secretRef.key + " " + p.baseUrl) : [])
 + (has({{ . }}.spec.vectorStore) && has({{ . }}.spec.vectorStore.qdrant) && has({{ . }}.spec.vectorStore.qdrant.podTemplate) && has({{ . }}.spec.vectorStore.qdrant.podTemplate.imagePullSecrets)
