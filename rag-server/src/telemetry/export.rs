@@ -1,6 +1,7 @@
 //! Sends spans to the collector, batch by batch, one at a time. What it does not take is lost, counted, and said once.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -86,15 +87,15 @@ impl Collector {
         let ca = tracing.ca_file.as_deref().map_or(Ok(Vec::new()), certificates)?;
         let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         let headers = tracing.headers_file.clone();
-        let made_with = headers.as_deref().map_or(Ok(Vec::new()), read)?;
+        let made_with = headers.as_deref().map_or(Ok(Vec::new()), |path| checked(path, std::fs::read(path)))?;
         let exporter = exporter((&url, &ca), parsed(headers.as_deref(), &made_with)?, &resource)?;
         Ok(Self { url, ca, headers, resource, made_with, exporter })
     }
 
     /// Reads the headers again, and goes on with them where they changed.
-    fn refresh(&mut self) -> Result<(), NoCollector> {
+    async fn refresh(&mut self) -> Result<(), NoCollector> {
         let Some(path) = self.headers.as_deref() else { return Ok(()) };
-        let bytes = read(path)?;
+        let bytes = checked(path, tokio::fs::read(path).await)?;
         if bytes != self.made_with {
             self.exporter = exporter((&self.url, &self.ca), parsed(Some(path), &bytes)?, &self.resource)?;
             self.made_with = bytes;
@@ -103,9 +104,10 @@ impl Collector {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, NoCollector> {
+/// The bytes of the file with headers, as they were read.
+fn checked(path: &Path, read: io::Result<Vec<u8>>) -> Result<Vec<u8>, NoCollector> {
     let unreadable = |cause: String| NoCollector::Unreadable { path: path.to_owned(), cause };
-    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = read.map_err(|error| unreadable(error.to_string()))?;
     if bytes.len() > MAX_HEADERS_BYTES {
         return Err(unreadable(format!("it has more than {MAX_HEADERS_BYTES} bytes")));
     }
@@ -193,7 +195,7 @@ impl Exporting {
 
     async fn send(&mut self, batch: Vec<SpanData>) {
         let spans = batch.len() as u64;
-        let cause = match self.collector.refresh() {
+        let cause = match self.collector.refresh().await {
             Ok(()) => self.collector.exporter.export(batch).await.err().map(|error| ("failed", error.to_string())),
             Err(error) => Some(("no_headers", error.to_string())),
         };

@@ -38,7 +38,9 @@ pub struct Log {
 /// What the log is to tell.
 #[derive(Debug, PartialEq, Eq)]
 enum Chosen<'a> {
-    /// What the environment says, whatever is set.
+    /// What the environment says, and not this that is set.
+    Overruled,
+    /// What the environment says, and nothing else is set.
     Outside,
     /// What the live settings say.
     Live(&'a str),
@@ -81,7 +83,8 @@ impl Log {
 
     fn set(&self, wanted: Option<&LogFilter>) {
         let filter = match chosen(self.is_set_outside, wanted) {
-            Chosen::Outside => {
+            Chosen::Outside => return,
+            Chosen::Overruled => {
                 tracing::warn!(
                     "the live setting log is not applied: {VARIABLE} of the environment wins; unset it to change the level while the server runs"
                 );
@@ -99,7 +102,8 @@ impl Log {
 
 fn chosen(is_set_outside: bool, wanted: Option<&LogFilter>) -> Chosen<'_> {
     match wanted {
-        _ if is_set_outside => Chosen::Outside,
+        Some(_) if is_set_outside => Chosen::Overruled,
+        None if is_set_outside => Chosen::Outside,
         Some(wanted) => Chosen::Live(wanted.as_str()),
         None => Chosen::Beginning,
     }
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn the_environment_wins_over_the_live_settings_and_they_over_the_beginning() {
         let debug = LogFilter::try_from("debug".to_owned()).unwrap();
-        assert_eq!(chosen(true, Some(&debug)), Chosen::Outside);
+        assert_eq!(chosen(true, Some(&debug)), Chosen::Overruled);
         assert_eq!(chosen(true, None), Chosen::Outside);
         assert_eq!(chosen(false, Some(&debug)), Chosen::Live("debug"));
         assert_eq!(chosen(false, None), Chosen::Beginning);

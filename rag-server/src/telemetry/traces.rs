@@ -40,7 +40,7 @@ const WAITING: usize = 8192;
 /// Why no traces can be sent.
 #[derive(Debug, thiserror::Error)]
 #[error("tracing: {0}")]
-pub struct TracesError(#[from] NoCollector);
+pub struct TracesError(#[source] NoCollector);
 
 /// The way to the collector.
 pub struct Traces {
@@ -60,7 +60,7 @@ pub(super) fn open(config: &Config, spans: &IntCounterVec) -> Result<Option<(Tra
             KeyValue::new("service.namespace", config.owner.clone()),
         ])
         .build();
-    let collector = Collector::new(endpoint, tracing, resource.clone())?;
+    let collector = Collector::new(endpoint, tracing, resource.clone()).map_err(TracesError)?;
     let (sender, waiting) = mpsc::channel(WAITING);
     let sight = Sight::new("trace collector");
     let counted = |outcome| spans.with_label_values(&[outcome]);
