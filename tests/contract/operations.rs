@@ -6,6 +6,7 @@ use rag_server::{
     config::{Config, Live},
     http::{self, error::Code},
     metrics::Metrics,
+    ports::{ChatError, ProviderFailure, RateLimit, StoreError},
 };
 use serde_json::Value;
 
@@ -72,6 +73,50 @@ fn every_cause_of_an_error_is_documented_with_its_status() {
         let code = Code::ALL.into_iter().find(|code| code.slug() == cells[0].trim_matches('`')).unwrap();
         assert_eq!(cells[1], code.status().as_str(), "{cells:?}");
     }
+}
+
+/// The classes by which calls of parts fail.
+fn classes() -> BTreeSet<String> {
+    let (store, text) = ("a store", String::new);
+    let stores = [
+        StoreError::Unreachable { store, address: text(), cause: text() },
+        StoreError::AuthFailed { store, address: text() },
+        StoreError::Timeout { store, seconds: 1 },
+        StoreError::RateLimited { store, retry_after_seconds: 1 },
+        StoreError::InUse { path: text() },
+        StoreError::Failed { store, cause: text() },
+    ];
+    let models = [
+        ChatError::Unreachable { cause: text() },
+        ChatError::Timeout,
+        ChatError::AuthFailed { status: 401 },
+        ChatError::NoKey { cause: text() },
+        ChatError::RateLimited { rate_limit: RateLimit::default() },
+        ChatError::Refused { status: 400, code: text() },
+        ChatError::Failed { status: 500, code: text() },
+        ChatError::Garbage { cause: text() },
+        ChatError::CutOff,
+    ];
+    let providers = [
+        ProviderFailure::Unreachable,
+        ProviderFailure::AuthFailed,
+        ProviderFailure::RateLimited,
+        ProviderFailure::Timeout,
+        ProviderFailure::Failed,
+    ];
+    let of_stores = stores.iter().map(StoreError::cause);
+    let of_others = models.iter().map(ChatError::class).chain(providers.iter().map(|failure| failure.as_str()));
+    of_stores.chain(of_others).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_class_of_what_is_wrong_with_a_part_is_documented() {
+    let mut documented = named("### What is wrong with a part");
+    // The worker of jobs, the live file, and the headers for the collector tell these of themselves.
+    for of_ours in ["ended", "unreadable", "damaged", "no_headers"] {
+        assert!(documented.remove(of_ours), "{of_ours}");
+    }
+    assert_eq!(documented, classes());
 }
 
 /// The keys below a schema that are numbers, by their paths, with their defaults.
