@@ -40,7 +40,7 @@ const MAX_HEADERS_BYTES: usize = 16 * 1024;
 
 /// Why there is no way to the collector.
 #[derive(Debug, thiserror::Error)]
-pub enum NoCollector {
+pub(super) enum NoCollector {
     /// A file cannot be read.
     #[error("{} cannot be read: {cause}", path.display())]
     Unreadable {
