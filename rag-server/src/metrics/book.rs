@@ -4,11 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Registry, core::Collector, proto::MetricFamily};
 
+/// A name and its labels.
+type Described = (String, Vec<String>);
+
 /// The registry, and the names in it with their labels. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Book {
     registry: Registry,
-    labels: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    labels: Arc<Mutex<Vec<Described>>>,
 }
 
 impl Book {
@@ -30,7 +33,7 @@ impl Book {
     }
 
     /// Every name with its labels, in the order of registration.
-    pub(super) fn labels(&self) -> Vec<(String, Vec<String>)> {
+    pub(super) fn labels(&self) -> Vec<Described> {
         self.labels.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
