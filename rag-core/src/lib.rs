@@ -29,3 +29,4 @@ pub mod resilience;
 pub mod retrieve;
 mod sentences;
 pub mod snapshot;
+pub mod spans;

@@ -23,5 +23,5 @@ pub mod telemetry;
 use rag_core::doubles;
 pub use rag_core::{
     corpus, costs, evaluate, generate, ingest, key_file, lexical, model, ports, quota, reindex, resilience, retrieve,
-    snapshot,
+    snapshot, spans,
 };

@@ -1,14 +1,17 @@
 //! The server's metrics, by the names that the manuals use. Every label has a closed set of values.
 
+mod book;
+mod looks;
 mod so_far;
 mod writing;
 
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder,
 };
 
+use self::book::Book;
 pub use self::{
+    looks::Looks,
     so_far::{Durations, Ended},
     writing::Writing,
 };
@@ -19,7 +22,7 @@ const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0
 /// Everything that is counted.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    registry: Registry,
+    registry: Book,
     /// Requests by route template and status.
     pub requests: IntCounterVec,
     /// Connections that the server ended or refused, by port and cause: `idle` made room for a newcomer, `port_full`, `address_full`, `unread` did not read.
@@ -52,6 +55,8 @@ pub struct Metrics {
     pub credentials_refused: IntCounterVec,
     /// Providers, tokens and money.
     pub writing: Writing,
+    /// What whoever is on call looks at first.
+    pub looks: Looks,
     /// 1 when the server is ready.
     pub ready: IntGauge,
     /// 1 while this server works on jobs.
@@ -63,7 +68,7 @@ pub struct Metrics {
 impl Metrics {
     /// Registers all metrics.
     pub fn new() -> prometheus::Result<Self> {
-        let registry = Registry::new();
+        let registry = Book::default();
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counters.clone())).map(|()| counters)
@@ -118,6 +123,7 @@ impl Metrics {
                 &["reason"],
             )?,
             writing: Writing::register(&registry)?,
+            looks: Looks::register(&registry)?,
             ready: gauge("rag_ready", "1 when the server is ready.")?,
             jobs_worker_up: gauge("rag_jobs_worker_up", "1 while this server works on ingestion jobs.")?,
             credentials_damaged: gauge(
@@ -126,6 +132,16 @@ impl Metrics {
             )?,
             registry,
         })
+    }
+
+    /// The names of all metrics, of those too that have counted nothing yet. A test finds each in the documentation.
+    pub fn names(&self) -> Vec<String> {
+        self.labels().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The same, each with its labels.
+    pub fn labels(&self) -> Vec<(String, Vec<String>)> {
+        self.registry.labels()
     }
 
     /// All metrics in the text format of Prometheus.

@@ -53,7 +53,7 @@ impl Found {
             if names_a_secret(name, inner) {
                 let is_beside = |address: &&'static str| properties.contains_key(*address);
                 let has_key = inner["properties"]["key"].is_object();
-                let addresses = ["url", "baseUrl"].into_iter().filter(is_beside).collect();
+                let addresses = ["url", "baseUrl", "endpoint"].into_iter().filter(is_beside).collect();
                 self.references.push(Reference { path, has_key, addresses, most });
             } else {
                 self.walk(&path, inner, most);

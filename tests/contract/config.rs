@@ -64,6 +64,7 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         retrieval(&config, &cluster, name);
         providers(&config, &cluster, name);
         cache(&config, &cluster, name);
+        tracing(&config, &cluster, name);
         budget(&cluster, name);
     }
 }
@@ -160,6 +161,15 @@ fn cache(config: &Config, cluster: &RagCluster, name: &str) {
         assert_eq!(got.url, asked.url.trim_end_matches('/'), "{name}");
         assert_eq!((&got.user_file, &got.password_file), (&file(REDIS_USER), &file(REDIS_PASSWORD)), "{name}");
     }
+}
+
+fn tracing(config: &Config, cluster: &RagCluster, name: &str) {
+    let (got, asked) = (&config.tracing, cluster.spec.tracing.as_ref());
+    assert_eq!(got.endpoint, asked.map(|tracing| tracing.endpoint.clone()), "{name}");
+    let percent = asked.map_or(100.0, |tracing| f64::from(tracing.sample_percent));
+    assert!((got.sample_ratio * 100.0 - percent).abs() < 1e-9, "{name}: {got:?}");
+    let secret = asked.and_then(|tracing| tracing.secret_ref.as_ref());
+    assert_eq!((&got.headers_file, &got.ca_file), (&key_file("tracing", secret), &None), "{name}");
 }
 
 fn budget(cluster: &RagCluster, name: &str) {

@@ -7,9 +7,13 @@ use ragops_operator::{
     metrics::Metrics,
 };
 
-/// The cells of each row of the table below a heading. The first one's name is in backticks.
 fn rows(heading: &str) -> Vec<Vec<String>> {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cluster.md")).unwrap();
+    rows_of("cluster.md", heading)
+}
+
+/// The cells of each row of the table below a heading of a page. The first one's name is in backticks.
+pub(crate) fn rows_of(page: &str, heading: &str) -> Vec<Vec<String>> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page)).unwrap();
     let below = page.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with('#'));
     let rows = below.filter(|line| line.starts_with("| `"));
     rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()

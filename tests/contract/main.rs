@@ -11,6 +11,7 @@ mod config;
 mod defects;
 mod documented;
 mod management;
+mod operations;
 mod rendered;
 mod status;
 mod upgrade;

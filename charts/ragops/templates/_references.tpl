@@ -10,6 +10,8 @@
 ? [{{ . }}.spec.retrieval.rerank.secretRef.name + " " + {{ . }}.spec.retrieval.rerank.secretRef.key + " " + {{ . }}.spec.retrieval.rerank.baseUrl] : [])
 + (has({{ . }}.spec.records) && has({{ . }}.spec.records.postgres)
 ? [{{ . }}.spec.records.postgres.secretRef.name] : [])
++ (has({{ . }}.spec.tracing) && has({{ . }}.spec.tracing.secretRef)
+? [{{ . }}.spec.tracing.secretRef.name + " " + {{ . }}.spec.tracing.secretRef.key + " " + {{ . }}.spec.tracing.endpoint] : [])
 + (has({{ . }}.spec.generation) && has({{ . }}.spec.generation.providers)
 ? {{ . }}.spec.generation.providers.filter(p, has(p.secretRef)).map(p, p.secretRef.name + " " + p.secretRef.key + " " + p.baseUrl) : [])
 + (has({{ . }}.spec.cache) && has({{ . }}.spec.cache.redis) && has({{ . }}.spec.cache.redis.secretRef)

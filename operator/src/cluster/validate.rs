@@ -21,13 +21,13 @@ use super::observed::{Frozen, Observed};
 use crate::api::ConditionReason;
 use crate::api::cluster::{
     Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, OpenAiEmbedding, PodTemplate, Postgres,
-    RagCluster, RagClusterSpec, Resources, Retrieval, Role, ScrapePeer,
+    RagCluster, RagClusterSpec, Resources, Retrieval, Role, ScrapePeer, Tracing,
 };
 use crate::api::{ClientName, ClusterName};
 
 pub use cache::Redis;
 pub use memory::{READER_MIB, memory_warning};
-pub use outside::{EMBEDDING, Outside, RERANK};
+pub use outside::{EMBEDDING, Outside, RERANK, TRACING};
 pub use place::Place;
 pub use qdrant::{client_warning, last_run};
 pub use store::{ExternalStore, ManagedStore, Store};
@@ -125,6 +125,8 @@ pub struct ValidatedCluster {
     pub retrieval: Retrieval,
     /// Who writes answers.
     pub generation: Generation,
+    /// Where traces of requests are sent.
+    pub tracing: Option<Tracing>,
     /// What the providers may cost, where there is a limit.
     pub budget: Option<Budget>,
     /// The Redis behind the servers' memory, where there is one.
@@ -222,6 +224,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
                 embedder,
                 retrieval: spec.retrieval.clone(),
                 generation: spec.generation.clone().unwrap_or_default(),
+                tracing: spec.tracing.clone(),
                 budget: spec.budget.clone(),
                 redis,
                 outside,

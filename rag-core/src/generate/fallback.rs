@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracing::Instrument;
+
 use super::{
     allowance::Allowance,
     budget::Spent,
@@ -25,6 +27,7 @@ use crate::{
     ports::{ChatError, ChatModel, ChatRequest, Embedder, Sight},
     quota::{Amount, NotGranted, Quota},
     resilience::{BreakerPolicy, BreakerState, Deadline, Guard},
+    spans,
 };
 
 /// What is kept of the deadline for the answer after a provider that hangs: a tenth, at most this.
@@ -274,8 +277,10 @@ impl Providers {
         let left = job.deadline.left();
         let limit = Deadline::after(provider.timeout.min(left.saturating_sub((left / 10).min(MOST_SPARE))));
         let began = call.begin(prompt_tokens as u64);
-        let ended = limit.run(call.converse(&request, (&mut *outlet, job))).await;
+        let span = spans::call(guarded.sight.name(), "chat");
+        let ended = limit.run(call.converse(&request, (&mut *outlet, job)).instrument(span.clone())).await;
         if let Err(error) = ended.unwrap_or(Err(ChatError::Timeout)) {
+            spans::failed(&span, error.class());
             call.failed(&error).await;
             return Err(Miss::Failed { error, began });
         }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use super::{
     AnswerError, AnswerIds, Ask, EXTRACTIVE, REFUSAL, SessionKey, Sessions, Writers,
@@ -22,6 +23,7 @@ use crate::{
     ports::{GenerateError, Generator, Memory, Passage},
     resilience::Deadline,
     retrieve::{Retrieve, Retrieved},
+    spans,
 };
 
 /// The parts of the flow. Cheap to clone.
@@ -140,7 +142,8 @@ impl Flow {
             let job = Job { material, sampling: &ask.sampling, deadline: ask.deadline, embedder, since };
             match writers.providers.write(&job, outlet, generation).await {
                 Ok(written) => {
-                    let checked = writers.checked(written, passages, self.retrieve.unrelated()).await;
+                    let checking = writers.checked(written, passages, self.retrieve.unrelated());
+                    let checked = checking.instrument(spans::stage("check")).await;
                     // What is not whole is tried again, and what another provider than the first wrote is given up once the first answers.
                     let by_first = generation.by.as_ref().is_some_and(|by| writers.providers.is_first(by));
                     let is_kept = generation.cut.is_none() && generation.path.len() == 1 && by_first;
@@ -166,8 +169,8 @@ impl Flow {
         if let Some(checked) = recalled(place.as_ref(), outlet, generation).await {
             return Ok(checked);
         }
-        let draft =
-            self.generator.generate(question, passages, deadline.left()).await.map_err(AnswerError::Generate)?;
+        let drafting = self.generator.generate(question, passages, deadline.left());
+        let draft = drafting.instrument(spans::stage("extract")).await.map_err(AnswerError::Generate)?;
         generation.by = Some(EXTRACTIVE.to_owned());
         let Cited { text, status, sentences } = cite::cite(&draft, passages);
         let checked = match (status, cite::not_found(&draft.missing)) {

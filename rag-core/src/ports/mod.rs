@@ -40,4 +40,4 @@ pub use reranker::{RerankError, Reranker};
 pub use sight::{Health, Sight};
 pub use toll::{Bill, Fare, NoToll, NotAdmitted, Toll, Trip};
 pub use update::{Change, update};
-pub use vector_store::{Only, Scan, Search, VectorStore};
+pub use vector_store::{Index, Only, Scan, Search, VectorStore};

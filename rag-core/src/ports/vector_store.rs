@@ -42,6 +42,17 @@ pub struct Scan {
     pub next: Option<ChunkId>,
 }
 
+/// How the index of an epoch is, as far as its store tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Index {
+    /// Parts that a search looks through one after the other; many make it slow.
+    pub segments: u64,
+    /// Vectors that an index finds. The others are compared one by one, which is right for a small corpus and slow for a large one.
+    pub indexed_vectors: u64,
+    /// Whether nothing waits to be optimised.
+    pub is_optimized: Option<bool>,
+}
+
 /// Stores points and finds them again.
 #[async_trait]
 pub trait VectorStore: Send + Sync {
@@ -89,6 +100,11 @@ pub trait VectorStore: Send + Sync {
 
     /// How many chunks an epoch holds, the uncommitted ones included.
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError>;
+
+    /// How the index of an epoch is; none where the store has nothing to tell.
+    async fn index(&self, _epoch: Epoch) -> Result<Option<Index>, StoreError> {
+        Ok(None)
+    }
 
     /// Flushes and lets go; nothing is lost without it.
     async fn close(&self) -> Result<(), StoreError>;

@@ -5,7 +5,10 @@ use std::{collections::HashMap, time::Instant};
 use tracing::Instrument;
 
 use super::{candidates, threshold::Evidence};
-use crate::model::{Candidates, ChunkId, Explanation, HitExplained, Mode, Place, Scored, Stage};
+use crate::{
+    model::{Candidates, ChunkId, Explanation, HitExplained, Mode, Place, Scored, Stage},
+    spans,
+};
 
 /// Collects what an [`Explanation`] tells.
 pub(super) struct Notes {
@@ -22,8 +25,7 @@ impl Notes {
     /// A stage of the question: a span while it lasts, a line of the explanation once it is over.
     pub(super) async fn stage<T>(&mut self, name: &'static str, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
-        // Below the level of a log: an event in it is told with the span of its request.
-        let done = work.instrument(tracing::debug_span!("stage", name)).await;
+        let done = work.instrument(spans::stage(name)).await;
         let millis = began.elapsed().as_secs_f64() * 1000.0;
         self.explanation.stages.push(Stage { name: name.to_owned(), millis });
         done
@@ -88,7 +90,7 @@ mod tests {
 
     impl Visit for Named {
         fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-            if field.name() == "name" {
+            if field.name() == "otel.name" {
                 self.0 = format!("{value:?}").replace('"', "");
             }
         }

@@ -1,17 +1,19 @@
-//! Any adapter, with somebody who sees what became of each call. A call that was given up by its caller says nothing about the part, and neither does one that was never made.
+//! Any adapter, with somebody who sees what became of each call, and a span for it. A call that was given up by its caller says nothing about the part, and neither does one that was never made.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
+use tracing::Instrument;
 
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{
-        EmbedError, Embedder, EmbedderDecorator, Epoch, Kind, Page, Put, Record, Records, RerankError, Reranker, Scan,
-        Search, Sight, StoreError, Swap, VectorStore,
+        EmbedError, Embedder, EmbedderDecorator, Epoch, Index, Kind, Page, Put, Record, Records, RerankError, Reranker,
+        Scan, Search, Sight, StoreError, Swap, VectorStore,
     },
+    spans,
 };
 
 /// A part under this sight.
@@ -26,11 +28,19 @@ impl<T: ?Sized> Watched<T> {
         Self { inner, sight }
     }
 
-    async fn see<A, E: Tells>(&self, call: impl Future<Output = Result<A, E>> + Send) -> Result<A, E> {
-        let result = call.await;
+    async fn see<A, E: Tells>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<A, E>> + Send,
+    ) -> Result<A, E> {
+        let span = spans::call(self.sight.name(), operation);
+        let result = call.instrument(span.clone()).await;
         match result.as_ref().map_err(Tells::tells) {
             Ok(_) | Err(Told::Answered) => self.sight.answered(Timestamp::now()),
-            Err(Told::Failed(cause)) => self.sight.failed(cause, Timestamp::now()),
+            Err(Told::Failed(cause)) => {
+                spans::failed(&span, cause);
+                self.sight.failed(cause, Timestamp::now());
+            }
             Err(Told::Nothing) => {}
         }
         result
@@ -94,55 +104,59 @@ impl Tells for RerankError {
 #[async_trait]
 impl VectorStore for Watched<dyn VectorStore> {
     async fn active(&self) -> Result<Option<Epoch>, StoreError> {
-        self.see(self.inner.active()).await
+        self.see("active", self.inner.active()).await
     }
 
     async fn create_epoch(&self, epoch: Epoch, dimension: usize) -> Result<(), StoreError> {
-        self.see(self.inner.create_epoch(epoch, dimension)).await
+        self.see("create_epoch", self.inner.create_epoch(epoch, dimension)).await
     }
 
     async fn activate(&self, epoch: Epoch) -> Result<(), StoreError> {
-        self.see(self.inner.activate(epoch)).await
+        self.see("activate", self.inner.activate(epoch)).await
     }
 
     async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
-        self.see(self.inner.epochs()).await
+        self.see("epochs", self.inner.epochs()).await
     }
 
     async fn drop_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
-        self.see(self.inner.drop_epoch(epoch)).await
+        self.see("drop_epoch", self.inner.drop_epoch(epoch)).await
     }
 
     async fn upsert(&self, epoch: Epoch, points: Vec<Point>) -> Result<(), StoreError> {
-        self.see(self.inner.upsert(epoch, points)).await
+        self.see("upsert", self.inner.upsert(epoch, points)).await
     }
 
     async fn purge(&self, epoch: Epoch, document: &DocumentId, version: &ContentHash) -> Result<(), StoreError> {
-        self.see(self.inner.purge(epoch, document, version)).await
+        self.see("purge", self.inner.purge(epoch, document, version)).await
     }
 
     async fn relabel(&self, epoch: Epoch, document: &DocumentId, labels: &[String]) -> Result<(), StoreError> {
-        self.see(self.inner.relabel(epoch, document, labels)).await
+        self.see("relabel", self.inner.relabel(epoch, document, labels)).await
     }
 
     async fn embedded(&self, epoch: Epoch, ids: &[ChunkId]) -> Result<Vec<Embedded>, StoreError> {
-        self.see(self.inner.embedded(epoch, ids)).await
+        self.see("embedded", self.inner.embedded(epoch, ids)).await
     }
 
     async fn search(&self, search: &Search) -> Result<Legs, StoreError> {
-        self.see(self.inner.search(search)).await
+        self.see("search", self.inner.search(search)).await
     }
 
     async fn chunks(&self, epoch: Option<Epoch>, ids: &[ChunkId]) -> Result<Vec<Chunk>, StoreError> {
-        self.see(self.inner.chunks(epoch, ids)).await
+        self.see("chunks", self.inner.chunks(epoch, ids)).await
     }
 
     async fn scan(&self, epoch: Epoch, after: Option<ChunkId>, limit: usize) -> Result<Scan, StoreError> {
-        self.see(self.inner.scan(epoch, after, limit)).await
+        self.see("scan", self.inner.scan(epoch, after, limit)).await
     }
 
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
-        self.see(self.inner.count(epoch)).await
+        self.see("count", self.inner.count(epoch)).await
+    }
+
+    async fn index(&self, epoch: Epoch) -> Result<Option<Index>, StoreError> {
+        self.see("index", self.inner.index(epoch)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -157,31 +171,31 @@ impl Records for Watched<dyn Records> {
     }
 
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError> {
-        self.see(self.inner.get(kind, id)).await
+        self.see("get", self.inner.get(kind, id)).await
     }
 
     async fn get_many(&self, kind: Kind, ids: &[&str]) -> Result<Vec<Record>, StoreError> {
-        self.see(self.inner.get_many(kind, ids)).await
+        self.see("get_many", self.inner.get_many(kind, ids)).await
     }
 
     async fn put_if_absent(&self, kind: Kind, id: &str, body: Value) -> Result<Put, StoreError> {
-        self.see(self.inner.put_if_absent(kind, id, body)).await
+        self.see("put_if_absent", self.inner.put_if_absent(kind, id, body)).await
     }
 
     async fn compare_and_set(&self, kind: Kind, id: &str, expected: u64, body: Value) -> Result<Swap, StoreError> {
-        self.see(self.inner.compare_and_set(kind, id, expected, body)).await
+        self.see("compare_and_set", self.inner.compare_and_set(kind, id, expected, body)).await
     }
 
     async fn remove(&self, kind: Kind, id: &str, expected: u64) -> Result<Swap, StoreError> {
-        self.see(self.inner.remove(kind, id, expected)).await
+        self.see("remove", self.inner.remove(kind, id, expected)).await
     }
 
     async fn list(&self, kind: Kind, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        self.see(self.inner.list(kind, prefix, after, limit)).await
+        self.see("list", self.inner.list(kind, prefix, after, limit)).await
     }
 
     async fn count(&self, kind: Kind) -> Result<u64, StoreError> {
-        self.see(self.inner.count(kind)).await
+        self.see("count", self.inner.count(kind)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -196,22 +210,22 @@ impl EmbedderDecorator for Watched<dyn Embedder> {
     }
 
     async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        self.see(self.inner.embed_query(text)).await
+        self.see("embed_query", self.inner.embed_query(text)).await
     }
 
     async fn around_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        self.see(self.inner.embed_passages(texts)).await
+        self.see("embed_passages", self.inner.embed_passages(texts)).await
     }
 
     async fn around_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        self.see(self.inner.embed_texts(texts)).await
+        self.see("embed_texts", self.inner.embed_texts(texts)).await
     }
 }
 
 #[async_trait]
 impl Reranker for Watched<dyn Reranker> {
     async fn rerank(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, RerankError> {
-        self.see(self.inner.rerank(question, texts)).await
+        self.see("rerank", self.inner.rerank(question, texts)).await
     }
 }
 
@@ -242,7 +256,7 @@ mod tests {
         assert!(watched.search(&Search::default()).await.is_err() && listed.get(Kind::Job, "a").await.is_err());
         assert_eq!((cause(&stores).as_deref(), cause(&lists).as_deref()), (Some("unreachable"), Some("unreachable")));
         let refused = async { Err::<(), _>(StoreError::Refused { store: "a store", cause: "nonsense".to_owned() }) };
-        assert!(watched.see(refused).await.is_err());
+        assert!(watched.see("search", refused).await.is_err());
         assert!(stores.last_seen().unwrap().reachable);
     }
 
@@ -251,7 +265,10 @@ mod tests {
         let sight = Sight::new("embedding model");
         let embedder: Arc<dyn Embedder> = Arc::new(EmbedderDouble::default());
         let watched = Watched::new(embedder, Arc::clone(&sight));
-        assert_eq!(watched.see(async { Err::<(), _>(EmbedError::Overloaded) }).await, Err(EmbedError::Overloaded));
+        assert_eq!(
+            watched.see("embed_query", async { Err::<(), _>(EmbedError::Overloaded) }).await,
+            Err(EmbedError::Overloaded)
+        );
         assert_eq!(sight.last_seen(), None);
         let away = EmbedError::Unavailable {
             model: "m".to_owned(),
@@ -259,7 +276,7 @@ mod tests {
             cause: String::new(),
             retry_after_seconds: None,
         };
-        assert!(watched.see(async { Err::<(), _>(away) }).await.is_err());
+        assert!(watched.see("embed_query", async { Err::<(), _>(away) }).await.is_err());
         assert_eq!(cause(&sight).as_deref(), Some("auth_failed"));
         watched.embed_query("anything").await.unwrap();
         assert_eq!(cause(&sight), None);

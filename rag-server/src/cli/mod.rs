@@ -108,8 +108,10 @@ pub fn main() -> ExitCode {
     if let Some(Command::ReadDocument(args)) = &cli.command {
         return read_document::run(args);
     }
-    // A command that ends by itself says on standard output what it did; its log is for trouble.
-    telemetry::start(if matches!(cli.command, None | Some(Command::Serve(_))) { "info" } else { "warn" });
+    // A command that ends by itself says on standard output what it did; its log is for trouble. That of a server, and its traces, begin with its configuration.
+    if !matches!(cli.command, None | Some(Command::Serve(_))) {
+        telemetry::start("warn");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),

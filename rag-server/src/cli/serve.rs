@@ -22,12 +22,13 @@ use crate::{
     config::{Config, LiveSettings, Loaded, Origin, Setting},
     corpus::CorpusError,
     generate::Meter,
-    http::{self, Api, Flows, listen, readiness::Part},
+    http::{self, Api, Flows, error::Code, listen, readiness::Part},
     metrics::Metrics,
     operations::Operations,
     ports::CacheKind,
     security::{Generation, Keys},
     shutdown,
+    telemetry::{Telemetry, Traces},
 };
 
 /// How often credentials, live settings and the epoch that is searched are looked at.
@@ -40,7 +41,7 @@ const WARN_EACH: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long closing the stores may take after the drain; nothing is lost without it.
+/// How long closing the stores, and sending the last spans, may take after the drain; nothing that was stored is lost without it.
 const MAX_CLOSE: Duration = Duration::from_secs(5);
 
 /// Answer over HTTP.
@@ -72,11 +73,17 @@ impl ServeArgs {
 
 /// Serves until told to stop.
 pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
-    let stopping = shutdown::on_signals()?;
     let config = &loaded.config;
+    let metrics = metrics(config)?;
+    let Telemetry { log, traces } = Telemetry::start(config, &metrics.looks.spans)?;
+    let stopping = shutdown::on_signals()?;
     let keys = Keys::open(&config.auth);
     let operations = Operations::new(LiveSettings::new(config.live.file.clone()));
-    let api = Api::new(loaded, keys, metrics(config)?, operations);
+    tokio::spawn(log.follow(operations.live().follow()));
+    if let Some(traces) = &traces {
+        operations.keep_part(Arc::clone(traces.sight()));
+    }
+    let api = Api::new(loaded, keys, metrics, operations);
     let ports = Ports::open(config, &api, &stopping).await?;
     let source = Source::new(config, &api);
     let opened = tokio::select! {
@@ -85,6 +92,7 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
     };
     let Some(app) = opened else {
         ports.drain_with(config, async {}).await;
+        flush(traces).await;
         return Ok(ExitCode::SUCCESS);
     };
     let process = Arc::clone(&app.process);
@@ -94,12 +102,20 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
         process.models.keep_costs().await;
         process.stores.close().await
     };
-    match tokio::time::timeout(MAX_CLOSE, closed).await {
+    let (closed, ()) = tokio::join!(tokio::time::timeout(MAX_CLOSE, closed), flush(traces));
+    match closed {
         Ok(Ok(())) => tracing::info!("stopped"),
         Ok(Err(error)) => tracing::warn!(%error, "stopped; a store was not closed properly, which loses nothing"),
         Err(_) => tracing::warn!("stopped; a store took too long to close, which loses nothing"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sends the spans that still wait.
+async fn flush(traces: Option<Traces>) {
+    if let Some(traces) = traces {
+        traces.flush(MAX_CLOSE).await;
+    }
 }
 
 /// Serves with one set of flows, and with the next one whenever another epoch is searched, until told to stop. Returns what is to be ended then.
@@ -153,6 +169,10 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
     }
     for outcome in ["grounded", "partial", "refused", "failed", "abandoned"] {
         metrics.query_outcomes.with_label_values(&[outcome]).reset();
+        metrics.looks.slow_queries.with_label_values(&[outcome]).reset();
+    }
+    for code in Code::ALL {
+        metrics.looks.errors.with_label_values(&[code.slug()]).reset();
     }
     Ok(metrics)
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
-    layers,
+    LogFilter, layers,
     problem::{Origin, Problem, Problems},
     shape::{self, Shape},
     walk::Origins,
@@ -27,6 +27,10 @@ use crate::{model::MicroUsd, ports::Sight};
 pub struct Live {
     /// Questions are answered, writes are refused.
     pub read_only: bool,
+    /// What the log tells: a level (off, error, warn, info, debug or trace), or levels by module such as "rag_server=debug,warn". Without it, what the server began with. RAG_LOG of the environment wins.
+    #[schemars(with = "Option<String>", extend("maxLength" = 500, "minLength" = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogFilter>,
     /// How much answers may cost.
     pub budget: Budget,
 }
@@ -78,9 +82,14 @@ pub enum OnLimit {
 }
 
 impl Live {
+    /// The JSON schema of the live file.
+    pub fn schema() -> serde_json::Value {
+        shape::schema::<Self>()
+    }
+
     /// Reads the bytes of a live file; `origin` is how problems name it.
     pub fn from_toml(bytes: &[u8], origin: &str) -> Result<Self, Problems> {
-        let schema = shape::schema::<Self>();
+        let schema = Self::schema();
         let mut problems = Vec::new();
         let table = layers::read(Shape::new(&schema), origin, bytes, &mut Origins::new(), &mut problems)?;
         Problems::in_order(problems)?;

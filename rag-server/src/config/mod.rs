@@ -8,6 +8,7 @@ mod corpus;
 mod generation;
 mod layers;
 mod live;
+mod log;
 mod postgres;
 mod problem;
 mod reference;
@@ -15,6 +16,7 @@ mod rules;
 mod server;
 mod shape;
 mod snapshots;
+mod traces;
 mod walk;
 
 use schemars::JsonSchema;
@@ -29,11 +31,13 @@ pub use corpus::{
 pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};
 pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit};
+pub use log::LogFilter;
 pub use postgres::{Postgres, Tls};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
 pub use server::{ApiKey, Auth, LiveSource, Role, Server};
 pub use snapshots::{ArchiveFolder, S3, Snapshots};
+pub use traces::Tracing;
 
 /// Everything that can be set. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -66,6 +70,8 @@ pub struct Config {
     pub cache: Cache,
     /// Where snapshots are kept.
     pub snapshots: Snapshots,
+    /// Where traces of requests are sent.
+    pub tracing: Tracing,
     /// What may change while the server runs.
     pub live: LiveSource,
 }
@@ -85,6 +91,7 @@ impl Default for Config {
             sessions: Sessions::default(),
             cache: Cache::default(),
             snapshots: Snapshots::default(),
+            tracing: Tracing::default(),
             live: LiveSource::default(),
         }
     }

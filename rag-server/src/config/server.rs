@@ -24,6 +24,9 @@ pub struct Server {
     /// How long requests in flight may take to finish once the server is told to stop.
     #[schemars(range(min = 0, max = 3600))]
     pub drain_seconds: u64,
+    /// A question that takes longer is slow: it is logged with the times of its stages, counted, and listed in `/ops/status`. 0 takes every question for one.
+    #[schemars(range(min = 0, max = 600))]
+    pub slow_query_seconds: u64,
     /// Origins of web pages that may call the public API from a browser, such as "https://portal.example.org". Without them, pages of the server's own origin alone.
     #[schemars(length(max = 100))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -38,6 +41,8 @@ impl Default for Server {
             request_timeout_seconds: 30,
             max_body_bytes: 32 * 1024 * 1024,
             drain_seconds: 25,
+            // A question takes well below a second of ours, and few seconds of a provider.
+            slow_query_seconds: 5,
             cors_origins: Vec::new(),
         }
     }
@@ -47,6 +52,11 @@ impl Server {
     /// The time that a request may take.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_seconds)
+    }
+
+    /// The time beyond which a question is slow.
+    pub fn slow_query(&self) -> Duration {
+        Duration::from_secs(self.slow_query_seconds)
     }
 
     /// The time that requests in flight have once the server stops.
@@ -109,7 +119,7 @@ impl Role {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LiveSource {
-    /// A TOML file with `read_only`; read again whenever it changes.
+    /// A TOML file with `read_only`, `log` and `budget`; read again whenever it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
 }

@@ -12,14 +12,17 @@ use axum::{
     },
 };
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 
 use super::{
     error::{Code, Problem},
+    observe::RequestId,
     state::Api,
 };
 use crate::{
     generate::{AnswerError, AnswerEvent, AnswerStream},
     model::Answer,
+    operations::{self, SlowQuery, StageTime},
     resilience::Permit,
 };
 
@@ -29,24 +32,40 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Counts one question, however it ends.
 pub(super) struct Measured {
     api: Api,
+    request_id: String,
     began: Instant,
     outcome: &'static str,
     provider_seconds: f64,
+    /// Where the time of its answer went, if it was slow.
+    stages: Vec<StageTime>,
 }
 
 impl Measured {
-    pub(super) fn new(api: Api) -> Self {
+    pub(super) fn new(api: Api, request_id: String) -> Self {
+        let (began, provider_seconds, stages) = (Instant::now(), 0.0, Vec::new());
         // What is dropped without an end was given up by its caller.
-        Self { api, began: Instant::now(), outcome: "abandoned", provider_seconds: 0.0 }
+        Self { api, request_id, began, outcome: "abandoned", provider_seconds, stages }
     }
 
     pub(super) fn answered(&mut self, answer: &Answer) {
         self.outcome = answer.status.as_str();
         self.provider_seconds = answer.generation.provider_millis as f64 / 1000.0;
+        let took = self.began.elapsed();
+        if operations::is_slow(took, self.api.server.slow_query()) {
+            self.stages = operations::stages(answer, took);
+        }
     }
 
     pub(super) fn failed(&mut self) {
         self.outcome = "failed";
+    }
+
+    /// A stream ended with an error: the request's own line, which was written when it began, could not tell.
+    fn broke_off(&mut self, code: Code) {
+        self.failed();
+        let (request_id, cause) = (self.request_id.as_str(), code.slug());
+        tracing::info!(request_id, cause, "a stream broke off");
+        self.api.metrics.looks.errors.with_label_values(&[cause]).inc();
     }
 
     /// Of an answer that was waited for.
@@ -56,15 +75,30 @@ impl Measured {
             Err(_) => self.failed(),
         }
     }
+
+    /// Tells of a slow question: counts it, logs it, and keeps it among the last ones.
+    fn was_slow(&mut self, took: Duration) {
+        let (request_id, outcome) = (std::mem::take(&mut self.request_id), self.outcome);
+        let stages = std::mem::take(&mut self.stages);
+        let seconds = |took: Duration| (took.as_secs_f64() * 1000.0).round() / 1000.0;
+        let told: Vec<_> = stages.iter().map(|stage| format!("{} {}", stage.name, seconds(stage.took))).collect();
+        tracing::warn!(request_id, outcome, seconds = seconds(took), stages = told.join(", "), "a question was slow");
+        self.api.metrics.looks.slow_queries.with_label_values(&[outcome]).inc();
+        self.api.operations.was_slow(SlowQuery { at: Timestamp::now(), request_id, outcome, took, stages });
+    }
 }
 
 impl Drop for Measured {
     fn drop(&mut self) {
-        let own = (self.began.elapsed().as_secs_f64() - self.provider_seconds).max(0.0);
+        let took = self.began.elapsed();
+        let own = (took.as_secs_f64() - self.provider_seconds).max(0.0);
         if self.outcome != "abandoned" {
             self.api.metrics.server_seconds.observe(own);
         }
         self.api.metrics.query_outcomes.with_label_values(&[self.outcome]).inc();
+        if operations::is_slow(took, self.api.server.slow_query()) {
+            self.was_slow(took);
+        }
     }
 }
 
@@ -77,12 +111,17 @@ pub(super) trait Told: Send + 'static {
     fn end(&mut self, answer: Answer) -> Vec<Result<Event, axum::Error>>;
 
     /// It broke off.
-    fn broken(&mut self, error: AnswerError) -> Result<Event, axum::Error>;
+    fn broken(&mut self, problem: &Problem) -> Result<Event, axum::Error>;
 }
 
 /// Waits until something is known of the answer, and then streams what `told` makes of it.
-pub(super) async fn stream(api: &Api, told: impl Told, mut answer: AnswerStream) -> Result<Response, Problem> {
-    let mut measured = Measured::new(api.clone());
+pub(super) async fn stream(
+    api: &Api,
+    RequestId(id): RequestId,
+    told: impl Told,
+    mut answer: AnswerStream,
+) -> Result<Response, Problem> {
+    let mut measured = Measured::new(api.clone(), id);
     // The stream outlives the request's own room.
     let overloaded = || Problem::new(Code::Overloaded, "too many requests are in flight; try again").retry_after(1);
     let room = api.admission.request().ok_or_else(overloaded)?;
@@ -122,8 +161,9 @@ impl<T: Told> Streamed<T> {
             }
             Ok(news) => (self.told.news(news), false),
             Err(error) => {
-                self.measured.failed();
-                (vec![self.told.broken(error)], true)
+                let problem = Problem::from(error);
+                self.measured.broke_off(problem.code);
+                (vec![self.told.broken(&problem)], true)
             }
         }
     }

@@ -96,6 +96,48 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every one of them, in this order: the causes by which errors are counted.
+    pub const ALL: [Self; 38] = [
+        Self::BadRequest,
+        Self::InvalidValue,
+        Self::MissingApiKey,
+        Self::UnknownApiKey,
+        Self::RoleTooLow,
+        Self::HostNotAllowed,
+        Self::ForeignPage,
+        Self::NoSuchRoute,
+        Self::NoSuchDocument,
+        Self::NoSuchJob,
+        Self::NoSuchSession,
+        Self::NoSuchAnswer,
+        Self::NoSuchModel,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::IdempotencyKeyReused,
+        Self::QueueFull,
+        Self::Conflict,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::UnsupportedEncoding,
+        Self::NotAcceptable,
+        Self::Refused,
+        Self::Internal,
+        Self::StoreCorrupt,
+        Self::NotReady,
+        Self::Stopping,
+        Self::ReadOnly,
+        Self::Overloaded,
+        Self::StoreUnreachable,
+        Self::StoreAuthFailed,
+        Self::StoreFailed,
+        Self::EmbedderUnavailable,
+        Self::EmbedderFailed,
+        Self::GeneratorFailed,
+        Self::BudgetSpent,
+        Self::NoProvider,
+        Self::DeadlineExceeded,
+    ];
+
     /// Status, last segment of the type, title.
     fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
@@ -155,8 +197,8 @@ impl Code {
         self.row().0
     }
 
-    /// Names it in the documents that are sent.
-    pub(super) fn slug(self) -> &'static str {
+    /// Names it in the documents that are sent, in metrics and in the log.
+    pub fn slug(self) -> &'static str {
         self.row().1
     }
 
@@ -255,5 +297,26 @@ impl IntoResponse for Problem {
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_one_of_all_and_has_a_name_of_its_own_that_can_be_a_label() {
+        // One that is missing moves those behind it.
+        for (place, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, place, "{code:?}");
+        }
+        assert_eq!(Code::ALL.last(), Some(&Code::DeadlineExceeded), "the last one of the list is the last one of all");
+        let names: BTreeSet<_> = Code::ALL.map(Code::slug).into();
+        assert_eq!(names.len(), Code::ALL.len());
+        let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        assert!(names.iter().all(is_plain), "{names:?}");
+        assert!(Code::ALL.iter().all(|code| code.status().as_u16() >= 400));
     }
 }

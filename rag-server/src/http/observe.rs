@@ -11,7 +11,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, info_span};
 use uuid::Uuid;
 
 use super::{
@@ -19,7 +19,10 @@ use super::{
     mcp, openai,
     state::Api,
 };
-use crate::metrics::Metrics;
+use crate::{
+    metrics::Metrics,
+    telemetry::{REQUEST, propagation},
+};
 
 /// Carries the id of a request, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,12 +37,15 @@ pub(super) struct RequestId(pub(super) String);
 /// Counts and logs one request when it is dropped, however it ends.
 struct Observation {
     metrics: Metrics,
+    span: Span,
     id: String,
     method: Method,
     route: String,
     began: Instant,
     /// 499 until there is an answer: the client went away.
     status: u16,
+    /// What kind of error it was answered with.
+    cause: Option<&'static str>,
 }
 
 /// Status of a request whose client did not wait; no HTTP status, but what proxies count.
@@ -50,34 +56,50 @@ impl Drop for Observation {
         let took = self.began.elapsed();
         self.metrics.requests.with_label_values(&[self.route.as_str(), &self.status.to_string()]).inc();
         self.metrics.request_seconds.with_label_values(&[self.route.as_str()]).observe(took.as_secs_f64());
+        if let Some(cause) = self.cause {
+            self.metrics.looks.errors.with_label_values(&[cause]).inc();
+        }
+        propagation::end(&self.span, self.status, self.cause);
         let millis = (took.as_secs_f64() * 10_000.0).round() / 10.0;
         let (request_id, method, route, status) = (&*self.id, self.method.as_str(), &*self.route, self.status);
-        // Probes and scrapes would drown everything else.
-        if (route.starts_with("/health") || route == "/metrics" || route == "/ops/status") && status < 400 {
-            tracing::debug!(request_id, method, route, status, millis, "request");
+        let cause = self.cause;
+        if is_a_look(route) && status < 400 {
+            tracing::debug!(request_id, method, route, status, cause, millis, "request");
         } else {
-            tracing::info!(request_id, method, route, status, millis, "request");
+            tracing::info!(request_id, method, route, status, cause, millis, "request");
         }
     }
+}
+
+/// Whether a route is asked by probes and scrapes, which would drown everything else.
+fn is_a_look(route: &str) -> bool {
+    route.starts_with("/health") || route == "/metrics" || route == "/ops/status"
 }
 
 /// The layer.
 pub(super) async fn observe(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
+    let route = route.replace("{*", "{");
+    let method = method(request.method());
+    let span = info_span!(target: REQUEST, "request", request_id = id);
+    if !is_a_look(&route) {
+        propagation::begin(&span, request.headers(), method.as_str(), &route);
+    }
     let mut observation = Observation {
         metrics: api.metrics.clone(),
+        span: span.clone(),
         id: id.clone(),
-        method: method(request.method()),
-        route: route.replace("{*", "{"),
+        method,
+        route,
         began: Instant::now(),
         status: CLIENT_GONE,
+        cause: None,
     };
     request.extensions_mut().insert(RequestId(id.clone()));
-    let span = info_span!("request", request_id = id);
     let dialect = Dialect::of(request.uri().path());
-    let mut response = as_problem(next.run(request).instrument(span).await, &id, dialect);
-    observation.status = response.status().as_u16();
+    let (mut response, cause) = as_problem(next.run(request).instrument(span).await, &id, dialect);
+    (observation.status, observation.cause) = (response.status().as_u16(), cause);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -120,17 +142,18 @@ impl Dialect {
     }
 }
 
-/// Gives every error its document: ours, and those of axum itself, whose headers stay.
-fn as_problem(mut response: Response, request_id: &str, dialect: Dialect) -> Response {
+/// Gives every error its document: ours, and those of axum itself, whose headers stay; and tells which kind of error it is.
+fn as_problem(mut response: Response, request_id: &str, dialect: Dialect) -> (Response, Option<&'static str>) {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
-        return response;
+        return (response, None);
     }
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if dialect == Dialect::JsonRpc && is_json {
-        return response;
+        return (response, Some(Code::of_status(status).slug()));
     }
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| foreign(status));
+    let cause = problem.code.slug();
     let (status, kind, document) = match dialect {
         Dialect::Problem | Dialect::JsonRpc => {
             // One code stands for several statuses of a part that is not ours.
@@ -147,7 +170,7 @@ fn as_problem(mut response: Response, request_id: &str, dialect: Dialect) -> Res
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Response::from_parts(parts, body)
+    (Response::from_parts(parts, body), Some(cause))
 }
 
 fn foreign(status: StatusCode) -> Problem {

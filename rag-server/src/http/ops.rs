@@ -18,8 +18,8 @@ use super::{
 };
 pub use crate::operations::{Database, Moving, RECORDS, VECTOR_STORE};
 use crate::{
-    operations::{Operations, Resident, Work},
-    ports::{Health, Held},
+    operations::{self, Operations, Resident, Work},
+    ports::{Health, Held, Index},
     resilience::BreakerState,
     security::{Credential, Uses},
 };
@@ -111,6 +111,34 @@ pub struct Status {
     /// The connections to the database of the records; null where the records are elsewhere.
     #[serde(default)]
     pub database: Option<Database>,
+    /// The slow questions that ended last, the newest first, at most 20.
+    #[serde(default)]
+    pub slow_queries: Vec<SlowQuery>,
+}
+
+/// A question that took longer than `server.slow_query_seconds`. Its text is nowhere.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+pub struct SlowQuery {
+    /// When it ended.
+    pub at: String,
+    /// Finds the request in log and traces.
+    pub request_id: String,
+    /// `grounded`, `partial`, `refused`, `failed` or `abandoned`.
+    pub outcome: String,
+    /// How long it took in all.
+    pub seconds: f64,
+    /// Where that time went: `embed`, `search`, `rerank`, `providers`, and `rest`, which is everything else. Empty where there is no answer to tell it.
+    #[serde(default)]
+    pub stages: Vec<StageSeconds>,
+}
+
+/// A stage of a question.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+pub struct StageSeconds {
+    /// The stage.
+    pub name: String,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 /// The memory of the process that is really there, mapped files included. The processes that read documents for it are not part of it.
@@ -193,8 +221,37 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
     api.metrics.db_connections.set(gauge(api.operations.database().map_or(0, |database| database.open)));
     api.metrics.ingest_queue.set(gauge(counts.waiting));
     api.metrics.writing.sessions.set(gauge(counts.sessions));
+    look(&api);
     let text = api.metrics.text().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
+}
+
+/// Takes down what is kept elsewhere anyway.
+fn look(api: &Api) {
+    let (looks, counts) = (&api.metrics.looks, api.operations.counts());
+    let gauge = |value| i64::try_from(value).unwrap_or(i64::MAX);
+    for (name, seen) in api.operations.parts() {
+        if let Some(Health { reachable, .. }) = seen {
+            looks.part_up.with_label_values(&[&name]).set(reachable.into());
+        }
+    }
+    looks.in_flight.set(gauge(api.admission.in_flight() as u64));
+    looks.documents.set(gauge(counts.documents));
+    if let Some((chunks, _)) = counts.chunks {
+        looks.chunks.set(gauge(chunks));
+    }
+    if let Some(Index { segments, indexed_vectors, is_optimized }) = counts.index {
+        looks.index_segments.set(gauge(segments));
+        looks.indexed_vectors.set(gauge(indexed_vectors));
+        looks.index_optimized.reset();
+        if let Some(is_optimized) = is_optimized {
+            looks.index_optimized.with_label_values::<&str>(&[]).set(is_optimized.into());
+        }
+    }
+    if let Some(Resident { bytes, .. }) = Resident::of_this_process() {
+        looks.resident_bytes.set(gauge(bytes));
+    }
+    looks.started.set(api.operations.started().as_duration().as_secs_f64());
 }
 
 async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
@@ -227,6 +284,7 @@ async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
         counters: Some(Counters::of(&api.metrics)),
         memory: Resident::of_this_process().map(memory),
         database: operations.database(),
+        slow_queries: operations.slow_queries().into_iter().map(slow_query).collect(),
     })
 }
 
@@ -260,6 +318,17 @@ fn part((name, seen): (String, Option<Health>)) -> Part {
 
 fn breaker((provider, state): (String, BreakerState)) -> Breaker {
     Breaker { provider, state: state.as_str().to_owned() }
+}
+
+fn slow_query(slow: operations::SlowQuery) -> SlowQuery {
+    let stage = |operations::StageTime { name, took }| StageSeconds { name, seconds: took.as_secs_f64() };
+    SlowQuery {
+        at: slow.at.to_string(),
+        request_id: slow.request_id,
+        outcome: slow.outcome.to_owned(),
+        seconds: slow.took.as_secs_f64(),
+        stages: slow.stages.into_iter().map(stage).collect(),
+    }
 }
 
 fn memory(Resident { bytes, peak_bytes }: Resident) -> Memory {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use prometheus::{
-    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    core::Collector,
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector,
 };
 
+use super::book::Book;
 use crate::{generate::Meter, model::MicroUsd, resilience::BreakerState};
 
 /// Bounds of the latency buckets in seconds: providers write for seconds.
@@ -41,8 +41,8 @@ pub struct Writing {
 
 impl Writing {
     /// Registers all of them.
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        fn registered<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    pub(super) fn register(registry: &Book) -> prometheus::Result<Self> {
+        fn registered<C: Collector + Clone + 'static>(registry: &Book, metric: C) -> prometheus::Result<C> {
             registry.register(Box::new(metric.clone())).map(|()| metric)
         }
         let counters =

@@ -4,8 +4,12 @@
 
 mod jobs;
 mod resident;
+mod slow;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,12 +19,13 @@ use uuid::Uuid;
 pub use self::{
     jobs::{Jobs, Work},
     resident::Resident,
+    slow::{SlowQuery, StageTime, is_slow, stages},
 };
 use crate::{
     config::LiveSettings,
     costs::{CostReport, Costs},
     generate::Providers,
-    ports::{Cache, Changes, Epoch, Health, Kind, Records, Sight, VectorStore, count_documents},
+    ports::{Cache, Changes, Epoch, Health, Index, Kind, Records, Sight, VectorStore, count_documents},
     resilience::{BreakerState, Guard},
 };
 
@@ -32,6 +37,9 @@ pub const RECORDS: &str = "records";
 
 /// How the cache that the replicas share is called. Where it fails, nothing else does.
 pub const CACHE: &str = "cache";
+
+/// Slow questions that are kept: enough to see a pattern on one screen.
+const MOST_SLOW: usize = 20;
 
 /// The handle. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +57,7 @@ struct Handles {
     database: Mutex<Option<LookAtDatabase>>,
     costs: OnceLock<Arc<Costs>>,
     now: Mutex<Now>,
+    slow: Mutex<VecDeque<SlowQuery>>,
 }
 
 /// Tells the connections of a database; none once it was let go of.
@@ -101,6 +110,8 @@ pub struct Counts {
     pub counted: Option<Timestamp>,
     /// Chunks of the epoch that is searched, and when they were counted. None before that was done once.
     pub chunks: Option<(u64, Timestamp)>,
+    /// How the index was when they were counted, as far as the store tells.
+    pub index: Option<Index>,
 }
 
 impl Operations {
@@ -118,6 +129,7 @@ impl Operations {
             database: Mutex::default(),
             costs: OnceLock::new(),
             now: Mutex::default(),
+            slow: Mutex::default(),
         }))
     }
 
@@ -151,6 +163,23 @@ impl Operations {
     pub fn parts(&self) -> Vec<(String, Option<Health>)> {
         let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
         parts.iter().map(|part| (part.name().to_owned(), part.last_seen())).collect()
+    }
+
+    /// This part tells by itself what it sees.
+    pub fn keep_part(&self, sight: Arc<Sight>) {
+        self.0.parts.lock().unwrap_or_else(PoisonError::into_inner).push(sight);
+    }
+
+    /// A question was slow.
+    pub fn was_slow(&self, query: SlowQuery) {
+        let mut slow = self.0.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        slow.truncate(MOST_SLOW - 1);
+        slow.push_front(query);
+    }
+
+    /// The slow questions that ended last, the newest first.
+    pub fn slow_queries(&self) -> Vec<SlowQuery> {
+        self.0.slow.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// These providers write answers, until the process ends.
@@ -258,11 +287,13 @@ impl Operations {
 
     /// Counts the chunks of an epoch. If they cannot be counted, their number stays as it was.
     pub async fn count_chunks(&self, vectors: &dyn VectorStore, epoch: Epoch) {
-        if let Ok(chunks) = vectors.count(epoch).await {
+        let (chunks, index) = futures::join!(vectors.count(epoch), vectors.index(epoch));
+        if let Ok(chunks) = chunks {
             self.change(|now| {
                 // Another one may be searched since the count began.
                 if now.searched.as_ref().is_none_or(|(searched, _)| *searched == epoch) {
                     now.counts.chunks = Some((chunks, Timestamp::now()));
+                    now.counts.index = index.ok().flatten();
                 }
             });
         }

@@ -8,13 +8,16 @@ use std::{
 
 use reqwest::{
     Client, ClientBuilder, Response,
-    header::{AUTHORIZATION, HeaderValue},
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
     redirect::Policy,
 };
 use serde::Serialize;
 
 use super::{body, retry_after};
-use crate::key_file::{Key, NoKey};
+use crate::{
+    key_file::{Key, NoKey},
+    telemetry::propagation,
+};
 
 /// A client for this address.
 pub fn client(base_url: &str, builder: ClientBuilder) -> Result<Client, reqwest::Error> {
@@ -93,9 +96,11 @@ impl Service {
         &self.url
     }
 
-    /// Sends a document, and waits for the beginning of the answer, whatever its status.
+    /// Sends a document, with the place of the current span in its trace, and waits for the beginning of the answer, whatever its status.
     pub async fn post(&self, document: &impl Serialize) -> Result<Response, NotAnswered> {
-        let mut call = self.http.post(&self.url).json(document);
+        let mut traced = HeaderMap::new();
+        propagation::pass_on(&mut traced);
+        let mut call = self.http.post(&self.url).headers(traced).json(document);
         if let Some(path) = &self.key_file {
             call = call.header(AUTHORIZATION, bearer(path).await.map_err(NotAnswered::NoKey)?);
         }

@@ -71,6 +71,7 @@ macro_rules! vector_store_suite {
             a_scan_needs_an_epoch_that_exists,
             a_dropped_epoch_is_gone_and_takes_no_write,
             the_active_epoch_is_not_dropped,
+            the_index_is_told_of_an_epoch_that_exists_and_of_no_other,
         );
     };
     ($storage:ty: $($clause:ident),* $(,)?) => {
@@ -275,6 +276,14 @@ pub(crate) async fn making_an_epoch_again_changes_nothing<S: Storage>() {
     store.activate(FIRST).await.unwrap();
     assert_eq!(store.count(FIRST).await, Ok(1));
     assert_eq!(all(&*store).await, BTreeSet::from(["a v1 0".to_owned()]));
+}
+
+pub(crate) async fn the_index_is_told_of_an_epoch_that_exists_and_of_no_other<S: Storage>() {
+    let storage = S::fresh().await;
+    let store = prepared(&storage, vec![point("a", "v1", 0, [1.0, 0.0, 0.0, 0.0], &[(1, 1.0)])]).await;
+    let index = store.index(FIRST).await.unwrap();
+    assert!(index.is_some_and(|index| index.segments > 0), "{index:?}");
+    assert!(store.index(Epoch(9)).await.is_err());
 }
 
 pub(crate) async fn an_epoch_that_does_not_exist_is_neither_activated_nor_searched<S: Storage>() {

@@ -33,8 +33,8 @@ pub struct Generation {
 /// An OpenAI-compatible service.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(self.name in ['extractive', 'embedding', 'rerank'])")
-    .message("extractive, embedding and rerank name other parts of the service; choose another name")
+#[x_kube(validation = Rule::new("!(self.name in ['extractive', 'embedding', 'rerank', 'tracing'])")
+    .message("extractive, embedding, rerank and tracing name other parts of the service; choose another name")
     .field_path(".name"))]
 pub struct Provider {
     /// Names it in answers, metrics and logs: lower-case letters, digits and dashes.

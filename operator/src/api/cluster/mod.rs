@@ -17,6 +17,7 @@ mod resources;
 mod retrieval;
 mod status;
 mod storage;
+mod tracing;
 mod vector_store;
 
 pub use auth::{ApiKey, Auth, Role};
@@ -31,6 +32,7 @@ pub use resources::{Amount, ResourceAmounts, Resources};
 pub use retrieval::{Rerank, RerankPricing, Retrieval, RetrievalMode};
 pub use status::{AutoscalingStatus, ConfigurationStatus, CorrectionStatus, NextStep, RagClusterStatus};
 pub use storage::Storage;
+pub use tracing::Tracing;
 pub use vector_store::{DeletionPolicy, EmbeddedStore, ExternalQdrant, ManagedQdrant, SecretKeyRef, VectorStore};
 
 use kube::{CustomResource, KubeSchema};
@@ -251,6 +253,9 @@ pub struct RagClusterSpec {
     /// What is remembered of questions, besides the memory of each server. Absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
+    /// Where traces of requests are sent. Absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Tracing>,
 
     /// Who may use the service.
     #[serde(default)]
@@ -302,6 +307,7 @@ impl RagClusterSpec {
                 "retrieval.rerank.secretRef",
                 self.retrieval.rerank.as_ref().and_then(|service| service.secret_ref.as_ref()),
             ),
+            ("tracing.secretRef", self.tracing.as_ref().and_then(|tracing| tracing.secret_ref.as_ref())),
         ];
         let services = services
             .into_iter()

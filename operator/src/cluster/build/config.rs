@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::metadata::{self, Part};
 use crate::api::cluster::{
     Budget, EmbeddingModel, Fallback, OnLimit, Postgres, PostgresTls, Pricing, Provider, Rerank, RetrievalMode, Role,
-    SecretKeyRef,
+    SecretKeyRef, Tracing,
 };
 use crate::api::{CorpusId, Credential, Revision, labels};
-use crate::cluster::validate::{self, EMBEDDING, Embedder, RERANK, Store, ValidatedCluster};
+use crate::cluster::validate::{self, EMBEDDING, Embedder, RERANK, Store, TRACING, ValidatedCluster};
 
 /// The port of the public API.
 pub const HTTP_PORT: i32 = 8080;
@@ -66,6 +66,7 @@ struct ServerConfig {
     generation: Option<Generation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<Cache>,
+    tracing: Option<TracingConfig>,
     live: Live,
 }
 
@@ -209,6 +210,14 @@ struct ProviderPricing {
     output_usd_per_million_tokens: f64,
 }
 
+#[derive(Serialize)]
+struct TracingConfig {
+    endpoint: String,
+    sample_ratio: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers_file: Option<String>,
+}
+
 /// What may change without a new revision. Each part says since which version of the schema servers know it.
 #[derive(Serialize)]
 struct LiveSettings {
@@ -281,6 +290,7 @@ pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
         },
         generation: generation(cluster),
         cache: cluster.redis.as_ref().map(|redis| Cache { redis: self::redis(redis) }),
+        tracing: cluster.tracing.as_ref().map(tracing),
         live: Live { file: format!("{LIVE_DIR}/{LIVE_FILE}") },
     };
     // Structs of texts and numbers always have a TOML form; a test renders every variant.
@@ -317,6 +327,14 @@ fn rerank(service: &Rerank) -> RerankProvider {
             usd_per_thousand_requests: pricing.usd_per_thousand_requests,
             usd_per_million_tokens: pricing.usd_per_million_tokens,
         }),
+    }
+}
+
+fn tracing(tracing: &Tracing) -> TracingConfig {
+    TracingConfig {
+        endpoint: tracing.endpoint.clone(),
+        sample_ratio: f64::from(tracing.sample_percent) / 100.0,
+        headers_file: outside_key_file(TRACING, tracing.secret_ref.as_ref()),
     }
 }
 

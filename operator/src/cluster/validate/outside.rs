@@ -9,6 +9,9 @@ pub const EMBEDDING: &str = "embedding";
 /// The folder of the reranker's key; the CRD lets no provider have this name.
 pub const RERANK: &str = "rerank";
 
+/// The folder of the headers for the collector of traces; the CRD lets no provider have this name.
+pub const TRACING: &str = "tracing";
+
 /// A service outside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outside {
@@ -36,6 +39,9 @@ pub(super) fn outside(cluster: &RagCluster, problems: &mut Problems) -> Vec<Outs
     }
     if let Some(service) = &spec.retrieval.rerank {
         add("spec.retrieval.rerank.baseUrl".to_owned(), RERANK, &service.base_url, &service.secret_ref);
+    }
+    if let Some(tracing) = &spec.tracing {
+        add("spec.tracing.endpoint".to_owned(), TRACING, &tracing.endpoint, &tracing.secret_ref);
     }
     let providers = spec.generation.iter().flat_map(|generation| generation.providers.iter().enumerate());
     for (index, provider) in providers {

@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
-    ports::{Epoch, Scan, Search, StoreError, VectorStore},
+    ports::{Epoch, Index, Scan, Search, StoreError, VectorStore},
 };
 
 const STORE: &str = "the embedded vector store";
@@ -144,6 +144,11 @@ impl VectorStore for EdgeStore {
     async fn count(&self, epoch: Epoch) -> Result<u64, StoreError> {
         let shared = Arc::clone(&self.shared);
         blocking(move || shared.with(epoch, |shard| Ok(shard.count()))).await
+    }
+
+    async fn index(&self, epoch: Epoch) -> Result<Option<Index>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.with(epoch, |shard| Ok(Some(shard.index())))).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

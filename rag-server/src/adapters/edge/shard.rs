@@ -21,7 +21,7 @@ use crate::{
     model::{
         Chunk, ChunkId, ChunkPlace, ContentHash, DocumentId, Embedded, Legs, Point, Scored, Similarity, SparseVector,
     },
-    ports::{Only, Scan, Search, StoreError},
+    ports::{Index, Only, Scan, Search, StoreError},
 };
 
 const DENSE: &str = "dense";
@@ -98,6 +98,13 @@ impl Shard {
     /// Chunks that are stored.
     pub(super) fn count(&self) -> u64 {
         self.engine.info().points_count as u64
+    }
+
+    /// How the index is. What waits to be optimised the engine does not tell.
+    pub(super) fn index(&self) -> Index {
+        let info = self.engine.info();
+        let (segments, indexed_vectors) = (info.segments_count as u64, info.indexed_vectors_count as u64);
+        Index { segments, indexed_vectors, is_optimized: None }
     }
 
     /// Writes points. Durable only after [`Self::flush`].

@@ -16,15 +16,15 @@ use super::{
 };
 use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point, Scored, SparseVector},
-    ports::{Epoch, Only, Scan, Search, StoreError, VectorStore},
+    ports::{Epoch, Index, Only, Scan, Search, StoreError, VectorStore},
 };
 use async_trait::async_trait;
 use qdrant_client::qdrant::{
-    CollectionInfo, CountPoints, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance, FieldType, Filter,
-    GetPoints, Modifier, PayloadIncludeSelector, PointsSelector, QueryBatchPoints, QueryPoints, RetrievedPoint,
-    ScrollPoints, SetPayloadPoints, SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPoints, VectorInput,
-    VectorParams, VectorParamsBuilder, VectorsConfigBuilder, WithVectorsSelector, points_selector::PointsSelectorOneOf,
-    vectors_config::Config, with_payload_selector::SelectorOptions,
+    CollectionInfo, CollectionStatus, CountPoints, CreateCollection, CreateCollectionBuilder, DeletePoints, Distance,
+    FieldType, Filter, GetPoints, Modifier, PayloadIncludeSelector, PointsSelector, QueryBatchPoints, QueryPoints,
+    RetrievedPoint, ScrollPoints, SetPayloadPoints, SparseVectorParamsBuilder, SparseVectorsConfigBuilder,
+    UpsertPoints, VectorInput, VectorParams, VectorParamsBuilder, VectorsConfigBuilder, WithVectorsSelector,
+    points_selector::PointsSelectorOneOf, vectors_config::Config, with_payload_selector::SelectorOptions,
 };
 use tonic::Status;
 
@@ -321,6 +321,20 @@ impl VectorStore for QdrantVectorStore {
             &CountPoints { collection_name: self.collection(epoch), exact: Some(true), ..CountPoints::default() };
         let counted = self.ask(|client| async move { client.count(request.clone()).await }).await?;
         Ok(counted.result.map_or(0, |result| result.count))
+    }
+
+    async fn index(&self, epoch: Epoch) -> Result<Option<Index>, StoreError> {
+        let name = &self.collection(epoch);
+        let info = self.ask(|client| async move { client.collection_info(name).await }).await?;
+        Ok(info.result.map(|info| Index {
+            segments: info.segments_count,
+            indexed_vectors: info.indexed_vectors_count.unwrap_or_default(),
+            is_optimized: match info.status() {
+                CollectionStatus::Green => Some(true),
+                CollectionStatus::Yellow | CollectionStatus::Red | CollectionStatus::Grey => Some(false),
+                CollectionStatus::UnknownCollectionStatus => None,
+            },
+        }))
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use super::{
     response::{CitationsEvent, QueryResponse, TextEvent},
 };
 use crate::{
-    generate::{AnswerError, AnswerEvent},
+    generate::AnswerEvent,
     http::{answering::Told, error::Problem, passage::CitationView},
     model::Answer,
 };
@@ -29,8 +29,8 @@ impl Told for About {
         vec![named("answer", &QueryResponse::new(answer, self))]
     }
 
-    fn broken(&mut self, error: AnswerError) -> Result<Event, axum::Error> {
-        named("error", &Problem::from(error).document(&self.request_id))
+    fn broken(&mut self, problem: &Problem) -> Result<Event, axum::Error> {
+        named("error", &problem.document(&self.request_id))
     }
 }
 

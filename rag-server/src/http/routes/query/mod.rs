@@ -52,21 +52,21 @@ struct About {
 async fn query(
     client: Client,
     State(api): State<Api>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(id): Extension<RequestId>,
     Extension(deadline): Extension<Deadline>,
     body: JsonBody<AskRequest>,
 ) -> Result<Response, Problem> {
     let (request, _room) = body.into_parts();
-    let about = About { request_id, explain: request.explain() };
+    let about = About { request_id: id.0.clone(), explain: request.explain() };
     let streams = request.streams();
     let read_only = api.operations.live().state().live.read_only;
     let ask = Ask { read_only, ..request.checked(&api.retrieval, &client, deadline)? };
     let flows = api.flows()?;
     let answers = &flows.answers;
     if streams {
-        return answering::stream(&api, about, answers.stream(ask)).await;
+        return answering::stream(&api, id, about, answers.stream(ask)).await;
     }
-    let mut measured = Measured::new(api.clone());
+    let mut measured = Measured::new(api.clone(), id.0);
     let answer = answers.answer(ask).await;
     measured.ended(&answer);
     Ok(Json(QueryResponse::new(answer?, &about)).into_response())

@@ -27,6 +27,7 @@ use super::{
         endpoint::Endpoint,
         error::Problem,
         extract::{Client, JsonBody},
+        observe::RequestId,
         state::Api,
     },
     expect_model,
@@ -60,6 +61,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 async fn chat(
     client: Client,
     State(api): State<Api>,
+    Extension(id): Extension<RequestId>,
     Extension(deadline): Extension<Deadline>,
     body: JsonBody<ChatRequest>,
 ) -> Result<Response, Problem> {
@@ -73,9 +75,9 @@ async fn chat(
     let ask = conversation.ask(&api.retrieval, client.tenant(), deadline);
     let about = About { embedder: Arc::clone(&flows.embedder), head, prompt_tokens, include_usage };
     if streams {
-        return answering::stream(&api, about, flows.answers.stream(ask)).await;
+        return answering::stream(&api, id, about, flows.answers.stream(ask)).await;
     }
-    let mut measured = Measured::new(api.clone());
+    let mut measured = Measured::new(api.clone(), id.0);
     let answer = flows.answers.answer(ask).await;
     measured.ended(&answer);
     let answer = answer?;

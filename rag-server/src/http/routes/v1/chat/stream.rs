@@ -10,7 +10,7 @@ use super::{
     response::{Extension, Usage, finish_reason},
 };
 use crate::{
-    generate::{AnswerError, AnswerEvent},
+    generate::AnswerEvent,
     http::{answering::Told, error::Problem, openai},
     model::Answer,
 };
@@ -100,8 +100,8 @@ impl Told for About {
         chunks.chain([Ok(Event::default().data(DONE))]).collect()
     }
 
-    fn broken(&mut self, error: AnswerError) -> Result<Event, axum::Error> {
-        Event::default().json_data(openai::document(&Problem::from(error)))
+    fn broken(&mut self, problem: &Problem) -> Result<Event, axum::Error> {
+        Event::default().json_data(openai::document(problem))
     }
 }
 
