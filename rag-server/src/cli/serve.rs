@@ -2,6 +2,7 @@
 
 mod background;
 mod moving;
+mod ports;
 
 use std::{
     error::Error,
@@ -12,19 +13,20 @@ use std::{
 };
 
 use clap::Args;
-use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use self::background::Background;
+use self::{background::Background, ports::Ports};
 use crate::{
     app::{self, App, AppError, Models, Observer, Process, Stores},
-    config::{Config, LiveSettings, Loaded, Origin, Setting},
+    config::{Config, LiveSettings, Loaded, Origin, Server, Setting},
     corpus::CorpusError,
     generate::Meter,
-    http::{self, Api, Flows, listen, readiness::Part},
+    http::{Api, Flows, readiness::Part},
     metrics::Metrics,
     operations::Operations,
     ports::CacheKind,
+    resilience::Class,
     security::{Generation, Keys},
     shutdown,
 };
@@ -38,9 +40,6 @@ const WARN_EACH: Duration = Duration::from_secs(60);
 /// Pauses between two tries to reach a store while starting.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// How long closing the stores may take after the drain; nothing is lost without it.
-const MAX_CLOSE: Duration = Duration::from_secs(5);
 
 /// Answer over HTTP.
 ///
@@ -71,30 +70,34 @@ impl ServeArgs {
 
 /// Serves until told to stop.
 pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
-    let stopping = shutdown::on_signals()?;
+    let stop = shutdown::on_signals()?;
     let config = &loaded.config;
     let keys = Keys::open(&config.auth);
     let operations = Operations::new(LiveSettings::new(config.live.file.clone()));
     let api = Api::new(loaded, keys, metrics(config)?, operations);
-    let ports = Ports::open(config, &api, &stopping).await?;
+    let ports = Ports::open(config, &api, &stop).await?;
     let source = Source::new(config, &api);
     let opened = tokio::select! {
         opened = source.open() => Some(opened?),
-        () = stopping.cancelled() => None,
+        () = stop.asked.cancelled() => None,
     };
+    let server = &config.server;
     let Some(app) = opened else {
-        ports.drain_with(config, async {}).await;
-        return Ok(ExitCode::SUCCESS);
+        // Nobody was told that it is ready, so nobody has to be told that it goes.
+        let drained = ports.drain_with(&Server { leave_seconds: 0, ..server.clone() }, async {}).await;
+        return Ok(ended(drained.hurried));
     };
     let process = Arc::clone(&app.process);
-    let background = serve(&source, app, &stopping).await;
-    ports.drain_with(config, background.end()).await;
-    match tokio::time::timeout(MAX_CLOSE, process.stores.close()).await {
-        Ok(Ok(())) => tracing::info!("stopped"),
-        Ok(Err(error)) => tracing::warn!(%error, "stopped; a store was not closed properly, which loses nothing"),
-        Err(_) => tracing::warn!("stopped; a store took too long to close, which loses nothing"),
-    }
-    Ok(ExitCode::SUCCESS)
+    let background = serve(&source, app, &stop.asked).await;
+    let drained = ports.drain_with(server, background.end()).await;
+    let hurried = drained.hurried;
+    drained.close(process.stores.close()).await;
+    Ok(ended(hurried))
+}
+
+/// Whoever was in a hurry is told that not all was finished.
+fn ended(hurried: bool) -> ExitCode {
+    if hurried { ExitCode::from(shutdown::INTERRUPTED) } else { ExitCode::SUCCESS }
 }
 
 /// Serves with one set of flows, and with the next one whenever another epoch is searched, until told to stop. Returns what is to be ended then.
@@ -141,70 +144,13 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
         metrics.cache_requests.with_label_values(&[kind.as_str()]).reset();
         metrics.cache_hits.with_label_values(&[kind.as_str()]).reset();
     }
+    for class in Class::ALL {
+        metrics.shed.with_label_values(&[class.as_str()]).reset();
+    }
     for outcome in ["grounded", "partial", "refused", "failed", "abandoned"] {
         metrics.query_outcomes.with_label_values(&[outcome]).reset();
     }
     Ok(metrics)
-}
-
-/// Both listeners and what follows the files.
-struct Ports {
-    public: JoinHandle<()>,
-    management: JoinHandle<()>,
-    /// Ends the management port and the looks at files; cancelled after the drain.
-    drained: CancellationToken,
-}
-
-impl Ports {
-    async fn open(config: &Config, api: &Api, stopping: &CancellationToken) -> Result<Self, Box<dyn Error>> {
-        let drained = CancellationToken::new();
-        let public = listen::bind(config.server.listen).await?;
-        let management = listen::bind(config.server.management_listen).await?;
-        let (listen, management_listen) = (public.local_addr()?, management.local_addr()?);
-        let keys = !api.keys.needs_none();
-        tracing::info!(%listen, %management_listen, keys, version = env!("CARGO_PKG_VERSION"), "listening");
-        let files = listen::allow_open_files();
-        let public = listen::serve(public, http::public_port(api.clone()), files, stopping.clone());
-        let public = tokio::spawn(public);
-        let management = listen::serve(management, http::management_port(api.clone()), files, drained.clone());
-        tokio::spawn(follow(api.clone(), stopping.clone(), drained.clone()));
-        Ok(Self { public, management: tokio::spawn(management), drained })
-    }
-
-    /// Lets requests and what `ended` waits for finish, as long as the configuration allows.
-    async fn drain_with(self, config: &Config, ended: impl Future<Output = ()>) {
-        let Self { public, management, drained } = self;
-        let abort = public.abort_handle();
-        let finished = async { tokio::join!(public, ended) };
-        if tokio::time::timeout(config.server.drain(), finished).await.is_err() {
-            tracing::warn!(seconds = config.server.drain_seconds, "requests were still in flight and are cut off");
-            abort.abort();
-        }
-        drained.cancel();
-        management.abort();
-    }
-}
-
-/// Looks at the files that may change, and tells the readiness of a stop at once.
-async fn follow(api: Api, stopping: CancellationToken, drained: CancellationToken) {
-    let mut looks = tokio::time::interval(LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stopping.cancelled(), if !api.readiness.is_stopping() => api.readiness.stop(),
-            () = drained.cancelled() => return,
-            _ = looks.tick() => {
-                let api = api.clone();
-                let look = tokio::task::spawn_blocking(move || {
-                    api.keys.refresh();
-                    api.operations.live().refresh();
-                });
-                if let Err(error) = look.await {
-                    tracing::warn!(%error, "looking at credentials and live settings failed");
-                }
-            }
-        }
-    }
 }
 
 /// Tells the API of parts that arrive and documents that are dealt with.

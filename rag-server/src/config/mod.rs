@@ -28,7 +28,7 @@ pub use layers::{Layers, Loaded, Setting};
 pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
-pub use server::{ApiKey, Auth, LiveSource, Role, Server};
+pub use server::{ApiKey, Auth, LiveSource, Places, Role, Server};
 
 /// Everything that can be set. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

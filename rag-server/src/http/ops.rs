@@ -20,7 +20,7 @@ pub use crate::operations::{Moving, RECORDS, VECTOR_STORE};
 use crate::{
     operations::{Operations, Resident, Work},
     ports::{Health, Held},
-    resilience::BreakerState,
+    resilience::{BreakerState, Class},
     security::{Credential, Uses},
 };
 
@@ -189,6 +189,11 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
     api.metrics.credentials_damaged.set(gauge(api.keys.refused().len() as u64));
     api.metrics.ingest_queue.set(gauge(counts.waiting));
     api.metrics.writing.sessions.set(gauge(counts.sessions));
+    for class in Class::ALL {
+        let label = [class.as_str()];
+        api.metrics.places.with_label_values(&label).set(gauge(api.admission.places(class) as u64));
+        api.metrics.places_taken.with_label_values(&label).set(gauge(api.admission.taken(class) as u64));
+    }
     let text = api.metrics.text().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

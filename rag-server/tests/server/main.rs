@@ -7,6 +7,7 @@
     reason = "what starts the program and asks it is test, too"
 )]
 
+mod admission;
 mod billing;
 mod bodies;
 mod caches;
@@ -20,6 +21,8 @@ mod drain;
 mod endings;
 mod evaluate;
 mod fake_provider;
+mod floods;
+mod fuzz;
 mod generation;
 mod hostile;
 mod ingest;

@@ -20,7 +20,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::{
-    super::{error::Problem, extract::Client, json, state::Api},
+    super::{entry, error::Problem, extract::Client, json, state::Api},
     message,
 };
 use crate::{config::Role, resilience::Deadline};
@@ -204,6 +204,7 @@ impl Tools {
 
     /// Calls a route as the caller would; the problem of a failure becomes words.
     async fn fetch(&self, call: Call, caller: &Parts) -> Result<Value, String> {
+        let class = entry::class_of(&call.method, &call.path);
         let mut request = Request::builder().method(call.method).uri(call.path);
         for name in [header::AUTHORIZATION, header::HOST] {
             if let Some(value) = caller.headers.get(&name) {
@@ -221,12 +222,13 @@ impl Tools {
             .body(Body::from(body))
             .map_err(|error| error.to_string())?;
         *request.extensions_mut() = caller.extensions.clone();
+        // The call has a place of its own class, and only while it is answered: what is asked this way is no less work.
+        let _place = class.map(|class| self.api.enter(class)).transpose().map_err(|problem| why(&problem))?;
         let routes = self.routes.clone().with_state(self.api.clone());
         let Ok(response) = routes.oneshot(request).await;
         let status = response.status();
         if let Some(problem) = response.extensions().get::<Problem>() {
-            let again = problem.retry_after.map(|seconds| format!(" (again in {seconds} s)")).unwrap_or_default();
-            return Err(format!("{}{again}", problem.detail));
+            return Err(why(problem));
         }
         if !status.is_success() {
             return Err(format!("the request failed with status {status}"));
@@ -256,6 +258,12 @@ impl Tools {
         };
         Ok(answer.map_or_else(failed, |value| told(&offer.tool.name, value)))
     }
+}
+
+/// A problem as an assistant is told it.
+fn why(problem: &Problem) -> String {
+    let again = problem.retry_after.map(|seconds| format!(" (again in {seconds} s)")).unwrap_or_default();
+    format!("{}{again}", problem.detail)
 }
 
 fn failed(why: String) -> CallToolResult {
