@@ -82,6 +82,7 @@ impl Endpoint {
     /// Takes a parameter in the path, the query string or a header.
     pub(super) fn parameter(mut self, place: ParameterIn, name: &str, kind: Type, description: &str) -> Self {
         let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+        let is_of_the_url = place != ParameterIn::Header;
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(place)
@@ -89,10 +90,7 @@ impl Endpoint {
             .description(Some(description))
             .schema(Some(ObjectBuilder::new().schema_type(kind)));
         self.operation = self.operation.parameter(parameter);
-        if place == ParameterIn::Header {
-            return self;
-        }
-        self.problem(400, "the path or the query string cannot be read")
+        if is_of_the_url { self.problem(400, "the path or the query string cannot be read") } else { self }
     }
 
     /// Answers with JSON.

@@ -37,18 +37,29 @@ async fn served(home: &Home, config: &str) -> Server {
     server
 }
 
-/// A client from an address of its own asks for everything, over a connection of its own.
-async fn others_are_served(server: &Server) {
+/// A client from an address of its own.
+fn other_client() -> reqwest::Client {
     let client = reqwest::Client::builder().local_address(IpAddr::from([127, 0, 0, 9])).timeout(PATIENCE);
-    let client = client.build().unwrap();
+    client.build().unwrap()
+}
+
+/// Another client asks for everything, over a connection of its own.
+async fn others_are_served(server: &Server) {
+    readers_are_served(server).await;
+    let document = json!({"documents": [{"id": "a.txt", "text": "a", "title": "a"}], "dry_run": true});
+    let ingested = other_client().post(format!("{}/ingest", server.public)).json(&document).send().await.unwrap();
+    assert_eq!(ingested.status(), StatusCode::OK);
+}
+
+/// Another client asks for everything that brings no document: what documents may hold in memory, one large upload may fill.
+async fn readers_are_served(server: &Server) {
+    let client = other_client();
     let at = |path: &str| format!("{}{path}", server.public);
     for path in ["/health/live", "/health/ready", "/documents"] {
         assert_eq!(client.get(at(path)).send().await.unwrap().status(), StatusCode::OK, "{path}");
     }
     let question = json!({"query": "How long are daily snapshots kept?"});
     assert_eq!(client.post(at("/query")).json(&question).send().await.unwrap().status(), StatusCode::OK);
-    let document = json!({"documents": [{"id": "a.txt", "text": "a", "title": "a"}], "dry_run": true});
-    assert_eq!(client.post(at("/ingest")).json(&document).send().await.unwrap().status(), StatusCode::OK);
     assert_eq!(server.manage("/health/live").send().await.unwrap().status(), StatusCode::OK);
 }
 
@@ -173,21 +184,19 @@ async fn an_upload_of_two_gigabytes_is_refused_at_its_limit_and_holds_no_more_th
     ] {
         let (body, sent) = endless();
         let upload = server.request(method, path).header("content-type", kind).body(body).send();
-        let (refused, ()) = tokio::join!(upload, others_are_served(&server));
+        let (refused, ()) = tokio::join!(upload, readers_are_served(&server));
         // Who sends on after its answer may find the connection closed before it has read it.
         if let Ok(refused) = refused {
             problem(refused, 413, "body-too-large").await;
         }
         let sent = sent.load(Relaxed);
         assert!(sent < 64 * MIB, "{path}: {} MiB were taken", sent / MIB);
-        let mut said = connect(&server, [127, 0, 0, 1]).await;
-        said.write_all(head(path, 2048 * MIB).replace("POST", "PUT").as_bytes()).await.unwrap();
-        let announced = server.post("/ingest").header("content-type", "application/json");
-        let announced = announced
-            .header("content-length", 2048 * MIB)
-            .body(reqwest::Body::wrap_stream(stream::pending::<Result<Vec<u8>, std::io::Error>>()));
-        problem(announced.send().await.unwrap(), 413, "body-too-large").await;
     }
+    let announced = server.post("/ingest").header("content-type", "application/json");
+    let announced = announced.header("content-length", 2048 * MIB);
+    let nothing = stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let refused = announced.body(reqwest::Body::wrap_stream(nothing)).send().await.unwrap();
+    problem(refused, 413, "body-too-large").await;
     // The largest body that may come, what it is read into, and what reading it takes.
     grew_by_at_most(&server, before, 160 * MIB);
     others_are_served(&server).await;
@@ -214,9 +223,14 @@ async fn a_bomb_of_a_gigabyte_ends_at_the_limit_of_its_body() {
                 let bomb = server.post(path).header("content-type", "application/json").body(bomb.clone());
                 bomb.header("content-encoding", encoding).send()
             });
-            let (refused, ()) = tokio::join!(join_all(sent), others_are_served(&server));
+            let (refused, ()) = tokio::join!(join_all(sent), readers_are_served(&server));
             for refused in refused {
-                let status = refused.unwrap().status();
+                let status = match refused {
+                    Ok(refused) => refused.status(),
+                    // So much is not read to its end for a client that was refused, which may learn no more than that.
+                    Err(_) if bomb.len() > 8 * MIB => continue,
+                    Err(error) => panic!("{encoding} {path}: {error}"),
+                };
                 // Of several at once, those are told to come back for which there is no room beside the others.
                 let known = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::SERVICE_UNAVAILABLE];
                 assert!(known.contains(&status), "{encoding} {path}: {status}");
