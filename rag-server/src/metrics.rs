@@ -1,5 +1,6 @@
 //! The server's metrics, by the names that the manuals use. Every label has a closed set of values.
 
+mod doors;
 mod so_far;
 mod writing;
 
@@ -9,6 +10,7 @@ use prometheus::{
 };
 
 pub use self::{
+    doors::Doors,
     so_far::{Durations, Ended},
     writing::Writing,
 };
@@ -22,16 +24,8 @@ pub struct Metrics {
     registry: Registry,
     /// Requests by route template and status.
     pub requests: IntCounterVec,
-    /// Connections that the server ended or refused, by port and cause: `idle` made room for a newcomer, `port_full`, `address_full`, `unread` did not read.
-    pub connections_cut: IntCounterVec,
-    /// Requests that were refused because their class was full, by class.
-    pub shed: IntCounterVec,
-    /// Places of each class.
-    pub places: IntGaugeVec,
-    /// Places of each class that are taken.
-    pub places_taken: IntGaugeVec,
-    /// Connections that are open, by port.
-    pub connections: IntGaugeVec,
+    /// Who was let in.
+    pub doors: Doors,
     /// How long requests took, by route template.
     pub request_seconds: HistogramVec,
     /// How long the server itself took for a question, waiting for providers excluded.
@@ -86,28 +80,12 @@ impl Metrics {
         let query_accuracy = Opts::new("rag_query_accuracy", "nDCG@10 of the last evaluation, 0 to 1, by mode.");
         let query_accuracy = GaugeVec::new(query_accuracy, &["mode"])?;
         registry.register(Box::new(query_accuracy.clone()))?;
-        let gauges = |name: &str, help: &str, label: &str| {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(gauges.clone())).map(|()| gauges)
-        };
         let build = IntGaugeVec::new(Opts::new("rag_server_build_info", "The running version."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
         Ok(Self {
             requests: counters("http_requests_total", "Requests by route and status.", &["route", "status"])?,
-            connections_cut: counters(
-                "rag_connections_cut_total",
-                "Connections that the server ended or refused, by port and cause.",
-                &["port", "cause"],
-            )?,
-            shed: counters(
-                "rag_requests_shed_total",
-                "Requests that were refused because their class was full.",
-                &["class"],
-            )?,
-            places: gauges("rag_places", "Requests of a class that are handled at once.", "class")?,
-            places_taken: gauges("rag_places_taken", "Requests of a class that are handled now.", "class")?,
-            connections: gauges("rag_connections", "Connections that are open, by port.", "port")?,
+            doors: Doors::register(&registry)?,
             request_seconds,
             server_seconds,
             query_outcomes: counters("rag_query_outcome_total", "Questions by outcome.", &["outcome"])?,

@@ -145,7 +145,7 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
         metrics.cache_hits.with_label_values(&[kind.as_str()]).reset();
     }
     for class in Class::ALL {
-        metrics.shed.with_label_values(&[class.as_str()]).reset();
+        metrics.doors.shed.with_label_values(&[class.as_str()]).reset();
     }
     for outcome in ["grounded", "partial", "refused", "failed", "abandoned"] {
         metrics.query_outcomes.with_label_values(&[outcome]).reset();

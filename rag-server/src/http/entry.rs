@@ -77,7 +77,7 @@ impl Api {
 }
 
 fn refused(api: &Api, Full { class, retry_after }: Full) -> Problem {
-    api.metrics.shed.with_label_values(&[class.as_str()]).inc();
+    api.metrics.doors.shed.with_label_values(&[class.as_str()]).inc();
     let detail = match class {
         Class::Questions => "too many questions are being answered; try again",
         Class::Streams => "too many answers are being streamed; try again, or ask without \"stream\"",

@@ -191,8 +191,8 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
     api.metrics.writing.sessions.set(gauge(counts.sessions));
     for class in Class::ALL {
         let label = [class.as_str()];
-        api.metrics.places.with_label_values(&label).set(gauge(api.admission.places(class) as u64));
-        api.metrics.places_taken.with_label_values(&label).set(gauge(api.admission.taken(class) as u64));
+        api.metrics.doors.places.with_label_values(&label).set(gauge(api.admission.places(class) as u64));
+        api.metrics.doors.taken.with_label_values(&label).set(gauge(api.admission.taken(class) as u64));
     }
     let text = api.metrics.text().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))

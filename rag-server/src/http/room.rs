@@ -87,7 +87,7 @@ fn full(api: &Api, kind: Bodies) -> Problem {
         Bodies::Texts => Class::Texts,
         Bodies::Questions => Class::Questions,
     };
-    api.metrics.shed.with_label_values(&[class.as_str()]).inc();
+    api.metrics.doors.shed.with_label_values(&[class.as_str()]).inc();
     let detail = "other bodies fill the memory that they may take together; try again";
     Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
 }

@@ -177,7 +177,7 @@ pub async fn serve(listener: TcpListener, port: Port, files: u64, ending: Ending
     let _end_with_us = ended.clone().drop_guard();
     let room = Room::new(port.limits.seats(files));
     let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
-    let cut = |cause: &str| port.metrics.connections_cut.with_label_values(&[port.name, cause]);
+    let cut = |cause: &str| port.metrics.doors.cut.with_label_values(&[port.name, cause]);
     // "Never" can be told from "not measured".
     CAUSES.iter().for_each(|cause| cut(cause).reset());
     loop {
@@ -231,7 +231,7 @@ struct Open(IntGauge);
 
 impl Open {
     fn count(port: &Port) -> Self {
-        let open = port.metrics.connections.with_label_values(&[port.name]);
+        let open = port.metrics.doors.connections.with_label_values(&[port.name]);
         open.inc();
         Self(open)
     }

@@ -88,7 +88,7 @@ impl Bench {
     }
 
     async fn until_cut(&self, cause: &str, times: u64) {
-        let cut = || self.metrics.connections_cut.with_label_values(&["public", cause]).get();
+        let cut = || self.metrics.doors.cut.with_label_values(&["public", cause]).get();
         eventually("connections are cut", async || cut() >= times).await;
         assert_eq!(cut(), times, "{cause}");
     }
@@ -127,7 +127,7 @@ async fn a_port_on_which_everybody_is_answered_refuses_a_newcomer_at_once() {
     bench.until_arrived(4).await;
     assert_eq!(status(&mut bench.ask(3, "/").await).await, REFUSED);
     bench.until_cut("port_full", 1).await;
-    assert_eq!(bench.metrics.connections_cut.with_label_values(&["public", "idle"]).get(), 0);
+    assert_eq!(bench.metrics.doors.cut.with_label_values(&["public", "idle"]).get(), 0);
     bench.may_answer.send(true).unwrap();
     for stream in &mut answered {
         assert_eq!(status(stream).await, OK);

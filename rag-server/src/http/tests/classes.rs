@@ -103,7 +103,7 @@ async fn a_full_class_refuses_its_own_routes_at_once_and_no_others() {
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         let own = ROUTES.iter().filter(|(_, class)| *class == Some(full)).count() as u64;
-        let shed = Class::ALL.map(|class| bench.api.metrics.shed.with_label_values(&[class.as_str()]).get());
+        let shed = Class::ALL.map(|class| bench.api.metrics.doors.shed.with_label_values(&[class.as_str()]).get());
         assert_eq!(shed, Class::ALL.map(|class| if class == full { own } else { 0 }), "{full:?}");
         for probe in ["GET /health", "GET /health/live", "GET /health/ready"] {
             assert_eq!(send(&bench.api, probe, Body::empty()).await.status(), 200, "{probe} while {full:?} is full");
@@ -230,5 +230,5 @@ async fn bodies_of_questions_have_room_of_their_own_and_a_refusal_is_counted() {
     let _questions = api.admission.body(Bodies::Questions, api.admission.free(Bodies::Questions)).unwrap();
     let (status, retry_after, problem) = bench.query("anything").await;
     assert_eq!((status, retry_after.as_deref(), kind(&problem)), (503, Some("2"), "overloaded"));
-    assert_eq!(api.metrics.shed.with_label_values(&["questions"]).get(), 1);
+    assert_eq!(api.metrics.doors.shed.with_label_values(&["questions"]).get(), 1);
 }
