@@ -1,6 +1,7 @@
 //! The server's metrics, by the names that the manuals use. Every label has a closed set of values.
 
 mod book;
+mod doors;
 mod looks;
 mod so_far;
 mod writing;
@@ -11,6 +12,7 @@ use prometheus::{
 
 use self::book::Book;
 pub use self::{
+    doors::Doors,
     looks::Looks,
     so_far::{Durations, Ended},
     writing::Writing,
@@ -25,8 +27,8 @@ pub struct Metrics {
     registry: Book,
     /// Requests by route template and status.
     pub requests: IntCounterVec,
-    /// Connections that the server ended or refused, by port and cause: `idle` made room for a newcomer, `port_full`, `address_full`, `unread` did not read.
-    pub connections_cut: IntCounterVec,
+    /// Who was let in.
+    pub doors: Doors,
     /// How long requests took, by route template.
     pub request_seconds: HistogramVec,
     /// How long the server itself took for a question, waiting for providers excluded.
@@ -92,11 +94,7 @@ impl Metrics {
         registry.register(Box::new(build))?;
         Ok(Self {
             requests: counters("http_requests_total", "Requests by route and status.", &["route", "status"])?,
-            connections_cut: counters(
-                "rag_connections_cut_total",
-                "Connections that the server ended or refused, by port and cause.",
-                &["port", "cause"],
-            )?,
+            doors: Doors::register(&registry)?,
             request_seconds,
             server_seconds,
             query_outcomes: counters("rag_query_outcome_total", "Questions by outcome.", &["outcome"])?,

@@ -1,4 +1,4 @@
-//! How the process is asked to stop: SIGTERM or Ctrl-C begins the drain, a second one ends it at once.
+//! How the process is asked to stop: SIGTERM or Ctrl-C begins the stop, a second one hurries it, a third one ends the process at once.
 
 use std::io;
 
@@ -6,22 +6,34 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Exit code after a second signal: 128 + SIGINT, as shells have it.
-const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: u8 = 130;
 
-/// Listens for the signals from now on; the token is cancelled by the first one.
-pub fn on_signals() -> io::Result<CancellationToken> {
+/// What was asked so far.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// To stop, and to finish what is in flight.
+    pub asked: CancellationToken,
+    /// To wait for nothing any more.
+    pub hurried: CancellationToken,
+}
+
+/// Listens for the signals from now on.
+pub fn on_signals() -> io::Result<Stop> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stopping = CancellationToken::new();
-    let token = stopping.clone();
+    let stop = Stop::default();
+    let Stop { asked, hurried } = stop.clone();
     tokio::spawn(async move {
         let first = either(&mut terminate, &mut interrupt).await;
-        tracing::info!(signal = first, "stopping: finishing what is in flight; a second signal ends at once");
-        token.cancel();
+        tracing::info!(signal = first, "stopping: finishing what is in flight; a second signal cuts it off");
+        asked.cancel();
         let second = either(&mut terminate, &mut interrupt).await;
-        tracing::warn!(signal = second, "ended by a second signal");
-        std::process::exit(INTERRUPTED);
+        tracing::warn!(signal = second, "hurried by a second signal; a third one ends at once");
+        hurried.cancel();
+        let third = either(&mut terminate, &mut interrupt).await;
+        tracing::warn!(signal = third, "ended by a third signal");
+        std::process::exit(INTERRUPTED.into());
     });
-    Ok(stopping)
+    Ok(stop)
 }
 
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {

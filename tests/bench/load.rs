@@ -1,6 +1,9 @@
 //! Questions to a server, so many at once, and what they cost it.
 
-use std::{process::Command, time::Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -47,6 +50,33 @@ pub(super) async fn ask<Q, T>(
         cpu_ms: used * 1000.0 / questions.len() as f64,
         answers: answered.into_iter().map(|(_, _, answer)| answer).collect(),
     })
+}
+
+/// Between two probes of a server under load: many more than any kubelet sends, so that few seconds bring enough of them.
+const BETWEEN_PROBES: Duration = Duration::from_millis(5);
+
+/// How long each of these probes took while something else was done, in milliseconds, the shortest first.
+pub(super) async fn probed<T>(
+    meanwhile: impl Future<Output = anyhow::Result<T>>,
+    probe: impl AsyncFn() -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<f64>> {
+    let mut times = Vec::new();
+    let probes = async {
+        loop {
+            let began = Instant::now();
+            if let Err(error) = probe().await {
+                return error;
+            }
+            times.push(began.elapsed().as_secs_f64() * 1000.0);
+            tokio::time::sleep(BETWEEN_PROBES).await;
+        }
+    };
+    tokio::select! {
+        done = meanwhile => done?,
+        error = probes => return Err(error),
+    };
+    times.sort_by(f64::total_cmp);
+    Ok(times)
 }
 
 /// The value that so many of the sorted values do not exceed.

@@ -14,7 +14,7 @@ use std::{path::Path, time::Instant};
 use anyhow::Context;
 
 use crate::{
-    bench::load::{Asked, ask, pin_client},
+    bench::load::{Asked, ask, percentile, pin_client, probed},
     cranfield::Cranfield,
     server::{Answered, Server},
 };
@@ -25,6 +25,8 @@ const DOCUMENTS: usize = 1000;
 const QUESTIONS: usize = 1000;
 /// Questions that are asked before anything is measured.
 const WARM_UP: usize = 50;
+/// Questions that a server answers at once, by its defaults.
+const FULL: usize = 256;
 /// Passages of an answer.
 const TOP_K: usize = 5;
 
@@ -70,6 +72,11 @@ pub(crate) async fn run(binary: &Path, data: &Path) -> anyhow::Result<()> {
             row(&format!("{clients} client{}: {name}", if clients == 1 { "" } else { "s" }), figure, "");
         }
     }
+    // As many as a server answers at once.
+    let asked = questions(100 * QUESTIONS, QUESTIONS);
+    let full = query(&server, &asked, FULL);
+    let probes = probed(full, async || server.live().await).await?;
+    row(&format!("{FULL} clients: p99 of /health/live, ms"), percentile(&probes, 0.99), "< 50");
     let known = vec!["what is the boundary layer?".to_owned(); QUESTIONS];
     let asked = query(&server, &known, 8).await?;
     row("8 clients, a known question: for each second", asked.per_second, ">= 5000");

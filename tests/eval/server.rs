@@ -178,6 +178,12 @@ impl Server {
         .await
     }
 
+    /// Asks whether the process lives.
+    pub(crate) async fn live(&self) -> anyhow::Result<()> {
+        self.client.get(format!("{}/health/live", self.address)).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// Asks a question; without a mode in the server's default one.
     pub(crate) async fn query(&self, question: &str, mode: Option<&str>, top_k: usize) -> anyhow::Result<Answered> {
         let mut body = json!({ "query": question, "top_k": top_k });

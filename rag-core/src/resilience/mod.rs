@@ -6,7 +6,7 @@ mod deadline;
 mod guard;
 mod supervised;
 
-pub use admission::{Admission, Bodies, Permit};
+pub use admission::{Admission, Arriving, Bodies, Class, Full, Permit, Place, Places};
 pub use breaker::{Breaker, BreakerPolicy, BreakerState, Ticket, Verdict};
 pub use deadline::{Deadline, Expired};
 pub use guard::{Guard, Pass, Told};

@@ -2,6 +2,7 @@
 
 mod background;
 mod moving;
+mod ports;
 
 use std::{
     error::Error,
@@ -12,20 +13,21 @@ use std::{
 };
 
 use clap::Args;
-use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use self::background::Background;
+use self::{background::Background, ports::Ports};
 use crate::{
     adapters::redis::OUTCOMES,
     app::{self, App, AppError, Models, Observer, Process, Stores},
-    config::{Config, LiveSettings, Loaded, Origin, Setting},
+    config::{Config, LiveSettings, Loaded, Origin, Server, Setting},
     corpus::CorpusError,
     generate::Meter,
-    http::{self, Api, Flows, error::Code, listen, readiness::Part},
+    http::{Api, Flows, error::Code, readiness::Part},
     metrics::Metrics,
     operations::Operations,
     ports::CacheKind,
+    resilience::Class,
     security::{Generation, Keys},
     shutdown,
     telemetry::{Telemetry, Traces},
@@ -41,8 +43,8 @@ const WARN_EACH: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long closing the stores, and sending the last spans, may take after the drain; nothing that was stored is lost without it.
-const MAX_CLOSE: Duration = Duration::from_secs(5);
+/// How long sending the last spans may take after the drain.
+const MAX_FLUSH: Duration = Duration::from_secs(5);
 
 /// Answer over HTTP.
 ///
@@ -73,10 +75,10 @@ impl ServeArgs {
 
 /// Serves until told to stop.
 pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
+    let stop = shutdown::on_signals()?;
     let config = &loaded.config;
     let metrics = metrics(config)?;
     let Telemetry { log, traces } = Telemetry::start(config, &metrics.looks.spans)?;
-    let stopping = shutdown::on_signals()?;
     let keys = Keys::open(&config.auth);
     let operations = Operations::new(LiveSettings::new(config.live.file.clone()));
     tokio::spawn(log.follow(operations.live().follow()));
@@ -84,37 +86,40 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
         operations.keep_part(Arc::clone(traces.sight()));
     }
     let api = Api::new(loaded, keys, metrics, operations);
-    let ports = Ports::open(config, &api, &stopping).await?;
+    let ports = Ports::open(config, &api, &stop).await?;
     let source = Source::new(config, &api);
     let opened = tokio::select! {
         opened = source.open() => Some(opened?),
-        () = stopping.cancelled() => None,
+        () = stop.asked.cancelled() => None,
     };
+    let server = &config.server;
     let Some(app) = opened else {
-        ports.drain_with(config, async {}).await;
+        // Nobody was told that it is ready, so nobody has to be told that it goes.
+        let drained = ports.drain_with(&Server { leave_seconds: 0, ..server.clone() }, async {}).await;
         flush(traces).await;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(ended(drained.hurried));
     };
     let process = Arc::clone(&app.process);
-    let background = serve(&source, app, &stopping).await;
-    ports.drain_with(config, background.end()).await;
+    let background = serve(&source, app, &stop.asked).await;
+    let drained = ports.drain_with(server, background.end()).await;
+    let hurried = drained.hurried;
     let closed = async {
         process.models.keep_costs().await;
         process.stores.close().await
     };
-    let (closed, ()) = tokio::join!(tokio::time::timeout(MAX_CLOSE, closed), flush(traces));
-    match closed {
-        Ok(Ok(())) => tracing::info!("stopped"),
-        Ok(Err(error)) => tracing::warn!(%error, "stopped; a store was not closed properly, which loses nothing"),
-        Err(_) => tracing::warn!("stopped; a store took too long to close, which loses nothing"),
-    }
-    Ok(ExitCode::SUCCESS)
+    tokio::join!(drained.close(closed), flush(traces));
+    Ok(ended(hurried))
+}
+
+/// Whoever was in a hurry is told that not all was finished.
+fn ended(hurried: bool) -> ExitCode {
+    if hurried { ExitCode::from(shutdown::INTERRUPTED) } else { ExitCode::SUCCESS }
 }
 
 /// Sends the spans that still wait.
 async fn flush(traces: Option<Traces>) {
     if let Some(traces) = traces {
-        traces.flush(MAX_CLOSE).await;
+        traces.flush(MAX_FLUSH).await;
     }
 }
 
@@ -167,6 +172,9 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
             metrics.redis_requests.with_label_values(&[command, outcome]).reset();
         }
     }
+    for class in Class::ALL {
+        metrics.doors.shed.with_label_values(&[class.as_str()]).reset();
+    }
     for outcome in ["grounded", "partial", "refused", "failed", "abandoned"] {
         metrics.query_outcomes.with_label_values(&[outcome]).reset();
         metrics.looks.slow_queries.with_label_values(&[outcome]).reset();
@@ -175,66 +183,6 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
         metrics.looks.errors.with_label_values(&[code.slug()]).reset();
     }
     Ok(metrics)
-}
-
-/// Both listeners and what follows the files.
-struct Ports {
-    public: JoinHandle<()>,
-    management: JoinHandle<()>,
-    /// Ends the management port and the looks at files; cancelled after the drain.
-    drained: CancellationToken,
-}
-
-impl Ports {
-    async fn open(config: &Config, api: &Api, stopping: &CancellationToken) -> Result<Self, Box<dyn Error>> {
-        let drained = CancellationToken::new();
-        let public = listen::bind(config.server.listen).await?;
-        let management = listen::bind(config.server.management_listen).await?;
-        let (listen, management_listen) = (public.local_addr()?, management.local_addr()?);
-        let keys = !api.keys.needs_none();
-        tracing::info!(%listen, %management_listen, keys, version = env!("CARGO_PKG_VERSION"), "listening");
-        let files = listen::allow_open_files();
-        let public = listen::serve(public, http::public_port(api.clone()), files, stopping.clone());
-        let public = tokio::spawn(public);
-        let management = listen::serve(management, http::management_port(api.clone()), files, drained.clone());
-        tokio::spawn(follow(api.clone(), stopping.clone(), drained.clone()));
-        Ok(Self { public, management: tokio::spawn(management), drained })
-    }
-
-    /// Lets requests and what `ended` waits for finish, as long as the configuration allows.
-    async fn drain_with(self, config: &Config, ended: impl Future<Output = ()>) {
-        let Self { public, management, drained } = self;
-        let abort = public.abort_handle();
-        let finished = async { tokio::join!(public, ended) };
-        if tokio::time::timeout(config.server.drain(), finished).await.is_err() {
-            tracing::warn!(seconds = config.server.drain_seconds, "requests were still in flight and are cut off");
-            abort.abort();
-        }
-        drained.cancel();
-        management.abort();
-    }
-}
-
-/// Looks at the files that may change, and tells the readiness of a stop at once.
-async fn follow(api: Api, stopping: CancellationToken, drained: CancellationToken) {
-    let mut looks = tokio::time::interval(LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stopping.cancelled(), if !api.readiness.is_stopping() => api.readiness.stop(),
-            () = drained.cancelled() => return,
-            _ = looks.tick() => {
-                let api = api.clone();
-                let look = tokio::task::spawn_blocking(move || {
-                    api.keys.refresh();
-                    api.operations.live().refresh();
-                });
-                if let Err(error) = look.await {
-                    tracing::warn!(%error, "looking at credentials and live settings failed");
-                }
-            }
-        }
-    }
 }
 
 /// Tells the API of parts that arrive and documents that are dealt with.

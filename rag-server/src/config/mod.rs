@@ -35,7 +35,7 @@ pub use log::LogFilter;
 pub use postgres::{Postgres, Tls};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
-pub use server::{ApiKey, Auth, LiveSource, Role, Server};
+pub use server::{ApiKey, Auth, LiveSource, Places, Role, Server};
 pub use snapshots::{ArchiveFolder, S3, Snapshots};
 pub use traces::Tracing;
 

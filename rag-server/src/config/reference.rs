@@ -123,7 +123,7 @@ mod tests {
     fn every_key_stands_on_the_page_with_its_default() {
         let page = reference();
         for line in [
-            "| `drain_seconds` | How long requests in flight may take to finish once the server is told to stop. \
+            "| `drain_seconds` | How long a stop may take in all: leaving, finishing what is in flight, closing the stores. \
              | a whole number from 0 to 3600 | `25` |",
             "### `[vector_store.qdrant]`",
             "### `[[auth.api_keys]]`",

@@ -20,6 +20,8 @@ pub(super) fn problems(config: &Config, origins: &Origins) -> Vec<Problem> {
         snapshots,
         listeners,
         keys_off_loopback,
+        leaving,
+        addresses,
         credentials_dir,
         redis,
     ];
@@ -171,6 +173,35 @@ fn listeners(config: &Config) -> Option<Broken> {
     broken(
         "server.management_listen",
         format!("server.listen and server.management_listen are both {}; give them different ports", server.listen),
+    )
+}
+
+fn leaving(config: &Config) -> Option<Broken> {
+    let server = &config.server;
+    if server.leave_seconds == 0 || server.leave_seconds < server.drain_seconds {
+        return None;
+    }
+    broken(
+        "server.leave_seconds",
+        format!(
+            "server.leave_seconds is {} and must be less than server.drain_seconds ({}), of which it is a part",
+            server.leave_seconds, server.drain_seconds
+        ),
+    )
+}
+
+fn addresses(config: &Config) -> Option<Broken> {
+    let server = &config.server;
+    let each = server.max_connections_per_address?;
+    if each <= server.max_connections {
+        return None;
+    }
+    broken(
+        "server.max_connections_per_address",
+        format!(
+            "server.max_connections_per_address is {each} and must not exceed server.max_connections ({})",
+            server.max_connections
+        ),
     )
 }
 
@@ -463,6 +494,31 @@ mod tests {
                 "{origin}: {said:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_time_to_leave_is_a_part_of_the_time_to_stop() {
+        let of =
+            |leave: u64, drain: u64| told(&format!("[server]\nleave_seconds = {leave}\ndrain_seconds = {drain}\n"));
+        for (leave, drain) in [(0, 0), (0, 25), (24, 25)] {
+            assert_eq!(of(leave, drain), Vec::<String>::new());
+        }
+        assert_eq!(
+            of(25, 25),
+            [
+                "c line 2: server.leave_seconds is 25 and must be less than server.drain_seconds (25), of which it is a part"
+            ]
+        );
+    }
+
+    #[test]
+    fn one_address_has_no_more_connections_than_there_are() {
+        let of = |each: usize| told(&format!("[server]\nmax_connections = 64\nmax_connections_per_address = {each}\n"));
+        assert_eq!(of(64), Vec::<String>::new());
+        assert_eq!(
+            of(65),
+            ["c line 3: server.max_connections_per_address is 65 and must not exceed server.max_connections (64)"]
+        );
     }
 
     #[test]

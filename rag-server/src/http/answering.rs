@@ -23,7 +23,7 @@ use crate::{
     generate::{AnswerError, AnswerEvent, AnswerStream},
     model::Answer,
     operations::{self, SlowQuery, StageTime},
-    resilience::Permit,
+    resilience::{Class, Place},
 };
 
 /// How often a comment tells proxies and clients that the answer is still written; it also finds out that a client is gone.
@@ -122,16 +122,15 @@ pub(super) async fn stream(
     mut answer: AnswerStream,
 ) -> Result<Response, Problem> {
     let mut measured = Measured::new(api.clone(), id);
-    // The stream outlives the request's own room.
-    let overloaded = || Problem::new(Code::Overloaded, "too many requests are in flight; try again").retry_after(1);
-    let room = api.admission.request().ok_or_else(overloaded)?;
+    // A stream goes on for as long as its provider writes: in the place of a question it would keep questions out.
+    let place = api.enter(Class::Streams)?;
     let first = answer.next().await.unwrap_or(Err(AnswerError::Interrupted));
     if let Err(error) = first {
         measured.failed();
         return Err(error.into());
     }
     let rest = answer.chain(stream::iter([Err(AnswerError::Interrupted)]));
-    let state = Some((Streamed { told, measured, _room: room }, Box::pin(stream::iter([first]).chain(rest))));
+    let state = Some((Streamed { told, measured, _place: place }, Box::pin(stream::iter([first]).chain(rest))));
     let events = stream::unfold(state, |state| async {
         let (mut streamed, mut answer) = state?;
         let (events, is_last) = streamed.events(answer.next().await?);
@@ -148,7 +147,7 @@ pub(super) async fn stream(
 struct Streamed<T> {
     told: T,
     measured: Measured,
-    _room: Permit,
+    _place: Place,
 }
 
 impl<T: Told> Streamed<T> {

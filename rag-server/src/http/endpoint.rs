@@ -32,6 +32,12 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// An endpoint that does work: it is admitted, timed and cut off at the deadline.
     pub(super) fn new(method: HttpMethod, path: &'static str, handler: MethodRouter<Api>, summary: &str) -> Self {
+        let busy = "too much at once, the server is starting or stopping, or what it needs is not available; the header Retry-After says when to come again";
+        let endpoint = Self::bare(path, method, handler, summary);
+        endpoint.problem(503, busy).problem(504, "it took too long")
+    }
+
+    fn bare(path: &'static str, method: HttpMethod, handler: MethodRouter<Api>, summary: &str) -> Self {
         let operation = OperationBuilder::new().summary(Some(summary));
         let endpoint = Self { path, method, handler, operation, schemas: Vec::new(), is_probe: false };
         if endpoint.is_openai() { endpoint.schema::<ErrorDocument>() } else { endpoint.schema::<ProblemDocument>() }
@@ -39,7 +45,7 @@ impl Endpoint {
 
     /// An endpoint that answers at once, however busy the server is.
     pub(super) fn probe(path: &'static str, handler: MethodRouter<Api>, summary: &str) -> Self {
-        Self { is_probe: true, ..Self::new(HttpMethod::Get, path, handler, summary) }
+        Self { is_probe: true, ..Self::bare(path, HttpMethod::Get, handler, summary) }
     }
 
     /// Needs a key.
@@ -56,6 +62,7 @@ impl Endpoint {
         self.operation = self.operation.request_body(Some(body.build()));
         self.schema::<T>()
             .problem(400, "not JSON")
+            .problem(408, "the body came too slowly")
             .problem(413, "the body is too large")
             .problem(415, "the content type is not JSON, or the body is encoded in a way that is not decoded")
             .problem(422, "a value is not allowed")
@@ -72,9 +79,10 @@ impl Endpoint {
         self
     }
 
-    /// Takes a parameter in the path or the query string.
+    /// Takes a parameter in the path, the query string or a header.
     pub(super) fn parameter(mut self, place: ParameterIn, name: &str, kind: Type, description: &str) -> Self {
         let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+        let is_of_the_url = place != ParameterIn::Header;
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(place)
@@ -82,7 +90,7 @@ impl Endpoint {
             .description(Some(description))
             .schema(Some(ObjectBuilder::new().schema_type(kind)));
         self.operation = self.operation.parameter(parameter);
-        self
+        if is_of_the_url { self.problem(400, "the path or the query string cannot be read") } else { self }
     }
 
     /// Answers with JSON.
@@ -121,9 +129,19 @@ impl Endpoint {
         self.path.starts_with(openai::PREFIX)
     }
 
+    /// Answers with server-sent events where a stream is asked for.
+    pub(super) fn also_streams(mut self) -> Self {
+        let mut operation = self.operation.build();
+        if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
+            response.content.insert("text/event-stream".to_owned(), Content::default());
+        }
+        self.operation = operation.into();
+        self
+    }
+
     /// Also sends values of this type, as events of a stream.
     pub(super) fn also_sends<T: ToSchema>(self) -> Self {
-        self.schema::<T>()
+        self.also_streams().schema::<T>()
     }
 
     fn schema<T: ToSchema>(mut self) -> Self {

@@ -10,6 +10,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 
 use super::{
+    entry,
     error::{Code, Problem},
     json,
     room::{Room, read, too_large},
@@ -163,12 +164,15 @@ fn refused(api: &Api, why: Unauthenticated) -> Problem {
 }
 
 /// A type that is read from a body.
-pub(super) trait FromBody: DeserializeOwned {
-    /// Most bytes that such a body has; none where that is configured, and room is taken as they come.
+pub(super) trait FromBody: DeserializeOwned + Send + 'static {
+    /// Most bytes that such a body has; none where that is configured.
     const MAX_BYTES: Option<usize>;
 
-    /// Whose room it is that they take.
-    const KIND: Bodies = Bodies::Documents;
+    /// Whose room it is that they take as they come.
+    const KIND: Bodies = match Self::MAX_BYTES {
+        Some(_) => Bodies::Questions,
+        None => Bodies::Documents,
+    };
 }
 
 /// A JSON body. Its room is given back when this is dropped.
@@ -191,17 +195,18 @@ impl<T: FromBody> FromRequest<Api> for JsonBody<T> {
         let (parts, body) = request.into_parts();
         json_content_type(&parts.headers)?;
         let declared = declared_length(&parts.headers);
-        let (mut bytes, room) = match T::MAX_BYTES {
-            None if parts.extensions.get::<RoomTaken>().is_none() => {
-                let mut room = Room::open(api, T::KIND, &parts.headers)?;
-                (room.read(body, declared).await?, Some(room))
-            }
-            most => {
-                let limit = most.unwrap_or(api.server.max_body_bytes).min(api.server.max_body_bytes);
-                (read_small(body, declared, limit).await?, None)
-            }
+        let limit = T::MAX_BYTES.unwrap_or(api.server.max_body_bytes).min(api.server.max_body_bytes);
+        let (bytes, room) = if parts.extensions.get::<RoomTaken>().is_some() {
+            (read_counted(body, declared, limit).await?, None)
+        } else {
+            let mut room = match T::MAX_BYTES {
+                Some(_) => Room::within(api, T::KIND, &parts.headers, limit)?,
+                None => Room::open(api, T::KIND, &parts.headers)?,
+            };
+            (room.read(body, declared).await?, Some(room))
         };
-        Ok(Self { value: json::read(&mut bytes)?, room })
+        entry::arrived(api, &parts.extensions)?;
+        Ok(Self { value: json::read_apart(bytes).await?, room })
     }
 }
 
@@ -226,6 +231,7 @@ impl FromRequest<Api> for RawBody {
         let (parts, body) = request.into_parts();
         let mut room = Room::open(api, Bodies::Documents, &parts.headers)?;
         let bytes = room.read(body, declared_length(&parts.headers)).await?;
+        entry::arrived(api, &parts.extensions)?;
         Ok(Self { bytes, room })
     }
 }
@@ -243,8 +249,8 @@ pub(super) fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body that is small, or of which the bytes were counted where it came in.
-async fn read_small(body: Body, declared: Option<usize>, limit: usize) -> Result<Vec<u8>, Problem> {
+/// Reads a body of which the bytes were counted where it came in.
+async fn read_counted(body: Body, declared: Option<usize>, limit: usize) -> Result<Vec<u8>, Problem> {
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }

@@ -13,6 +13,7 @@ use axum::{
 };
 
 use super::{
+    entry,
     error::{Code, Problem},
     room::{Room, too_large},
     state::Api,
@@ -54,6 +55,7 @@ impl FromRequest<Api> for Form {
     type Rejection = Problem;
 
     async fn from_request(mut request: Request, api: &Api) -> Result<Self, Problem> {
+        let extensions = request.extensions().clone();
         let room = Room::open(api, Bodies::Documents, request.headers())?;
         let limit = api.server.max_body_bytes;
         // Of the form as a whole: what is no part of it is read as well. The files are counted below.
@@ -68,6 +70,7 @@ impl FromRequest<Api> for Form {
             }
             form.add(field, limit).await?;
         }
+        entry::arrived(api, &extensions)?;
         Ok(form)
     }
 }

@@ -1,15 +1,17 @@
-//! What every request passes before its handler: is the name right, is there room, and is it done in time. A handler that panics costs its own request alone.
+//! What every request passes before its handler: is the name right, has its class a place, and is it done in time. A handler that panics costs its own request alone.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
+    http::Method,
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
 
 use super::{
+    entry::{self, Entry},
     error::{Code, Problem},
     pages::authority,
     state::Api,
@@ -25,9 +27,9 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let (mut request, upload) = Upload::watch(request);
     let deadline = Deadline::after(api.server.request_timeout());
     request.extensions_mut().insert(deadline);
-    let response = match admit(&api, &request) {
+    let response = match admit(&api, &mut request, &upload) {
         Err(problem) => problem.into_response(),
-        Ok(_permit) => match deadline.run(Payer::is_named_by(AssertUnwindSafe(next.run(request)).catch_unwind())).await
+        Ok(_leaves) => match deadline.run(Payer::is_named_by(AssertUnwindSafe(next.run(request)).catch_unwind())).await
         {
             Ok(Ok(_)) if upload.stalled() => stalled().into_response(),
             Ok(Ok(response)) => response,
@@ -57,15 +59,32 @@ fn stalled() -> Problem {
     Problem::new(Code::RequestTimeout, detail)
 }
 
-fn admit(api: &Api, request: &Request) -> Result<crate::resilience::Permit, Problem> {
+/// Gives the place of a request back.
+struct Leaves(Option<Entry>);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Entry::leave);
+    }
+}
+
+/// Lets a request in. One whose body has yet to come takes its place when it is there, which whoever reads it sees to.
+fn admit(api: &Api, request: &mut Request, upload: &Upload) -> Result<Leaves, Problem> {
     if api.is_anonymous() && !is_local(request) {
         return Err(Problem::new(
             Code::HostNotAllowed,
             "without API keys the server answers only to localhost and loopback addresses in the header Host",
         ));
     }
-    let overloaded = || Problem::new(Code::Overloaded, "too many requests are in flight; try again").retry_after(1);
-    api.admission.request().ok_or_else(overloaded)
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let Some(class) = entry::class_of(request.method(), route) else { return Ok(Leaves(None)) };
+    let entry = Entry::begin(api, class)?;
+    let sends = *request.method() == Method::POST || *request.method() == Method::PUT;
+    if upload.arrived() || !sends {
+        entry.enter(api)?;
+    }
+    request.extensions_mut().insert(entry.clone());
+    Ok(Leaves(Some(entry)))
 }
 
 /// Whether a request names this machine. A web page that had its own name resolved to loopback does not.

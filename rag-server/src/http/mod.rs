@@ -11,6 +11,7 @@ mod causes;
 mod description;
 mod encoding;
 mod endpoint;
+mod entry;
 pub mod error;
 mod extract;
 mod filter;
@@ -56,7 +57,8 @@ use self::{
 /// The public API and what its port takes.
 pub fn public_port(api: Api) -> Port {
     let (metrics, refusal) = (api.metrics.clone(), refusal_router(api.clone()));
-    Port { name: "public", limits: Limits::PUBLIC, router: public_router(api), refusal, metrics }
+    let limits = Limits::public(&api.server);
+    Port { name: "public", limits, router: public_router(api), refusal, metrics }
 }
 
 /// The management port: its connections are its own.

@@ -20,7 +20,7 @@ pub use crate::operations::{Database, Moving, RECORDS, VECTOR_STORE};
 use crate::{
     operations::{self, Operations, Resident, Work},
     ports::{Health, Held, Index},
-    resilience::BreakerState,
+    resilience::{BreakerState, Class},
     security::{Credential, Uses},
 };
 
@@ -222,6 +222,11 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
     api.metrics.ingest_queue.set(gauge(counts.waiting));
     api.metrics.writing.sessions.set(gauge(counts.sessions));
     look(&api);
+    for class in Class::ALL {
+        let label = [class.as_str()];
+        api.metrics.doors.places.with_label_values(&label).set(gauge(api.admission.places(class) as u64));
+        api.metrics.doors.taken.with_label_values(&label).set(gauge(api.admission.taken(class) as u64));
+    }
     let text = api.metrics.text().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

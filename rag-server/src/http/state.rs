@@ -13,13 +13,13 @@ use crate::{
     metrics::Metrics,
     operations::Operations,
     ports::{Embedder, Records, VectorStore},
-    resilience::Admission,
+    resilience::{Admission, Places},
     retrieve::Retrieve,
     security::Keys,
 };
 
-/// Requests that are handled at once; a question holds about a megabyte while it is answered.
-const MAX_REQUESTS: usize = 256;
+/// Requests of whoever looks after the server that are handled at once: a few programs, each with one question.
+const ADMIN_PLACES: usize = 32;
 
 /// The flows and the stores behind them, once they are there.
 pub struct Flows {
@@ -76,7 +76,7 @@ impl Api {
             keys,
             readiness: Readiness::default(),
             metrics,
-            admission: Admission::new(MAX_REQUESTS, config.server.max_body_bytes),
+            admission: Admission::new(places(&config.server), config.server.max_body_bytes),
             flows: RwLock::default(),
         }))
     }
@@ -109,6 +109,18 @@ impl Api {
     /// Whether anybody may do everything: no keys are configured, which only loopback allows.
     pub(super) fn is_anonymous(&self) -> bool {
         self.keys.needs_none()
+    }
+}
+
+fn places(server: &Server) -> Places {
+    let places = &server.places;
+    Places {
+        questions: places.questions,
+        streams: places.streams,
+        ingests: places.ingests,
+        texts: places.texts,
+        records: places.records,
+        admin: ADMIN_PLACES,
     }
 }
 

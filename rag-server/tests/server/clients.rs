@@ -21,13 +21,18 @@ fn folder() -> PathBuf {
 
 /// Where the clients for `language` are; none, and a word about it, where they cannot be installed.
 fn installed(language: &str) -> Option<PathBuf> {
-    let output = Command::new("bash").arg(folder().join("setup.sh")).arg(language).output().unwrap();
+    installed_by(&[language])
+}
+
+/// Where that is which `setup.sh` installs when it is called with this.
+pub(crate) fn installed_by(arguments: &[&str]) -> Option<PathBuf> {
+    let output = Command::new("bash").arg(folder().join("setup.sh")).args(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if output.status.code() == Some(NO_INSTALLER) {
         eprintln!("skipped, because {said}");
         return None;
     }
-    assert!(output.status.success(), "the clients for {language} were not installed: {said}");
+    assert!(output.status.success(), "setup.sh {arguments:?} installed nothing: {said}");
     Some(PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()))
 }
 
@@ -43,14 +48,18 @@ async fn served(home: &Home) -> Server {
 /// Runs a client's script, which ends with a word of success.
 async fn passes(mut script: Command, server: &Server) {
     script.env("RAG_URL", &server.public).env("RAG_KEY", WRITER).env("RAG_READER_KEY", READER);
-    // A proxy of the machine is not meant for loopback.
-    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
-        script.env_remove(name);
-    }
+    without_proxy(&mut script);
     script.stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || script.output().unwrap()).await.unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success() && said[0].trim().ends_with(": fine"), "{}", said.concat());
+}
+
+/// A proxy of the machine is not meant for loopback.
+pub(crate) fn without_proxy(script: &mut Command) {
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+        script.env_remove(name);
+    }
 }
 
 fn python(clients: &Path, script: &str) -> Command {

@@ -7,6 +7,7 @@
     reason = "what starts the program and asks it is test, too"
 )]
 
+mod admission;
 mod billing;
 mod bodies;
 mod caches;
@@ -24,6 +25,8 @@ mod evaluate;
 mod failures;
 mod fake_collector;
 mod fake_provider;
+mod floods;
+mod fuzz;
 mod generation;
 mod hostile;
 mod ingest;

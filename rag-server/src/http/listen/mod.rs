@@ -1,34 +1,27 @@
 //! The accept loop of a port: connections bounded in number and for each address, slow ones cut off, and a drain that finishes what is in flight.
 //!
 //! Guarantee: a newcomer is served or refused at once, whoever holds the connections; who only holds one makes room.
-//! HTTP/1.1 alone: everything that speaks to the server does, and it is the smaller target.
+//! HTTP/1.1, and HTTP/2 of clients that know beforehand that it is spoken here: there is no TLS in which it could be agreed on. Both keep to the same rules.
 
+mod answer;
 mod paced;
+mod protocol;
 mod room;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    convert::Infallible,
+    error::Error,
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::ConnectInfo,
-};
-use hyper::{
-    body::{Body as HttpBody, Frame, Incoming, SizeHint},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::Router;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use prometheus::IntGauge;
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -38,10 +31,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use self::{
+    answer::{Answers, Unread},
     paced::Paced,
-    room::{Answering, Full, Place, Room, Seats},
+    protocol::protocol,
+    room::{Full, Place, Room, Seats},
 };
-use crate::metrics::Metrics;
+use crate::{config::Server, metrics::Metrics};
 
 /// Newcomers that are being refused at once; for more there is not even a word.
 const MAX_REFUSALS: usize = 64;
@@ -49,11 +44,8 @@ const MAX_REFUSALS: usize = 64;
 /// How long a refused newcomer may take for the head of its request.
 const MAX_REFUSED: Duration = Duration::from_secs(2);
 
-/// Bytes of a request's head.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
-
-/// Headers of a request.
-const MAX_HEADERS: usize = 100;
+/// How long a stop waits for a head that is on its way: who has sent half of it is not in flight.
+const LAST_HEAD: Duration = Duration::from_secs(2);
 
 /// Why a connection was ended or refused, as a metric label.
 const CAUSES: [&str; 4] = [IDLE, PORT_FULL, ADDRESS_FULL, UNREAD];
@@ -65,14 +57,16 @@ const UNREAD: &str = "unread";
 /// Pause after a failed accept; the usual cause is too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Files that the process should be able to hold open; a connection is one.
+/// Files that the process should be able to hold open at least; a connection is one.
 const OPEN_FILES: u64 = 8192;
 
 /// What a port takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; one address has half of them at most.
+    /// Connections at once, and requests that are answered at once.
     pub connections: usize,
+    /// How many of them one address has at most.
+    pub each: usize,
     /// How long a client may take for the head of a request, waiting between two requests included.
     pub head: Duration,
     /// How long a client may leave unread what is sent to it.
@@ -80,16 +74,24 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Of the public port.
-    pub const PUBLIC: Self = Self { connections: 1024, head: Duration::from_secs(60), unread: Duration::from_secs(30) };
-
     /// Of the management port, which a few programs ask.
-    pub const MANAGEMENT: Self = Self { connections: 128, ..Self::PUBLIC };
+    pub const MANAGEMENT: Self =
+        Self { connections: 128, each: 64, head: Duration::from_secs(60), unread: Duration::from_secs(30) };
+
+    /// Of the public port.
+    pub fn public(server: &Server) -> Self {
+        let connections = server.max_connections;
+        let each = server.max_connections_per_address.unwrap_or(connections.div_ceil(2));
+        Self { connections, each, ..Self::MANAGEMENT }
+    }
 
     /// How many of these fit into so many open files, half of which are for everything else.
     fn seats(self, files: u64) -> Seats {
-        let all = self.connections.min(usize::try_from(files / 2).unwrap_or(usize::MAX)).max(1);
-        Seats { all, each: all.div_ceil(2) }
+        let files = usize::try_from(files / 2).unwrap_or(usize::MAX).max(1);
+        let all = self.connections.min(files);
+        // As large a share of what there is as it was meant to be.
+        let each = if all < self.connections { self.each.min(all.div_ceil(2)) } else { self.each };
+        Seats { all, each }
     }
 }
 
@@ -153,39 +155,56 @@ fn is_refused(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-/// Asks the system for as many open files as connections need; how many it allows.
-pub fn allow_open_files() -> u64 {
-    rlimit::increase_nofile_limit(OPEN_FILES).unwrap_or(OPEN_FILES)
+/// Asks the system for as many open files as so many connections need; how many it allows.
+pub fn allow_open_files(connections: usize) -> u64 {
+    let wanted = OPEN_FILES.max(4 * connections as u64);
+    rlimit::increase_nofile_limit(wanted).unwrap_or(OPEN_FILES)
 }
 
-/// Serves until `stopping`, then takes no new connection and finishes those that are there. Dropping the future ends them.
-pub async fn serve(listener: TcpListener, port: Port, files: u64, stopping: CancellationToken) {
+/// When a port ends.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// From then on clients are told to come back over another connection, which may lead them to another server.
+    pub leaving: CancellationToken,
+    /// From then on no connection is taken, and those that are there end when what is in flight is finished.
+    pub stopping: CancellationToken,
+}
+
+/// Serves until it ends. Dropping the future ends every connection.
+pub async fn serve(listener: TcpListener, port: Port, files: u64, ending: Ending) {
     let connections = TaskTracker::new();
     let ended = CancellationToken::new();
     let _end_with_us = ended.clone().drop_guard();
     let room = Room::new(port.limits.seats(files));
     let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
-    let cut = |cause: &str| port.metrics.connections_cut.with_label_values(&[port.name, cause]);
+    let cut = |cause: &str| port.metrics.doors.cut.with_label_values(&[port.name, cause]);
     // "Never" can be told from "not measured".
     CAUSES.iter().for_each(|cause| cut(cause).reset());
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stopping.cancelled() => break,
+            () = ending.stopping.cancelled() => break,
             accepted = accept(&listener) => accepted,
         };
         let Some((stream, peer)) = accepted else { continue };
-        let (stopping, ended) = (stopping.clone(), ended.clone());
+        let ended = ended.clone();
         match room.enter(peer.ip()) {
             Ok((place, somebody_went)) => {
                 if somebody_went {
                     cut(IDLE).inc();
                 }
-                let served = Served { router: port.router.clone(), place: Arc::new(place), peer, limits: port.limits };
-                let not_read = cut(UNREAD);
+                let served = Served { place: Arc::new(place), peer, limits: port.limits, ending: ending.clone() };
+                let answers = Answers {
+                    router: port.router.clone(),
+                    refusal: port.refusal.clone(),
+                    refused: [PORT_FULL, ADDRESS_FULL].map(&cut),
+                    unread: Unread::default(),
+                };
+                let (not_read, open) = (cut(UNREAD), Open::count(&port));
                 connections.spawn(async move {
+                    let _open = open;
                     tokio::select! {
-                        unread = served.serve(stream, stopping) => not_read.inc_by(u64::from(unread)),
+                        unread = served.serve(stream, answers) => not_read.inc_by(u64::from(unread)),
                         () = ended.cancelled() => {}
                     }
                 });
@@ -207,6 +226,23 @@ pub async fn serve(listener: TcpListener, port: Port, files: u64, stopping: Canc
     connections.wait().await;
 }
 
+/// Counts a connection for as long as it is open.
+struct Open(IntGauge);
+
+impl Open {
+    fn count(port: &Port) -> Self {
+        let open = port.metrics.doors.connections.with_label_values(&[port.name]);
+        open.inc();
+        Self(open)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
         Ok(accepted) => Some(accepted),
@@ -218,89 +254,65 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     }
 }
 
-fn protocol() -> http1::Builder {
-    let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
-    protocol
-}
-
 /// Answers one request with the refusal.
-async fn refuse(stream: TcpStream, refusal: Router) -> Result<(), hyper::Error> {
+async fn refuse(stream: TcpStream, refusal: Router) -> Result<(), Box<dyn Error + Send + Sync>> {
     let service = service_fn(move |request: hyper::Request<Incoming>| refusal.clone().oneshot(request));
-    protocol().keep_alive(false).serve_connection(TokioIo::new(stream), service).await
+    let mut protocol = protocol(MAX_REFUSED);
+    protocol.http1().keep_alive(false);
+    protocol.serve_connection(TokioIo::new(stream), service).await
 }
 
 /// One connection that has a place.
 struct Served {
-    router: Router,
     place: Arc<Place>,
     peer: SocketAddr,
     limits: Limits,
+    ending: Ending,
 }
 
 impl Served {
-    /// Serves until the client goes, a newcomer is given the place, or the drain has finished what is in flight. Whether it ended because the client did not read.
-    async fn serve(self, stream: TcpStream, stopping: CancellationToken) -> bool {
+    /// Serves until the client goes or only holds the connection, a newcomer is given the place, or the drain has finished what is in flight. Whether it ended because the client did not read.
+    async fn serve(self, stream: TcpStream, answers: Answers) -> bool {
         // Answers are small and complete: waiting to fill a packet only adds latency.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "the connection keeps its delay");
         }
-        let Self { router, place, peer, limits } = self;
-        let seat = Arc::clone(&place);
-        let service = service_fn(move |request| answer(router.clone(), seat.answer(), peer, request));
+        let Self { place, peer, limits, ending: Ending { leaving, stopping } } = self;
+        let (unread, seat) = (answers.unread.clone(), Arc::clone(&place));
+        let service =
+            service_fn(move |request| answers.clone().answer(Arc::clone(&seat), peer, leaving.clone(), request));
         let stream = TokioIo::new(Paced::new(stream, limits.unread));
-        let connection = protocol().header_read_timeout(limits.head).serve_connection(stream, service);
-        let mut connection = std::pin::pin!(connection);
+        let protocol = protocol(limits.unread);
+        let mut connection = std::pin::pin!(protocol.serve_connection(stream, service));
         let result = tokio::select! {
             biased;
             () = place.sent_away() => return false,
+            () = place.idle(limits.head) => return false,
+            () = unread.for_too_long(limits.unread) => return true,
             result = connection.as_mut() => result,
             () = stopping.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    () = place.idle(LAST_HEAD) => return false,
+                    () = unread.for_too_long(limits.unread) => return true,
+                    result = connection.as_mut() => result,
+                }
             }
         };
         let Err(error) = result else { return false };
         tracing::debug!(%error, "a connection ended early");
-        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
-        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+        is_timed_out(&*error)
     }
 }
 
-/// Has a request answered; the connection counts as in use until the last byte of the answer is taken from the handler.
-async fn answer(
-    router: Router,
-    answering: Answering,
-    peer: SocketAddr,
-    mut request: hyper::Request<Incoming>,
-) -> Result<hyper::Response<Held>, Infallible> {
-    request.extensions_mut().insert(ConnectInfo(peer));
-    let response = router.oneshot(request).await?;
-    Ok(response.map(|body| Held { body, _answering: answering }))
-}
-
-/// A body, and what is held until it is sent.
-struct Held {
-    body: Body,
-    _answering: Answering,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
+/// Whether the cause of all is that the client did not read in time.
+fn is_timed_out(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    false
 }

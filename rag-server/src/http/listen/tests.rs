@@ -1,8 +1,8 @@
 //! The accept loop over real sockets of loopback.
 
-use std::net::IpAddr;
+use std::{convert::Infallible, net::IpAddr};
 
-use axum::{http::StatusCode, routing::get};
+use axum::{body::Body, extract::ConnectInfo, http::StatusCode, routing::get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
@@ -15,6 +15,13 @@ use crate::doubles::eventually;
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A patience that is over soon.
+const SHORT: Duration = Duration::from_millis(200);
+
+fn limits(connections: usize) -> Limits {
+    Limits { connections, each: connections.div_ceil(2), head: PATIENCE, unread: PATIENCE }
+}
+
 struct Bench {
     address: SocketAddr,
     metrics: Metrics,
@@ -22,6 +29,7 @@ struct Bench {
     arrived: watch::Receiver<usize>,
     /// `/wait` answers once this is true.
     may_answer: watch::Sender<bool>,
+    ending: Ending,
     serving: JoinHandle<()>,
 }
 
@@ -33,6 +41,10 @@ impl Drop for Bench {
 
 impl Bench {
     async fn of(connections: usize) -> Self {
+        Self::with(limits(connections)).await
+    }
+
+    async fn with(limits: Limits) -> Self {
         let (may_answer, answer) = watch::channel(false);
         let (arrives, arrived) = watch::channel(0);
         let wait = get(move || {
@@ -46,13 +58,13 @@ impl Bench {
             .route("/endless", endless)
             .route("/", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }));
         let refusal = Router::new().fallback(|| async { StatusCode::SERVICE_UNAVAILABLE });
-        let limits = Limits { connections, head: PATIENCE, unread: Duration::from_millis(200) };
         let metrics = Metrics::new().unwrap();
         let port = Port { name: "public", limits, router, refusal, metrics: metrics.clone() };
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(serve(listener, port, OPEN_FILES, CancellationToken::new()));
-        Self { address, metrics, arrived, may_answer, serving }
+        let ending = Ending::default();
+        let serving = tokio::spawn(serve(listener, port, OPEN_FILES, ending.clone()));
+        Self { address, metrics, arrived, may_answer, ending, serving }
     }
 
     /// Connects from 127.0.0.`host`.
@@ -76,7 +88,7 @@ impl Bench {
     }
 
     async fn until_cut(&self, cause: &str, times: u64) {
-        let cut = || self.metrics.connections_cut.with_label_values(&["public", cause]).get();
+        let cut = || self.metrics.doors.cut.with_label_values(&["public", cause]).get();
         eventually("connections are cut", async || cut() >= times).await;
         assert_eq!(cut(), times, "{cause}");
     }
@@ -115,7 +127,7 @@ async fn a_port_on_which_everybody_is_answered_refuses_a_newcomer_at_once() {
     bench.until_arrived(4).await;
     assert_eq!(status(&mut bench.ask(3, "/").await).await, REFUSED);
     bench.until_cut("port_full", 1).await;
-    assert_eq!(bench.metrics.connections_cut.with_label_values(&["public", "idle"]).get(), 0);
+    assert_eq!(bench.metrics.doors.cut.with_label_values(&["public", "idle"]).get(), 0);
     bench.may_answer.send(true).unwrap();
     for stream in &mut answered {
         assert_eq!(status(stream).await, OK);
@@ -137,10 +149,202 @@ async fn one_address_leaves_room_for_the_others() {
 
 #[tokio::test]
 async fn who_does_not_read_is_cut_off() {
-    let bench = Bench::of(2).await;
+    let bench = Bench::with(Limits { unread: SHORT, ..limits(2) }).await;
     let _unread = bench.ask(1, "/endless").await;
     bench.until_cut("unread", 1).await;
     assert_eq!(status(&mut bench.ask(1, "/").await).await, OK);
+}
+
+/// Reads until the other end closes.
+async fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
+    let mut said = Vec::new();
+    // A connection that is reset is closed as well.
+    let _end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await.unwrap();
+    said
+}
+
+#[tokio::test]
+async fn who_only_holds_a_connection_is_sent_away_after_a_while_whatever_it_has_begun() {
+    let bench = Bench::with(Limits { head: SHORT, ..limits(32) }).await;
+    let beginnings: [&[u8]; 6] = [
+        b"",
+        b"G",
+        b"GET / HTTP/1.1\r\nhost: a\r\nx-slow: ",
+        &PREFACE[..9],
+        PREFACE,
+        // A head of HTTP/2 that says that more of it is to come.
+        &[PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, 0, 1, &GET_ROOT)].concat(),
+    ];
+    for begun in beginnings {
+        let mut stream = bench.connect(1).await;
+        stream.write_all(begun).await.unwrap();
+        until_closed(&mut stream).await;
+    }
+    // Between two requests as well.
+    let mut stream = bench.ask(1, "/").await;
+    assert!(until_closed(&mut stream).await.starts_with(OK.as_bytes()));
+    // Who is being answered has the time that it takes.
+    let mut stream = bench.ask(1, "/wait").await;
+    bench.until_arrived(1).await;
+    let mut later = bench.ask(1, "/").await;
+    until_closed(&mut later).await;
+    bench.may_answer.send(true).unwrap();
+    assert_eq!(status(&mut stream).await, OK);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_tells_its_clients_and_waits_for_no_head() {
+    let bench = Bench::of(8).await;
+    let mut waiting = bench.ask(1, "/wait").await;
+    bench.until_arrived(1).await;
+    let mut half = bench.connect(1).await;
+    half.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+    let mut waiting_too = Http2::connect(&bench, 2, &[]).await;
+    waiting_too.ask(1, "/wait").await;
+    bench.until_arrived(2).await;
+    bench.ending.leaving.cancel();
+    let said = String::from_utf8(until_closed(&mut bench.ask(2, "/").await).await).unwrap();
+    assert!(said.starts_with(OK) && said.contains("connection: close"), "{said}");
+    bench.ending.stopping.cancel();
+    until_closed(&mut half).await;
+    assert!(!bench.serving.is_finished(), "what is in flight is finished");
+    bench.may_answer.send(true).unwrap();
+    let said = String::from_utf8(until_closed(&mut waiting).await).unwrap();
+    assert!(said.starts_with(OK) && said.ends_with("done"), "{said}");
+    assert_eq!(waiting_too.until(HEADERS, 1).await[0], STATUS_200);
+    assert_eq!(waiting_too.until(DATA, 1).await, b"done");
+    eventually("the port ends", async || bench.serving.is_finished()).await;
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+// Types of frames, flags, settings and errors of RFC 9113.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const END_OF_BOTH: u8 = 5;
+const INITIAL_WINDOW: u16 = 4;
+const REFUSED_STREAM: u32 = 7;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// What the head of an answer begins with that is as it should be: the eighth of the headers that everybody knows (RFC 7541).
+const STATUS_200: u8 = 0x88;
+
+/// `GET /` of `a`, in three known headers and one that is spelled out.
+const GET_ROOT: [u8; 6] = [0x82, 0x84, 0x86, 0x41, 1, b'a'];
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+fn get_head(path: &str) -> Vec<u8> {
+    [&[0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()], path.as_bytes(), &[0x41, 1, b'a']].concat()
+}
+
+/// A client of HTTP/2 that says exactly what it is told to.
+struct Http2(TcpStream);
+
+impl Http2 {
+    /// Connects from 127.0.0.`host`, with these settings.
+    async fn connect(bench: &Bench, host: u8, settings: &[(u16, u32)]) -> Self {
+        let settings = settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
+        let mut stream = bench.connect(host).await;
+        let settings = frame(SETTINGS, 0, 0, &settings.collect::<Vec<_>>());
+        stream.write_all(&[PREFACE, &settings].concat()).await.unwrap();
+        Self(stream)
+    }
+
+    async fn ask(&mut self, stream: u32, path: &str) {
+        self.0.write_all(&frame(HEADERS, END_OF_BOTH, stream, &get_head(path))).await.unwrap();
+    }
+
+    /// What the next frame of this type says, on this stream.
+    async fn until(&mut self, kind: u8, stream: u32) -> Vec<u8> {
+        let wanted = async {
+            loop {
+                let mut head = [0; 9];
+                self.0.read_exact(&mut head).await.unwrap();
+                let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+                self.0.read_exact(&mut payload).await.unwrap();
+                let on = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+                if (head[3], on) == (kind, stream) {
+                    return payload;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wanted).await.unwrap()
+    }
+}
+
+/// The number at the end of a frame that says why something ends.
+fn reason(payload: &[u8]) -> u32 {
+    let at = if payload.len() >= 8 { 4 } else { 0 };
+    u32::from_be_bytes(payload[at..at + 4].try_into().unwrap())
+}
+
+#[tokio::test]
+async fn both_protocols_are_spoken_on_one_port() {
+    let bench = Bench::of(8).await;
+    let mut two = Http2::connect(&bench, 3, &[]).await;
+    for stream in [1, 3] {
+        two.ask(stream, "/").await;
+        assert_eq!(two.until(HEADERS, stream).await[0], STATUS_200);
+        assert_eq!(two.until(DATA, stream).await, b"127.0.0.3");
+    }
+    assert_eq!(status(&mut bench.ask(3, "/").await).await, OK);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_its_requests_back_without_end_is_sent_away() {
+    let bench = Bench::of(8).await;
+    let mut rapid = Http2::connect(&bench, 1, &[]).await;
+    let taken_back = |stream| {
+        let reset = frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+        [frame(HEADERS, END_OF_BOTH, stream, &GET_ROOT), reset].concat()
+    };
+    let all: Vec<u8> = (0..500).flat_map(|number| taken_back(2 * number + 1)).collect();
+    rapid.0.write_all(&all).await.unwrap();
+    assert_eq!(reason(&rapid.until(GOAWAY, 0).await), ENHANCE_YOUR_CALM);
+    assert_eq!(status(&mut bench.ask(1, "/").await).await, OK);
+}
+
+#[tokio::test]
+async fn one_connection_has_so_many_requests_at_once() {
+    let bench = Bench::of(1024).await;
+    let mut many = Http2::connect(&bench, 1, &[]).await;
+    let last = 2 * protocol::MAX_STREAMS + 1;
+    for stream in (1..=last).step_by(2) {
+        many.ask(stream, "/wait").await;
+    }
+    assert_eq!(reason(&many.until(RST_STREAM, last).await), REFUSED_STREAM);
+    bench.until_arrived(protocol::MAX_STREAMS as usize).await;
+}
+
+#[tokio::test]
+async fn many_requests_over_one_connection_leave_room_for_other_addresses() {
+    let bench = Bench::of(4).await;
+    let mut greedy = Http2::connect(&bench, 1, &[]).await;
+    for stream in [1, 3, 5] {
+        greedy.ask(stream, "/wait").await;
+    }
+    assert_ne!(greedy.until(HEADERS, 5).await[0], STATUS_200);
+    bench.until_cut("address_full", 1).await;
+    assert_eq!(status(&mut bench.ask(2, "/").await).await, OK);
+}
+
+#[tokio::test]
+async fn who_reads_its_connection_and_takes_nothing_of_an_answer_is_cut_off() {
+    let bench = Bench::with(Limits { unread: SHORT, ..limits(8) }).await;
+    for window in [0, 20_000] {
+        let mut taker = Http2::connect(&bench, 1, &[(INITIAL_WINDOW, window)]).await;
+        taker.ask(1, "/endless").await;
+        assert_eq!(taker.until(HEADERS, 1).await[0], STATUS_200);
+        until_closed(&mut taker.0).await;
+    }
+    bench.until_cut("unread", 2).await;
 }
 
 /// What a kernel without IPv6 says, which no test can take away.

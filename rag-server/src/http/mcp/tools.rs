@@ -20,7 +20,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::{
-    super::{error::Problem, extract::Client, json, observe::RequestId, state::Api},
+    super::{entry, error::Problem, extract::Client, json, observe::RequestId, state::Api},
     message,
 };
 use crate::{config::Role, resilience::Deadline};
@@ -204,6 +204,7 @@ impl Tools {
 
     /// Calls a route as the caller would; the problem of a failure becomes words for a model, and stays what it is for a program.
     async fn fetch(&self, call: Call, caller: &Parts) -> Result<Value, CallToolResult> {
+        let class = entry::class_of(&call.method, &call.path);
         let mut request = Request::builder().method(call.method).uri(call.path);
         for name in [header::AUTHORIZATION, header::HOST] {
             if let Some(value) = caller.headers.get(&name) {
@@ -221,15 +222,13 @@ impl Tools {
             .body(Body::from(body))
             .map_err(|error| failed(error.to_string()))?;
         *request.extensions_mut() = caller.extensions.clone();
+        // The call has a place of its own class, and only while it is answered: what is asked this way is no less work.
+        let _place = class.map(|class| self.api.enter(class)).transpose().map_err(|problem| why(&problem, caller))?;
         let routes = self.routes.clone().with_state(self.api.clone());
         let Ok(response) = routes.oneshot(request).await;
         let status = response.status();
         if let Some(problem) = response.extensions().get::<Problem>() {
-            let id = caller.extensions.get::<RequestId>().map(|RequestId(id)| id.as_str()).unwrap_or_default();
-            let again = problem.retry_after.map(|seconds| format!(" (again in {seconds} s)")).unwrap_or_default();
-            let mut result = failed(format!("{}{again}", problem.detail));
-            result.structured_content = serde_json::to_value(problem.document(id)).ok();
-            return Err(result);
+            return Err(why(problem, caller));
         }
         if !status.is_success() {
             return Err(failed(format!("the request failed with status {status}")));
@@ -260,6 +259,15 @@ impl Tools {
         };
         Ok(answer.map_or_else(|failed| failed, |value| told(&offer.tool.name, value)))
     }
+}
+
+/// A problem as an assistant is told it.
+fn why(problem: &Problem, caller: &Parts) -> CallToolResult {
+    let id = caller.extensions.get::<RequestId>().map(|RequestId(id)| id.as_str()).unwrap_or_default();
+    let again = problem.retry_after.map(|seconds| format!(" (again in {seconds} s)")).unwrap_or_default();
+    let mut result = failed(format!("{}{again}", problem.detail));
+    result.structured_content = serde_json::to_value(problem.document(id)).ok();
+    result
 }
 
 fn failed(why: String) -> CallToolResult {

@@ -141,7 +141,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .parameter(ParameterIn::Query, "prefix", Type::String, "only documents whose id begins with this")
             .parameter(ParameterIn::Query, "after", Type::String, "the id after which the page begins")
             .parameter(ParameterIn::Query, "limit", Type::Integer, "documents of the page, 1 to 1000; 100 without it")
-            .answers::<DocumentPage>(200, "a page"),
+            .answers::<DocumentPage>(200, "a page")
+            .problem(422, "a parameter is out of its bounds"),
         Endpoint::new(
             HttpMethod::Get,
             "/documents/{id}",

@@ -64,7 +64,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::probe("/health", get(health), "How the server is; details need a key")
             .parameter(ParameterIn::Query, "detailed", Type::Boolean, "also how each part was when it was last called")
-            .answers::<Health>(200, "how the server is"),
+            .answers::<Health>(200, "how the server is")
+            .problem(401, "details are asked for without a key, or with an unknown one"),
         Endpoint::probe("/health/live", get(live), "Whether the process lives").answers::<Health>(200, "it lives"),
         Endpoint::probe("/health/ready", get(ready), "Whether requests are taken")
             .answers::<Health>(200, "they are")
