@@ -107,7 +107,7 @@ impl Metrics {
             cache_hits: counters("rag_cache_hits_total", "Questions to a cache that had the answer.", &["cache"])?,
             redis_requests: counters(
                 "rag_redis_requests_total",
-                "Reads and writes of the cache in Redis, by command and outcome.",
+                "Calls of Redis by outcome.",
                 &["command", "outcome"],
             )?,
             credential_uses: counters(

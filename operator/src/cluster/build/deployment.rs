@@ -228,16 +228,16 @@ fn postgres(database: &Postgres) -> Volume {
 }
 
 /// The Secret with the password of Redis, if it needs one.
-fn redis_secret(cluster: &ValidatedCluster) -> Option<&String> {
-    cluster.redis.as_ref()?.secret.as_ref()
+fn redis_secret(cluster: &ValidatedCluster) -> Option<&str> {
+    cluster.redis.as_ref()?.secret.as_deref()
 }
 
 /// What the user's Secret holds of the user and the password of Redis. Without either a server answers from its memory, so none
 /// waits for it to start.
-fn redis(name: &String) -> Volume {
+fn redis(name: &str) -> Volume {
     let item = |key: &str| KeyToPath { key: key.to_owned(), path: key.to_owned(), mode: None, user: None };
     let items = Some([REDIS_USER, REDIS_PASSWORD].map(item).to_vec());
-    let source = SecretProjection { name: name.clone(), items, optional: Some(true) };
+    let source = SecretProjection { name: name.to_owned(), items, optional: Some(true) };
     Volume {
         name: "redis".to_owned(),
         projected: Some(ProjectedVolumeSource {
