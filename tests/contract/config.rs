@@ -226,7 +226,7 @@ fn stores(config: &Config, cluster: &RagCluster, name: &str) {
             }
             match asked.and_then(|store| store.external_qdrant.as_ref()) {
                 Some(external) => {
-                    assert_eq!(qdrant.addresses(), [external.url.clone()]);
+                    assert_eq!(qdrant.addresses(), std::slice::from_ref(&external.url));
                     assert_eq!(qdrant.collection, external.collection.as_deref().unwrap_or(name));
                 }
                 None => {

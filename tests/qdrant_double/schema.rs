@@ -159,7 +159,6 @@ impl Schema {
             wal_config: created.wal_config,
             strict_mode_config: created.strict_mode_config,
             metadata: created.metadata,
-            ..CollectionConfig::default()
         }
     }
 }

@@ -352,60 +352,23 @@ fn doors(part: Part) -> Vec<&'static str> {
 }
 
 async fn the_row_holds(row: Row) {
-    let Row { part, how, problem, says, seen: (name, cause), log, metric } = row;
-    let mut world = World::start(part == Part::Store).await;
+    let mut world = World::start(row.part == Part::Store).await;
     for outcome in ask_all(&world.server, &DOORS).await {
         assert!(outcome.status == 200 && outcome.problem.is_none(), "well: {outcome:?}");
     }
-    world.component(part).fail(how);
-
-    for outcome in ask_all(&world.server, &doors(part)).await {
-        assert!(!outcome.body.contains("nothing in these documents"), "it was presented as nothing found: {outcome:?}");
-        match problem {
-            Some(problem) => {
-                assert_eq!(outcome.problem.as_deref(), Some(problem), "{outcome:?}");
-                let is_status = outcome.status == 503 || outcome.door.starts_with("/mcp");
-                assert!(is_status && outcome.body.contains("not an empty result"), "{outcome:?}");
-            }
-            None => {
-                assert!(outcome.status == 200 && outcome.problem.is_none(), "{outcome:?}");
-                let shows = ["/query", "/query, streamed", "/query, in a session"].contains(&outcome.door);
-                assert!(!shows || outcome.body.contains(says), "{says} is not in {outcome:?}");
-                assert!(outcome.body.contains("7 days"), "{outcome:?}");
-            }
-        }
+    world.component(row.part).fail(row.how);
+    for outcome in ask_all(&world.server, &doors(row.part)).await {
+        is_as_told(&outcome, &row);
     }
-    let told = world.server.await_log(log);
-    assert_eq!(told["level"], "WARN", "{told}");
-    if name != "writer" {
-        eventually("the part is seen failing", async || world.seen(name).await == [cause, cause]).await;
-    } else {
-        let breakers = world.status().await["breakers"].clone();
-        assert!(breakers.as_array().unwrap().contains(&json!({"provider": name, "state": cause})), "{breakers}");
-    }
-    let metrics = world.metrics().await;
-    assert!(metrics.lines().any(|line| line.starts_with(metric)), "{metric} is not in\n{metrics}");
-    let live = world.server.get("/health/live").send().await.unwrap().status();
-    let ready = world.server.get("/health/ready").send().await.unwrap().status();
-    assert_eq!((live.as_u16(), ready.as_u16()), (200, 200), "a dependency that fails takes no server away");
+    is_seen(&mut world, &row).await;
 
     let late = json!({"documents": [{"id": "late.md", "text": "Yearly snapshots are kept for ever."}]});
     let accepted = world.server.post("/ingest").header("x-api-key", WRITER).json(&late).send().await.unwrap();
     let accepted = accepted.status() == 202;
-    assert_eq!(accepted, part != Part::Store, "what cannot be kept is not accepted, and everything else is");
+    assert_eq!(accepted, row.part != Part::Store, "what cannot be kept is not accepted, and everything else is");
 
-    world.component(part).come_back(how).await;
-    eventually("everything is answered as before", async || {
-        let outcomes = ask_all(&world.server, &DOORS).await;
-        outcomes
-            .iter()
-            .all(|outcome| outcome.status == 200 && outcome.problem.is_none() && !outcome.body.contains(says))
-    })
-    .await;
-    if name != "writer" {
-        // What was answered from the cache called no store, so the next look of the background may be what sees it.
-        eventually("the part is seen well", async || world.seen(name).await == ["ok", "ok"]).await;
-    }
+    world.component(row.part).come_back(row.how).await;
+    heals(&world, &row).await;
     let standing = async |id: &str| {
         world.server.get(&format!("/documents/{id}")).header("x-api-key", READER).send().await.unwrap().status() == 200
     };
@@ -418,6 +381,57 @@ async fn the_row_holds(row: Row) {
     let session = world.server.get("/sessions/chat-1").header("x-api-key", WRITER).send().await.unwrap();
     let session: Value = session.json().await.unwrap();
     assert!(session.to_string().contains("7 days"), "the session goes on: {session}");
+}
+
+/// A question while the component fails.
+fn is_as_told(outcome: &Outcome, row: &Row) {
+    let body = outcome.body.to_lowercase();
+    assert!(!body.contains("nothing in these documents"), "it was presented as nothing found: {outcome:?}");
+    match row.problem {
+        Some(problem) => {
+            assert_eq!(outcome.problem.as_deref(), Some(problem), "{outcome:?}");
+            let is_status = outcome.status == 503 || outcome.door.starts_with("/mcp");
+            assert!(is_status && body.contains("not an empty result"), "{outcome:?}");
+        }
+        None => {
+            assert!(outcome.status == 200 && outcome.problem.is_none() && body.contains("7 days"), "{outcome:?}");
+            let shows = ["/query", "/query, streamed", "/query, in a session"].contains(&outcome.door);
+            assert!(!shows || outcome.body.contains(row.says), "{} is not in {outcome:?}", row.says);
+        }
+    }
+}
+
+/// The log, the parts and the metrics while the component fails; the server lives and is ready all the time.
+async fn is_seen(world: &mut World, row: &Row) {
+    let (name, cause) = row.seen;
+    let told = world.server.await_log(row.log);
+    assert_eq!(told["level"], "WARN", "{told}");
+    if row.part == Part::Generator {
+        let breakers = world.status().await["breakers"].clone();
+        assert!(breakers.as_array().unwrap().contains(&json!({"provider": name, "state": cause})), "{breakers}");
+    } else {
+        eventually("the part is seen failing", async || world.seen(name).await == [cause, cause]).await;
+    }
+    let metrics = world.metrics().await;
+    assert!(metrics.lines().any(|line| line.starts_with(row.metric)), "{} is not in\n{metrics}", row.metric);
+    for probe in ["/health/live", "/health/ready"] {
+        let status = world.server.get(probe).send().await.unwrap().status();
+        assert_eq!(status, 200, "{probe}: a dependency that fails takes no server away");
+    }
+}
+
+/// Everything is as it was, by itself.
+async fn heals(world: &World, row: &Row) {
+    eventually("everything is answered as before", async || {
+        let well =
+            |outcome: &Outcome| outcome.status == 200 && outcome.problem.is_none() && !outcome.body.contains(row.says);
+        ask_all(&world.server, &DOORS).await.iter().all(well)
+    })
+    .await;
+    if row.part != Part::Generator {
+        // What was answered from the cache called no store, so the next look of the background may be what sees it.
+        eventually("the part is seen well", async || world.seen(row.seen.0).await == ["ok", "ok"]).await;
+    }
 }
 
 /// What is said where nothing is, which no answer contains.

@@ -332,7 +332,9 @@ mod tests {
         let settings = QdrantSettings { ca_file: Some(ca.clone()), ..settings("https://q-1:6334") };
         let connection = QdrantConnection::new(settings, &nobody()).unwrap();
         for content in [None, Some("no certificate")] {
-            content.map(|content| std::fs::write(&ca, content).unwrap());
+            if let Some(content) = content {
+                std::fs::write(&ca, content).unwrap();
+            }
             let error = connection.current(Duration::ZERO).err().unwrap().error;
             assert!(error.to_string().contains("ca.crt") && error.is_transient(), "{error}");
         }

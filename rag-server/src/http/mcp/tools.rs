@@ -190,6 +190,31 @@ fn read<A: DeserializeOwned>(given: JsonObject) -> Result<A, String> {
     json::read(&mut text).map_err(|why| why.to_string())
 }
 
+/// Why a call failed: in words for a model, and for a program as the problem document of the route, where it gave one.
+struct Failure {
+    words: String,
+    problem: Option<Value>,
+}
+
+impl Failure {
+    fn plain(words: String) -> Self {
+        Self { words, problem: None }
+    }
+
+    fn of(problem: &Problem, caller: &Parts) -> Self {
+        let id = caller.extensions.get::<RequestId>().map(|RequestId(id)| id.as_str()).unwrap_or_default();
+        let again = problem.retry_after.map(|seconds| format!(" (again in {seconds} s)")).unwrap_or_default();
+        let words = format!("{}{again}", problem.detail);
+        Self { words, problem: serde_json::to_value(problem.document(id)).ok() }
+    }
+
+    fn told(self) -> CallToolResult {
+        let mut result = failed(self.words);
+        result.structured_content = self.problem;
+        result
+    }
+}
+
 /// The tools over the routes that they call.
 #[derive(Clone)]
 pub(super) struct Tools {
@@ -202,8 +227,8 @@ impl Tools {
         Self { api, routes }
     }
 
-    /// Calls a route as the caller would; the problem of a failure becomes words for a model, and stays what it is for a program.
-    async fn fetch(&self, call: Call, caller: &Parts) -> Result<Value, CallToolResult> {
+    /// Calls a route as the caller would; the problem of a failure is kept.
+    async fn fetch(&self, call: Call, caller: &Parts) -> Result<Value, Failure> {
         let class = entry::class_of(&call.method, &call.path);
         let mut request = Request::builder().method(call.method).uri(call.path);
         for name in [header::AUTHORIZATION, header::HOST] {
@@ -220,22 +245,22 @@ impl Tools {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::CONTENT_LENGTH, length)
             .body(Body::from(body))
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| Failure::plain(error.to_string()))?;
         *request.extensions_mut() = caller.extensions.clone();
         // The call has a place of its own class, and only while it is answered: what is asked this way is no less work.
-        let _place = class.map(|class| self.api.enter(class)).transpose().map_err(|problem| why(&problem, caller))?;
+        let _place = class.map(|class| self.api.enter(class)).transpose().map_err(|problem| Failure::of(&problem, caller))?;
         let routes = self.routes.clone().with_state(self.api.clone());
         let Ok(response) = routes.oneshot(request).await;
         let status = response.status();
         if let Some(problem) = response.extensions().get::<Problem>() {
-            return Err(why(problem, caller));
+            return Err(Failure::of(problem, caller));
         }
         if !status.is_success() {
-            return Err(failed(format!("the request failed with status {status}")));
+            return Err(Failure::plain(format!("the request failed with status {status}")));
         }
         let bytes = axum::body::to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
-        let bytes = bytes.map_err(|error| failed(error.to_string()))?;
-        serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))
+        let bytes = bytes.map_err(|error| Failure::plain(error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| Failure::plain(error.to_string()))
     }
 
     async fn called(&self, request: CallToolRequestParams, caller: &Parts) -> Result<CallToolResult, ErrorData> {
@@ -254,20 +279,13 @@ impl Tools {
         let deadline = caller.extensions.get::<Deadline>().copied();
         let work = self.fetch(call, caller);
         let answer = match deadline {
-            Some(deadline) => deadline.run(work).await.unwrap_or_else(|expired| Err(failed(expired.to_string()))),
+            Some(deadline) => {
+                deadline.run(work).await.unwrap_or_else(|expired| Err(Failure::plain(expired.to_string())))
+            }
             None => work.await,
         };
-        Ok(answer.map_or_else(|failed| failed, |value| told(&offer.tool.name, value)))
+        Ok(answer.map_or_else(Failure::told, |value| told(&offer.tool.name, value)))
     }
-}
-
-/// A problem as an assistant is told it.
-fn why(problem: &Problem, caller: &Parts) -> CallToolResult {
-    let id = caller.extensions.get::<RequestId>().map(|RequestId(id)| id.as_str()).unwrap_or_default();
-    let again = problem.retry_after.map(|seconds| format!(" (again in {seconds} s)")).unwrap_or_default();
-    let mut result = failed(format!("{}{again}", problem.detail));
-    result.structured_content = serde_json::to_value(problem.document(id)).ok();
-    result
 }
 
 fn failed(why: String) -> CallToolResult {
