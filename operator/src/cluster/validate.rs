@@ -32,6 +32,9 @@ pub use place::Place;
 pub use qdrant::{client_warning, last_run};
 pub use store::{ExternalStore, ManagedStore, Store};
 
+/// Servers that are there for a while beside those that are asked for: the one that a roll-out starts first.
+pub const SURGE: i32 = 1;
+
 /// What a query server requests when the spec does not say: enough for the model, and a base for the autoscaler.
 const SERVER_REQUESTS: (&str, &str) = ("250m", "256Mi");
 
@@ -148,6 +151,14 @@ pub struct ValidatedCluster {
     /// The spec as it was written, for what asks whether it changed. Defaults that the operator resolves are not in it.
     pub spec: RagClusterSpec,
     _validated: Seal,
+}
+
+impl ValidatedCluster {
+    /// How many servers there can be at once without a change of the spec other than that of `replicas` up to the most that the
+    /// autoscaler may make: a number of its own for each size would roll all of them out whenever somebody scales.
+    pub fn most_servers(&self) -> i32 {
+        self.replicas.max(self.spec.autoscaling.max_replicas).saturating_add(SURGE)
+    }
 }
 
 /// Keeps others from making a [`ValidatedCluster`].

@@ -41,8 +41,6 @@ pub const PROVIDERS_DIR: &str = "/etc/ragops/providers";
 pub const PROVIDER_KEY_FILE: &str = "key";
 /// Where the Secret of the database of the records is mounted.
 pub const POSTGRES_DIR: &str = "/etc/ragops/postgres";
-/// Servers that are there for a while beside those that are asked for: the one that a roll-out starts first.
-pub const SURGE: i32 = 1;
 /// Where the user and the password of Redis are mounted, as [`REDIS_USER`] and [`REDIS_PASSWORD`].
 pub const REDIS_DIR: &str = "/etc/ragops/redis";
 /// The file of the user of Redis, and its key in the user's Secret.
@@ -358,17 +356,11 @@ fn vector_store(cluster: &ValidatedCluster) -> VectorStore {
 fn records(cluster: &ValidatedCluster) -> Records {
     match (&cluster.postgres, &cluster.store) {
         (Some(Postgres { port, tls, .. }), _) => {
-            Records::Postgres { dir: POSTGRES_DIR, port: *port, tls: *tls, servers: most_servers(cluster) }
+            Records::Postgres { dir: POSTGRES_DIR, port: *port, tls: *tls, servers: cluster.most_servers() }
         }
         (None, Store::Embedded { .. }) => Records::Sqlite { path: format!("{DATA_DIR}/records.sqlite") },
         (None, Store::Managed(_) | Store::External(_)) => Records::VectorStore {},
     }
-}
-
-/// How many servers there can be at once without a change of the spec other than that of `replicas` up to the most that the
-/// autoscaler may make: a number of its own for each size would roll all of them out whenever somebody scales.
-fn most_servers(cluster: &ValidatedCluster) -> i32 {
-    cluster.replicas.max(cluster.spec.autoscaling.max_replicas).saturating_add(SURGE)
 }
 
 /// Nothing where all of it is what a server does anyway.

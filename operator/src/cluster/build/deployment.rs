@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{
     CONFIG_DIR, CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, DRAIN_SECONDS, HTTP_PORT, LIVE_DIR, MANAGEMENT_PORT,
-    POSTGRES_DIR, PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_DIR, REDIS_PASSWORD, REDIS_USER, SURGE,
+    POSTGRES_DIR, PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_DIR, REDIS_PASSWORD, REDIS_USER,
 };
 use super::metadata::{self, Part};
 use super::pod;
@@ -20,7 +20,7 @@ use crate::api::cluster::{Postgres, SecretKeyRef};
 use crate::api::{Credential, Revision};
 use crate::cluster::decide::ceiling::Granted;
 use crate::cluster::decide::revision::Frozen;
-use crate::cluster::validate::{Outside, Store, ValidatedCluster};
+use crate::cluster::validate::{Outside, SURGE, Store, ValidatedCluster};
 
 /// The user of the server's image.
 const SERVER_USER: i64 = 65532;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::Revision;
 use crate::api::cluster::{
-    EmbeddingModel, ExternalQdrant, Generation, OpenAiEmbedding, PodTemplate, Resources, Retrieval, Role, Tracing,
+    EmbeddingModel, ExternalQdrant, Generation, OpenAiEmbedding, PodTemplate, Postgres, Resources, Retrieval, Role, Tracing,
 };
 use crate::cluster::observed::{FIRST_SCHEMA, Observed};
 use crate::cluster::validate::{Embedder, ManagedStore, Problem, Scope, Store, ValidatedCluster, last_run};
@@ -134,6 +134,8 @@ struct ServerInputs<'a> {
     image: Option<&'a str>,
     resources: Resources,
     store: StoreInputs<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<RecordsInputs<'a>>,
     embedding: EmbeddingInputs<'a>,
     retrieval: &'a Retrieval,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +146,13 @@ struct ServerInputs<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tenants: BTreeMap<&'a str, &'a str>,
     pods: &'a PodTemplate,
+}
+
+/// A database of the records, and how many servers share it.
+#[derive(Serialize)]
+struct RecordsInputs<'a> {
+    database: &'a Postgres,
+    servers: i32,
 }
 
 /// A local model is its name alone, as it was while there was nothing else.
@@ -173,6 +182,7 @@ fn server_revision(cluster: &ValidatedCluster) -> Revision {
         image: spec.image.as_deref(),
         resources: spec.resources.clone().unwrap_or_default(),
         store,
+        records: cluster.postgres.as_ref().map(|database| RecordsInputs { database, servers: cluster.most_servers() }),
         embedding: match &cluster.embedder {
             Embedder::Local(model) => EmbeddingInputs::Local(*model),
             Embedder::OpenAi(service) => EmbeddingInputs::OpenAi(service),
@@ -248,6 +258,7 @@ mod tests {
             "auth: {apiKeys: [{name: nightly, role: Writer}]}",
             "auth: {apiKeys: [{name: default, role: Writer, tenant: acme}]}",
             "podTemplate: {affinity: {}}",
+            "records: {postgres: {secretRef: {name: db}}}",
             EXTERNAL,
         ] {
             assert_ne!(names(rolls).0, servers, "{rolls}");
@@ -261,6 +272,7 @@ mod tests {
             "auth: {apiKeys: [{name: default, role: Writer}]}",
             "embedding: {local: {}}",
             "vectorStore: {qdrant: {}}",
+            "records: {vectorStore: {}}",
             "resources: {}",
             "podTemplate: {}",
         ] {
