@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 pub use self::{
-    so_far::{Durations, Ended},
+    so_far::{CacheUse, Durations, Ended, ProviderUse},
     writing::Writing,
 };
 
@@ -44,7 +44,7 @@ pub struct Metrics {
     pub cache_hits: IntCounterVec,
     /// Uses of each credential, by generation.
     pub credential_uses: IntCounterVec,
-    /// Requests whose credential was refused, by reason: `missing`, `unknown`, `role`.
+    /// Requests whose credential was refused, by reason: `missing`, `unknown`, `denied`, `role`, `blocked`.
     pub credentials_refused: IntCounterVec,
     /// Providers, tokens and money.
     pub writing: Writing,

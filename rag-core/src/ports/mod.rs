@@ -2,7 +2,9 @@
 //!
 //! Each port has one contract suite under `tests/contract`, and every adapter passes it. No adapter is named here.
 
+mod address;
 mod cache;
+mod cache_epochs;
 mod changes;
 mod chat;
 mod clock;
@@ -19,7 +21,9 @@ mod sight;
 mod update;
 mod vector_store;
 
+pub use address::AddressClass;
 pub use cache::{Cache, CacheKey, CacheKind, Held};
+pub use cache_epochs::{CacheEpochs, Cleared};
 pub use changes::Changes;
 pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};
 pub use clock::{Clock, SystemClock};
@@ -32,6 +36,6 @@ pub use hold::{Hold, Holder, Holds, TTL};
 pub use memory::{Kept, Key, Memory};
 pub use records::{Kind, Page, Put, Record, Records, Swap};
 pub use reranker::{RerankError, Reranker};
-pub use sight::{Health, Sight};
+pub use sight::{Calls, Health, Sight};
 pub use update::{Change, update};
 pub use vector_store::{Only, Scan, Search, VectorStore};

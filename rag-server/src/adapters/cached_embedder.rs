@@ -4,24 +4,27 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::ports::{Cache, CacheKey, CacheKind, EmbedError, Embedder, EmbedderDecorator};
+use crate::ports::{Cache, CacheEpochs, CacheKey, CacheKind, EmbedError, Embedder, EmbedderDecorator};
 
 /// The embedder over its memory.
 pub struct CachedEmbedder {
     inner: Arc<dyn Embedder>,
     cache: Arc<dyn Cache>,
+    epochs: CacheEpochs,
 }
 
 impl CachedEmbedder {
-    /// The embedder over this one and this memory.
-    pub fn new(inner: Arc<dyn Embedder>, cache: Arc<dyn Cache>) -> Self {
-        Self { inner, cache }
+    /// The embedder over this one and this memory, of which nothing is used that was kept in an earlier one of these epochs.
+    pub fn new(inner: Arc<dyn Embedder>, cache: Arc<dyn Cache>, epochs: CacheEpochs) -> Self {
+        Self { inner, cache, epochs }
     }
 
-    fn key(&self, text: &str) -> CacheKey {
+    /// None while the epochs are unknown. Tenants share vectors: one tells nothing but its text, which the asker brings along.
+    fn key(&self, text: &str) -> Option<CacheKey> {
         let model = self.inner.model();
         let dimension = model.dimension.to_le_bytes();
-        CacheKey::new(CacheKind::Embedding, &[model.name.as_bytes(), &dimension, text.as_bytes()])
+        let epoch = self.epochs.part(CacheKind::Embedding, None)?;
+        Some(CacheKey::new(CacheKind::Embedding, &[&epoch, model.name.as_bytes(), &dimension, text.as_bytes()]))
     }
 }
 
@@ -32,7 +35,7 @@ impl EmbedderDecorator for CachedEmbedder {
     }
 
     async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        let key = self.key(text);
+        let Some(key) = self.key(text) else { return self.inner.embed_query(text).await };
         let known = self.cache.get(&key).await.and_then(|bytes| vector(&bytes, self.model().dimension));
         if let Some(vector) = known {
             return Ok(vector);
@@ -76,8 +79,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_is_embedded_once_and_a_failure_is_not_remembered() {
-        let asked = Arc::<Asked>::default();
-        let cached = CachedEmbedder::new(Arc::clone(&asked) as _, Arc::new(MemoryCache::new(1 << 20)));
+        let (asked, epochs) = (Arc::<Asked>::default(), CacheEpochs::default());
+        let cached = CachedEmbedder::new(Arc::clone(&asked) as _, Arc::new(MemoryCache::new(1 << 20)), epochs.clone());
         let first = cached.embed_query("how long are snapshots kept").await.unwrap();
         assert_eq!(cached.embed_query("how long are snapshots kept").await.unwrap(), first);
         assert_ne!(cached.embed_query("how long are backups kept").await.unwrap(), first);
@@ -86,6 +89,9 @@ mod tests {
             assert_eq!(cached.embed_query("fail").await, Err(EmbedError::Overloaded));
         }
         assert_eq!(asked.1.load(Ordering::SeqCst), 4);
+        epochs.hold([((CacheKind::Embedding, None), 1)].into());
+        assert_eq!(cached.embed_query("how long are snapshots kept").await.unwrap(), first);
+        assert_eq!(asked.1.load(Ordering::SeqCst), 5, "what was cleared is embedded again");
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl App {
         let ingest = Arc::new(ingest.noticed(move |kind| noticing.noticed(kind)));
         let guarded = process.questions(model, Arc::clone(&embedder));
         let asked = match &process.cache {
-            Some(cache) => Arc::new(CachedEmbedder::new(guarded, Arc::clone(cache))),
+            Some(cache) => Arc::new(CachedEmbedder::new(guarded, Arc::clone(cache), process.operations.cache_epochs())),
             None => guarded,
         };
         // An epoch, and not whichever is active: a question that is on its way when that changes is answered from vectors of its own model.
@@ -106,7 +106,8 @@ impl Process {
     /// The cache as the flows over this epoch use it.
     fn memory(&self, config: &Config, epoch: Epoch) -> Option<Memory> {
         let cache = self.cache.as_ref()?;
-        Some(Memory::new(Arc::clone(cache), self.changes.clone(), scope(config, epoch)))
+        let memory = Memory::new(Arc::clone(cache), self.changes.clone(), scope(config, epoch));
+        Some(memory.clearing(self.operations.cache_epochs()))
     }
 }
 

@@ -62,9 +62,10 @@ impl Stores {
                 (store, None)
             }
             VectorStoreChoice::Qdrant(settings) => {
+                operations.sight(VECTOR_STORE).is_at(&settings.url);
                 let connection = qdrant(settings)?;
                 let store = QdrantVectorStore::new(connection.clone(), &settings.collection);
-                (Arc::new(store), Some((connection, &settings.collection)))
+                (Arc::new(store), Some((connection, settings)))
             }
         };
         let vectors: Arc<dyn VectorStore> = Arc::new(Watched::new(vectors, operations.sight(VECTOR_STORE)));
@@ -72,8 +73,9 @@ impl Stores {
         vectors.active().await.map_err(AppError::VectorStore)?;
         observer.arrived(Part::VectorStore);
         let records: Arc<dyn Records> = match (config.records.choice(&config.vector_store), connection) {
-            (RecordsChoice::VectorStore, Some((connection, collection))) => {
-                Arc::new(QdrantRecords::new(connection, collection))
+            (RecordsChoice::VectorStore, Some((connection, settings))) => {
+                operations.sight(RECORDS).is_at(&settings.url);
+                Arc::new(QdrantRecords::new(connection, &settings.collection))
             }
             // Whoever may have the vectors may have the records: one process of the embedded store, any number beside a Qdrant.
             (RecordsChoice::Sqlite(path), connection) => {

@@ -23,7 +23,7 @@ use crate::{
     generate::Meter,
     http::{self, Api, Flows, listen, readiness::Part},
     metrics::Metrics,
-    operations::Operations,
+    operations::{FleetError, Operations},
     ports::CacheKind,
     security::{Generation, Keys},
     shutdown,
@@ -87,6 +87,8 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     let process = Arc::clone(&app.process);
+    let (operations, records) = (process.operations.clone(), Arc::clone(&process.stores.records));
+    tokio::spawn(operations.follow_fleet(records, ports.drained.clone()));
     let background = serve(&source, app, &stopping).await;
     ports.drain_with(config, background.end()).await;
     match tokio::time::timeout(MAX_CLOSE, process.stores.close()).await {
@@ -288,6 +290,10 @@ impl Source {
                 process.insert(Arc::new(Process::new(models, stores, operations.clone(), told)?))
             }
         };
+        // Who is blocked and which keys are denied is known before anybody is let in. What is not understood costs the past and no start; it is said.
+        if let Err(FleetError::Store(error)) = self.api.operations.look_at_fleet(&*process.stores.records).await {
+            return Err(AppError::Records(error));
+        }
         App::over(process).await
     }
 

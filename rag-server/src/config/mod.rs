@@ -25,7 +25,7 @@ pub use corpus::{
 };
 pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};
-pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit};
+pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit, ReadOnlyBy};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
 pub use server::{ApiKey, Auth, LiveSource, Role, Server};

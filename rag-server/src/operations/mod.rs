@@ -1,7 +1,8 @@
-//! What goes on in this process, for whoever looks after it: its parts, breakers, caches, jobs and live settings, and the change to another model.
+//! What goes on in this process, for whoever looks after it: its parts, breakers, caches, jobs and live settings, what holds for all servers, and the change to another model.
 //!
 //! Filled by composition while the parts come up, shown by the management port. Looking costs nothing: no part is called, and what the stores hold is counted in the background.
 
+mod fleet;
 mod jobs;
 mod resident;
 
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::{
+    fleet::{Block, Change, Changed, FleetError, FleetState, Known},
     jobs::{Jobs, Work},
     resident::Resident,
 };
@@ -42,6 +44,7 @@ struct Handles {
     providers: OnceLock<Arc<Providers>>,
     guards: Mutex<Vec<Arc<Guard>>>,
     cache: OnceLock<Arc<dyn Cache>>,
+    fleet: fleet::Handle,
     now: Mutex<Now>,
 }
 
@@ -93,6 +96,7 @@ impl Operations {
             providers: OnceLock::new(),
             guards: Mutex::default(),
             cache: OnceLock::new(),
+            fleet: fleet::Handle::default(),
             now: Mutex::default(),
         }))
     }
@@ -125,8 +129,12 @@ impl Operations {
 
     /// Each part, and how it was when it was last called.
     pub fn parts(&self) -> Vec<(String, Option<Health>)> {
-        let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().map(|part| (part.name().to_owned(), part.last_seen())).collect()
+        self.sights().iter().map(|part| (part.name().to_owned(), part.last_seen())).collect()
+    }
+
+    /// What calls of each part saw.
+    pub fn sights(&self) -> Vec<Arc<Sight>> {
+        self.0.parts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// These providers write answers, until the process ends.
@@ -147,6 +155,15 @@ impl Operations {
         let guards = self.0.guards.lock().unwrap_or_else(PoisonError::into_inner);
         breakers.extend(guards.iter().map(|guard| (guard.name().to_owned(), guard.state())));
         breakers
+    }
+
+    /// Trusts the outside service of this name again; nothing where there is none.
+    pub fn reset_breaker(&self, name: &str) {
+        if let Some(providers) = self.0.providers.get() {
+            providers.reset(name);
+        }
+        let guards = self.0.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.iter().filter(|guard| guard.name() == name).for_each(|guard| guard.reset());
     }
 
     /// This cache is used, until the process ends.

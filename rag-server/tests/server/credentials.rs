@@ -31,7 +31,6 @@ fn routes() -> Vec<(Method, &'static str, u16, u16)> {
         (Method::GET, "/documents/a", 404, 404),
         (Method::DELETE, "/documents/a", 403, 404),
         (Method::GET, "/jobs/a", 404, 404),
-        (Method::GET, "/health?detailed=true", 200, 200),
     ]
 }
 

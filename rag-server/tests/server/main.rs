@@ -20,6 +20,7 @@ mod drain;
 mod endings;
 mod evaluate;
 mod fake_provider;
+mod fleet;
 mod generation;
 mod hostile;
 mod ingest;

@@ -48,6 +48,8 @@ fn take_what_differs(status: &mut Value) {
         assert!((time(&started)..=now).contains(&time(&at)), "{at}");
     }
     let (counters, memory) = (taken("counters"), taken("memory"));
+    let seen = status["fleet"]["seen_at"].take();
+    assert!((time(&started)..=now).contains(&time(&seen)), "{seen}");
     let classes = counters["requests"].as_array().unwrap();
     let management = classes.iter().find(|class| class["class"] == "management").unwrap();
     assert!(management["requests"].as_u64().unwrap() > 0 && management["errors"] == 0, "{counters}");
@@ -106,6 +108,7 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
                 {"name": "embedding model", "reachable": null, "since": null, "cause": null},
                 part("vector store"),
                 part("records"),
+                part("fleet state"),
                 part("jobs"),
             ],
             "breakers": [],
@@ -120,6 +123,14 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
             "chunks_counted_at": null,
             "counters": null,
             "memory": null,
+            "fleet": {
+                "revision": 0,
+                "seen_at": null,
+                "problem": null,
+                "read_only": false,
+                "blocks": 0,
+                "denied": [],
+            },
         })
     );
 }
