@@ -39,6 +39,10 @@ impl App {
     pub async fn open(config: &Config) -> Result<Self, AppError> {
         let operations = unwatched(config);
         let stores = Stores::open(config, &operations, &Nobody).await?;
+        // What was cleared for all servers is not used here either. Where that is not known, nothing is remembered.
+        if let Err(error) = operations.look_at_fleet(&*stores.records).await {
+            tracing::debug!(%error, "no cache is used");
+        }
         let models = Arc::new(Models::new(config, &operations));
         Self::over(&Arc::new(Process::new(models, stores, operations, Arc::new(Nobody))?)).await
     }

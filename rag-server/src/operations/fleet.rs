@@ -258,7 +258,7 @@ fn written(state: &FleetState) -> Result<serde_json::Value, FleetError> {
     fleet::body(state).map_err(|error| FleetError::Unwritten(error.to_string()))
 }
 
-/// Names a write. Of ids that are drawn two are alike once in 2^64 pairs.
+/// Names a write. Of two that are drawn so, both are alike once in 2^60 times.
 fn new_id() -> u64 {
     Uuid::new_v4().as_u64_pair().0
 }

@@ -119,7 +119,7 @@ async fn a_block_a_denied_key_and_read_only_hold_on_every_replica_and_on_one_tha
 }
 
 async fn answer(server: &Server) -> Value {
-    let body = json!({"query": QUESTION, "session": "s"});
+    let body = json!({"query": QUESTION});
     let answer: Value = ask(server, Method::POST, "/query", READER, body).await.json().await.unwrap();
     assert_eq!(answer["status"], "grounded", "{answer}");
     answer
@@ -139,11 +139,14 @@ async fn a_cache_that_is_cleared_on_one_replica_is_void_on_the_other_and_session
         server.await_ready().await;
     }
     here.ingest("plan.md", "# Backup\n\nDaily snapshots are kept for 7 days.\n", WRITER).await;
+    let turn = json!({"query": QUESTION, "session": "s"});
+    assert!(ask(&there, Method::POST, "/query", READER, turn).await.status().is_success());
     answer(&there).await;
-    eventually("each kind is remembered", async || {
+    eventually("passages and answer are remembered", async || {
         let before = hits(&there).await;
         answer(&there).await;
-        hits(&there).await.iter().zip(&before).all(|(now, before)| now > before)
+        // Whoever finds the passages needs no vector.
+        hits(&there).await.iter().zip(&before).skip(1).all(|(now, before)| now > before)
     })
     .await;
     let cleared = decide(&here, Method::DELETE, "/admin/cache", json!(null)).await;
@@ -156,7 +159,7 @@ async fn a_cache_that_is_cleared_on_one_replica_is_void_on_the_other_and_session
     answer(&there).await;
     assert_eq!(hits(&there).await, before, "something was taken from memory that had been cleared");
     let session = ask(&there, Method::GET, "/sessions/s", READER, json!(null)).await;
-    assert!(session.json::<Value>().await.unwrap()["turns"].as_array().unwrap().len() >= 3);
+    assert_eq!(session.json::<Value>().await.unwrap()["turns"].as_array().unwrap().len(), 1);
 
     // One kind alone, of one tenant.
     answer(&there).await;
@@ -264,7 +267,7 @@ async fn a_breaker_that_is_reset_on_one_replica_is_closed_on_both() {
 async fn what_administrators_see_names_files_and_fingerprints_and_never_a_secret() {
     let (store, home) = (SharedStore::start().await, Home::new());
     home.write("provider.key", "a-secret-of-the-provider");
-    let provider = FakeProvider::start(Act::Say("They are kept for a week. [1]")).await;
+    let provider = FakeProvider::start(Act::Say("Daily snapshots are kept for 7 days. [1]")).await;
     let settings = format!("api_key_file = {:?}\n", home.path("provider.key"));
     let server = replica(&home, &store, &provider.configured("double", &settings));
     server.await_ready().await;
@@ -312,7 +315,7 @@ async fn strangers_see_the_states_of_the_parts_and_those_with_a_key_how_they_are
         let health: Value = serde_json::from_str(&health).unwrap();
         let store = part(&health, "vector store");
         assert_eq!(store["address"], "loopback", "{store}");
-        assert!(store["latency_millis"].is_u64() && store["since"].is_string(), "{store}");
+        assert!(store["latency_millis"].is_f64() && store["since"].is_string(), "{store}");
         assert!(part(&health, "embedding model")["address"].is_null(), "it is part of the process");
         let refused = ask(&server, Method::GET, path, "a-key-that-nobody-gave-out", json!(null)).await;
         problem(refused, 401, "unknown-api-key").await;

@@ -29,7 +29,7 @@ const WORKER_ENDED: &str =
     "jobs are accepted and this server does not work on them: its worker broke down, and begins again in a while";
 
 /// How the server is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct Health {
     /// `serving`, `starting` or `stopping`.
     status: &'static str,
@@ -47,7 +47,7 @@ pub(super) struct Health {
 }
 
 /// How one part is. Where exactly it is, and what it said, is in the log alone.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub(super) struct PartHealth {
     /// The part.
     name: String,
@@ -59,9 +59,9 @@ pub(super) struct PartHealth {
     /// How far away it is, by its number or its name: `loopback`, `private` or `public`.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<AddressClass>,
-    /// How long the last call took that came to an end, in thousandths of a second.
+    /// How long the last call took that came to an end, in thousandths of a second, to a tenth of one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    latency_millis: Option<u64>,
+    latency_millis: Option<f64>,
     /// The last failure, also when it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<LastError>,
@@ -173,7 +173,7 @@ fn part(sight: &Sight) -> PartHealth {
         status,
         since,
         address,
-        latency_millis: took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        latency_millis: took.map(|took| (took.as_secs_f64() * 10_000.0).round() / 10.0),
         last_error: failed.map(|(class, at)| LastError { class, at: at.to_string() }),
     }
 }
