@@ -11,6 +11,7 @@ pub mod adapters;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod fleet;
 pub mod http;
 pub mod metrics;
 pub mod operations;

@@ -14,7 +14,7 @@ use self::book::Book;
 pub use self::{
     doors::Doors,
     looks::Looks,
-    so_far::{Durations, Ended},
+    so_far::{CacheUse, Durations, Ended, ProviderUse},
     writing::Writing,
 };
 
@@ -53,7 +53,7 @@ pub struct Metrics {
     pub redis_requests: IntCounterVec,
     /// Uses of each credential, by generation.
     pub credential_uses: IntCounterVec,
-    /// Requests whose credential was refused, by reason: `missing`, `unknown`, `role`.
+    /// Requests whose credential was refused, by reason: `missing`, `unknown`, `denied`, `role`, `blocked`.
     pub credentials_refused: IntCounterVec,
     /// Providers, tokens and money.
     pub writing: Writing,

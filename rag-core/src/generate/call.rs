@@ -200,6 +200,9 @@ impl<'a> Call<'a> {
             Verdict::Failure => self.guarded.sight.failed(outcome, Timestamp::now()),
             Verdict::Nothing => {}
         }
+        if self.began.is_some() && verdict != Verdict::Nothing {
+            self.guarded.sight.took(self.took());
+        }
         if self.began.is_some() {
             self.providers.meter.called(&self.guarded.provider.name, outcome, self.took());
         }

@@ -162,6 +162,13 @@ impl Providers {
         self.list.iter().map(|guarded| (guarded.provider.name.clone(), guarded.guard.state())).collect()
     }
 
+    /// Trusts the provider of this name again, whatever its calls came to; nothing where there is none.
+    pub fn reset(&self, name: &str) {
+        for guarded in self.list.iter().filter(|guarded| guarded.provider.name == name) {
+            guarded.guard.reset();
+        }
+    }
+
     /// Each of them, as its calls saw it.
     pub fn sights(&self) -> impl Iterator<Item = &Arc<Sight>> {
         self.list.iter().map(|guarded| &guarded.sight)

@@ -40,19 +40,21 @@ impl<'m> Place<'m> {
         let chunks: Vec<_> = material.passages.iter().map(|passage| &passage.chunk).collect();
         let depends_on =
             (material.question, chunks, material.history, material.instructions, sampling, unrelated.to_bits());
-        Self::at(memory, b"written", &depends_on)
+        Self::at(memory, material.passages, b"written", &depends_on)
     }
 
     /// Where an answer made of sentences of these passages would be.
     pub(super) fn extracted(memory: &'m Memory, question: &str, passages: &[Passage]) -> Option<Self> {
         // Which sentences are chosen depends on the scores, too.
         let depends_on: Vec<_> = passages.iter().map(|passage| (&passage.chunk, passage.score.to_bits())).collect();
-        Self::at(memory, b"extracted", &(question, depends_on))
+        Self::at(memory, passages, b"extracted", &(question, depends_on))
     }
 
-    fn at(memory: &'m Memory, how: &[u8], depends_on: &impl Serialize) -> Option<Self> {
+    /// It is its passages' tenant's, which all of them have in common; without passages nothing is answered.
+    fn at(memory: &'m Memory, passages: &[Passage], how: &[u8], depends_on: &impl Serialize) -> Option<Self> {
         let bytes = serde_json::to_vec(depends_on).ok()?;
-        Some(Self { memory, key: memory.lasting_key(CacheKind::Response, &[how, &bytes]) })
+        let tenant = passages.first()?.chunk.document.tenant();
+        Some(Self { memory, key: memory.lasting_key(CacheKind::Response, &tenant, &[how, &bytes])? })
     }
 
     /// The answer, and who wrote it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 /// What an entry holds; entries of different kinds never meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheKind {
     /// Vectors of questions.
     Embedding,

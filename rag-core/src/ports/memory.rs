@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use tokio::time::timeout;
 
-use super::{Cache, CacheKey, CacheKind, Changes};
+use super::{Cache, CacheEpochs, CacheKey, CacheKind, Changes};
+use crate::model::Tenant;
 
 /// How long the look at the corpus may take that a cached result needs. It is one small record, read in milliseconds; where it takes longer the store stands still, and whoever asks is to learn it from the search before the time of the request is over.
 const LOOK: Duration = Duration::from_secs(1);
@@ -32,6 +33,7 @@ struct Envelope<T> {
 pub struct Memory {
     cache: Arc<dyn Cache>,
     changes: Changes,
+    epochs: CacheEpochs,
     scope: Arc<[u8]>,
 }
 
@@ -42,11 +44,16 @@ pub struct Key(CacheKey);
 impl Memory {
     /// Remembers in `cache`. Entries belong to this `scope`, the configuration, and are void once `changes` counts on.
     pub fn new(cache: Arc<dyn Cache>, changes: Changes, scope: Vec<u8>) -> Self {
-        Self { cache, changes, scope: scope.into() }
+        Self { cache, changes, epochs: CacheEpochs::default(), scope: scope.into() }
     }
 
-    /// The key of what is asked for by these parts; none while the state of the corpus is unknown, and then nothing is remembered.
-    pub async fn key(&self, kind: CacheKind, parts: &[&[u8]]) -> Option<Key> {
+    /// Recalls nothing that was kept in an earlier one of these epochs.
+    pub fn clearing(self, epochs: CacheEpochs) -> Self {
+        Self { epochs, ..self }
+    }
+
+    /// The key of what a tenant asks for by these parts; none while the state of the corpus or the cache's epochs are unknown, and then nothing is remembered.
+    pub async fn key(&self, kind: CacheKind, tenant: &Tenant, parts: &[&[u8]]) -> Option<Key> {
         let state = match timeout(LOOK, self.changes.state()).await {
             Ok(Ok(state)) => state.to_bytes(),
             Ok(Err(error)) => {
@@ -59,13 +66,14 @@ impl Memory {
             }
         };
         let parts: Vec<&[u8]> = [&state[..]].into_iter().chain(parts.iter().copied()).collect();
-        Some(self.lasting_key(kind, &parts))
+        self.lasting_key(kind, tenant, &parts)
     }
 
-    /// The key of what depends on these parts alone, and not on anything else of the corpus.
-    pub fn lasting_key(&self, kind: CacheKind, parts: &[&[u8]]) -> Key {
-        let all: Vec<&[u8]> = [&self.scope[..]].into_iter().chain(parts.iter().copied()).collect();
-        Key(CacheKey::new(kind, &all))
+    /// The key of what depends on these parts alone, and not on anything else of the corpus; none while the cache's epochs are unknown.
+    pub fn lasting_key(&self, kind: CacheKind, tenant: &Tenant, parts: &[&[u8]]) -> Option<Key> {
+        let epochs = self.epochs.part(kind, Some(tenant))?;
+        let all: Vec<&[u8]> = [&self.scope[..], &epochs].into_iter().chain(parts.iter().copied()).collect();
+        Some(Key(CacheKey::new(kind, &all)))
     }
 
     /// The result that was kept under the key. What cannot be read, or is of another version, is as good as absent.
@@ -130,14 +138,14 @@ mod tests {
     }
 
     async fn recalled(memory: &Memory, question: &str) -> Option<String> {
-        memory.recall(memory.key(CacheKind::Retrieval, &[question.as_bytes()]).await?).await
+        memory.recall(memory.key(CacheKind::Retrieval, &Tenant::default(), &[question.as_bytes()]).await?).await
     }
 
     #[tokio::test]
     async fn a_result_is_recalled_until_the_corpus_changes() {
         let (cache, changes) = (Arc::<CacheDouble>::default(), Changes::alone());
         let memory = Memory::new(cache, changes.clone(), b"config".to_vec());
-        let key = memory.key(CacheKind::Retrieval, &[b"how long?"]).await.unwrap();
+        let key = memory.key(CacheKind::Retrieval, &Tenant::default(), &[b"how long?"]).await.unwrap();
         memory.keep(key, &seven()).await;
         assert_eq!(recalled(&memory, "how long?").await.as_deref(), Some("seven days"));
         assert_eq!(recalled(&memory, "how often?").await, None);
@@ -157,7 +165,7 @@ mod tests {
         {
             let of = |changes: &Changes| Memory::new(Arc::clone(&cache) as _, changes.clone(), b"config".to_vec());
             before.note().await.unwrap();
-            let key = of(&before).key(CacheKind::Retrieval, &[b"how long?"]).await.unwrap();
+            let key = of(&before).key(CacheKind::Retrieval, &Tenant::default(), &[b"how long?"]).await.unwrap();
             of(&before).keep(key, &seven()).await;
             assert_eq!(recalled(&of(&before), "how long?").await.as_deref(), Some("seven days"));
             after.note().await.unwrap();
@@ -170,7 +178,7 @@ mod tests {
         let records = Arc::<RecordsDouble>::default();
         let changes = Changes::shared(Arc::clone(&records) as _);
         let memory = Memory::new(Arc::<CacheDouble>::default(), changes.clone(), b"config".to_vec());
-        let key = |question: &[u8]| memory.lasting_key(CacheKind::Response, &[question]);
+        let key = |question: &[u8]| memory.lasting_key(CacheKind::Response, &Tenant::default(), &[question]).unwrap();
         memory.keep(key(b"how long?"), &seven()).await;
         changes.note().await.unwrap();
         records.fail();
@@ -182,7 +190,7 @@ mod tests {
     async fn another_configuration_recalls_nothing_of_this_one() {
         let (cache, changes) = (Arc::<CacheDouble>::default(), Changes::alone());
         let memory = |scope: &[u8]| Memory::new(Arc::clone(&cache) as _, changes.clone(), scope.to_vec());
-        let key = memory(b"top_k = 5").key(CacheKind::Retrieval, &[b"how long?"]).await.unwrap();
+        let key = memory(b"top_k = 5").key(CacheKind::Retrieval, &Tenant::default(), &[b"how long?"]).await.unwrap();
         memory(b"top_k = 5").keep(key, &seven()).await;
         assert_eq!(recalled(&memory(b"top_k = 6"), "how long?").await, None);
         assert_eq!(recalled(&memory(b"top_k = 5"), "how long?").await.as_deref(), Some("seven days"));
@@ -193,7 +201,7 @@ mod tests {
         let records = Arc::<RecordsDouble>::default();
         let changes = Changes::shared(Arc::clone(&records) as _);
         let memory = Memory::new(Arc::<CacheDouble>::default(), changes, Vec::new());
-        let key = memory.key(CacheKind::Retrieval, &[b"a"]).await.unwrap();
+        let key = memory.key(CacheKind::Retrieval, &Tenant::default(), &[b"a"]).await.unwrap();
         memory.keep(key, &"b".to_owned()).await;
         assert_eq!(recalled(&memory, "a").await.as_deref(), Some("b"));
         records.fail();
@@ -203,11 +211,31 @@ mod tests {
     #[tokio::test]
     async fn an_entry_of_another_version_is_absent_although_it_could_be_read() {
         let memory = Memory::new(Arc::<CacheDouble>::default(), Changes::alone(), Vec::new());
-        let key = memory.lasting_key(CacheKind::Retrieval, &[b"how long?"]);
+        let key = memory.lasting_key(CacheKind::Retrieval, &Tenant::default(), &[b"how long?"]).unwrap();
         memory.keep(key, &seven()).await;
         assert!(memory.recall::<Later>(key).await.is_none());
         memory.keep(key, &Later(seven())).await;
         assert!(memory.recall::<String>(key).await.is_none());
         assert!(memory.recall::<Later>(key).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_was_cleared_is_never_recalled_and_is_computed_anew_while_it_is_unknown_what_was() {
+        let epochs = CacheEpochs::default();
+        let memory = Memory::new(Arc::<CacheDouble>::default(), Changes::alone(), Vec::new()).clearing(epochs.clone());
+        let acme: Tenant = "acme".parse().unwrap();
+        let key = async |tenant: &Tenant| memory.key(CacheKind::Retrieval, tenant, &[b"how long?"]).await.unwrap();
+        let late = key(&acme).await;
+        for tenant in [&acme, &Tenant::default()] {
+            memory.keep(key(tenant).await, &seven()).await;
+        }
+        epochs.hold([((CacheKind::Retrieval, Some(acme.clone())), 1)].into());
+        assert_eq!(memory.recall::<String>(key(&acme).await).await, None);
+        assert_eq!(memory.recall::<String>(key(&Tenant::default()).await).await, Some(seven()));
+        // What was computed before the clearing and is kept after it stays where nobody asks for it.
+        memory.keep(late, &seven()).await;
+        assert_eq!(memory.recall::<String>(key(&acme).await).await, None);
+        let unknown = memory.clone().clearing(CacheEpochs::unknown());
+        assert!(unknown.key(CacheKind::Retrieval, &acme, &[b"how long?"]).await.is_none());
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Each port has one contract suite under `tests/contract`, and every adapter passes it. No adapter is named here.
 
+mod address;
 mod archive;
 mod cache;
+mod cache_epochs;
 mod changes;
 mod chat;
 mod clock;
@@ -22,8 +24,10 @@ mod toll;
 mod update;
 mod vector_store;
 
+pub use address::AddressClass;
 pub use archive::{Archive, ArchiveError};
 pub use cache::{Cache, CacheKey, CacheKind, Held};
+pub use cache_epochs::{CacheEpochs, Cleared};
 pub use changes::{Changes, State};
 pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};
 pub use clock::{Clock, SystemClock};
@@ -37,7 +41,7 @@ pub use memory::{Kept, Key, Memory};
 pub use payer::Payer;
 pub use records::{Kind, Page, Put, Record, Records, Swap};
 pub use reranker::{RerankError, Reranker};
-pub use sight::{Health, Sight};
+pub use sight::{Calls, Health, Sight};
 pub use toll::{Bill, Fare, NoToll, NotAdmitted, Toll, Trip};
 pub use update::{Change, update};
 pub use vector_store::{Index, Only, Scan, Search, VectorStore};

@@ -42,11 +42,13 @@ pub enum Kind {
     Quota,
     /// What a process spent on a day.
     Cost,
+    /// What administrators decided for all servers of a corpus at once.
+    Fleet,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Document,
         Self::Job,
         Self::Waiting,
@@ -62,6 +64,7 @@ impl Kind {
         Self::Deletion,
         Self::Quota,
         Self::Cost,
+        Self::Fleet,
     ];
 
     /// The name that is stored.
@@ -83,6 +86,7 @@ impl Kind {
             Self::Deletion => "deletion",
             Self::Quota => "quota",
             Self::Cost => "cost",
+            Self::Fleet => "fleet",
         }
     }
 }

@@ -1,8 +1,13 @@
 //! How the parts outside are, as the calls that were made anyway saw them. Nobody is called to find that out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
+
+use super::AddressClass;
 
 /// How a part is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,17 +20,35 @@ pub struct Health {
     pub cause: Option<String>,
 }
 
+/// What else calls of a part saw.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Calls {
+    /// How far away it is; none where it is part of the process, or not told.
+    pub address: Option<AddressClass>,
+    /// How long its last call took that came to an end; none before there was one.
+    pub took: Option<Duration>,
+    /// The class of its last failure, and when that was; none before there was one.
+    pub failed: Option<(String, Timestamp)>,
+}
+
 /// What was seen of one part. Whoever calls the part tells what became of it.
 #[derive(Debug)]
 pub struct Sight {
     name: String,
     health: Mutex<Option<Health>>,
+    address: OnceLock<AddressClass>,
+    calls: Mutex<Calls>,
 }
 
 impl Sight {
     /// A part of this name that nobody has called yet.
     pub fn new(name: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), health: Mutex::default() })
+        Arc::new(Self {
+            name: name.into(),
+            health: Mutex::default(),
+            address: OnceLock::new(),
+            calls: Mutex::default(),
+        })
     }
 
     /// It answered.
@@ -38,7 +61,23 @@ impl Sight {
         self.see(Some(cause), now);
     }
 
+    /// It is at this address, of which only the class is kept. The first one that is told holds.
+    pub fn is_at(&self, url: &str) {
+        if let Some(class) = AddressClass::of_url(url) {
+            self.address.get_or_init(|| class);
+        }
+    }
+
+    /// Its last call took so long.
+    pub fn took(&self, took: Duration) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).took = Some(took);
+    }
+
     fn see(&self, cause: Option<&str>, now: Timestamp) {
+        if let Some(cause) = cause {
+            let failed = Some((cause.to_owned(), now));
+            self.calls.lock().unwrap_or_else(PoisonError::into_inner).failed = failed;
+        }
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         let reachable = cause.is_none();
         let before = health.as_ref().map(|seen| seen.reachable);
@@ -59,6 +98,12 @@ impl Sight {
     /// The part, in words: `vector store`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What else its calls saw.
+    pub fn calls(&self) -> Calls {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Calls { address: self.address.get().copied(), ..calls }
     }
 
     /// How it is as the last call saw it; none before there was one.
@@ -90,5 +135,22 @@ mod tests {
         assert_eq!(sight.last_seen(), seen(false, 3, Some("unreachable")));
         sight.answered(at(5));
         assert_eq!(sight.last_seen(), seen(true, 5, None));
+    }
+
+    #[test]
+    fn the_last_failure_is_known_also_when_it_is_over_and_an_address_by_its_class_alone() {
+        let sight = Sight::new("provider far");
+        assert_eq!(sight.calls(), Calls::default());
+        sight.is_at("https://api.example.com/v1");
+        sight.failed("timeout", at(1));
+        sight.took(Duration::from_millis(7));
+        sight.answered(at(2));
+        let expected = Calls {
+            address: Some(AddressClass::Public),
+            took: Some(Duration::from_millis(7)),
+            failed: Some(("timeout".to_owned(), at(1))),
+        };
+        assert_eq!(sight.calls(), expected);
+        assert!(!format!("{sight:?}").contains("example.com"));
     }
 }

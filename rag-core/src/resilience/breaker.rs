@@ -152,6 +152,11 @@ impl Breaker {
         self.state = next;
     }
 
+    /// Closes it whatever was seen before, because somebody says that the provider works again. The verdicts of calls that are under way come too late to change that.
+    pub fn reset(&mut self) {
+        self.change(Inner::Closed { failures: 0 });
+    }
+
     fn change(&mut self, state: Inner) {
         self.state = state;
         self.round += 1;
@@ -239,6 +244,19 @@ mod tests {
             assert_eq!(breaker.admit(at(31)), Err(Duration::ZERO), "the trial is still under way");
         }
         breaker.judge(trial, Verdict::Failure, at(31));
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn a_reset_closes_it_at_once_and_what_was_under_way_does_not_open_it_again() {
+        let mut breaker = opened();
+        let trial = breaker.admit(at(30)).unwrap();
+        breaker.reset();
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        breaker.judge(trial, Verdict::Failure, at(31));
+        (0..4).for_each(|_| call(&mut breaker, Verdict::Failure, at(31)));
+        assert_eq!(breaker.state(), BreakerState::Closed, "failures before the reset count no more");
+        call(&mut breaker, Verdict::Failure, at(31));
         assert_eq!(breaker.state(), BreakerState::Open);
     }
 

@@ -64,6 +64,11 @@ impl Guard {
         self.breaker().wait(self.began.elapsed())
     }
 
+    /// Trusts the service again, whatever its calls came to.
+    pub fn reset(&self) {
+        self.changed(|breaker, _| breaker.reset());
+    }
+
     /// Changes the breaker, and tells where it stands then.
     fn changed<T>(&self, change: impl FnOnce(&mut Breaker, Duration) -> T) -> T {
         let mut breaker = self.breaker();

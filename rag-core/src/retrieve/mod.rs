@@ -174,8 +174,9 @@ impl Retrieve {
     /// The passages for a question, or none when nothing is evidence. What the deadline leaves no time for is left out, and said.
     pub async fn retrieve(&self, query: &Query, deadline: Option<Deadline>) -> Result<Retrieved, RetrieveError> {
         let Some(memory) = &self.memory else { return self.search(query, deadline).await };
-        let Some(key) =
-            memory.key(CacheKind::Retrieval, &[&query.identity(), &self.threshold.get().to_le_bytes()]).await
+        let Some(key) = memory
+            .key(CacheKind::Retrieval, &query.tenant, &[&query.identity(), &self.threshold.get().to_le_bytes()])
+            .await
         else {
             return self.search(query, deadline).await;
         };

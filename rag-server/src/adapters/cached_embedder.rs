@@ -4,25 +4,30 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::ports::{Cache, CacheKey, CacheKind, EmbedError, Embedder, EmbedderDecorator};
+use crate::ports::{Cache, CacheEpochs, CacheKey, CacheKind, EmbedError, Embedder, EmbedderDecorator};
 
 /// The embedder over its memory.
 pub struct CachedEmbedder {
     inner: Arc<dyn Embedder>,
     cache: Arc<dyn Cache>,
+    epochs: CacheEpochs,
     scope: Vec<u8>,
 }
 
 impl CachedEmbedder {
-    /// The embedder over this one and this memory. Entries belong to this `scope`, where its vectors come from: a cache may outlive the program, and two services may call two models the same.
-    pub fn new(inner: Arc<dyn Embedder>, cache: Arc<dyn Cache>, scope: Vec<u8>) -> Self {
-        Self { inner, cache, scope }
+    /// The embedder over this one and this memory, of which nothing is used that was kept in an earlier one of these epochs. Entries belong to this `scope`, where its vectors come from: a cache may outlive the program,
+    /// and two services may call two models the same.
+    pub fn new(inner: Arc<dyn Embedder>, cache: Arc<dyn Cache>, epochs: CacheEpochs, scope: Vec<u8>) -> Self {
+        Self { inner, cache, epochs, scope }
     }
 
-    fn key(&self, text: &str) -> CacheKey {
+    /// None while the epochs are unknown. Tenants share vectors: one tells nothing but its text, which the asker brings along.
+    fn key(&self, text: &str) -> Option<CacheKey> {
         let model = self.inner.model();
         let dimension = model.dimension.to_le_bytes();
-        CacheKey::new(CacheKind::Embedding, &[&self.scope, model.name.as_bytes(), &dimension, text.as_bytes()])
+        let epoch = self.epochs.part(CacheKind::Embedding, None)?;
+        let parts: [&[u8]; 5] = [&epoch, &self.scope, model.name.as_bytes(), &dimension, text.as_bytes()];
+        Some(CacheKey::new(CacheKind::Embedding, &parts))
     }
 }
 
@@ -33,7 +38,7 @@ impl EmbedderDecorator for CachedEmbedder {
     }
 
     async fn around_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        let key = self.key(text);
+        let Some(key) = self.key(text) else { return self.inner.embed_query(text).await };
         let known = self.cache.get(&key).await.and_then(|bytes| vector(&bytes, self.model().dimension));
         if let Some(vector) = known {
             return Ok(vector);
@@ -77,8 +82,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_is_embedded_once_and_a_failure_is_not_remembered() {
-        let asked = Arc::<Asked>::default();
-        let cached = CachedEmbedder::new(Arc::clone(&asked) as _, Arc::new(MemoryCache::new(1 << 20)), Vec::new());
+        let (asked, epochs) = (Arc::<Asked>::default(), CacheEpochs::default());
+        let memory = Arc::new(MemoryCache::new(1 << 20));
+        let cached = CachedEmbedder::new(Arc::clone(&asked) as _, memory, epochs.clone(), Vec::new());
         let first = cached.embed_query("how long are snapshots kept").await.unwrap();
         assert_eq!(cached.embed_query("how long are snapshots kept").await.unwrap(), first);
         assert_ne!(cached.embed_query("how long are backups kept").await.unwrap(), first);
@@ -87,13 +93,21 @@ mod tests {
             assert_eq!(cached.embed_query("fail").await, Err(EmbedError::Overloaded));
         }
         assert_eq!(asked.1.load(Ordering::SeqCst), 4);
+        epochs.hold([((CacheKind::Embedding, None), 1)].into());
+        assert_eq!(cached.embed_query("how long are snapshots kept").await.unwrap(), first);
+        assert_eq!(asked.1.load(Ordering::SeqCst), 5, "what was cleared is embedded again");
     }
 
     #[tokio::test]
     async fn a_model_of_the_same_name_elsewhere_has_vectors_of_its_own() {
         let (asked, cache) = (Arc::<Asked>::default(), Arc::new(MemoryCache::new(1 << 20)));
         for scope in ["here", "there"] {
-            let cached = CachedEmbedder::new(Arc::clone(&asked) as _, Arc::clone(&cache) as _, scope.into());
+            let cached = CachedEmbedder::new(
+                Arc::clone(&asked) as _,
+                Arc::clone(&cache) as _,
+                CacheEpochs::default(),
+                scope.into(),
+            );
             for _ in 0..2 {
                 cached.embed_query("how long are snapshots kept").await.unwrap();
             }

@@ -1,6 +1,6 @@
 //! Any adapter, with somebody who sees what became of each call, and a span for it. A call that was given up by its caller says nothing about the part, and neither does one that was never made.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -34,7 +34,11 @@ impl<T: ?Sized> Watched<T> {
         call: impl Future<Output = Result<A, E>> + Send,
     ) -> Result<A, E> {
         let span = spans::call(self.sight.name(), operation);
+        let began = Instant::now();
         let result = call.instrument(span.clone()).await;
+        if !matches!(result.as_ref().map_err(Tells::tells), Err(Told::Nothing)) {
+            self.sight.took(began.elapsed());
+        }
         match result.as_ref().map_err(Tells::tells) {
             Ok(_) | Err(Told::Answered) => self.sight.answered(Timestamp::now()),
             Err(Told::Failed(cause)) => {

@@ -39,6 +39,10 @@ impl App {
     pub async fn open(config: &Config) -> Result<Self, AppError> {
         let operations = unwatched(config);
         let stores = Stores::open(config, &operations, &Nobody).await?;
+        // What was cleared for all servers is not used here either. Where that is not known, nothing is remembered.
+        if let Err(error) = operations.look_at_fleet(&*stores.records).await {
+            tracing::debug!(%error, "no cache is used");
+        }
         let models = Arc::new(Models::new(config, &operations));
         Self::over(&Arc::new(Process::new(models, stores, operations, Arc::new(Nobody))?)).await
     }
@@ -66,7 +70,10 @@ impl App {
         let ingest = Arc::new(ingest.noticed(move |kind| noticing.noticed(kind)));
         let guarded = process.questions(model, Arc::clone(&embedder));
         let asked = match &process.cache {
-            Some(cache) => Arc::new(CachedEmbedder::new(guarded, Arc::clone(cache), embedding_scope(config))),
+            Some(cache) => {
+                let epochs = process.operations.cache_epochs();
+                Arc::new(CachedEmbedder::new(guarded, Arc::clone(cache), epochs, embedding_scope(config)))
+            }
             None => guarded,
         };
         // An epoch, and not whichever is active: a question that is on its way when that changes is answered from vectors of its own model.
@@ -107,7 +114,8 @@ impl Process {
     /// The cache as the flows over this epoch use it.
     fn memory(&self, config: &Config, epoch: Epoch) -> Option<Memory> {
         let cache = self.cache.as_ref()?;
-        Some(Memory::new(Arc::clone(cache), self.changes.clone(), scope(config, epoch)))
+        let memory = Memory::new(Arc::clone(cache), self.changes.clone(), scope(config, epoch));
+        Some(memory.clearing(self.operations.cache_epochs()))
     }
 }
 

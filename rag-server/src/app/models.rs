@@ -45,8 +45,11 @@ pub(super) struct Model {
 impl Models {
     /// The models of this configuration; nothing is loaded yet.
     pub fn new(config: &Config, operations: &Operations) -> Self {
-        let model = |name, guard_name, config| {
+        let model = |name, guard_name, config: Config| {
             let (sight, loaded, guard) = (operations.sight(name), OnceCell::new(), OnceLock::new());
+            if let EmbeddingChoice::OpenAi(provider) = config.embedding.choice() {
+                sight.is_at(&provider.base_url);
+            }
             Model { config, sight, loaded, guard_name, guard }
         };
         let before = config.embedding.before();

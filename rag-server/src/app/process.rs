@@ -57,11 +57,16 @@ impl Process {
         operations.keep_costs(Arc::clone(&tolls.costs));
         let providers = providers(config, &tolls, observer.meter())?;
         if let Some(providers) = &providers {
+            for (sight, provider) in providers.sights().zip(&config.generation.providers) {
+                sight.is_at(&provider.base_url);
+            }
             operations.keep_providers(Arc::clone(providers));
         }
         let reranker = reranker(&config.retrieval, &tolls)?.map(|(reranker, candidates)| {
-            let watched = Arc::new(Watched::new(reranker, operations.sight("reranker")));
+            let sight = operations.sight("reranker");
+            let watched = Arc::new(Watched::new(reranker, Arc::clone(&sight)));
             let address = config.retrieval.rerank.as_ref().map(|rerank| rerank.base_url.clone()).unwrap_or_default();
+            sight.is_at(&address);
             let guard = guards::guard(guards::RERANKING, config, &operations, observer.meter());
             (Arc::new(GuardedReranker::new(watched, address, guard)) as Arc<dyn Reranker>, candidates)
         });

@@ -58,6 +58,7 @@ impl Stores {
                 (store, None)
             }
             VectorStoreChoice::Qdrant(settings) => {
+                settings.addresses().first().into_iter().for_each(|url| operations.sight(VECTOR_STORE).is_at(url));
                 let connection = connection(settings, observer)?;
                 let store = QdrantVectorStore::new(connection.clone(), &settings.collection, layout(settings));
                 (Arc::new(store), Some((connection, settings)))
@@ -71,6 +72,7 @@ impl Stores {
         let records: Arc<dyn Records> = match (config.records.choice(&config.vector_store), connection) {
             (RecordsChoice::VectorStore, Some((connection, settings))) => {
                 let layout = records_layout(config, settings);
+                settings.addresses().first().into_iter().for_each(|url| operations.sight(RECORDS).is_at(url));
                 Arc::new(QdrantRecords::new(connection, &settings.collection, layout))
             }
             // Whoever may have the vectors may have the records: one process of the embedded store, any number beside a Qdrant.

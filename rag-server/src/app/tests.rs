@@ -38,6 +38,8 @@ impl World {
         // As where no other process can write: the count is in this one alone.
         process.changes = Changes::alone();
         let process = Arc::new(process);
+        // As at every start of a server: nothing is remembered before it is known what was cleared.
+        process.operations.look_at_fleet(&*records).await.unwrap();
         let body = serde_json::json!({ "version": "v" });
         records.put_if_absent(Kind::Document, "backup.md", body).await.unwrap();
         Self { store, records, process }

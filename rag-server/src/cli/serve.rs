@@ -25,7 +25,7 @@ use crate::{
     generate::Meter,
     http::{Api, Flows, error::Code, readiness::Part},
     metrics::Metrics,
-    operations::Operations,
+    operations::{FleetError, Operations},
     ports::CacheKind,
     resilience::Class,
     security::{Generation, Keys},
@@ -100,6 +100,8 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ended(drained.hurried));
     };
     let process = Arc::clone(&app.process);
+    let (operations, records) = (process.operations.clone(), Arc::clone(&process.stores.records));
+    tokio::spawn(operations.follow_fleet(records, ports.drained.clone()));
     let background = serve(&source, app, &stop.asked).await;
     let drained = ports.drain_with(server, background.end()).await;
     let hurried = drained.hurried;
@@ -270,6 +272,10 @@ impl Source {
                 process.insert(Arc::new(Process::new(models, stores, operations.clone(), told)?))
             }
         };
+        // Who is blocked and which keys are denied is known before anybody is let in. What is not understood costs the past and no start; it is said.
+        if let Err(FleetError::Store(error)) = self.api.operations.look_at_fleet(&*process.stores.records).await {
+            return Err(AppError::Records(error));
+        }
         App::over(process).await
     }
 

@@ -1,6 +1,6 @@
 //! What may change while the server runs: the content of the live file, followed by looking at it every second.
 //!
-//! A damaged file changes nothing: what was accepted before stays, and a warning says so once.
+//! A damaged file changes nothing: what was accepted before stays, and a warning says so once. What the file sets wins: administrators may refuse writes where it does not, and never take them where it refuses them.
 //! Guarantee: what holds is on one channel, written in one place; a further source is merged there, and whoever follows the channel need not know of it.
 
 use std::{
@@ -106,6 +106,17 @@ pub struct LiveState {
     pub live: Live,
     /// SHA-256 of the file's exact bytes, in hex; none before a file was accepted.
     pub sha256: Option<String>,
+    /// Who refuses writes.
+    pub read_only_by: ReadOnlyBy,
+}
+
+/// Who refuses writes. They are taken while neither does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadOnlyBy {
+    /// The live file.
+    pub live_file: bool,
+    /// An administrator, for all servers.
+    pub administrator: bool,
 }
 
 /// What holds now, on a channel: whoever needs it looks at it, or waits until it changes.
@@ -113,7 +124,25 @@ pub struct LiveState {
 pub struct LiveSettings {
     file: Option<Mutex<LiveFile>>,
     sight: Arc<Sight>,
+    sources: Mutex<Sources>,
     holds: watch::Sender<Arc<LiveState>>,
+}
+
+/// What is merged into what holds.
+#[derive(Debug, Default)]
+struct Sources {
+    /// What the file says, and its hash.
+    file: Option<(Live, String)>,
+    administrators_read_only: bool,
+}
+
+impl Sources {
+    fn merged(&self) -> LiveState {
+        let (live, sha256) = self.file.clone().map_or((Live::default(), None), |(live, sha256)| (live, Some(sha256)));
+        let read_only_by = ReadOnlyBy { live_file: live.read_only, administrator: self.administrators_read_only };
+        let read_only = read_only_by.live_file || read_only_by.administrator;
+        LiveState { live: Live { read_only, ..live }, sha256, read_only_by }
+    }
 }
 
 /// The live file, and which of its contents was dealt with last.
@@ -128,7 +157,8 @@ impl LiveSettings {
     /// What the file at `path` says, and the defaults until it could be accepted; without a file they hold for ever.
     pub fn new(path: Option<PathBuf>) -> Self {
         let file = path.map(|path| Mutex::new(LiveFile { path, refused: None }));
-        let settings = Self { file, sight: Sight::new("live settings"), holds: watch::Sender::default() };
+        let (sources, holds) = (Mutex::default(), watch::Sender::default());
+        let settings = Self { file, sight: Sight::new("live settings"), sources, holds };
         settings.refresh();
         settings
     }
@@ -148,6 +178,25 @@ impl LiveSettings {
         self.file.as_ref().map(|_| &self.sight)
     }
 
+    /// Administrators refuse writes from now on, or do not.
+    pub fn set_administrators_read_only(&self, on: bool) {
+        self.merge(|sources| sources.administrators_read_only = on);
+    }
+
+    /// Changes one source, and what holds where that makes a difference.
+    fn merge(&self, change: impl FnOnce(&mut Sources)) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut sources);
+        let merged = sources.merged();
+        self.holds.send_if_modified(|holds| {
+            let differs = **holds != merged;
+            if differs {
+                *holds = Arc::new(merged);
+            }
+            differs
+        });
+    }
+
     /// Looks at the file, and takes over what it says if it changed and can be accepted.
     pub fn refresh(&self) {
         let Some(file) = &self.file else { return };
@@ -155,8 +204,8 @@ impl LiveSettings {
         match looked {
             Ok(changed) => {
                 self.sight.answered(Timestamp::now());
-                if let Some(state) = changed {
-                    self.holds.send_replace(Arc::new(state));
+                if let Some(read) = changed {
+                    self.merge(|sources| sources.file = Some(read));
                 }
             }
             Err(cause) => self.sight.failed(cause, Timestamp::now()),
@@ -166,7 +215,7 @@ impl LiveSettings {
 
 impl LiveFile {
     /// What the file says, if that is other than what holds; or why it cannot be accepted, by class.
-    fn look(&mut self, holds: Option<&str>) -> Result<Option<LiveState>, &'static str> {
+    fn look(&mut self, holds: Option<&str>) -> Result<Option<(Live, String)>, &'static str> {
         let path = self.path.display().to_string();
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -184,7 +233,7 @@ impl LiveFile {
             Ok(live) => {
                 tracing::info!(read_only = live.read_only, sha256, "live settings accepted");
                 self.refused = None;
-                Ok(Some(LiveState { live, sha256: Some(sha256) }))
+                Ok(Some((live, sha256)))
             }
             Err(problems) => {
                 self.refuse(sha256, || problems.to_string());
@@ -256,6 +305,24 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         live.refresh();
         assert!(!live.state().live.read_only);
+    }
+
+    #[test]
+    fn what_the_file_sets_wins_over_administrators_and_they_refuse_where_it_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("live.toml");
+        let live = LiveSettings::new(Some(path.clone()));
+        for (file, administrator, expected) in
+            [(true, false, true), (true, true, true), (false, true, true), (false, false, false)]
+        {
+            std::fs::write(&path, format!("read_only = {file}\n")).unwrap();
+            live.refresh();
+            live.set_administrators_read_only(administrator);
+            let state = live.state();
+            assert_eq!(state.live.read_only, expected, "file {file}, administrator {administrator}");
+            assert_eq!(state.read_only_by, ReadOnlyBy { live_file: file, administrator });
+        }
+        assert!(LiveSettings::new(None).state().read_only_by == ReadOnlyBy::default());
     }
 
     #[test]

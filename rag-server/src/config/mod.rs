@@ -30,7 +30,7 @@ pub use corpus::{
 };
 pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};
-pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit};
+pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit, ReadOnlyBy};
 pub use log::LogFilter;
 pub use postgres::{Postgres, Tls};
 pub use problem::{Origin, Problem, Problems};

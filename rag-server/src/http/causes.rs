@@ -5,6 +5,7 @@ use crate::{
     evaluate::EvaluateError,
     generate::AnswerError,
     ingest::{Interrupted, SubmitError},
+    operations::FleetError,
     ports::{EmbedError, ProviderFailure, StoreError},
     retrieve::RetrieveError,
 };
@@ -46,6 +47,23 @@ impl From<StoreError> for Problem {
             }
             StoreError::Refused { store, .. } => {
                 Self::new(Code::Internal, format!("{store} refused a request of the server; the log has more"))
+            }
+        }
+    }
+}
+
+impl From<FleetError> for Problem {
+    fn from(error: FleetError) -> Self {
+        match error {
+            FleetError::Store(error) => Self::from(error),
+            FleetError::Full(full) => Self::new(Code::ListFull, full.to_string()),
+            FleetError::Unread(unread) => {
+                tracing::warn!(error = %unread, "what holds for all servers was not changed");
+                Self::new(Code::NewerFormat, "a newer server wrote what holds for all servers; ask one of its version")
+            }
+            FleetError::Unwritten(error) => {
+                tracing::error!(error, "what holds for all servers was not changed");
+                Self::new(Code::Internal, "what holds for all servers cannot be written; the log has more")
             }
         }
     }

@@ -25,8 +25,12 @@ pub enum Code {
     MissingApiKey,
     /// The key that was sent is not known.
     UnknownApiKey,
+    /// The key that was sent was revoked.
+    DeniedApiKey,
     /// The key's role does not allow this.
     RoleTooLow,
+    /// The client is blocked.
+    Blocked,
     /// A browser was led here under another name.
     HostNotAllowed,
     /// A page of another origin sent it.
@@ -43,6 +47,14 @@ pub enum Code {
     NoSuchAnswer,
     /// No such model.
     NoSuchModel,
+    /// No such outside service.
+    NoSuchProvider,
+    /// No such block.
+    NoSuchBlock,
+    /// A list that is bounded is full.
+    ListFull,
+    /// A newer server wrote what is to be changed.
+    NewerFormat,
     /// The route exists, with other methods.
     MethodNotAllowed,
     /// The body did not arrive in time.
@@ -145,6 +157,8 @@ impl Code {
             Self::InvalidValue => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-value", "A value is not allowed"),
             Self::MissingApiKey => (StatusCode::UNAUTHORIZED, "missing-api-key", "A key is needed"),
             Self::UnknownApiKey => (StatusCode::UNAUTHORIZED, "unknown-api-key", "Unknown key"),
+            Self::DeniedApiKey => (StatusCode::UNAUTHORIZED, "denied-api-key", "Revoked key"),
+            Self::Blocked => (StatusCode::FORBIDDEN, "blocked", "The client is blocked"),
             Self::RoleTooLow => (StatusCode::FORBIDDEN, "role-too-low", "The key does not allow this"),
             Self::HostNotAllowed => (StatusCode::FORBIDDEN, "host-not-allowed", "Not reachable under this name"),
             Self::ForeignPage => (StatusCode::FORBIDDEN, "foreign-page", "Sent by a page of another origin"),
@@ -154,6 +168,10 @@ impl Code {
             Self::NoSuchSession => (StatusCode::NOT_FOUND, "no-such-session", "No such session"),
             Self::NoSuchAnswer => (StatusCode::NOT_FOUND, "no-such-answer", "No such answer"),
             Self::NoSuchModel => (StatusCode::NOT_FOUND, "no-such-model", "No such model"),
+            Self::NoSuchProvider => (StatusCode::NOT_FOUND, "no-such-provider", "No such provider"),
+            Self::NoSuchBlock => (StatusCode::NOT_FOUND, "no-such-block", "No such block"),
+            Self::ListFull => (StatusCode::CONFLICT, "list-full", "No room for another one"),
+            Self::NewerFormat => (StatusCode::CONFLICT, "newer-format", "Written by a newer server"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body came too slowly"),
             Self::IdempotencyKeyReused => {

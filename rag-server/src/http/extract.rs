@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -37,6 +38,11 @@ impl Client {
     /// Whose documents it sees and writes.
     pub(super) fn tenant(&self) -> &Tenant {
         &self.0.tenant
+    }
+
+    /// Who it is.
+    pub(super) fn subject(&self) -> String {
+        self.0.subject.to_string()
     }
 
     /// The most that it may do.
@@ -93,6 +99,31 @@ impl FromRequestParts<Api> for WriterKey {
     }
 }
 
+/// The caller may administer the server, whether or not writes are taken now.
+pub(super) struct AdminKey(pub(super) Client);
+
+impl FromRequestParts<Api> for AdminKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        authorise(api, &parts.headers, Role::Admin).await.map(Self)
+    }
+}
+
+/// The caller may read, or showed nothing: for what strangers see less of.
+pub(super) struct Visitor(pub(super) Option<Client>);
+
+impl FromRequestParts<Api> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        if presented(&parts.headers).is_none() && !api.is_anonymous() {
+            return Ok(Self(None));
+        }
+        authorise(api, &parts.headers, Role::Reader).await.map(|client| Self(Some(client)))
+    }
+}
+
 fn takes_writes(api: &Api) -> Result<(), Problem> {
     if !api.operations.live().state().live.read_only {
         return Ok(());
@@ -102,16 +133,19 @@ fn takes_writes(api: &Api) -> Result<(), Problem> {
 }
 
 /// The caller is the operator.
-pub(super) struct OperatorKey;
+pub(super) struct OperatorKey {
+    /// Of the credential that it shows.
+    pub(super) fingerprint: String,
+}
 
 impl FromRequestParts<Api> for OperatorKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let key = presented(&parts.headers).ok_or_else(|| refused(api, Unauthenticated::Missing))?;
-        let credential = api.keys.operator(key).ok_or_else(|| refused(api, Unauthenticated::Unknown))?;
+        let credential = api.keys.operator(key).map_err(|why| refused(api, why))?;
         used(api, &credential.name, credential.generation);
-        Ok(Self)
+        Ok(Self { fingerprint: credential.fingerprint() })
     }
 }
 
@@ -125,6 +159,7 @@ async fn authorise(api: &Api, headers: &HeaderMap, needed: Role) -> Result<Clien
     if let Via::Key { credential, generation } = &caller.via {
         used(api, credential, *generation);
     }
+    let_in(api, &caller)?;
     Payer { client: caller.subject.to_string(), tenant: caller.tenant.clone() }.turns_out();
     if caller.role >= needed {
         return Ok(Client(caller));
@@ -132,6 +167,16 @@ async fn authorise(api: &Api, headers: &HeaderMap, needed: Role) -> Result<Clien
     api.metrics.credentials_refused.with_label_values(&["role"]).inc();
     let (needed, role) = (needed.as_str(), caller.role.as_str());
     Err(Problem::new(Code::RoleTooLow, format!("this needs a key with the role {needed}; yours has {role}")))
+}
+
+/// Refuses a caller who is blocked, and says why and for how long.
+fn let_in(api: &Api, caller: &Principal) -> Result<(), Problem> {
+    let fleet = api.operations.fleet();
+    let Some(block) = fleet.state.block(&caller.subject.to_string(), Timestamp::now()) else { return Ok(()) };
+    api.metrics.credentials_refused.with_label_values(&["blocked"]).inc();
+    let until = block.until.map_or_else(|| "an administrator lifts it".to_owned(), |until| until.to_string());
+    let detail = format!("this client is blocked until {until}: {}", block.reason);
+    Err(Problem::new(Code::Blocked, detail))
 }
 
 /// The key of `X-API-Key`, otherwise that of `Authorization: Bearer`.
@@ -158,6 +203,9 @@ fn refused(api: &Api, why: Unauthenticated) -> Problem {
             Code::UnknownApiKey,
             "the key is not known here; it may have been rotated, so ask for the current one",
         ),
+        Unauthenticated::Denied => {
+            ("denied", Code::DeniedApiKey, "the key was revoked, on every server; ask for the current one")
+        }
     };
     api.metrics.credentials_refused.with_label_values(&[reason]).inc();
     Problem::new(code, detail)

@@ -8,6 +8,7 @@
 
 mod answering;
 mod causes;
+mod decide;
 mod description;
 mod encoding;
 mod endpoint;

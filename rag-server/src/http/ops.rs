@@ -1,15 +1,20 @@
-//! The management port: metrics for the scraper, and what the operator asks. Its types are the contract with the operator.
+//! The management port: metrics for the scraper, and what the operator asks and decides. Its types are the contract with the operator.
 //!
 //! Guarantees: an answer costs no call of a store, and every figure is read where it is kept anyway: nothing is counted twice. Fields are only ever added, so that a reader of another version finds what it knows.
 
 mod class;
 mod counters;
+mod deny;
 
 use axum::{Json, extract::State, http::header, response::IntoResponse, routing::get};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{ToSchema, openapi::HttpMethod};
 
-pub use self::counters::{Bucket, ClassRequests, Counters, PartCost, Questions, ServerSeconds};
+pub use self::{
+    counters::{Bucket, ClassRequests, Counters, PartCost, Questions, ServerSeconds},
+    deny::{DENY_PATH, DenyAnswer, DenyRequest},
+};
 use super::{
     endpoint::Endpoint,
     error::{Code, Problem},
@@ -18,7 +23,7 @@ use super::{
 };
 pub use crate::operations::{Database, Moving, RECORDS, VECTOR_STORE};
 use crate::{
-    operations::{self, Operations, Resident, Work},
+    operations::{self, Known, Operations, Resident, Work},
     ports::{Health, Held, Index},
     resilience::{BreakerState, Class},
     security::{Credential, Uses},
@@ -114,6 +119,9 @@ pub struct Status {
     /// The slow questions that ended last, the newest first, at most 20.
     #[serde(default)]
     pub slow_queries: Vec<SlowQuery>,
+    /// What this server knows of what holds for all servers; null from a server that does not tell.
+    #[serde(default)]
+    pub fleet: Option<Fleet>,
 }
 
 /// A question that took longer than `server.slow_query_seconds`. Its text is nowhere.
@@ -139,6 +147,23 @@ pub struct StageSeconds {
     pub name: String,
     /// How long it took.
     pub seconds: f64,
+}
+
+/// What administrators and the operator decided for all servers, as this one knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Fleet {
+    /// Grows with each decision: a server that has the revision of a decision, or a later one, has it in force.
+    pub revision: u64,
+    /// When that was last found in the record that all servers follow; null before it was read.
+    pub seen_at: Option<String>,
+    /// The class of what keeps the record from being read; what is known holds on meanwhile.
+    pub problem: Option<String>,
+    /// Whether administrators refuse writes.
+    pub read_only: bool,
+    /// Clients that are blocked.
+    pub blocks: u64,
+    /// Fingerprints of credentials that open nothing, whatever the files hold.
+    pub denied: Vec<String>,
 }
 
 /// The memory of the process that is really there, mapped files included. The processes that read documents for it are not part of it.
@@ -208,6 +233,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(HttpMethod::Get, STATUS_PATH, get(status), "What the server runs with, and how it is")
             .keyed()
             .answers::<Status>(200, "the status"),
+        deny::endpoint(),
     ]
 }
 
@@ -260,9 +286,14 @@ fn look(api: &Api) {
 }
 
 async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
+    Json(status_of(&api).await)
+}
+
+/// What this server runs with, and how it is: one answer behind two doors.
+pub(super) async fn status_of(api: &Api) -> Status {
     let operations = &api.operations;
     let (live, counts) = (operations.live().state(), operations.counts());
-    Json(Status {
+    Status {
         status_version: STATUS_VERSION,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_sha256: api.config_sha256.clone(),
@@ -271,7 +302,7 @@ async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
         waiting_for: api.readiness.waiting_for(),
         read_only: live.live.read_only,
         documents: counts.documents,
-        credentials: credentials(&api),
+        credentials: credentials(api),
         moving: operations.moving(),
         boot_id: operations.boot().to_string(),
         started_at: operations.started().to_string(),
@@ -290,15 +321,30 @@ async fn status(State(api): State<Api>, _key: OperatorKey) -> Json<Status> {
         memory: Resident::of_this_process().map(memory),
         database: operations.database(),
         slow_queries: operations.slow_queries().into_iter().map(slow_query).collect(),
-    })
+        fleet: Some(fleet(operations)),
+    }
 }
 
-async fn held(operations: &Operations) -> Option<CacheHeld> {
+fn fleet(operations: &Operations) -> Fleet {
+    let Known { state, seen } = operations.fleet();
+    Fleet {
+        revision: state.revision,
+        seen_at: seen.map(|at| at.to_string()),
+        problem: operations.fleet_problem().map(str::to_owned),
+        read_only: state.read_only.on,
+        blocks: state.standing_blocks(Timestamp::now()).count() as u64,
+        denied: state.denied.keys().cloned().collect(),
+    }
+}
+
+/// What the cache holds; nothing where there is none.
+pub(super) async fn held(operations: &Operations) -> Option<CacheHeld> {
     let Held { entries, bytes } = operations.cache()?.held().await;
     Some(CacheHeld { entries, bytes })
 }
 
-fn credentials(api: &Api) -> Vec<AcceptedCredential> {
+/// The credentials that are accepted.
+pub(super) fn credentials(api: &Api) -> Vec<AcceptedCredential> {
     let accepted = |credential: &Credential| {
         let Uses { count, last } = api.keys.uses(credential);
         AcceptedCredential {
@@ -309,7 +355,8 @@ fn credentials(api: &Api) -> Vec<AcceptedCredential> {
             last_used_at: last.map(|at| at.to_string()),
         }
     };
-    api.keys.accepted().iter().map(accepted).collect()
+    let known = api.keys.accepted();
+    known.iter().filter(|credential| !api.keys.is_denied(&credential.fingerprint())).map(accepted).collect()
 }
 
 fn part((name, seen): (String, Option<Health>)) -> Part {

@@ -7,7 +7,7 @@ use super::{
     readiness::Readiness,
 };
 use crate::{
-    config::{Loaded, Retrieval, Server},
+    config::{Config, Loaded, Retrieval, Server},
     generate::Answers,
     ingest::Ingest,
     metrics::Metrics,
@@ -45,6 +45,8 @@ pub struct Api(Arc<Shared>);
 
 /// See [`Api`].
 pub struct Shared {
+    /// The effective configuration.
+    pub config: Config,
     /// Limits.
     pub server: Server,
     /// What a question is searched with unless it says otherwise.
@@ -69,11 +71,12 @@ impl Api {
     pub fn new(loaded: &Loaded, keys: Keys, metrics: Metrics, operations: Operations) -> Self {
         let config = &loaded.config;
         Self(Arc::new(Shared {
+            config: config.clone(),
             server: config.server.clone(),
             retrieval: config.retrieval.clone(),
             config_sha256: loaded.sha256.clone(),
+            keys: keys.without(operations.denied()),
             operations,
-            keys,
             readiness: Readiness::default(),
             metrics,
             admission: Admission::new(places(&config.server), config.server.max_body_bytes),

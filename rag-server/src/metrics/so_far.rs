@@ -30,7 +30,59 @@ pub struct Durations {
     pub up_to_seconds: Vec<(f64, u64)>,
 }
 
+/// What a provider of answers was called for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProviderUse {
+    /// Its name.
+    pub provider: String,
+    /// Calls by what became of them, in the order of the names.
+    pub calls: Vec<(String, u64)>,
+    /// Tokens that it read.
+    pub prompt_tokens: u64,
+    /// Tokens that it wrote.
+    pub completion_tokens: u64,
+}
+
+/// Questions to a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheUse {
+    /// Questions to it.
+    pub requests: u64,
+    /// Those of them that it had the answer to.
+    pub hits: u64,
+}
+
 impl Metrics {
+    /// What each provider that was called was called for, in the order of the names.
+    pub fn provider_uses(&self) -> Vec<ProviderUse> {
+        let mut calls: Vec<_> = each(&self.writing.calls)
+            .iter()
+            .map(|metric| {
+                let (provider, outcome) = (label(metric, "provider").to_owned(), label(metric, "outcome").to_owned());
+                (provider, outcome, metric.get_counter().get_value() as u64)
+            })
+            .collect();
+        calls.sort();
+        let mut uses: Vec<ProviderUse> = Vec::new();
+        for (provider, outcome, count) in calls {
+            if uses.last().is_none_or(|last| last.provider != provider) {
+                let tokens = |kind: &str| self.writing.tokens.with_label_values(&[provider.as_str(), kind]).get();
+                let (prompt_tokens, completion_tokens) = (tokens("prompt"), tokens("completion"));
+                uses.push(ProviderUse { provider, calls: Vec::new(), prompt_tokens, completion_tokens });
+            }
+            if let Some(last) = uses.last_mut() {
+                last.calls.push((outcome, count));
+            }
+        }
+        uses
+    }
+
+    /// What the cache of this kind was asked.
+    pub fn cache_use(&self, kind: &str) -> CacheUse {
+        let (requests, hits) = (&self.cache_requests, &self.cache_hits);
+        CacheUse { requests: requests.with_label_values(&[kind]).get(), hits: hits.with_label_values(&[kind]).get() }
+    }
+
     /// Requests by route and status.
     pub fn ended(&self) -> Vec<Ended> {
         let ended = |metric: &proto::Metric| Ended {
@@ -81,6 +133,31 @@ fn label<'m>(metric: &'m proto::Metric, name: &str) -> &'m str {
 mod tests {
     use super::*;
     use crate::generate::Meter as _;
+
+    #[test]
+    fn calls_of_a_provider_are_added_up_by_what_became_of_them() {
+        let metrics = Metrics::new().unwrap();
+        assert_eq!(metrics.provider_uses(), []);
+        let took = std::time::Duration::from_millis(1);
+        for (provider, outcome) in [("b", "answered"), ("a", "timeout"), ("b", "answered"), ("b", "refused")] {
+            metrics.writing.called(provider, outcome, took);
+        }
+        metrics.writing.tokens("b", 7, 3);
+        let calls = |calls: &[(&str, u64)]| calls.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let of = |provider: &str, counted: &[(&str, u64)], prompt_tokens, completion_tokens| ProviderUse {
+            provider: provider.to_owned(),
+            calls: calls(counted),
+            prompt_tokens,
+            completion_tokens,
+        };
+        assert_eq!(
+            metrics.provider_uses(),
+            [of("a", &[("timeout", 1)], 0, 0), of("b", &[("answered", 2), ("refused", 1)], 7, 3)]
+        );
+        metrics.cache_requests.with_label_values(&["response"]).inc_by(2);
+        metrics.cache_hits.with_label_values(&["response"]).inc();
+        assert_eq!(metrics.cache_use("response"), CacheUse { requests: 2, hits: 1 });
+    }
 
     #[test]
     fn what_was_counted_reads_back_as_it_was_counted() {

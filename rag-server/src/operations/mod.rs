@@ -1,7 +1,8 @@
-//! What goes on in this process, for whoever looks after it: its parts, breakers, caches, jobs and live settings, and the change to another model.
+//! What goes on in this process, for whoever looks after it: its parts, breakers, caches, jobs and live settings, what holds for all servers, and the change to another model.
 //!
 //! Filled by composition while the parts come up, shown by the management port. Looking costs nothing: no part is called, and what the stores hold is counted in the background.
 
+mod fleet;
 mod jobs;
 mod resident;
 mod slow;
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::{
+    fleet::{Block, Change, Changed, FleetError, FleetState, Known},
     jobs::{Jobs, Work},
     resident::Resident,
     slow::{SlowQuery, StageTime, is_slow, stages},
@@ -56,6 +58,7 @@ struct Handles {
     cache: OnceLock<Arc<dyn Cache>>,
     database: Mutex<Option<LookAtDatabase>>,
     costs: OnceLock<Arc<Costs>>,
+    fleet: fleet::Handle,
     now: Mutex<Now>,
     slow: Mutex<VecDeque<SlowQuery>>,
 }
@@ -128,6 +131,7 @@ impl Operations {
             cache: OnceLock::new(),
             database: Mutex::default(),
             costs: OnceLock::new(),
+            fleet: fleet::Handle::default(),
             now: Mutex::default(),
             slow: Mutex::default(),
         }))
@@ -161,8 +165,12 @@ impl Operations {
 
     /// Each part, and how it was when it was last called.
     pub fn parts(&self) -> Vec<(String, Option<Health>)> {
-        let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().map(|part| (part.name().to_owned(), part.last_seen())).collect()
+        self.sights().iter().map(|part| (part.name().to_owned(), part.last_seen())).collect()
+    }
+
+    /// What calls of each part saw.
+    pub fn sights(&self) -> Vec<Arc<Sight>> {
+        self.0.parts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// This part tells by itself what it sees.
@@ -200,6 +208,15 @@ impl Operations {
         let guards = self.0.guards.lock().unwrap_or_else(PoisonError::into_inner);
         breakers.extend(guards.iter().map(|guard| (guard.name().to_owned(), guard.state())));
         breakers
+    }
+
+    /// Trusts the outside service of this name again; nothing where there is none.
+    pub fn reset_breaker(&self, name: &str) {
+        if let Some(providers) = self.0.providers.get() {
+            providers.reset(name);
+        }
+        let guards = self.0.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.iter().filter(|guard| guard.name() == name).for_each(|guard| guard.reset());
     }
 
     /// This cache is used, until the process ends.

@@ -1,14 +1,17 @@
 //! Follows the folder of credentials while the server runs.
 //!
 //! Flow: `refresh` is called every second; the keys that are there and sound are those that are accepted from then on, and one that is not is said once.
+//! Guarantee: a key whose fingerprint is denied opens nothing, from the moment at which that is known and whatever the folder holds.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::{Authenticator, Credential, CredentialError, Credentials, Principal, Unauthenticated, Uses, uses::Used};
 use crate::config::{ApiKey, Auth};
@@ -20,6 +23,8 @@ pub struct Keys {
     configured: Vec<ApiKey>,
     seen: RwLock<Arc<Seen>>,
     used: Used,
+    /// Fingerprints that open nothing.
+    denied: watch::Receiver<Arc<BTreeSet<String>>>,
 }
 
 /// The folder as it was found last.
@@ -34,9 +39,22 @@ impl Keys {
     pub fn open(auth: &Auth) -> Self {
         let configured = auth.api_keys.clone();
         let dir = auth.credentials_dir.clone();
-        let keys = Self { dir, configured, seen: RwLock::default(), used: Used::default() };
+        // Nothing is denied where nobody can deny anything.
+        let denied = watch::channel(Arc::default()).1;
+        let keys = Self { dir, configured, seen: RwLock::default(), used: Used::default(), denied };
         keys.refresh();
         keys
+    }
+
+    /// The same keys without those whose fingerprints are denied, now or later.
+    #[must_use]
+    pub fn without(self, denied: watch::Receiver<Arc<BTreeSet<String>>>) -> Self {
+        Self { denied, ..self }
+    }
+
+    /// Whether the key with this fingerprint opens nothing, whatever the folder holds.
+    pub fn is_denied(&self, fingerprint: &str) -> bool {
+        self.denied.borrow().contains(fingerprint)
     }
 
     /// Whether nobody needs a key, because none is configured. A key whose file is missing opens nothing, and never everything.
@@ -44,16 +62,24 @@ impl Keys {
         self.configured.is_empty()
     }
 
-    /// What is accepted now.
+    /// What is accepted now, those among it that are denied included.
     pub fn accepted(&self) -> Arc<Credentials> {
         Arc::clone(&self.seen().accepted)
     }
 
-    /// The operator's credential with this material; that it was found is a use of it.
-    pub fn operator(&self, material: &[u8]) -> Option<Credential> {
-        let credential = self.accepted().operator(material).cloned()?;
-        self.used.note(&credential, Timestamp::now());
-        Some(credential)
+    /// The operator's credential with this material; that it was found and is not denied is a use of it.
+    pub fn operator(&self, material: &[u8]) -> Result<Credential, Unauthenticated> {
+        let credential = self.accepted().operator(material).cloned().ok_or(Unauthenticated::Unknown)?;
+        self.used_unless_denied(&credential)?;
+        Ok(credential)
+    }
+
+    fn used_unless_denied(&self, credential: &Credential) -> Result<(), Unauthenticated> {
+        if self.is_denied(&credential.fingerprint()) {
+            return Err(Unauthenticated::Denied);
+        }
+        self.used.note(credential, Timestamp::now());
+        Ok(())
     }
 
     /// How often this value of a credential was accepted since the process began, and when last.
@@ -97,7 +123,7 @@ impl Authenticator for Keys {
         let material = shown.ok_or(Unauthenticated::Missing)?;
         let accepted = self.accepted();
         let (credential, principal) = accepted.client(material).ok_or(Unauthenticated::Unknown)?;
-        self.used.note(credential, Timestamp::now());
+        self.used_unless_denied(credential)?;
         Ok(principal)
     }
 }
@@ -216,11 +242,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         mount(dir.path(), "..1", &[("operator.current", OTHER), ("api-key.a.current", FIRST)]);
         let keys = Keys::open(&auth(dir.path()));
-        assert!(keys.operator(FIRST.as_bytes()).is_none() && keys.operator(b"").is_none());
+        assert!(keys.operator(FIRST.as_bytes()).is_err() && keys.operator(b"").is_err());
         assert_eq!(counted(&keys, "operator"), [(Generation::Current, Uses::default())]);
-        assert!(keys.operator(OTHER.as_bytes()).is_some());
+        assert!(keys.operator(OTHER.as_bytes()).is_ok());
         assert_eq!(counted(&keys, "operator")[0].1.count, 1);
         assert_eq!(counted(&keys, "api-key.a")[0].1.count, 0);
+    }
+
+    #[tokio::test]
+    async fn a_denied_key_opens_nothing_from_then_on_and_that_is_no_use_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        mount(dir.path(), "..1", &[("api-key.a.current", FIRST), ("operator.current", OTHER)]);
+        let (deny, denied) = watch::channel(Arc::default());
+        let keys = Keys::open(&auth(dir.path())).without(denied);
+        assert!(opens(&keys, FIRST).await && keys.operator(OTHER.as_bytes()).is_ok());
+        let accepted = keys.accepted();
+        let fingerprints = accepted.iter().map(Credential::fingerprint);
+        deny.send_replace(Arc::new(fingerprints.collect::<BTreeSet<_>>()));
+        assert_eq!(keys.authenticate(Some(FIRST.as_bytes())).await, Err(Unauthenticated::Denied));
+        assert_eq!(keys.operator(OTHER.as_bytes()).unwrap_err(), Unauthenticated::Denied);
+        keys.refresh();
+        assert!(!opens(&keys, FIRST).await, "the folder does not bring it back");
+        assert_eq!((counted(&keys, "api-key.a")[0].1.count, counted(&keys, "operator")[0].1.count), (1, 1));
     }
 
     #[tokio::test]

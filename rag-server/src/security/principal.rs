@@ -59,6 +59,8 @@ pub enum Unauthenticated {
     Missing,
     /// What it shows is not accepted here.
     Unknown,
+    /// What it shows was accepted once, and was denied for all servers.
+    Denied,
 }
 
 /// Tells who calls.

@@ -25,6 +25,7 @@ mod evaluate;
 mod failures;
 mod fake_collector;
 mod fake_provider;
+mod fleet;
 mod floods;
 mod fuzz;
 mod generation;

@@ -49,6 +49,12 @@ fn take_what_differs(status: &mut Value) {
         assert!((time(&started)..=now).contains(&time(&at)), "{at}");
     }
     let (counters, memory) = (taken("counters"), taken("memory"));
+    let mut fleet = status.as_object_mut().unwrap().remove("fleet").unwrap();
+    let seen = fleet["seen_at"].take();
+    assert!((time(&started)..=now).contains(&time(&seen)), "{seen}");
+    let nothing =
+        json!({"revision": 0, "seen_at": null, "problem": null, "read_only": false, "blocks": 0, "denied": []});
+    assert_eq!(fleet, nothing, "nobody decided anything");
     let classes = counters["requests"].as_array().unwrap();
     let management = classes.iter().find(|class| class["class"] == "management").unwrap();
     assert!(management["requests"].as_u64().unwrap() > 0 && management["errors"] == 0, "{counters}");
@@ -100,13 +106,13 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
                 accepted("operator", OPERATOR, 1),
             ],
             "moving": null,
-            "boot_id": null,
-            "started_at": null,
+            "boot_id": null, "started_at": null,
             "parts": [
                 part("live settings"),
                 {"name": "embedding model", "reachable": null, "since": null, "cause": null},
                 part("vector store"),
                 part("records"),
+                part("fleet state"),
                 part("jobs"),
             ],
             "breakers": [],

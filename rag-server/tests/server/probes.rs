@@ -33,13 +33,21 @@ async fn a_server_without_its_store_lives_and_says_what_it_waits_for() {
 }
 
 /// Every route, by method and path.
-const ROUTES: [&str; 25] = [
+const ROUTES: [&str; 36] = [
+    "DELETE /admin/blocks",
+    "DELETE /admin/cache",
     "DELETE /documents/{id}",
     "DELETE /sessions",
     "DELETE /sessions/{id}",
+    "GET /admin/blocks",
+    "GET /admin/cache",
+    "GET /admin/config",
+    "GET /admin/stats",
+    "GET /admin/status",
     "GET /documents",
     "GET /documents/{id}",
     "GET /health",
+    "GET /health/detailed",
     "GET /health/live",
     "GET /health/ready",
     "GET /jobs/{id}",
@@ -47,6 +55,8 @@ const ROUTES: [&str; 25] = [
     "GET /sessions/{id}",
     "GET /v1/models",
     "GET /v1/models/{id}",
+    "POST /admin/blocks",
+    "POST /admin/breakers/{provider}/reset",
     "POST /evaluate",
     "POST /feedback",
     "POST /ingest",
@@ -58,6 +68,7 @@ const ROUTES: [&str; 25] = [
     "POST /v1/chat/completions",
     "POST /v1/embeddings",
     "POST /v1/rerank",
+    "PUT /admin/read-only",
     "PUT /documents/{id}",
 ];
 
@@ -72,7 +83,8 @@ async fn the_description_lists_every_route_and_every_listed_route_exists() {
         for method in item.as_object().unwrap().keys() {
             listed.push(format!("{} {path}", method.to_uppercase()));
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            let found = server.request(method, &path.replace("{id}", "x")).send().await.unwrap();
+            let found =
+                server.request(method, &path.replace("{id}", "x").replace("{provider}", "x")).send().await.unwrap();
             assert_ne!(found.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
             if found.status() == StatusCode::NOT_FOUND {
                 let problem: Value = found.json().await.unwrap();

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::api::Revision;
 use crate::api::cluster::{
-    EmbeddingModel, ExternalQdrant, Generation, OpenAiEmbedding, PodTemplate, Postgres, Resources, Retrieval, Role, Tracing,
+    EmbeddingModel, ExternalQdrant, Generation, OpenAiEmbedding, PodTemplate, Postgres, Resources, Retrieval, Role,
+    Tracing,
 };
 use crate::cluster::observed::{FIRST_SCHEMA, Observed};
 use crate::cluster::validate::{Embedder, ManagedStore, Problem, Scope, Store, ValidatedCluster, last_run};

@@ -37,7 +37,7 @@ pub(super) struct Ports {
     /// Ends the public port, once every client may have heard that it goes.
     leaves: CancellationToken,
     /// Ends the management port and the looks at files; cancelled after the drain.
-    drained: CancellationToken,
+    pub(super) drained: CancellationToken,
 }
 
 /// A stop that came as far as the stores.

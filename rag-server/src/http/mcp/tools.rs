@@ -248,7 +248,8 @@ impl Tools {
             .map_err(|error| Failure::plain(error.to_string()))?;
         *request.extensions_mut() = caller.extensions.clone();
         // The call has a place of its own class, and only while it is answered: what is asked this way is no less work.
-        let _place = class.map(|class| self.api.enter(class)).transpose().map_err(|problem| Failure::of(&problem, caller))?;
+        let _place =
+            class.map(|class| self.api.enter(class)).transpose().map_err(|problem| Failure::of(&problem, caller))?;
         let routes = self.routes.clone().with_state(self.api.clone());
         let Ok(response) = routes.oneshot(request).await;
         let status = response.status();

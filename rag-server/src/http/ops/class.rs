@@ -17,6 +17,8 @@ pub(super) enum RouteClass {
     V1,
     /// The Model Context Protocol.
     Mcp,
+    /// What administrators look at and decide.
+    Admin,
     /// Probes.
     Health,
     /// What the scraper and the operator ask.
@@ -27,7 +29,7 @@ pub(super) enum RouteClass {
 
 impl RouteClass {
     /// Every class.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Query,
         Self::Ingest,
         Self::Documents,
@@ -35,6 +37,7 @@ impl RouteClass {
         Self::Evaluate,
         Self::V1,
         Self::Mcp,
+        Self::Admin,
         Self::Health,
         Self::Management,
         Self::Other,
@@ -50,6 +53,7 @@ impl RouteClass {
             Self::Evaluate => "evaluate",
             Self::V1 => "v1",
             Self::Mcp => "mcp",
+            Self::Admin => "admin",
             Self::Health => "health",
             Self::Management => "management",
             Self::Other => "other",
@@ -66,6 +70,7 @@ impl RouteClass {
             "evaluate" => Self::Evaluate,
             "v1" => Self::V1,
             "mcp" => Self::Mcp,
+            "admin" => Self::Admin,
             "health" => Self::Health,
             "metrics" | "ops" => Self::Management,
             _ => Self::Other,

@@ -29,7 +29,7 @@ pub struct Counters {
 /// Requests to one class of routes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ClassRequests {
-    /// `query`, `ingest`, `documents`, `sessions`, `evaluate`, `v1`, `mcp`, `health`, `management` or `other`.
+    /// `query`, `ingest`, `documents`, `sessions`, `evaluate`, `v1`, `mcp`, `admin`, `health`, `management` or `other`.
     pub class: String,
     /// Requests that ended, however they did.
     pub requests: u64,
@@ -91,7 +91,7 @@ pub struct PartCost {
 
 impl Counters {
     /// What these metrics have counted.
-    pub(super) fn of(metrics: &Metrics) -> Self {
+    pub(in crate::http) fn of(metrics: &Metrics) -> Self {
         let cost = |(part, MicroUsd(micro_usd))| PartCost { part, micro_usd };
         Self {
             requests: by_class(&metrics.ended()),

@@ -1,4 +1,4 @@
-//! `/health`: whether the process lives, whether it is ready, and, for those with a key, how its parts are.
+//! `/health`: whether the process lives, whether it is ready, and how its parts are: in a word for everybody, with more for those with a key.
 
 use axum::{
     Json,
@@ -16,17 +16,20 @@ use utoipa::{
 use super::super::{
     endpoint::Endpoint,
     error::Problem,
-    extract::{Client, Params},
+    extract::{Params, Visitor},
     state::Api,
 };
-use crate::{operations::Work, ports::Health as Seen};
+use crate::{
+    operations::Work,
+    ports::{AddressClass, Calls, Health as Seen, Sight},
+};
 
 /// What a server without a worker cannot do.
 const WORKER_ENDED: &str =
     "jobs are accepted and this server does not work on them: its worker broke down, and begins again in a while";
 
 /// How the server is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct Health {
     /// `serving`, `starting` or `stopping`.
     status: &'static str,
@@ -43,16 +46,34 @@ pub(super) struct Health {
     parts: Vec<PartHealth>,
 }
 
-/// How one part is. Where it is, and what exactly it said, is in the log alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+/// How one part is. Where exactly it is, and what it said, is in the log alone.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub(super) struct PartHealth {
     /// The part.
     name: String,
     /// `ok`, the class of what is wrong, or `not_called` before anything was asked of it.
     status: String,
-    /// Since when that is so.
+    /// Since when that is so; for those with a key, as everything below.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
+    /// How far away it is, by its number or its name: `loopback`, `private` or `public`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<AddressClass>,
+    /// How long the last call took that came to an end, in thousandths of a second, to a tenth of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_millis: Option<f64>,
+    /// The last failure, also when it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<LastError>,
+}
+
+/// A failure of a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct LastError {
+    /// Its class, such as `timeout`.
+    class: String,
+    /// When it was.
+    at: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,10 +83,13 @@ struct HealthParams {
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::probe("/health", get(health), "How the server is; details need a key")
+        Endpoint::probe("/health", get(health), "How the server is")
             .parameter(ParameterIn::Query, "detailed", Type::Boolean, "also how each part was when it was last called")
             .answers::<Health>(200, "how the server is")
-            .problem(401, "details are asked for without a key, or with an unknown one"),
+            .problem(401, "a key was sent that is not accepted"),
+        Endpoint::probe("/health/detailed", get(parts), "How the server and its parts are; a key shows more of them")
+            .answers::<Health>(200, "how the server is, and how each part was when it was last called")
+            .problem(401, "a key was sent that is not accepted"),
         Endpoint::probe("/health/live", get(live), "Whether the process lives").answers::<Health>(200, "it lives"),
         Endpoint::probe("/health/ready", get(ready), "Whether requests are taken")
             .answers::<Health>(200, "they are")
@@ -110,23 +134,46 @@ async fn health(State(api): State<Api>, mut parts: Parts) -> Response {
 
 async fn detailed(api: &Api, parts: &mut Parts) -> Result<Health, Problem> {
     let Params(HealthParams { detailed }) = Params::from_request_parts(parts, api).await?;
-    let mut health = summary(api);
     if detailed.is_none_or(|wanted| wanted == "false") {
-        return Ok(health);
+        return Ok(summary(api));
     }
-    let _client = Client::from_request_parts(parts, api).await?;
-    health.parts = api.operations.parts().into_iter().map(part).collect();
-    let status = if api.keys.refused().is_empty() { "ok" } else { "damaged" };
-    health.parts.push(PartHealth { name: "credentials".to_owned(), status: status.to_owned(), since: None });
-    Ok(health)
+    let visitor = Visitor::from_request_parts(parts, api).await?;
+    Ok(with_parts(api, &visitor))
 }
 
-fn part((name, seen): (String, Option<Seen>)) -> PartHealth {
-    match seen {
-        None => PartHealth { name, status: "not_called".to_owned(), since: None },
-        Some(Seen { since, cause, .. }) => {
-            let status = cause.unwrap_or_else(|| "ok".to_owned());
-            PartHealth { name, status, since: Some(since.to_string()) }
-        }
+async fn parts(visitor: Visitor, State(api): State<Api>) -> Json<Health> {
+    Json(with_parts(&api, &visitor))
+}
+
+fn with_parts(api: &Api, Visitor(client): &Visitor) -> Health {
+    let mut parts: Vec<_> = api.operations.sights().iter().map(|sight| part(sight)).collect();
+    let status = if api.keys.refused().is_empty() { "ok" } else { "damaged" };
+    parts.push(PartHealth { name: "credentials".to_owned(), status: status.to_owned(), ..PartHealth::default() });
+    if client.is_none() {
+        parts = parts.into_iter().map(PartHealth::in_a_word).collect();
+    }
+    Health { parts, ..summary(api) }
+}
+
+impl PartHealth {
+    /// What strangers are told.
+    fn in_a_word(self) -> Self {
+        Self { name: self.name, status: self.status, ..Self::default() }
+    }
+}
+
+fn part(sight: &Sight) -> PartHealth {
+    let (status, since) = match sight.last_seen() {
+        None => ("not_called".to_owned(), None),
+        Some(Seen { since, cause, .. }) => (cause.unwrap_or_else(|| "ok".to_owned()), Some(since.to_string())),
+    };
+    let Calls { address, took, failed } = sight.calls();
+    PartHealth {
+        name: sight.name().to_owned(),
+        status,
+        since,
+        address,
+        latency_millis: took.map(|took| (took.as_secs_f64() * 10_000.0).round() / 10.0),
+        last_error: failed.map(|(class, at)| LastError { class, at: at.to_string() }),
     }
 }

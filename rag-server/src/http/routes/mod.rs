@@ -1,5 +1,6 @@
 //! The public routes, one file for each resource; each exports its endpoints.
 
+mod admin;
 mod documents;
 mod evaluate;
 mod feedback;
@@ -31,6 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ingest::endpoints(),
         documents::endpoints(),
         jobs::endpoints(),
+        admin::endpoints(),
         probes(),
     ]
     .into_iter()

@@ -33,11 +33,15 @@ impl Bench {
     }
 }
 
-/// For each route with a JSON body the least that it takes.
-fn bodies() -> [(&'static str, &'static str, Value); 10] {
+/// Routes with a JSON body of which nothing may be left out.
+const WHOLE: [&str; 1] = ["PUT /admin/read-only"];
+
+/// For each other route with a JSON body the least that it takes.
+fn bodies() -> [(&'static str, &'static str, Value); 11] {
     let question = json!([{"role": "user", "content": "anything"}]);
     let opinion = json!({"answer": "6a2f41a3-c54c-4f1d-9d5a-7a3a5c0f5d3e", "rating": "up"});
     [
+        ("POST /admin/blocks", "BlockRequest", json!({"client": "portal", "reason": "asks in a loop"})),
         ("POST /query", "AskRequest", json!({"query": "anything"})),
         ("POST /search", "QueryRequest", json!({"query": "anything"})),
         ("POST /feedback", "FeedbackRequest", opinion),
@@ -73,7 +77,7 @@ async fn whatever_may_be_left_out_may_be_null_on_every_route() {
     let described = description["paths"].as_object().unwrap().iter();
     let with_body = described.flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |one| (path, one)));
     let with_body = with_body.filter(|(_, (_, operation))| operation["requestBody"].is_object()).count();
-    assert_eq!(bodies().len(), with_body, "a route with a body has no row here");
+    assert_eq!(bodies().len() + WHOLE.len(), with_body, "a route with a body has no row here");
     for (route, name, least) in bodies() {
         let mut body = least.clone();
         let mut added = with_nulls(&mut body, members(&description, name));

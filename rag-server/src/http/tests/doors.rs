@@ -15,6 +15,8 @@ use crate::{
 enum Door {
     /// Everybody.
     Open,
+    /// Who shows nothing, and who may read.
+    Visitor,
     /// Who may read.
     Reader,
     /// Who may read, while writes are taken.
@@ -23,17 +25,27 @@ enum Door {
     WriterRole,
     /// Who may write, while writes are taken.
     Writer,
+    /// Who may administer, also while no writes are taken.
+    Admin,
     /// The operator.
     Operator,
 }
 
-const PUBLIC: [(&str, Door); 25] = [
+const PUBLIC: [(&str, Door); 36] = [
+    ("DELETE /admin/blocks", Door::Admin),
+    ("DELETE /admin/cache", Door::Admin),
     ("DELETE /documents/{id}", Door::Writer),
     ("DELETE /sessions", Door::Contributor),
     ("DELETE /sessions/{id}", Door::Contributor),
+    ("GET /admin/blocks", Door::Admin),
+    ("GET /admin/cache", Door::Admin),
+    ("GET /admin/config", Door::Admin),
+    ("GET /admin/stats", Door::Admin),
+    ("GET /admin/status", Door::Admin),
     ("GET /documents", Door::Reader),
     ("GET /documents/{id}", Door::Reader),
     ("GET /health", Door::Open),
+    ("GET /health/detailed", Door::Visitor),
     ("GET /health/live", Door::Open),
     ("GET /health/ready", Door::Open),
     ("GET /jobs/{id}", Door::Reader),
@@ -41,6 +53,8 @@ const PUBLIC: [(&str, Door); 25] = [
     ("GET /sessions/{id}", Door::Reader),
     ("GET /v1/models", Door::Reader),
     ("GET /v1/models/{id}", Door::Reader),
+    ("POST /admin/blocks", Door::Admin),
+    ("POST /admin/breakers/{provider}/reset", Door::Admin),
     ("POST /evaluate", Door::WriterRole),
     ("POST /feedback", Door::Contributor),
     ("POST /ingest", Door::Writer),
@@ -52,15 +66,18 @@ const PUBLIC: [(&str, Door); 25] = [
     ("POST /v1/chat/completions", Door::Reader),
     ("POST /v1/embeddings", Door::Reader),
     ("POST /v1/rerank", Door::Reader),
+    ("PUT /admin/read-only", Door::Admin),
     ("PUT /documents/{id}", Door::Writer),
 ];
 
-const MANAGEMENT: [(&str, Door); 5] = [
+const MANAGEMENT: [(&str, Door); 7] = [
     ("GET /health", Door::Open),
+    ("GET /health/detailed", Door::Visitor),
     ("GET /health/live", Door::Open),
     ("GET /health/ready", Door::Open),
     ("GET /metrics", Door::Open),
     ("GET /ops/status", Door::Operator),
+    ("POST /ops/deny", Door::Operator),
 ];
 
 /// Who asks.
@@ -102,6 +119,9 @@ fn refusal(door: Door, caller: Caller, read_only: bool) -> Option<&'static str> 
     };
     match door {
         Door::Open => None,
+        Door::Visitor if caller == Caller::Nobody => None,
+        Door::Visitor => client(Role::Reader, false),
+        Door::Admin => client(Role::Admin, false),
         Door::Reader => client(Role::Reader, false),
         Door::Contributor => client(Role::Reader, true),
         Door::WriterRole => client(Role::Writer, false),
@@ -139,7 +159,7 @@ fn ports(api: &Api) -> [(axum::Router, &'static [(&'static str, Door)]); 2] {
 /// With which of the refusals a request ends, if with one.
 async fn turned_away(router: &axum::Router, route: &str, headers: &[(&str, &str)]) -> Option<&'static str> {
     let (method, path) = route.split_once(' ').unwrap();
-    let request = Request::builder().method(method).uri(path.replace("{id}", "x"));
+    let request = Request::builder().method(method).uri(path.replace("{id}", "x").replace("{provider}", "x"));
     let request = request.header(header::CONTENT_TYPE, "application/json");
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let response = router.clone().call(request.body(Body::from("{}")).unwrap()).await.unwrap();
@@ -232,7 +252,8 @@ async fn a_page_that_rebinds_its_name_reaches_nothing_that_works_without_a_key()
     let bench = bench().ready();
     for (router, rows) in ports(&bench.api) {
         for (route, door) in rows {
-            let expected = (*door != Door::Open).then_some("host-not-allowed");
+            let is_probe = matches!(door, Door::Open | Door::Visitor);
+            let expected = (!is_probe).then_some("host-not-allowed");
             let origin = [("host", "evil.example"), ("origin", "http://evil.example")];
             assert_eq!(turned_away(&router, route, &origin).await, expected, "{route}");
         }
