@@ -22,5 +22,6 @@ pub mod telemetry;
 #[cfg(test)]
 use rag_core::doubles;
 pub use rag_core::{
-    corpus, evaluate, generate, ingest, key_file, lexical, model, ports, reindex, resilience, retrieve,
+    corpus, evaluate, generate, ingest, key_file, lexical, model, ports, reckoning, reindex, resilience, retention,
+    retrieve,
 };

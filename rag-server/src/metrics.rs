@@ -36,6 +36,8 @@ pub struct Metrics {
     pub ingested: IntCounterVec,
     /// What was said of documents that were ingested all the same, by kind.
     pub notices: IntCounterVec,
+    /// Records that were removed because their time was over, by kind: `session`, `feedback`, `job`, `idempotency`, `deletion`, `document`.
+    pub retention_removed: IntCounterVec,
     /// Ingestion jobs that are not finished.
     pub ingest_queue: IntGauge,
     /// Questions to each cache: `embedding`, `retrieval`, `response`.
@@ -94,6 +96,11 @@ impl Metrics {
             query_accuracy,
             ingested: counters("rag_ingest_documents_total", "Documents by outcome.", &["outcome"])?,
             notices: counters("rag_ingest_notices_total", "Notices of ingested documents, by kind.", &["kind"])?,
+            retention_removed: counters(
+                "rag_retention_removed_total",
+                "Records whose time was over, by kind.",
+                &["kind"],
+            )?,
             ingest_queue: gauge("rag_ingest_queue", "Ingestion jobs that are not finished.")?,
             cache_requests: counters("rag_cache_requests_total", "Questions to a cache.", &["cache"])?,
             cache_hits: counters("rag_cache_hits_total", "Questions to a cache that had the answer.", &["cache"])?,

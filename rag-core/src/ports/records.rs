@@ -38,11 +38,13 @@ pub enum Kind {
     Feedback,
     /// That a document was deleted, for what was accepted before.
     Deletion,
+    /// When a document is found no more, by time.
+    Expiry,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Document,
         Self::Job,
         Self::Waiting,
@@ -56,6 +58,7 @@ impl Kind {
         Self::Session,
         Self::Feedback,
         Self::Deletion,
+        Self::Expiry,
     ];
 
     /// The name that is stored.
@@ -75,6 +78,7 @@ impl Kind {
             Self::Session => "session",
             Self::Feedback => "feedback",
             Self::Deletion => "deletion",
+            Self::Expiry => "expiry",
         }
     }
 }

@@ -24,7 +24,8 @@ use crate::{
     http::{self, Api, Flows, listen, readiness::Part},
     metrics::Metrics,
     operations::Operations,
-    ports::CacheKind,
+    ports::{CacheKind, Kind},
+    retention,
     security::{Generation, Keys},
     shutdown,
 };
@@ -137,6 +138,9 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
     for rating in ["up", "down"] {
         metrics.writing.feedback.with_label_values(&[rating]).reset();
     }
+    for kind in retention::KINDS {
+        metrics.retention_removed.with_label_values(&[kind.as_str()]).reset();
+    }
     for kind in CacheKind::ALL {
         metrics.cache_requests.with_label_values(&[kind.as_str()]).reset();
         metrics.cache_hits.with_label_values(&[kind.as_str()]).reset();
@@ -221,6 +225,10 @@ impl Observer for Told {
 
     fn noticed(&self, kind: &'static str) {
         self.0.metrics.notices.with_label_values(&[kind]).inc();
+    }
+
+    fn forgot(&self, kind: Kind, records: u64) {
+        self.0.metrics.retention_removed.with_label_values(&[kind.as_str()]).inc_by(records);
     }
 
     fn meter(&self) -> Arc<dyn Meter> {

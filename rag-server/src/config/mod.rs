@@ -10,6 +10,7 @@ mod layers;
 mod live;
 mod problem;
 mod reference;
+mod retention;
 mod rules;
 mod server;
 mod shape;
@@ -28,6 +29,7 @@ pub use layers::{Layers, Loaded, Setting};
 pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
+pub use retention::Retention;
 pub use server::{ApiKey, Auth, LiveSource, Role, Server};
 
 /// Everything that can be set. Every key is optional.
@@ -41,6 +43,10 @@ pub struct Config {
     #[schemars(extend("maxLength" = 63, "minLength" = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
+    /// The time of a damage to the data whose loss is accepted, as the log and `damage.json` name it, such as "20261128T044700Z". Until then a server that lost documents serves nothing.
+    #[schemars(extend("maxLength" = 16, "minLength" = 16))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_loss: Option<String>,
     /// Listeners and limits.
     pub server: Server,
     /// Who may ask.
@@ -57,6 +63,8 @@ pub struct Config {
     pub generation: Generation,
     /// Conversations that the server remembers.
     pub sessions: Sessions,
+    /// How long is kept what is no document.
+    pub retention: Retention,
     /// What is remembered of questions.
     pub cache: Cache,
     /// What may change while the server runs.
@@ -68,6 +76,7 @@ impl Default for Config {
         Self {
             owner: "local".to_owned(),
             owner_id: None,
+            accept_loss: None,
             server: Server::default(),
             auth: Auth::default(),
             embedding: Embedding::default(),
@@ -76,6 +85,7 @@ impl Default for Config {
             retrieval: Retrieval::default(),
             generation: Generation::default(),
             sessions: Sessions::default(),
+            retention: Retention::default(),
             cache: Cache::default(),
             live: LiveSource::default(),
         }

@@ -4,6 +4,7 @@
 //! Caveat: the file must lie on a local disk; SQLite's locks do not hold on network file systems.
 
 mod file;
+mod salvage;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,6 +19,8 @@ use crate::{
     adapters::lock::{Company, Lock},
     ports::{Kind, Page, Put, Record, Records, StoreError, Swap},
 };
+
+pub use self::salvage::Salvaged;
 
 const STORE: &str = "the records";
 
