@@ -19,7 +19,7 @@ use super::observed::{Frozen, Observed};
 use crate::api::ConditionReason;
 use crate::api::cluster::{
     Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, OpenAiEmbedding, PodTemplate, RagCluster,
-    RagClusterSpec, Resources, Retrieval, Role, ScrapePeer,
+    RagClusterSpec, Resources, Retention, Retrieval, Role, ScrapePeer,
 };
 use crate::api::{ClientName, ClusterName};
 
@@ -122,6 +122,8 @@ pub struct ValidatedCluster {
     pub generation: Generation,
     /// What the providers may cost, where there is a limit.
     pub budget: Option<Budget>,
+    /// How long conversations and feedback are kept.
+    pub retention: Retention,
     /// The services outside that the servers call.
     pub outside: Vec<Outside>,
     /// Who has a key; never empty, ordered by name.
@@ -213,6 +215,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
                 retrieval: spec.retrieval.clone(),
                 generation: spec.generation.clone().unwrap_or_default(),
                 budget: spec.budget.clone(),
+                retention: spec.retention.clone().unwrap_or_default(),
                 outside,
                 clients,
                 network: spec.network_policy.enabled.then(|| spec.network_policy.scrape_from.clone()),

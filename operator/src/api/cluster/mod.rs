@@ -12,6 +12,7 @@ mod generation;
 mod network_policy;
 mod pod_template;
 mod resources;
+mod retention;
 mod retrieval;
 mod status;
 mod storage;
@@ -24,6 +25,7 @@ pub use generation::{Budget, CircuitBreaker, Fallback, Generation, OnLimit, Pric
 pub use network_policy::{NetworkPolicySpec, ScrapePeer};
 pub use pod_template::{PodTemplate, PullSecret};
 pub use resources::{Amount, ResourceAmounts, Resources};
+pub use retention::Retention;
 pub use retrieval::{Rerank, Retrieval, RetrievalMode};
 pub use status::{AutoscalingStatus, ConfigurationStatus, CorrectionStatus, NextStep, RagClusterStatus};
 pub use storage::Storage;
@@ -221,6 +223,10 @@ pub struct RagClusterSpec {
     /// minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+
+    /// How long conversations and feedback are kept. Absent: a day and a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
 
     /// Who may use the service.
     #[serde(default)]

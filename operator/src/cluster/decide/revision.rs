@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::Revision;
 use crate::api::cluster::{
-    EmbeddingModel, ExternalQdrant, Generation, OpenAiEmbedding, PodTemplate, Resources, Retrieval, Role,
+    EmbeddingModel, ExternalQdrant, Generation, OpenAiEmbedding, PodTemplate, Resources, Retention, Retrieval, Role,
 };
 use crate::cluster::observed::{FIRST_SCHEMA, Observed};
 use crate::cluster::validate::{Embedder, ManagedStore, Problem, Scope, Store, ValidatedCluster, last_run};
@@ -138,6 +138,8 @@ struct ServerInputs<'a> {
     retrieval: &'a Retrieval,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<&'a Generation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<&'a Retention>,
     clients: BTreeMap<&'a str, Role>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tenants: BTreeMap<&'a str, &'a str>,
@@ -177,6 +179,7 @@ fn server_revision(cluster: &ValidatedCluster) -> Revision {
         },
         retrieval: &spec.retrieval,
         generation: spec.generation.as_ref().filter(|generation| !generation.providers.is_empty()),
+        retention: spec.retention.as_ref().filter(|retention| !retention.is_empty()),
         clients: cluster.clients.iter().map(|(name, client)| (name.as_str(), client.role)).collect(),
         tenants: cluster
             .clients
@@ -243,6 +246,7 @@ mod tests {
             "embedding: {openAI: {baseUrl: 'https://llm.example.com/v1', model: m, dimensions: 8}}",
             "auth: {apiKeys: [{name: nightly, role: Writer}]}",
             "auth: {apiKeys: [{name: default, role: Writer, tenant: acme}]}",
+            "retention: {sessionDays: 30}",
             "podTemplate: {affinity: {}}",
             EXTERNAL,
         ] {
@@ -256,6 +260,7 @@ mod tests {
             "profile: Development",
             "auth: {apiKeys: [{name: default, role: Writer}]}",
             "embedding: {local: {}}",
+            "retention: {}",
             "vectorStore: {qdrant: {}}",
             "resources: {}",
             "podTemplate: {}",
