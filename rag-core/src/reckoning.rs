@@ -19,9 +19,9 @@ const PAGE: usize = 256;
 /// Chunks that are listed together.
 const CHUNKS: usize = 1_000;
 
-/// A version of a document that has text and no record.
+/// A version of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unrecorded {
+pub struct Writing {
     /// The document.
     pub id: DocumentId,
     /// The version.
@@ -35,10 +35,12 @@ pub struct Unrecorded {
 pub struct Reckoning {
     /// Documents that have a record and all of their text.
     pub whole: u64,
-    /// Documents that have a record, and not all of their text.
+    /// Documents that have a record, and all of their text in another epoch alone: whoever changed over died before they were brought.
+    pub elsewhere: u64,
+    /// Documents that have a record, and not all of their text anywhere.
     pub lost: Vec<DocumentId>,
     /// Documents that have text and no record.
-    pub unrecorded: Vec<Unrecorded>,
+    pub unrecorded: Vec<Writing>,
     /// Documents that have text and no record, and of which it cannot be told which text stood last, or whether it is all.
     pub unclear: Vec<DocumentId>,
 }
@@ -77,7 +79,7 @@ pub async fn lacking(store: &dyn VectorStore, records: &dyn Records, epoch: Opti
     Ok(promised.saturating_sub(held))
 }
 
-/// Compares the records with what an epoch holds.
+/// Compares the records with what an epoch holds, and with the others where it lacks something.
 pub async fn reckon(
     store: &dyn VectorStore,
     records: &dyn Records,
@@ -88,14 +90,16 @@ pub async fn reckon(
         None => Versions::new(),
     };
     let (mut reckoning, mut after) = (Reckoning::default(), None::<String>);
+    let mut lacking: Vec<Writing> = Vec::new();
     loop {
         let (documents, next) = page(records, after.as_deref()).await?;
-        for document in documents {
-            let versions = held.remove(&document.id).unwrap_or_default();
-            let found = versions.get(&document.version).and_then(|held| held.chunks());
-            match found == Some(document.chunks) {
+        for DocumentRecord { id, version, chunks, .. } in documents {
+            let promised = Writing { id, version, chunks };
+            let is_whole = is_whole(&held, &promised);
+            held.remove(&promised.id);
+            match is_whole {
                 true => reckoning.whole += 1,
-                false => reckoning.lost.push(document.id),
+                false => lacking.push(promised),
             }
         }
         match next {
@@ -103,11 +107,21 @@ pub async fn reckon(
             None => break,
         }
     }
+    let here = lacking.len();
+    let others = if lacking.is_empty() { Vec::new() } else { store.epochs().await? };
+    for other in others.into_iter().filter(|other| Some(*other) != epoch) {
+        match self::held(store, other).await {
+            Ok(held) => lacking.retain(|promised| !is_whole(&held, promised)),
+            Err(error) => tracing::warn!(epoch = other.0, %error, "an epoch beside the searched one cannot be read"),
+        }
+    }
+    reckoning.elsewhere = (here - lacking.len()) as u64;
+    reckoning.lost = lacking.into_iter().map(|promised| promised.id).collect();
     for (id, versions) in held {
         let mut versions = versions.into_iter();
         match (versions.next(), versions.next()) {
             (Some((version, held)), None) if held.chunks().is_some() => {
-                reckoning.unrecorded.push(Unrecorded { id, version, chunks: held.count });
+                reckoning.unrecorded.push(Writing { id, version, chunks: held.count });
             }
             _ => reckoning.unclear.push(id),
         }
@@ -115,6 +129,11 @@ pub async fn reckon(
     reckoning.unrecorded.sort_by(|a, b| a.id.cmp(&b.id));
     reckoning.unclear.sort();
     Ok(reckoning)
+}
+
+fn is_whole(held: &Versions, promised: &Writing) -> bool {
+    let found = held.get(&promised.id).and_then(|versions| versions.get(&promised.version));
+    found.and_then(|held| held.chunks()) == Some(promised.chunks)
 }
 
 async fn held(store: &dyn VectorStore, epoch: Epoch) -> Result<Versions, StoreError> {
@@ -143,7 +162,7 @@ async fn page(records: &dyn Records, after: Option<&str>) -> Result<(Vec<Documen
 pub async fn record_anew(
     store: &dyn VectorStore,
     records: &dyn Records,
-    (epoch, unrecorded): (Epoch, &[Unrecorded]),
+    (epoch, unrecorded): (Epoch, &[Writing]),
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let mut made = 0;
@@ -151,7 +170,7 @@ pub async fn record_anew(
         let firsts: Vec<ChunkId> = some.iter().map(|one| ChunkId::new(&one.id, &one.version, 0)).collect();
         let firsts = store.chunks(Some(epoch), &firsts).await?;
         let titles: HashMap<_, _> = firsts.into_iter().map(|chunk| (chunk.document, chunk.title)).collect();
-        for Unrecorded { id, version, chunks } in some {
+        for Writing { id, version, chunks } in some {
             let record = DocumentRecord {
                 id: id.clone(),
                 title: titles.get(id).cloned().unwrap_or_else(|| id.as_str().to_owned()),
@@ -248,8 +267,17 @@ mod tests {
         forget(records, &reckoning.lost).await.unwrap();
         assert_eq!(lacking(store, records, Some(EPOCH)).await, Ok(0));
         assert_eq!(world.ingest.ingest(source("b")).await.result, Ok(Outcome::Created));
-        let all = reckon(store, records, None).await.unwrap();
-        assert_eq!((all.whole, all.lost.len()), (0, 3), "without an epoch there is nothing");
+    }
+
+    #[tokio::test]
+    async fn a_document_that_another_epoch_has_whole_is_not_lost() {
+        let world = world().await;
+        let (store, records) = (&*world.store, &*world.records);
+        store.create_epoch(Epoch(2), 512).await.unwrap();
+        store.activate(Epoch(2)).await.unwrap();
+        assert!(lacking(store, records, Some(Epoch(2))).await.unwrap() > 0);
+        let reckoning = reckon(store, records, Some(Epoch(2))).await.unwrap();
+        assert_eq!(reckoning, Reckoning { elsewhere: 3, ..Reckoning::default() });
     }
 
     #[tokio::test]
@@ -260,7 +288,7 @@ mod tests {
         forget(records, &["a", "b", "c"].map(|name| name.parse().unwrap())).await.unwrap();
         // Of b there are two writings.
         world.ingest.ingest(source("b")).await.result.unwrap();
-        forget(records, &[b.id.clone()]).await.unwrap();
+        forget(records, std::slice::from_ref(&b.id)).await.unwrap();
         let reckoning = reckon(store, records, Some(EPOCH)).await.unwrap();
         assert_eq!((reckoning.whole, reckoning.lost.len(), &reckoning.unclear), (0, 0, &vec![b.id]));
         let made = record_anew(store, records, (EPOCH, &reckoning.unrecorded), Timestamp::now()).await;

@@ -80,9 +80,7 @@ impl Metrics {
         let query_accuracy = Opts::new("rag_query_accuracy", "nDCG@10 of the last evaluation, 0 to 1, by mode.");
         let query_accuracy = GaugeVec::new(query_accuracy, &["mode"])?;
         registry.register(Box::new(query_accuracy.clone()))?;
-        let build = IntGaugeVec::new(Opts::new("rag_server_build_info", "The running version."), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        registry.register(Box::new(build))?;
+        say_version(&registry)?;
         Ok(Self {
             requests: counters("http_requests_total", "Requests by route and status.", &["route", "status"])?,
             connections_cut: counters(
@@ -131,4 +129,11 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// A gauge that is always 1 and names the running version.
+fn say_version(registry: &Registry) -> prometheus::Result<()> {
+    let build = IntGaugeVec::new(Opts::new("rag_server_build_info", "The running version."), &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    registry.register(Box::new(build))
 }

@@ -113,6 +113,17 @@ pub(super) async fn open(
     if damage.is_none() && lacks == 0 && !unrecorded {
         return Ok((vectors, records));
     }
+    if damage.is_none() && !unrecorded {
+        let Reckoning { lost, elsewhere, .. } =
+            reckoning::reckon(&*vectors, &*records, epoch).await.map_err(AppError::Records)?;
+        if lost.is_empty() {
+            tracing::warn!(
+                documents = elsewhere,
+                "documents have their text in an epoch that is not searched any more"
+            );
+            return Ok((vectors, records));
+        }
+    }
     let mut damage = damage.unwrap_or_else(|| Damage { at: stamp(), ..Damage::default() });
     if lacks > 0 {
         damage.moved.push(format!("the vector store lacks {lacks} chunks that the records promise, at least"));

@@ -250,7 +250,7 @@ pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
         generation: generation(cluster),
         // What is remembered, and what is removed of what was remembered for longer before.
         sessions: cluster.retention.session_days.map(|days| Sessions { ttl_seconds: days * DAY_SECONDS }),
-        retention: (!cluster.retention.is_empty()).then(|| Retention {
+        retention: (!cluster.retention.is_empty()).then_some(Retention {
             session_days: cluster.retention.session_days,
             feedback_days: cluster.retention.feedback_days,
         }),
