@@ -1,5 +1,6 @@
 //! Composition: a configuration becomes adapters, and adapters become the flows. The only place that chooses adapters.
 
+mod damage;
 mod epoch;
 mod guards;
 mod models;
@@ -13,6 +14,7 @@ mod trial;
 
 use std::sync::Arc;
 
+pub use damage::Damage;
 pub use epoch::App;
 use models::Model;
 pub use models::Models;
@@ -28,7 +30,7 @@ use crate::{
     generate::{Meter, NoMeter},
     http::readiness::Part,
     operations::Operations,
-    ports::{CacheKind, EmbedError, RerankError, StoreError},
+    ports::{CacheKind, EmbedError, Kind, RerankError, StoreError},
     reindex::Reindex,
 };
 
@@ -72,6 +74,9 @@ pub enum AppError {
     /// The records are to be kept in a Qdrant, and none is configured.
     #[error("records.vector_store needs vector_store.qdrant; use records.sqlite with the embedded store")]
     NoQdrant,
+    /// Something was lost, and nobody said yet that it may be.
+    #[error("{0}")]
+    Damaged(Box<Damage>),
     /// A thread ended unexpectedly.
     #[error("loading the embedding model ended unexpectedly: {0}")]
     Thread(#[source] tokio::task::JoinError),
@@ -89,6 +94,8 @@ impl AppError {
             Self::Corpus(CorpusError::Foreign { .. }) => Some((Part::Corpus, corpus::FOREIGN)),
             // Whoever began the restore goes on with it, which takes the stores.
             Self::Corpus(CorpusError::Restoring { .. }) => Some((Part::Corpus, corpus::RESTORING)),
+            // A person says that it may be lost, or puts a copy back.
+            Self::Damaged(_) => Some((Part::Corpus, damage::DAMAGED)),
             Self::Embedder(ProviderError::Call(error)) => match error {
                 EmbedError::Unavailable { failure, .. } if error.may_pass() => Some((Part::Model, failure.as_str())),
                 _ => None,
@@ -130,6 +137,9 @@ pub trait Observer: Send + Sync {
     fn meter(&self) -> Arc<dyn Meter> {
         Arc::new(NoMeter)
     }
+
+    /// Records were removed because their time was over.
+    fn forgot(&self, _kind: Kind, _records: u64) {}
 
     /// A cache was asked, and had it or not.
     fn looked_up(&self, _kind: CacheKind, _found: bool) {}

@@ -23,6 +23,6 @@ pub mod telemetry;
 #[cfg(test)]
 use rag_core::doubles;
 pub use rag_core::{
-    corpus, costs, evaluate, generate, ingest, key_file, lexical, model, ports, quota, reindex, resilience, retrieve,
-    snapshot, spans,
+    corpus, costs, evaluate, generate, ingest, key_file, lexical, model, ports, quota, reckoning, reindex, resilience,
+    retention, retrieve, snapshot, spans,
 };

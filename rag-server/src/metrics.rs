@@ -41,6 +41,8 @@ pub struct Metrics {
     pub ingested: IntCounterVec,
     /// What was said of documents that were ingested all the same, by kind.
     pub notices: IntCounterVec,
+    /// Records that were removed because their time was over, by kind: `session`, `feedback`, `job`, `idempotency`, `deletion`, `document`.
+    pub retention_removed: IntCounterVec,
     /// Ingestion jobs that are not finished.
     pub ingest_queue: IntGauge,
     /// Connections to the database of the records that are open; 0 where the records are elsewhere.
@@ -89,9 +91,7 @@ impl Metrics {
         let query_accuracy = Opts::new("rag_query_accuracy", "nDCG@10 of the last evaluation, 0 to 1, by mode.");
         let query_accuracy = GaugeVec::new(query_accuracy, &["mode"])?;
         registry.register(Box::new(query_accuracy.clone()))?;
-        let build = IntGaugeVec::new(Opts::new("rag_server_build_info", "The running version."), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        registry.register(Box::new(build))?;
+        say_version(&registry)?;
         Ok(Self {
             requests: counters("http_requests_total", "Requests by route and status.", &["route", "status"])?,
             doors: Doors::register(&registry)?,
@@ -101,6 +101,11 @@ impl Metrics {
             query_accuracy,
             ingested: counters("rag_ingest_documents_total", "Documents by outcome.", &["outcome"])?,
             notices: counters("rag_ingest_notices_total", "Notices of ingested documents, by kind.", &["kind"])?,
+            retention_removed: counters(
+                "rag_retention_removed_total",
+                "Records whose time was over, by kind.",
+                &["kind"],
+            )?,
             ingest_queue: gauge("rag_ingest_queue", "Ingestion jobs that are not finished.")?,
             db_connections: gauge("rag_db_connections", "Open connections to the database of the records.")?,
             cache_requests: counters("rag_cache_requests_total", "Questions to a cache.", &["cache"])?,
@@ -148,4 +153,11 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// A gauge that is always 1 and names the running version.
+fn say_version(registry: &Book) -> prometheus::Result<()> {
+    let build = IntGaugeVec::new(Opts::new("rag_server_build_info", "The running version."), &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    registry.register(Box::new(build))
 }

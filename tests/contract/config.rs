@@ -65,6 +65,7 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         providers(&config, &cluster, name);
         cache(&config, &cluster, name);
         tracing(&config, &cluster, name);
+        retention(&config, &cluster, name);
         budget(&cluster, name);
     }
 }
@@ -110,6 +111,33 @@ fn retrieval(config: &Config, cluster: &RagCluster, name: &str) {
         let (got, asked) = (json!(got.pricing), json!(asked.pricing));
         assert_eq!(got["usd_per_thousand_requests"], asked["usdPerThousandRequests"], "{name}");
         assert_eq!(got["usd_per_million_tokens"], asked["usdPerMillionTokens"], "{name}");
+    }
+}
+
+/// What is not asked for is left to the server.
+fn retention(config: &Config, cluster: &RagCluster, name: &str) {
+    let asked = cluster.spec.retention.clone().unwrap_or_default();
+    let left = Config::default();
+    let (days, feedback) = (asked.session_days.map(i64::from), asked.feedback_days.map(i64::from));
+    let got = &config.retention;
+    let left_days = i64::from(left.retention.session_days);
+    assert_eq!(i64::from(got.session_days), days.unwrap_or(left_days), "{name}");
+    assert_eq!(i64::from(got.feedback_days), feedback.unwrap_or(left.retention.feedback_days.into()), "{name}");
+    let seconds = days.map_or(left.sessions.ttl_seconds, |days| u64::try_from(days * 86_400).unwrap());
+    assert_eq!((config.sessions.ttl_seconds, got.job_days), (seconds, left.retention.job_days), "{name}");
+}
+
+#[test]
+fn the_server_keeps_conversations_and_feedback_as_long_as_the_cluster_says() {
+    for asked in [
+        json!({}),
+        json!({"sessionDays": 1}),
+        json!({"sessionDays": 365, "feedbackDays": 3650}),
+        json!({"feedbackDays": 1}),
+    ] {
+        let (_, mut cluster) = examples().remove(0);
+        cluster.spec.retention = serde_json::from_value(asked.clone()).unwrap();
+        retention(&parsed(&cluster), &cluster, &asked.to_string());
     }
 }
 

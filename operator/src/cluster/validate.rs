@@ -21,7 +21,7 @@ use super::observed::{Frozen, Observed};
 use crate::api::ConditionReason;
 use crate::api::cluster::{
     Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, OpenAiEmbedding, PodTemplate, Postgres,
-    RagCluster, RagClusterSpec, Resources, Retrieval, Role, ScrapePeer, Tracing,
+    RagCluster, RagClusterSpec, Resources, Retention, Retrieval, Role, ScrapePeer, Tracing,
 };
 use crate::api::{ClientName, ClusterName};
 
@@ -134,6 +134,8 @@ pub struct ValidatedCluster {
     pub budget: Option<Budget>,
     /// The Redis behind the servers' memory, where there is one.
     pub redis: Option<Redis>,
+    /// How long conversations and feedback are kept.
+    pub retention: Retention,
     /// The services outside that the servers call.
     pub outside: Vec<Outside>,
     /// Who has a key; never empty, ordered by name.
@@ -238,6 +240,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
                 tracing: spec.tracing.clone(),
                 budget: spec.budget.clone(),
                 redis,
+                retention: spec.retention.clone().unwrap_or_default(),
                 outside,
                 clients,
                 network: spec.network_policy.enabled.then(|| spec.network_policy.scrape_from.clone()),

@@ -1,6 +1,6 @@
 //! What is thought of answers, one record for each answer and whoever says it.
 //!
-//! Guarantee: bounded. Something can be said only of an answer that was given to the same tenant not long ago; who says something again replaces what was said; what is old is forgotten.
+//! Guarantee: bounded. Something can be said only of an answer that was given to the same tenant not long ago; who says something again replaces what was said; what is old is removed by `retention`.
 
 use std::sync::Arc;
 
@@ -16,10 +16,6 @@ use crate::{
 
 /// How long after an answer something can be said of it.
 const OPEN: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How long it is kept.
-const KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
-/// Records that are looked at in one go.
-const PAGE: usize = 100;
 
 /// Whether an answer helped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -100,20 +96,6 @@ impl Feedback {
         let body = serde_json::json!(Said { opinion, at: self.clock.now() });
         update(&*self.records, Kind::Feedback, &id, |_| Ok(Change::Write(body.clone(), ()))).await
     }
-
-    /// Removes what is old of a page of records; where the next page begins.
-    pub async fn sweep(&self, after: Option<&str>) -> Result<Option<String>, StoreError> {
-        let page = self.records.list(Kind::Feedback, "", after, PAGE).await?;
-        let now = self.clock.now();
-        for record in page.records {
-            let said = record.body["at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-            if said.is_some_and(|at| now.duration_since(at) > KEPT) {
-                // What is said anew meanwhile stays: the removal is for this version alone.
-                self.records.remove(Kind::Feedback, &record.id, record.version).await?;
-            }
-        }
-        Ok(page.next)
-    }
 }
 
 #[cfg(test)]
@@ -158,19 +140,5 @@ mod tests {
         assert_eq!((said.body["rating"].as_str(), said.body["by"].as_str()), (Some("down"), Some("a")));
         *clock.0.lock().unwrap() += OPEN + SignedDuration::from_secs(1);
         assert_eq!(feedback.say(&tenant, opinion(answer, "a", Rating::Up)).await, Err(NotHeard::Unknown));
-    }
-
-    #[tokio::test]
-    async fn what_is_old_is_forgotten() {
-        let (feedback, records, clock) = world().await;
-        let tenant = Tenant::default();
-        let (old, young) = (feedback.ids().name(&tenant), feedback.ids().name(&tenant));
-        feedback.say(&tenant, opinion(old, "a", Rating::Up)).await.unwrap();
-        *clock.0.lock().unwrap() += SignedDuration::from_secs(1);
-        feedback.say(&tenant, opinion(young, "a", Rating::Up)).await.unwrap();
-        *clock.0.lock().unwrap() += KEPT;
-        assert_eq!(feedback.sweep(None).await, Ok(None));
-        assert_eq!(records.get(Kind::Feedback, &format!("{old}/a")).await, Ok(None));
-        assert_eq!(records.count(Kind::Feedback).await, Ok(1));
     }
 }

@@ -1,7 +1,7 @@
 //! Conversations that the server remembers, one record each, until they are ended or nobody went on with them for a while.
 //!
 //! Guarantees: a session belongs to who began it, and nobody else finds it; two questions at once in one session are both remembered; what is kept is bounded. An answer goes with the documents that it
-//! cites: once one of them is deleted, the turn is neither shown nor given to a provider.
+//! cites: once one of them is deleted, or its time is over, the turn is neither shown nor given to a provider. What is forgotten is removed by `retention`.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::selection;
 use crate::{
     model::{Answer, AnswerStatus, Speaker, Turn},
-    ports::{Change, Clock, Kind, Record, Records, StoreError, stands, update},
+    ports::{Change, Clock, Kind, Record, Records, StoreError, has_expired, stands, update},
 };
 
 /// Questions that are remembered of a session; a prompt has room for fewer.
@@ -120,7 +120,7 @@ impl Sessions {
         Ok(Some(session))
     }
 
-    /// Documents that turns cite and that do not stand any more.
+    /// Documents that turns cite and that do not stand any more, or are found no more.
     async fn gone(&self, turns: &[SessionTurn]) -> Result<BTreeSet<String>, StoreError> {
         let mut cited: BTreeSet<String> = turns.iter().flat_map(|turn| turn.cited.iter().cloned()).collect();
         if cited.is_empty() {
@@ -128,7 +128,9 @@ impl Sessions {
         }
         let keys: Vec<&str> = cited.iter().map(String::as_str).collect();
         let found = self.records.get_many(Kind::Document, &keys).await?;
-        let standing: BTreeSet<&str> = found.iter().filter(|record| stands(record)).map(|r| r.id.as_str()).collect();
+        let now = self.clock.now();
+        let standing = found.iter().filter(|record| stands(record) && !has_expired(record, now));
+        let standing: BTreeSet<&str> = standing.map(|record| record.id.as_str()).collect();
         cited.retain(|document| !standing.contains(document.as_str()));
         Ok(cited)
     }
@@ -180,19 +182,6 @@ impl Sessions {
                 return Ok(ended);
             }
         }
-    }
-
-    /// Removes the forgotten ones of a page of sessions; where the next page begins.
-    pub async fn sweep(&self, after: Option<&str>) -> Result<Option<String>, StoreError> {
-        let page = self.records.list(Kind::Session, "", after, PAGE).await?;
-        let now = self.clock.now();
-        for record in page.records {
-            // Whoever goes on with it meanwhile keeps it: the removal is for this version alone.
-            if read(&record)?.expires <= now {
-                self.records.remove(Kind::Session, &record.id, record.version).await?;
-            }
-        }
-        Ok(page.next)
     }
 
     /// Removes a record, if it is there.
@@ -279,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_is_forgotten_when_nobody_goes_on_with_it_and_begins_anew() {
-        let (sessions, clock, records) = world();
+        let (sessions, clock, _) = world();
         sessions.remember(&key("a", "s"), "first", &answer("1")).await.unwrap();
         sessions.remember(&key("a", "t"), "other", &answer("1")).await.unwrap();
         *clock.0.lock().unwrap() += SignedDuration::from_secs(59);
@@ -287,8 +276,6 @@ mod tests {
         *clock.0.lock().unwrap() += SignedDuration::from_secs(59);
         assert_eq!(sessions.get(&key("a", "s")).await.unwrap().unwrap().turns.len(), 2);
         assert_eq!(sessions.get(&key("a", "t")).await, Ok(None));
-        assert_eq!(sessions.sweep(None).await, Ok(None));
-        assert_eq!(records.count(Kind::Session).await, Ok(1));
         *clock.0.lock().unwrap() += SignedDuration::from_secs(1);
         sessions.remember(&key("a", "s"), "third", &answer("3")).await.unwrap();
         assert_eq!(sessions.get(&key("a", "s")).await.unwrap().unwrap().turns.len(), 1);
@@ -355,6 +342,10 @@ mod tests {
         records.put_if_absent(Kind::Document, "new.md", crate::ports::place()).await.unwrap();
         sessions.remember(&key("a", "s"), "and?", &citing(&["new.md"])).await.unwrap();
         assert_eq!(said().await, ["of other.md", "of selection", "of "]);
+        let other = records.get(Kind::Document, "other.md").await.unwrap().unwrap();
+        let over = serde_json::json!({ "expires_at": Timestamp::UNIX_EPOCH });
+        records.compare_and_set(Kind::Document, "other.md", other.version, over).await.unwrap();
+        assert_eq!(said().await, ["of selection", "of "], "its time is over");
     }
 
     #[test]

@@ -54,6 +54,9 @@ impl Ingest {
         } else {
             self.patiently(|| self.store.relabel(self.epoch, id, &open.labels)).await?;
         }
+        if let Some(at) = open.plan.expires_at {
+            self.note_expiry(id, at).await?;
+        }
         match self.commit(&open, replaced.as_ref()).await? {
             Committed::Done { contested: true } => self.relabel_again(&open).await?,
             Committed::Done { contested: false } => {}
@@ -73,6 +76,10 @@ impl Ingest {
             }
         }
         self.note_change().await?;
+        let before = replaced.as_ref().and_then(|replaced| replaced.expires_at);
+        if let Some(before) = before.filter(|_| before != open.plan.expires_at) {
+            self.forget_expiry(id, before).await?;
+        }
         if let Some(replaced) = replaced.filter(|replaced| *replaced.content() != open.plan.content) {
             self.forget(replaced.content(), id).await?;
         }
@@ -140,6 +147,7 @@ impl Ingest {
             chunks: open.chunks,
             bytes: open.plan.bytes,
             notices: open.notices.clone(),
+            expires_at: open.plan.expires_at,
             updated_at: self.clock.now(),
         })?;
         let (mut standing, mut contested) = (open.record.version, false);

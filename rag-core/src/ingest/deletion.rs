@@ -5,24 +5,18 @@
 //! Guarantee: a document that was accepted before a deletion is never visible after the deletion was acknowledged, however long it waited and wherever it was written. What is accepted
 //! afterwards is written as ever.
 //! Assumption: a run from the command line works through what it looks at together within a day.
-//! Marks are removed once nothing can be waiting that was accepted before them.
+//! Marks are removed once nothing can be waiting that was accepted before them, see `retention`.
 
 use std::collections::HashMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Ingest, JobId, claim::standing_of, json};
+use super::{Ingest, claim::standing_of, json};
 use crate::{
     model::{ContentHash, DocumentId},
     ports::{Kind, Put, StoreError, Swap},
 };
-
-/// How much older than the oldest waiting job a mark must be before it goes: clocks differ, a submission takes its time, and the documents that a run from the command line looks at together stand in no
-/// line while it works through them.
-const MARGIN: SignedDuration = SignedDuration::from_hours(24);
-/// Marks that are looked at together.
-const PAGE: usize = 256;
 
 /// What became of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +63,9 @@ impl Ingest {
         self.note_change().await?;
         for document in &gone {
             self.forget(document.content(), id).await?;
+            if let Some(at) = document.expires_at {
+                self.forget_expiry(id, at).await?;
+            }
         }
         let released = match claim {
             Some(claim) => self.release(claim).await?,
@@ -107,21 +104,6 @@ impl Ingest {
         let latest = self.marks(&[id.key()]).await?.remove(id.key());
         // A mark goes only when nothing is left that was accepted before it.
         Ok(latest.is_some_and(|latest| Some(&latest) != accepted))
-    }
-
-    /// Removes a page of marks that no waiting document is older than; gives where the next page begins.
-    pub(super) async fn forget_marks(&self, after: Option<&str>) -> Result<Option<String>, StoreError> {
-        let waiting = self.records.list(Kind::Waiting, "", None, 1).await?;
-        let oldest = waiting.records.first().and_then(|record| record.id.parse::<JobId>().ok());
-        let now = self.clock.now();
-        let since = oldest.map_or(now, |job| job.submitted().min(now)).checked_sub(MARGIN).unwrap_or(Timestamp::MIN);
-        let page = self.records.list(Kind::Deletion, "", after, PAGE).await?;
-        for record in page.records {
-            if read(&record.id, record.body)?.at < since {
-                self.records.remove(Kind::Deletion, &record.id, record.version).await?;
-            }
-        }
-        Ok(page.next)
     }
 }
 

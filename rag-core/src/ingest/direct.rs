@@ -231,6 +231,13 @@ impl Ingest {
         for share in shares {
             inspected.extend(share.await.map_err(|e| Interrupted::Worker { cause: e.to_string() })?);
         }
+        // Only what is sent is judged by this: what waited for its turn until its time was over was accepted before.
+        let now = self.clock.now();
+        for (inspected, source) in inspected.iter_mut().zip(&*sources) {
+            if let Some(at) = source.expires_at.filter(|at| *at <= now) {
+                *inspected = Err(FailureReason::Expired { at });
+            }
+        }
         Ok(inspected)
     }
 
@@ -272,6 +279,7 @@ pub(super) fn plan(source: &Source, inspected: &Inspected, after: Option<&Mark>)
         bytes: inspected.bytes,
         title: source.title.clone(),
         metadata: source.metadata.clone(),
+        expires_at: source.expires_at,
         after: after.cloned(),
     }
 }

@@ -1,5 +1,6 @@
 //! Why one document failed, and what became of each. A document fails alone: nothing here ends a run.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::parse;
@@ -139,6 +140,12 @@ pub enum FailureReason {
     /// Somebody deleted the document after it was accepted and before it stood.
     #[error("the document was deleted after this text of it was accepted; send it again if it shall stand")]
     Deleted,
+    /// It was to be found until a time that is over.
+    #[error("expires_at is {at}, which is over; send a time that is to come, or none to keep it for good")]
+    Expired {
+        /// The time.
+        at: Timestamp,
+    },
     /// Its job was cancelled.
     #[error("its job was cancelled before it was ingested")]
     Cancelled,
@@ -177,6 +184,7 @@ impl FailureReason {
             Self::Provider { .. } => "provider",
             Self::TakenOver => "taken_over",
             Self::Deleted => "deleted",
+            Self::Expired { .. } => "expired",
             Self::Cancelled => "cancelled",
             Self::Store { .. } => "store",
         }

@@ -1,7 +1,7 @@
 //! A request that is sent again under the same key gets the job that it got before.
 //!
 //! The key's record is written after the job's and names it, so that an answered request is remembered by every replica and over restarts, and one that died unanswered is done anew (which changes nothing
-//! where its documents stand already). It lives as long as its job can be asked for.
+//! where its documents stand already). It lives as long as its job can be asked for, and is removed with it, see `retention`.
 
 use encoding_rs::UTF_8;
 use serde::{Deserialize, Serialize};
@@ -93,15 +93,6 @@ impl Ingest {
         }
         if body.request == request { Ok(Some(body.job)) } else { Err(SubmitError::KeyReused { job: body.job }) }
     }
-
-    /// Forgets the key of a job that is forgotten.
-    pub(super) async fn forget_key(&self, record: &str, job: &JobId) -> Result<(), StoreError> {
-        let Some(standing) = self.records.get(Kind::Idempotency, record).await? else { return Ok(()) };
-        if standing.body["job"] == job.as_str() {
-            self.records.remove(Kind::Idempotency, record, standing.version).await?;
-        }
-        Ok(())
-    }
 }
 
 /// Names what is sent, whatever it is wrapped in: a form has another boundary each time.
@@ -122,6 +113,9 @@ fn fingerprint(sources: &[Source]) -> String {
         for (key, value) in source.metadata.iter().flatten() {
             field(key.as_bytes());
             field(value.as_bytes());
+        }
+        if let Some(at) = source.expires_at {
+            field(at.to_string().as_bytes());
         }
         match &source.content {
             Content::Bytes(bytes) => field(bytes),
@@ -153,12 +147,13 @@ mod tests {
             Source { charset: Some("Big5".to_owned()), ..source() },
             Source { metadata: Some(Default::default()), ..source() },
             Source { metadata: Some([("k".to_owned(), "v".to_owned())].into()), ..source() },
+            Source { expires_at: Some(jiff::Timestamp::MAX), ..source() },
         ];
         let mut names: Vec<_> = others.into_iter().map(|other| fingerprint(&[other])).chain([base]).collect();
         names.push(fingerprint(&[source(), source()]));
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 9);
+        assert_eq!(names.len(), 10);
     }
 
     #[test]

@@ -29,8 +29,8 @@ impl JobId {
         &self.0
     }
 
-    /// When the job was submitted.
-    pub(super) fn submitted(&self) -> Timestamp {
+    /// When the job was submitted, by the clock of whoever took it.
+    pub fn submitted(&self) -> Timestamp {
         let millis = self.0.get(..Self::TIME_DIGITS).and_then(|hex| i64::from_str_radix(hex, 16).ok());
         millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()).unwrap_or(Timestamp::MIN)
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Ingest, failure::FailureReason, jobs::JobId, json, parse::Format, read::Inspected, source::Source};
@@ -16,6 +17,8 @@ use crate::{
 const RECORD_BYTES: usize = 384 << 10;
 /// What a part takes besides the bytes and what is said about the document.
 const PART_BYTES: u64 = 256;
+/// What the time takes from when on a document is found no more.
+const EXPIRY_BYTES: u64 = 64;
 /// Records that are read at once: each may have half a megabyte.
 pub(super) const PAGE: usize = 2;
 
@@ -57,6 +60,9 @@ pub(super) struct Header {
     /// The title that the sender gave.
     pub(super) title: Option<String>,
     pub(super) metadata: Option<BTreeMap<String, String>>,
+    /// From when on it is found no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 /// Bytes as text: the records hold JSON.
@@ -87,7 +93,8 @@ pub(super) fn size_of(source: &Source, inspected: &Inspected) -> u64 {
     let told = [&source.title, &source.charset].into_iter().flatten().map(String::len).sum::<usize>();
     let said = 6 * (said + told) as u64;
     let parts = inspected.bytes / RECORD_BYTES as u64 + 2;
-    inspected.bytes.div_ceil(3) * 4 + said + parts * PART_BYTES
+    let expires = if source.expires_at.is_some() { EXPIRY_BYTES } else { 0 };
+    inspected.bytes.div_ceil(3) * 4 + said + expires + parts * PART_BYTES
 }
 
 /// Puts documents into records, in the order of the job.
@@ -118,6 +125,7 @@ impl<'s> Keeping<'s> {
             charset: source.charset.clone(),
             title: source.title.clone(),
             metadata: source.metadata.clone(),
+            expires_at: source.expires_at,
         });
         let mut content = match source.content.open() {
             Ok(content) => content,
@@ -209,14 +217,17 @@ mod tests {
             title in prop::option::of("\\PC{0,40}"),
             charset in prop::option::of("[a-z0-9-]{0,20}"),
             metadata in prop::option::of(prop::collection::btree_map(any::<String>(), any::<String>(), 0..4)),
+            expires in prop::option::of(0_i64..253_402_000_000_000_000),
         ) {
+            let expires_at = expires.map(|micros| Timestamp::from_microsecond(micros).unwrap());
             let mut source = Source::bytes("a".parse().unwrap(), Format::Text, bytes.clone());
             (source.title, source.metadata) = (title.clone(), metadata.clone());
-            source.charset = charset;
+            (source.charset, source.expires_at) = (charset, expires_at);
             let inspected = Inspected { version: ContentHash("0".repeat(64)), bytes: bytes.len() as u64 };
             let version = inspected.version.clone();
             let (bytes_in_all, charset) = (inspected.bytes, source.charset.clone());
-            let header = Header { version, bytes: bytes_in_all, format: Format::Markdown, charset, title, metadata };
+            let format = Format::Markdown;
+            let header = Header { version, bytes: bytes_in_all, format, charset, title, metadata, expires_at };
             let kept = Kept { parts: vec![Part { document: 999, header: Some(header), bytes, last: true }] };
             let body = serde_json::to_value(&kept).unwrap();
             prop_assert!(body.to_string().len() as u64 <= size_of(&source, &inspected));

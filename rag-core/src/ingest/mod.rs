@@ -11,6 +11,7 @@ mod content;
 mod deletion;
 mod direct;
 mod encoding;
+mod expiry;
 mod failure;
 mod folder;
 mod growth;
@@ -55,6 +56,7 @@ use crate::{
 
 pub use deletion::Deleted;
 pub use encoding::charset_of;
+pub use expiry::{InvalidExpiry, expiry_of};
 pub use failure::{DocumentReport, FailureReason};
 pub use folder::{Found, Nobodys, walk};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};

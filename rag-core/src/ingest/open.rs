@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
+
 use super::{claim::Claim, deletion::Mark, failure::FailureReason, reuse::Known};
 use crate::{
     model::{ContentHash, DocumentId, DocumentRecord, Filter, Notices},
@@ -17,6 +19,8 @@ pub(super) struct Plan {
     /// The title that the sender gave.
     pub(super) title: Option<String>,
     pub(super) metadata: Option<BTreeMap<String, String>>,
+    /// From when on it is found no more; none: for good.
+    pub(super) expires_at: Option<Timestamp>,
     /// The latest deletion of the document when this was accepted, if any: a later one wins.
     pub(super) after: Option<Mark>,
 }
@@ -27,6 +31,7 @@ impl Plan {
         *standing.content() == self.content
             && self.title.as_ref().is_none_or(|title| *title == standing.title)
             && self.metadata.as_ref().is_none_or(|metadata| *metadata == standing.metadata)
+            && self.expires_at == standing.expires_at
     }
 
     pub(super) fn changes_metadata_alone(&self, standing: &DocumentRecord) -> bool {

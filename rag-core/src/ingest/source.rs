@@ -8,6 +8,7 @@ use std::{
 };
 
 use encoding_rs::UTF_8;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{failure::FailureReason, parse::Format};
@@ -80,25 +81,32 @@ pub struct Source {
     pub title: Option<String>,
     /// What the sender says about it; none keeps what stands.
     pub metadata: Option<BTreeMap<String, String>>,
+    /// From when on it is found no more; none: it is kept for good, also where a time stood before.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Source {
     /// A file under a name whose extension tells the format.
     pub fn file(id: DocumentId, path: PathBuf) -> Result<Self, FailureReason> {
         let format = Format::of_name(id.as_str())?;
-        Ok(Self { id, content: Content::File(path), format, charset: None, title: None, metadata: None })
+        Ok(Self::of(id, Content::File(path), format))
     }
 
     /// A text in memory.
     pub fn text(id: DocumentId, format: Format, text: &str) -> Self {
         // Whatever it says of itself, it was decoded already.
         let charset = Some(UTF_8.name().to_owned());
-        Self { id, content: Content::Bytes(text.as_bytes().into()), format, charset, title: None, metadata: None }
+        Self { charset, ..Self::of(id, Content::Bytes(text.as_bytes().into()), format) }
     }
 
     /// Bytes in memory.
     pub fn bytes(id: DocumentId, format: Format, bytes: Vec<u8>) -> Self {
-        Self { id, content: Content::Bytes(bytes.into()), format, charset: None, title: None, metadata: None }
+        Self::of(id, Content::Bytes(bytes.into()), format)
+    }
+
+    /// A document of which nothing more is said.
+    pub(super) fn of(id: DocumentId, content: Content, format: Format) -> Self {
+        Self { id, content, format, charset: None, title: None, metadata: None, expires_at: None }
     }
 
     /// Refuses a title and metadata that are too large to stand in a record.

@@ -1,4 +1,4 @@
-//! Sweeps up, a bit at a time and beside the jobs: chunks that no record holds, and marks of deletions that nothing waiting is older than.
+//! Sweeps up, a bit at a time and beside the jobs: chunks that no record holds.
 //!
 //! Where such chunks come from: a writer that lost its claim while a write of it was on its way, a deletion while an epoch is built, a crash of an older server. No reader sees them; they take room,
 //! and what was deleted shall not be kept.
@@ -37,8 +37,6 @@ const RECORDS: usize = 256;
 /// Where the next pass goes on: the note that each pass leaves for the next one.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Place {
-    /// Among the marks of deletions.
-    mark: Option<String>,
     /// In this epoch; in none: in the oldest.
     epoch: Option<Epoch>,
     /// Behind this chunk of it.
@@ -56,12 +54,11 @@ impl Place {
 type Versions = BTreeMap<DocumentId, BTreeSet<ContentHash>>;
 
 impl Ingest {
-    /// One pass, unless another process sweeps: a page of marks, and some pages of chunks.
+    /// One pass, unless another process sweeps: some pages of chunks.
     pub(super) async fn sweep(&self) -> Result<(), StoreError> {
         let note = |before: Option<&Value>| before.cloned().unwrap_or_default();
         let Some(hold) = self.holds.take(Kind::Lease, NAME, note).await? else { return Ok(()) };
         let mut place = Place::after(hold.inherited());
-        place.mark = self.forget_marks(place.mark.as_deref()).await?;
         for _ in 0..PAGES {
             if !hold.check().await? || !self.sweep_page(&mut place).await? {
                 break;

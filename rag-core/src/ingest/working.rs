@@ -266,16 +266,16 @@ impl<'i> Working<'i> {
 
     async fn begin(&mut self, index: usize, header: Header) -> Result<(), Interrupted> {
         let Some(document) = self.job.documents.get(index) else { return Ok(()) };
-        let Header { version, bytes, format, charset, title, metadata } = header;
+        let Header { version, bytes, format, charset, title, metadata, expires_at } = header;
         let id = document.id.clone();
         self.work += 1;
         let after = document.after.clone();
-        let plan = Plan { id: id.clone(), content: version.clone(), bytes, title, metadata, after };
+        let plan = Plan { id: id.clone(), content: version.clone(), bytes, title, metadata, expires_at, after };
         if !self.writer.begin(plan).await? {
             return Ok(());
         }
         let (input, arriving) = Arriving::new(bytes);
-        let source = Source { id, content: Content::Arriving(arriving), format, charset, title: None, metadata: None };
+        let source = Source { charset, ..Source::of(id, Content::Arriving(arriving), format) };
         let cuts = self.ingest.cut(source, Inspected { version, bytes });
         self.open = Some(Opened { index, input: Some(input), cuts, sent: 0, chunks: 0 });
         Ok(())

@@ -169,6 +169,9 @@ pub struct DocumentRecord {
     /// What is said of the version; absent in records of a time when nothing was.
     #[serde(default, skip_serializing_if = "Notices::is_empty")]
     pub notices: Notices,
+    /// From this time on it is found no more; none: for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<jiff::Timestamp>,
     /// When this version was committed, RFC 3339.
     pub updated_at: jiff::Timestamp,
 }

@@ -3,6 +3,7 @@
 //! A place is a record of [`Kind::Document`] with nothing in it. It stands while its document is in work, so that committing it is a change of a record whose version the writer knows, and never a
 //! new record, which could come back after a deletion. No reader sees it.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Kind, Page, Record, Records, StoreError};
@@ -22,6 +23,12 @@ pub fn place() -> Value {
 /// Whether a record tells of a document that stands.
 pub fn stands(record: &Record) -> bool {
     record.body.get(PLACE).is_none()
+}
+
+/// Whether the time of a document is over, by its record; it is removed soon after.
+pub fn has_expired(record: &Record, now: Timestamp) -> bool {
+    let at = record.body["expires_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    at.is_some_and(|at| at <= now)
 }
 
 /// How many documents stand, of all tenants. Places are taken off: each is under the claim of its writer, and those are few.

@@ -85,7 +85,23 @@ fn says_full(cause: &str) -> bool {
     ["no space left", "disk is full", "is the disk full"].iter().any(|words| cause.contains(words))
 }
 
+/// Whether a cause is that what is stored may not be changed, as the kernel and SQLite say it.
+fn says_read_only(cause: &str) -> bool {
+    let cause = cause.to_ascii_lowercase();
+    ["read-only file system", "readonly database", "permission denied"].iter().any(|words| cause.contains(words))
+}
+
 impl StoreError {
+    /// Whether there is no room left on its disk: what is stored can be read, and it heals by itself when there is room again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Failed { cause, .. } if says_full(cause))
+    }
+
+    /// Whether its disk, or this user, may read and not write.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Failed { cause, .. } if !says_full(cause) && says_read_only(cause))
+    }
+
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -114,6 +130,9 @@ impl StoreError {
                 "the records" => "the records have no room left on their disk".to_owned(),
                 store => format!("{store} has no room left on its disk"),
             },
+            Self::Failed { store, .. } if self.is_read_only() => {
+                format!("what {store} stored may be read and not written")
+            }
             Self::Failed { store, .. } => format!("{store} fails; the log has more"),
         }
     }
@@ -128,7 +147,38 @@ impl StoreError {
             Self::InUse { .. } => "in_use",
             Self::Corrupt { .. } => "corrupt",
             Self::Refused { .. } => "refused",
+            Self::Failed { .. } if self.is_full() => "disk_full",
+            Self::Failed { .. } if self.is_read_only() => "read_only",
             Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(cause: &str) -> StoreError {
+        StoreError::Failed { store: "the records", cause: cause.to_owned() }
+    }
+
+    #[test]
+    fn a_full_disk_and_one_that_may_not_be_written_are_told_from_other_failures() {
+        for (cause, class, says) in [
+            ("/data/e1: No space left on device (os error 28)", "disk_full", "no room left"),
+            ("/data/r: error returned from database: (code: 13) database or disk is full", "disk_full", "no room left"),
+            ("/data/lock cannot be locked: Read-only file system (os error 30)", "read_only", "not written"),
+            (
+                "/data/r: error returned from database: (code: 8) attempt to write a readonly database",
+                "read_only",
+                "not written",
+            ),
+            ("/data/lock cannot be locked: Permission denied (os error 13)", "read_only", "not written"),
+            ("/data/r: error returned from database: (code: 1) no such table", "failed", "the log has more"),
+        ] {
+            let error = failed(cause);
+            assert_eq!((error.cause(), error.is_transient()), (class, true), "{cause}");
+            assert!(error.in_short().contains(says) && !error.in_short().contains("/data"), "{}", error.in_short());
         }
     }
 }

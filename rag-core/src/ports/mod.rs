@@ -31,7 +31,7 @@ pub use cache_epochs::{CacheEpochs, Cleared};
 pub use changes::{Changes, State};
 pub use chat::{ChatError, ChatModel, ChatPiece, ChatRequest, ChatStream, RateLimit, Tokens, Window};
 pub use clock::{Clock, SystemClock};
-pub use documents::{content_prefix, contents_of, count_documents, documents_of, place, stands};
+pub use documents::{content_prefix, contents_of, count_documents, documents_of, has_expired, place, stands};
 pub use embedder::{EmbedError, Embedder, EmbedderDecorator, ModelIdentity, ProviderFailure};
 pub use epoch::Epoch;
 pub use error::StoreError;

@@ -44,11 +44,13 @@ pub enum Kind {
     Cost,
     /// What administrators decided for all servers of a corpus at once.
     Fleet,
+    /// When a document is found no more, by time.
+    Expiry,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Document,
         Self::Job,
         Self::Waiting,
@@ -65,6 +67,7 @@ impl Kind {
         Self::Quota,
         Self::Cost,
         Self::Fleet,
+        Self::Expiry,
     ];
 
     /// The name that is stored.
@@ -87,6 +90,7 @@ impl Kind {
             Self::Quota => "quota",
             Self::Cost => "cost",
             Self::Fleet => "fleet",
+            Self::Expiry => "expiry",
         }
     }
 }

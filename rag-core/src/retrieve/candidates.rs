@@ -7,10 +7,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jiff::Timestamp;
+
 use super::{error::RetrieveError, visible};
 use crate::{
     model::{Chunk, ChunkId, DocumentId, Hit, Legs, Query, Scored},
-    ports::{Epoch, Records, VectorStore},
+    ports::{Clock, Epoch, Records, VectorStore},
 };
 
 /// Hits of each leg that are always read, so that their documents are known when the legs are fused.
@@ -25,18 +27,25 @@ pub(super) struct Reader<'a> {
     pub(super) epoch: Option<Epoch>,
     pub(super) records: &'a dyn Records,
     pub(super) query: &'a Query,
+    pub(super) clock: &'a dyn Clock,
 }
 
 /// The hits of both legs, and the chunks of those that were read.
 pub(super) struct Candidates {
     legs: Legs,
     chunks: HashMap<ChunkId, Chunk>,
+    until: Option<Timestamp>,
 }
 
 impl Candidates {
     /// These hits, of which these are read.
     pub(super) fn of(legs: Legs, chunks: impl IntoIterator<Item = Chunk>) -> Self {
-        Self { legs, chunks: chunks.into_iter().map(|chunk| (chunk.id, chunk)).collect() }
+        Self { legs, chunks: chunks.into_iter().map(|chunk| (chunk.id, chunk)).collect(), until: None }
+    }
+
+    /// When the first of the documents expires that were read; none where none does.
+    pub(super) fn until(&self) -> Option<Timestamp> {
+        self.until
     }
 
     /// The hits of both legs; none that was read and is hidden.
@@ -81,8 +90,10 @@ impl Candidates {
             return Ok(true);
         }
         let found = reader.store.chunks(reader.epoch, &unread).await.map_err(RetrieveError::Search)?;
-        let shown = visible::visible(reader.records, reader.query, found).await.map_err(RetrieveError::Records)?;
-        self.chunks.extend(shown.into_iter().map(|chunk| (chunk.id, chunk)));
+        let shown = visible::visible(reader.records, reader.query, found, reader.clock.now());
+        let shown = shown.await.map_err(RetrieveError::Records)?;
+        self.until = self.until.into_iter().chain(shown.until).min();
+        self.chunks.extend(shown.chunks.into_iter().map(|chunk| (chunk.id, chunk)));
         let hidden: BTreeSet<ChunkId> = unread.into_iter().filter(|id| !self.chunks.contains_key(id)).collect();
         for leg in [&mut self.legs.dense, &mut self.legs.lexical] {
             leg.retain(|hit| !hidden.contains(&hit.chunk));

@@ -37,6 +37,7 @@ pub use error::RetrieveError;
 use explain::Notes;
 use fuse::Fusion;
 use hybrid::{Found, HybridSearch};
+use jiff::Timestamp;
 use rerank::{Candidate, Rerank};
 use serde::{Deserialize, Serialize};
 use size::CorpusSize;
@@ -46,7 +47,7 @@ use crate::{
     folding::folded,
     lexical::{Identifiers, Question},
     model::{Degradation, Explanation, Mode, Query},
-    ports::{CacheKind, Embedder, Epoch, Kept, Memory, Passage, Records, Reranker, VectorStore},
+    ports::{CacheKind, Clock, Embedder, Epoch, Kept, Memory, Passage, Records, Reranker, SystemClock, VectorStore},
     resilience::Deadline,
 };
 
@@ -83,10 +84,12 @@ pub struct Retrieved {
     pub explanation: Explanation,
     /// The spelling that it was found by, where it is another one than was asked.
     pub respelt: Option<String>,
+    /// When the first of the documents expires that this rests on; none where none does.
+    pub until: Option<Timestamp>,
 }
 
 impl Kept for Retrieved {
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
 }
 
 /// Finds passages.
@@ -101,6 +104,7 @@ pub struct Retrieve {
     size: CorpusSize,
     memory: Option<Memory>,
     rerank: Option<Rerank>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Retrieve {
@@ -123,7 +127,15 @@ impl Retrieve {
             size: CorpusSize::default(),
             memory: None,
             rerank: None,
+            clock: Arc::new(SystemClock),
         }
+    }
+
+    /// Tells by this clock whether the time of a document is over, instead of by the machine's.
+    #[must_use]
+    pub fn timed_by(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// The corpus has documents of several tenants: the store looks at those of the one who asks. Without it, only what is shown is checked.
@@ -168,6 +180,7 @@ impl Retrieve {
             size: CorpusSize::default(),
             memory: None,
             rerank: self.rerank.clone(),
+            clock: Arc::clone(&self.clock),
         }
     }
 
@@ -180,7 +193,9 @@ impl Retrieve {
         else {
             return self.search(query, deadline).await;
         };
-        if let Some(mut found) = memory.recall::<Retrieved>(key).await {
+        let now = self.clock.now();
+        let recalled = memory.recall::<Retrieved>(key).await;
+        if let Some(mut found) = recalled.filter(|found| found.until.is_none_or(|until| until > now)) {
             found.explanation.cached = true;
             return Ok(found);
         }
@@ -240,13 +255,20 @@ impl Retrieve {
         let passages = passages::shown(ranking, (&query.text, wanted), &mut notes);
         let searched = self.size.last().unwrap_or(0).max(candidates.found());
         degraded.sort_unstable();
-        Ok(Retrieved { passages, evidence, searched, degraded, explanation: notes.explanation, respelt: None })
+        let (explanation, until) = (notes.explanation, candidates.until());
+        Ok(Retrieved { passages, evidence, searched, degraded, explanation, respelt: None, until })
     }
 
     /// The search in the legs for a question of this mode.
     fn hybrid<'a>(&'a self, query: &'a Query, mode: Mode) -> HybridSearch<'a> {
         HybridSearch {
-            reader: Reader { store: &*self.store, epoch: self.epoch, records: &*self.records, query },
+            reader: Reader {
+                store: &*self.store,
+                epoch: self.epoch,
+                records: &*self.records,
+                query,
+                clock: &*self.clock,
+            },
             mode,
             tenants: self.tenants,
             fusion: self.settings.fusion,

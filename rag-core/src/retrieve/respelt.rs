@@ -26,7 +26,8 @@ impl Retrieve {
             return Ok(None);
         }
         let chunks = self.store.chunks(self.epoch, &ids).await.map_err(RetrieveError::Search)?;
-        let mut shown = visible::visible(&*self.records, query, chunks).await.map_err(RetrieveError::Records)?;
+        let shown = visible::visible(&*self.records, query, chunks, self.clock.now());
+        let mut shown = shown.await.map_err(RetrieveError::Records)?.chunks;
         shown.sort_by_key(|chunk| ids.iter().position(|id| *id == chunk.id));
         let spelt = shown.iter().find_map(|chunk| misspelt.spelt_in(chunk));
         Ok(spelt.map(|text| Query { text, ..query.clone() }))

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{AppError, Models, Nobody, Process, Stores, models::Model, owner, process::Reranking, unwatched};
+use jiff::SignedDuration;
+
+use super::{AppError, Models, Nobody, Observer, Process, Stores, models::Model, owner, process::Reranking, unwatched};
 use crate::{
     adapters::cached_embedder::CachedEmbedder,
-    config::{Cache, Config, Embedding, EmbeddingChoice, Fallback, FusionChoice, Server},
+    config::{self, Cache, Config, Embedding, EmbeddingChoice, Fallback, FusionChoice, Server},
     corpus,
     generate::{AnswerIds, Answers, Extractive, Feedback, Writers},
     http::readiness::Part,
     ingest::Ingest,
     ports::{Embedder, Epoch, Memory, StoreError, SystemClock},
+    retention::{Limits, Retention},
     retrieve::{MinScore, Retrieve, Settings, Unrelated, fuse::Fusion},
 };
 
@@ -26,6 +29,8 @@ pub struct App {
     pub uncached: Arc<Retrieve>,
     /// Questions to answers.
     pub answers: Arc<Answers>,
+    /// What removes that whose time is over.
+    pub retention: Arc<Retention>,
     /// The embedding model.
     pub embedder: Arc<dyn Embedder>,
     /// The epoch that is searched and written to.
@@ -91,12 +96,14 @@ impl App {
         let feedback = Feedback::new(Arc::clone(&stores.records), Arc::new(SystemClock), ids);
         let answers =
             answers(config, (Arc::clone(&retrieve), memory), (embedder, &asked), process).hearing(Arc::new(feedback));
+        let retention = Arc::new(retention(config, stores, &ingest, Arc::clone(observer)));
         Ok(Self {
             process: Arc::clone(process),
             ingest,
             retrieve,
             uncached,
             answers: Arc::new(answers),
+            retention,
             embedder: asked,
             epoch,
             outdated: false,
@@ -166,6 +173,15 @@ pub(super) fn settings(config: &Config) -> Settings {
         if local { (MinScore::LOCAL, Unrelated::LOCAL) } else { (MinScore::UNKNOWN, Unrelated::UNKNOWN) };
     let min_score = config.retrieval.min_score.map_or(calibrated, MinScore::Fixed);
     Settings { min_score, unrelated, fusion }
+}
+
+/// What removes that whose time is over.
+fn retention(config: &Config, stores: &Stores, ingest: &Arc<Ingest>, observer: Arc<dyn Observer>) -> Retention {
+    let days = |days: u32| SignedDuration::from_hours(i64::from(days) * 24);
+    let config::Retention { session_days, feedback_days, job_days } = config.retention;
+    let limits = Limits { sessions: days(session_days), feedback: days(feedback_days), jobs: days(job_days) };
+    let retention = Retention::new(Arc::clone(&stores.records), Arc::clone(ingest), Arc::new(SystemClock), limits);
+    retention.counted(move |kind, records| observer.forgot(kind, records))
 }
 
 /// The flow that writes answers: with providers where there are any.

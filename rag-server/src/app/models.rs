@@ -123,10 +123,7 @@ impl Model {
 impl Model {
     /// What its vectors are of; it need not be loaded for that.
     pub(super) fn identity(&self) -> ModelIdentity {
-        match self.config.embedding.choice() {
-            EmbeddingChoice::Local(_) => minilm::identity(),
-            EmbeddingChoice::OpenAi(provider) => ModelIdentity { name: provider.model, dimension: provider.dimensions },
-        }
+        identity(&self.config)
     }
 
     /// The breaker before it where it is a service, made once.
@@ -155,6 +152,14 @@ impl Model {
             Ok::<_, AppError>(Arc::new(Watched::new(embedder, Arc::clone(&self.sight))) as Arc<dyn Embedder>)
         };
         self.loaded.get_or_try_init(load).await.cloned()
+    }
+}
+
+/// What vectors of the configured model are marked with.
+pub(super) fn identity(config: &Config) -> ModelIdentity {
+    match config.embedding.choice() {
+        EmbeddingChoice::Local(_) => minilm::identity(),
+        EmbeddingChoice::OpenAi(provider) => ModelIdentity { name: provider.model, dimension: provider.dimensions },
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AppError, Observer};
+use super::{AppError, Observer, damage};
 use crate::{
     adapters::{
         postgres::{PostgresRecords, PostgresSettings},
@@ -51,9 +51,19 @@ impl Stores {
     /// Opens and reaches them.
     pub async fn open(config: &Config, operations: &Operations, observer: &dyn Observer) -> Result<Self, AppError> {
         let mut here = Here::default();
+        let alone = match (config.vector_store.choice(), config.records.choice(&config.vector_store)) {
+            (VectorStoreChoice::Embedded(folder), RecordsChoice::Sqlite(file)) => {
+                Some(damage::open(config, operations, &folder, &file).await?)
+            }
+            _ => None,
+        };
+        let (opened_vectors, opened_records) = alone.unzip();
         let (vectors, connection): (Arc<dyn VectorStore>, _) = match config.vector_store.choice() {
             VectorStoreChoice::Embedded(path) => {
-                let store = embedded(&path).await?;
+                let store = match opened_vectors {
+                    Some(store) => store,
+                    None => embedded(&path).await?,
+                };
                 here.vectors = Some(path);
                 (store, None)
             }
@@ -77,12 +87,12 @@ impl Stores {
             }
             // Whoever may have the vectors may have the records: one process of the embedded store, any number beside a Qdrant.
             (RecordsChoice::Sqlite(path), connection) => {
-                let opened = match connection {
-                    None => SqliteRecords::open_alone(&path).await,
-                    Some(_) => SqliteRecords::open(&path).await,
+                let opened = match (opened_records, connection) {
+                    (Some(records), _) => records,
+                    (None, _) => Arc::new(SqliteRecords::open(&path).await.map_err(AppError::Records)?),
                 };
                 here.records = Some(path);
-                Arc::new(opened.map_err(AppError::Records)?)
+                opened
             }
             (RecordsChoice::Postgres(settings), _) => postgres(&settings, operations).await?,
             (RecordsChoice::VectorStore, None) => return Err(AppError::NoQdrant),
@@ -181,12 +191,24 @@ fn epoch_folder(path: &Path, _epoch: Epoch) -> PathBuf {
 }
 
 #[cfg(feature = "engine")]
-async fn embedded(path: &Path) -> Result<Arc<dyn VectorStore>, AppError> {
+pub(super) async fn embedded(path: &Path) -> Result<Arc<dyn VectorStore>, AppError> {
     let store = crate::adapters::edge::EdgeStore::open(path).await.map_err(AppError::VectorStore)?;
     Ok(Arc::new(store))
 }
 
+/// Moves aside what keeps the embedded store from being opened; one sentence for each.
+#[cfg(feature = "engine")]
+pub(super) async fn mend(path: &Path, stamp: &str) -> Result<Vec<String>, AppError> {
+    let moved = crate::adapters::edge::EdgeStore::mend(path, stamp).await.map_err(AppError::VectorStore)?;
+    Ok(moved.iter().map(|moved| damage::sentence(&moved.from, &moved.to, &moved.cause)).collect())
+}
+
 #[cfg(not(feature = "engine"))]
-async fn embedded(_path: &Path) -> Result<Arc<dyn VectorStore>, AppError> {
+pub(super) async fn mend(_path: &Path, _stamp: &str) -> Result<Vec<String>, AppError> {
+    Err(AppError::NoEngine)
+}
+
+#[cfg(not(feature = "engine"))]
+pub(super) async fn embedded(_path: &Path) -> Result<Arc<dyn VectorStore>, AppError> {
     Err(AppError::NoEngine)
 }

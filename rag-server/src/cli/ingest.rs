@@ -9,6 +9,7 @@ mod show;
 use std::{collections::HashSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -20,7 +21,7 @@ use crate::{
     app::{App, AppError},
     cli::printable,
     config::Config,
-    ingest::{DocumentReport, Format, Interrupted, Prune, Source},
+    ingest::{DocumentReport, Format, Interrupted, Prune, Source, expiry_of},
     model::{DocumentId, Tenant},
     ports::StoreError,
 };
@@ -40,6 +41,9 @@ pub struct IngestArgs {
     /// Put this before the name of each document, such as guide/
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
+    /// Until when the documents are found, such as 2027-01-31T18:00:00Z; without it they are kept for good
+    #[arg(long, value_name = "TIME", value_parser = expiry_of)]
+    expires_at: Option<Timestamp>,
     /// Say what would become of each document, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -110,12 +114,14 @@ pub async fn run(args: IngestArgs, config: &Config) -> Result<ExitCode, IngestEr
     }
     let stop = stop_on_ctrl_c();
     let (there, unseen) = (found.there(), found.unseen);
+    let until = |source: Source| Source { expires_at: args.expires_at, ..source };
+    let sources = found.sources.into_iter().map(until).collect();
     let to = match (&remote, &app) {
         (Some(remote), _) => To::Server(remote),
         (None, Some(app)) => To::Stores(app),
         (None, None) => return Ok(ExitCode::SUCCESS),
     };
-    let mut outcome = to.ingest(found.sources, args.dry_run, &stop, &mut show).await;
+    let mut outcome = to.ingest(sources, args.dry_run, &stop, &mut show).await;
     let pruning = match (args.prune, unseen) {
         (false, _) => None,
         (true, Some(unseen)) => Some(Err(format!("{unseen}; what could not be looked at may hold documents"))),

@@ -26,8 +26,9 @@ use crate::{
     http::{Api, Flows, error::Code, readiness::Part},
     metrics::Metrics,
     operations::{FleetError, Operations},
-    ports::CacheKind,
+    ports::{CacheKind, Kind},
     resilience::Class,
+    retention,
     security::{Generation, Keys},
     shutdown,
     telemetry::{Telemetry, Traces},
@@ -165,6 +166,9 @@ fn metrics(config: &Config) -> Result<Metrics, Box<dyn Error>> {
     for rating in ["up", "down"] {
         metrics.writing.feedback.with_label_values(&[rating]).reset();
     }
+    for kind in retention::KINDS {
+        metrics.retention_removed.with_label_values(&[kind.as_str()]).reset();
+    }
     for kind in CacheKind::ALL {
         metrics.cache_requests.with_label_values(&[kind.as_str()]).reset();
         metrics.cache_hits.with_label_values(&[kind.as_str()]).reset();
@@ -201,6 +205,10 @@ impl Observer for Told {
 
     fn noticed(&self, kind: &'static str) {
         self.0.metrics.notices.with_label_values(&[kind]).inc();
+    }
+
+    fn forgot(&self, kind: Kind, records: u64) {
+        self.0.metrics.retention_removed.with_label_values(&[kind.as_str()]).inc_by(records);
     }
 
     fn meter(&self) -> Arc<dyn Meter> {

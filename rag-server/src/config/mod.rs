@@ -12,6 +12,7 @@ mod log;
 mod postgres;
 mod problem;
 mod reference;
+mod retention;
 mod rules;
 mod server;
 mod shape;
@@ -35,6 +36,7 @@ pub use log::LogFilter;
 pub use postgres::{Postgres, Tls};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
+pub use retention::Retention;
 pub use server::{ApiKey, Auth, LiveSource, Places, Role, Server};
 pub use snapshots::{ArchiveFolder, S3, Snapshots};
 pub use traces::Tracing;
@@ -50,6 +52,10 @@ pub struct Config {
     #[schemars(extend("maxLength" = 63, "minLength" = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
+    /// The time of a damage to the data whose loss is accepted, as the log and `damage.json` name it, such as "20261128T044700Z". Until then a server that lost documents serves nothing.
+    #[schemars(extend("maxLength" = 16, "minLength" = 16))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_loss: Option<String>,
     /// Listeners and limits.
     pub server: Server,
     /// Who may ask.
@@ -66,6 +72,8 @@ pub struct Config {
     pub generation: Generation,
     /// Conversations that the server remembers.
     pub sessions: Sessions,
+    /// How long is kept what is no document.
+    pub retention: Retention,
     /// What is remembered of questions.
     pub cache: Cache,
     /// Where snapshots are kept.
@@ -81,6 +89,7 @@ impl Default for Config {
         Self {
             owner: "local".to_owned(),
             owner_id: None,
+            accept_loss: None,
             server: Server::default(),
             auth: Auth::default(),
             embedding: Embedding::default(),
@@ -89,6 +98,7 @@ impl Default for Config {
             retrieval: Retrieval::default(),
             generation: Generation::default(),
             sessions: Sessions::default(),
+            retention: Retention::default(),
             cache: Cache::default(),
             snapshots: Snapshots::default(),
             tracing: Tracing::default(),

@@ -16,6 +16,7 @@ const NOT_EMPTY: &str = "this is not an empty result";
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::warn!(cause = error.cause(), %error, "a store failed");
+        let (is_full, is_read_only) = (error.is_full(), error.is_read_only());
         match error {
             StoreError::Unreachable { store, .. } => {
                 Self::new(Code::StoreUnreachable, format!("{store} cannot be reached; {NOT_EMPTY}")).retry_after(5)
@@ -35,6 +36,18 @@ impl From<StoreError> for Problem {
             StoreError::NoKey { store, .. } => {
                 let detail = format!("the server has no credential for {store}; {NOT_EMPTY}");
                 Self::new(Code::StoreAuthFailed, detail).retry_after(30)
+            }
+            StoreError::Failed { store, .. } if is_full => {
+                let detail = format!(
+                    "{store} has no room left on its disk, so nothing was written; questions are answered, and writes again when there is room"
+                );
+                Self::new(Code::StorageFull, detail).retry_after(30)
+            }
+            StoreError::Failed { store, .. } if is_read_only => {
+                let detail = format!(
+                    "the disk of {store} may be read and not written; questions are answered, and writes again when it may"
+                );
+                Self::new(Code::StorageReadOnly, detail).retry_after(30)
             }
             StoreError::Failed { store, .. } => {
                 Self::new(Code::StoreFailed, format!("{store} failed; {NOT_EMPTY}")).retry_after(5)
@@ -220,6 +233,18 @@ mod tests {
             (StoreError::Corrupt { what: text("/secret"), cause: cause.clone() }, 500, "store-corrupt", false),
             (StoreError::Refused { store: STORE, cause: cause.clone() }, 500, "internal", false),
             (StoreError::Failed { store: STORE, cause }, 503, "store-failed", true),
+            (
+                StoreError::Failed { store: STORE, cause: text("/secret: No space left on device") },
+                507,
+                "storage-full",
+                true,
+            ),
+            (
+                StoreError::Failed { store: STORE, cause: text("/secret: Read-only file system") },
+                503,
+                "storage-read-only",
+                true,
+            ),
         ] {
             told(error, status, slug, waits);
         }

@@ -93,6 +93,10 @@ pub enum Code {
     StoreAuthFailed,
     /// A store failed.
     StoreFailed,
+    /// A store has no room left on its disk.
+    StorageFull,
+    /// A store's disk may be read and not written.
+    StorageReadOnly,
     /// The provider of the embedding model is not available.
     EmbedderUnavailable,
     /// The provider of the embedding model cannot be used as it is.
@@ -198,6 +202,10 @@ impl Code {
                 (StatusCode::SERVICE_UNAVAILABLE, "store-unreachable", "A store is not available")
             }
             Self::StoreAuthFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-auth-failed", "A store is not available"),
+            Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage-full", "No room left on the disk"),
+            Self::StorageReadOnly => {
+                (StatusCode::SERVICE_UNAVAILABLE, "storage-read-only", "The disk may not be written")
+            }
             Self::StoreFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-failed", "A store is not available"),
             Self::EmbedderUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "embedder-unavailable", "The embedding model is not available")

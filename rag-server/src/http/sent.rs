@@ -8,6 +8,7 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -21,7 +22,7 @@ use super::{
     state::Api,
 };
 use crate::{
-    ingest::{Format, IdempotencyKey, MAX_DOCUMENTS, Source, charset_of},
+    ingest::{Format, IdempotencyKey, MAX_DOCUMENTS, Source, charset_of, expiry_of},
     model::DocumentId,
 };
 
@@ -54,6 +55,9 @@ pub(super) struct NewDocument {
     /// Anything else that is to be kept with it. Numbers and booleans are kept as their text.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     metadata: Option<Metadata>,
+    /// From this time on no search finds it, and soon after it is removed; a time of RFC 3339 that is to come. Without it the document is kept for good, also where a time stood before.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
 }
 
 /// The new content of a document.
@@ -69,6 +73,9 @@ pub(super) struct NewContent {
     /// Anything else that is to be kept with it. Numbers and booleans are kept as their text.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     metadata: Option<Metadata>,
+    /// From this time on no search finds it, and soon after it is removed; a time of RFC 3339 that is to come. Without it the document is kept for good, also where a time stood before.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
 }
 
 impl FromBody for IngestRequest {
@@ -94,6 +101,7 @@ impl NewDocument {
         };
         let mut source = Source::text(id, format, &self.text);
         (source.title, source.metadata) = (self.title, self.metadata.map(Metadata::into));
+        source.expires_at = self.expires_at.map(|text| expiry(at, &text)).transpose()?;
         Ok(source)
     }
 }
@@ -126,6 +134,7 @@ impl Sent {
         check_count("files", files.len())?;
         let prefix = fields.remove("prefix").unwrap_or_default();
         let metadata = fields.remove("metadata").map(metadata_of);
+        let expires_at = fields.remove("expires_at").map(|text| expiry("", &text)).transpose()?;
         let dry_run = match fields.remove("dry_run").as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -134,16 +143,24 @@ impl Sent {
         if let Some(name) = fields.keys().next() {
             let name: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
             return Err(invalid(format!(
-                "{name}: no such field; a form has files and the fields prefix, metadata and dry_run"
+                "{name}: no such field; a form has files and the fields prefix, metadata, expires_at and dry_run"
             )));
         }
         let metadata = metadata.transpose()?.map(BTreeMap::from);
         let sources = files.into_iter().map(|file| {
             let source = source_of(file, &prefix)?;
-            Ok(Source { metadata: metadata.clone(), ..source })
+            Ok(Source { metadata: metadata.clone(), expires_at, ..source })
         });
         Ok(Self { sources: sources.collect::<Result<_, Problem>>()?, dry_run, room: Some(room) })
     }
+}
+
+/// The time that was sent from when on a document is found no more.
+fn expiry(at: &str, text: &str) -> Result<Timestamp, Problem> {
+    expiry_of(text).map_err(|e| {
+        let field = format!("{at}expires_at");
+        invalid(format!("{field}: {e}")).param(field)
+    })
 }
 
 /// The metadata that a form has for all of its files.
@@ -201,8 +218,8 @@ impl Content {
     /// The content under its name.
     pub(super) fn named(self, id: String) -> Result<(Source, Option<Room>), Problem> {
         match self {
-            Self::Described(NewContent { text, format, title, metadata }, room) => {
-                Ok((NewDocument { id, text, format, title, metadata }.source("")?, room))
+            Self::Described(NewContent { text, format, title, metadata, expires_at }, room) => {
+                Ok((NewDocument { id, text, format, title, metadata, expires_at }.source("")?, room))
             }
             Self::Bytes(bytes, kind, room) => {
                 let id = DocumentId::try_from(id).map_err(|e| invalid(e.to_string()))?;

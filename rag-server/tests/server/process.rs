@@ -55,7 +55,7 @@ impl Home {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Call {
         let arguments = arguments.iter().map(PathBuf::from).collect();
-        Call { home: self.dir.path().to_owned(), arguments, embedded: true, variables: Vec::new() }
+        Call { home: self.dir.path().to_owned(), arguments, embedded: true, variables: Vec::new(), under: Vec::new() }
     }
 }
 
@@ -65,6 +65,7 @@ pub(crate) struct Call {
     arguments: Vec<PathBuf>,
     embedded: bool,
     variables: Vec<(&'static str, &'static str)>,
+    under: Vec<String>,
 }
 
 impl Call {
@@ -79,6 +80,12 @@ impl Call {
         self
     }
 
+    /// Lets another program start this one in its own place.
+    pub(crate) fn under(mut self, program: &[&str]) -> Self {
+        self.under = program.iter().map(|part| (*part).to_owned()).collect();
+        self
+    }
+
     /// Leaves the choice of the vector store to the configuration file.
     pub(crate) fn without_embedded_store(mut self) -> Self {
         self.embedded = false;
@@ -86,7 +93,15 @@ impl Call {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rag-server"));
+        let program = env!("CARGO_BIN_EXE_rag-server");
+        let mut command = match self.under.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         command
             .args(&self.arguments)
             .current_dir(&self.home)

@@ -14,6 +14,7 @@ mod network_policy;
 mod pod_template;
 mod records;
 mod resources;
+mod retention;
 mod retrieval;
 mod status;
 mod storage;
@@ -29,6 +30,7 @@ pub use network_policy::{NetworkPolicySpec, ScrapePeer};
 pub use pod_template::{PodTemplate, PullSecret};
 pub use records::{Postgres, PostgresSecretRef, PostgresTls, Records, VectorStoreRecords};
 pub use resources::{Amount, ResourceAmounts, Resources};
+pub use retention::Retention;
 pub use retrieval::{Rerank, RerankPricing, Retrieval, RetrievalMode};
 pub use status::{AutoscalingStatus, ConfigurationStatus, CorrectionStatus, NextStep, RagClusterStatus};
 pub use storage::Storage;
@@ -256,6 +258,9 @@ pub struct RagClusterSpec {
     /// Where traces of requests are sent. Absent: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracing: Option<Tracing>,
+    /// How long conversations and feedback are kept. Absent: a day and a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
 
     /// Who may use the service.
     #[serde(default)]

@@ -25,6 +25,9 @@ pub const QDRANT_GRPC_PORT: i32 = 6334;
 /// For how long a server finishes what it has begun.
 pub const DRAIN_SECONDS: i32 = 25;
 
+/// Seconds of a day.
+const DAY_SECONDS: i32 = 86_400;
+
 /// Where the configuration is mounted, and its file.
 pub const CONFIG_DIR: &str = "/etc/ragops/config";
 /// The key of the configuration in its ConfigMap.
@@ -64,7 +67,12 @@ struct ServerConfig {
     generation: Option<Generation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<Cache>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tracing: Option<TracingConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<Sessions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<Retention>,
     live: Live,
 }
 
@@ -137,6 +145,19 @@ enum Records {
     Sqlite { path: String },
     VectorStore {},
     Postgres { dir: &'static str, port: i32, tls: PostgresTls, servers: i32 },
+}
+
+#[derive(Serialize)]
+struct Sessions {
+    ttl_seconds: i32,
+}
+
+#[derive(Serialize)]
+struct Retention {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_days: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feedback_days: Option<i32>,
 }
 
 #[derive(Serialize)]
@@ -289,6 +310,12 @@ pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
         generation: generation(cluster),
         cache: cluster.redis.as_ref().map(|redis| Cache { redis: self::redis(redis) }),
         tracing: cluster.tracing.as_ref().map(tracing),
+        // What is remembered, and what is removed of what was remembered for longer before.
+        sessions: cluster.retention.session_days.map(|days| Sessions { ttl_seconds: days * DAY_SECONDS }),
+        retention: (!cluster.retention.is_empty()).then_some(Retention {
+            session_days: cluster.retention.session_days,
+            feedback_days: cluster.retention.feedback_days,
+        }),
         live: Live { file: format!("{LIVE_DIR}/{LIVE_FILE}") },
     };
     // Structs of texts and numbers always have a TOML form; a test renders every variant.

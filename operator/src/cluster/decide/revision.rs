@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::api::Revision;
 use crate::api::cluster::{
-    EmbeddingModel, ExternalQdrant, Generation, OpenAiEmbedding, PodTemplate, Postgres, Resources, Retrieval, Role,
-    Tracing,
+    EmbeddingModel, ExternalQdrant, Generation, OpenAiEmbedding, PodTemplate, Postgres, RedisCache, Resources,
+    Retention, Retrieval, Role, Tracing,
 };
 use crate::cluster::observed::{FIRST_SCHEMA, Observed};
 use crate::cluster::validate::{Embedder, ManagedStore, Problem, Scope, Store, ValidatedCluster, last_run};
@@ -142,7 +142,11 @@ struct ServerInputs<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<&'a Generation>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<&'a RedisCache>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tracing: Option<&'a Tracing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<&'a Retention>,
     clients: BTreeMap<&'a str, Role>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tenants: BTreeMap<&'a str, &'a str>,
@@ -190,7 +194,9 @@ fn server_revision(cluster: &ValidatedCluster) -> Revision {
         },
         retrieval: &spec.retrieval,
         generation: spec.generation.as_ref().filter(|generation| !generation.providers.is_empty()),
+        cache: spec.cache.as_ref().and_then(|cache| cache.redis.as_ref()),
         tracing: spec.tracing.as_ref(),
+        retention: spec.retention.as_ref().filter(|retention| !retention.is_empty()),
         clients: cluster.clients.iter().map(|(name, client)| (name.as_str(), client.role)).collect(),
         tenants: cluster
             .clients
@@ -258,8 +264,10 @@ mod tests {
             "embedding: {openAI: {baseUrl: 'https://llm.example.com/v1', model: m, dimensions: 8}}",
             "auth: {apiKeys: [{name: nightly, role: Writer}]}",
             "auth: {apiKeys: [{name: default, role: Writer, tenant: acme}]}",
+            "retention: {sessionDays: 30}",
             "podTemplate: {affinity: {}}",
             "records: {postgres: {secretRef: {name: db}}}",
+            "cache: {redis: {url: 'redis://cache:6379'}}",
             EXTERNAL,
         ] {
             assert_ne!(names(rolls).0, servers, "{rolls}");
@@ -272,8 +280,10 @@ mod tests {
             "profile: Development",
             "auth: {apiKeys: [{name: default, role: Writer}]}",
             "embedding: {local: {}}",
+            "retention: {}",
             "vectorStore: {qdrant: {}}",
             "records: {vectorStore: {}}",
+            "cache: {memory: {}}",
             "resources: {}",
             "podTemplate: {}",
         ] {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     ingest::{Deleted, DocumentState, FailureReason, IdempotencyKey, Ingest, JobId, JobState, Prune},
     model::{DocumentId, Outcome, Tenant},
-    ports::{Kind, Records},
+    ports::Kind,
 };
 
 fn id() -> DocumentId {
@@ -121,27 +121,4 @@ async fn what_is_pruned_is_deleted_for_what_waits() {
     work(&flow).await;
     assert_eq!(outcome(&flow, &job).await, deleted());
     assert!(is_gone(&world, &flow).await);
-}
-
-#[tokio::test]
-async fn marks_of_deletions_go_once_nothing_that_waits_is_older() {
-    let (world, clock, flow) = world();
-    let marks = async || world.count(Kind::Deletion).await.unwrap();
-    let job = flow.submit(vec![markdown("a.md", "text")]).await.unwrap();
-    clock.advance(SignedDuration::from_mins(1));
-    flow.delete(&id()).await.unwrap();
-    clock.advance(SignedDuration::from_hours(100));
-    flow.sweep().await.unwrap();
-    assert_eq!(marks().await, 1, "a job waits that was accepted before it");
-    work(&flow).await;
-    assert_eq!(outcome(&flow, &job).await, deleted());
-    flow.delete(&"b.md".parse().unwrap()).await.unwrap();
-    flow.sweep().await.unwrap();
-    assert_eq!(marks().await, 1, "a submission may be under way that began before the younger one");
-    clock.advance(SignedDuration::from_hours(20));
-    flow.sweep().await.unwrap();
-    assert_eq!(marks().await, 1, "so may a long run from the command line, which stands in no line");
-    clock.advance(SignedDuration::from_hours(5));
-    flow.sweep().await.unwrap();
-    assert_eq!(marks().await, 0);
 }

@@ -37,6 +37,7 @@ async fn write(flow: Ingest, text: u8, language: &str, after: Option<Mark>) -> W
         bytes: 1,
         title: Some(format!("Text {text}")),
         metadata: Some([("lang".to_owned(), language.to_owned())].into()),
+        expires_at: None,
         after,
     };
     let mut writer = Writer::new(&flow);

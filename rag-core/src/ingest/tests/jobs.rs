@@ -271,19 +271,6 @@ async fn the_job_of_a_killed_process_is_taken_up_at_once_where_no_other_can_writ
 }
 
 #[tokio::test]
-async fn a_finished_job_is_forgotten_after_a_day() {
-    let (_, clock, flow) = world();
-    let id = flow.submit(vec![markdown("a.md", "a")]).await.unwrap();
-    flow.work_once(&CancellationToken::new()).await.unwrap();
-    clock.advance(SignedDuration::from_hours(23));
-    flow.work_once(&CancellationToken::new()).await.unwrap();
-    assert!(flow.job(&id).await.unwrap().is_some());
-    clock.advance(SignedDuration::from_hours(2));
-    flow.work_once(&CancellationToken::new()).await.unwrap();
-    assert!(flow.job(&id).await.unwrap().is_none());
-}
-
-#[tokio::test]
 async fn pace_and_time_left_follow_from_the_chunks_that_are_done() {
     let (world, clock, flow) = world();
     let id = flow.submit(vec![markdown("a.md", &long("pump"))]).await.unwrap();

@@ -139,8 +139,7 @@ async fn ingest_a_line_of_a_gigabyte_and_print_the_growth(_: PathBuf) {
     let before = peak();
     for format in [Format::Csv, Format::Jsonl] {
         let content = Content::Generated(GIGABYTE + 1, gigabyte);
-        let source =
-            Source { id: "line".parse().unwrap(), content, format, charset: None, title: None, metadata: None };
+        let source = Source::of("line".parse().unwrap(), content, format);
         let reason = flow.ingest(source).await.result.unwrap_err().to_string();
         assert!(reason.contains("line") && reason.contains("longer than"), "{reason}");
     }

@@ -1,7 +1,6 @@
 //! One bad neighbour stops nobody: a document on which something breaks down, a job that takes long, a provider that is away.
 
 use std::{
-    collections::BTreeSet,
     io::Read as _,
     sync::{
         Arc,
@@ -320,27 +319,4 @@ async fn cutting_ends_when_nobody_wants_the_chunks_any_more() {
     eventually("it is read", async || IS_READ.load(Ordering::SeqCst)).await;
     drop(cuts);
     eventually("reading ends", async || !IS_READ.load(Ordering::SeqCst)).await;
-}
-
-#[tokio::test]
-async fn finished_jobs_are_forgotten_in_rounds_of_bounded_size() {
-    let stage = Stage::with(HeldEmbedder::default());
-    let flow = stage.replica();
-    ingest(&flow, vec![markdown("a.md", "a")]).await.1.unwrap();
-    let mut jobs = BTreeSet::new();
-    for _ in 0..600 {
-        jobs.insert(flow.submit(vec![markdown("a.md", "a")]).await.unwrap());
-    }
-    stage.clock.advance(SignedDuration::from_hours(25));
-    let known = async || {
-        let mut known = 0;
-        for id in &jobs {
-            known += usize::from(flow.job(id).await.unwrap().is_some());
-        }
-        known
-    };
-    flow.tidy().await.unwrap();
-    assert_eq!(known().await, 600 - 512);
-    flow.tidy().await.unwrap();
-    assert_eq!(known().await, 0);
 }

@@ -101,7 +101,15 @@ async fn relabel(flow: &Ingest, language: &str) {
     let standing = flow.document(&"a.md".parse().unwrap()).await.unwrap().unwrap();
     let metadata = BTreeMap::from([("lang".to_owned(), language.to_owned())]);
     let content = standing.content().clone();
-    let plan = Plan { id: standing.id, content, bytes: 1, title: None, metadata: Some(metadata), after: None };
+    let plan = Plan {
+        id: standing.id,
+        content,
+        bytes: 1,
+        title: None,
+        metadata: Some(metadata),
+        expires_at: None,
+        after: None,
+    };
     assert!(!Writer::new(flow).begin(plan).await.unwrap(), "nothing has to be cut");
 }
 
@@ -145,7 +153,7 @@ async fn wherever_a_change_of_metadata_ends_the_next_one_who_cleans_up_leaves_th
         let standing = world.standing().await.remove(0);
         let metadata = Some(BTreeMap::from([("lang".to_owned(), "en".to_owned())]));
         let content = standing.content().clone();
-        let plan = Plan { id: standing.id, content, bytes: 1, title: None, metadata, after: None };
+        let plan = Plan { id: standing.id, content, bytes: 1, title: None, metadata, expires_at: None, after: None };
         world.answer(calls, kill);
         let is_over = Writer::new(&flow).begin(plan).await.is_ok();
         world.revive();

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::world::{HeldEmbedder, SetClock, World, ingest, long, markdown, replica, replica_with, world};
@@ -38,18 +37,6 @@ async fn another_request_under_a_used_key_is_refused_and_names_the_job_of_the_fi
     let refused = flow.submit_once(&key("k"), vec![markdown("a.md", "two")]).await;
     assert_eq!(refused, Err(SubmitError::KeyReused { job: first }));
     assert_eq!(world.count(Kind::Job).await, jobs);
-}
-
-#[tokio::test]
-async fn a_key_is_free_again_once_its_job_is_forgotten() {
-    let (world, clock, flow) = world();
-    let first = flow.submit_once(&key("k"), vec![markdown("a.md", "one")]).await.unwrap();
-    flow.work_once(&CancellationToken::new()).await.unwrap();
-    clock.advance(SignedDuration::from_hours(25));
-    flow.work_once(&CancellationToken::new()).await.unwrap();
-    assert_eq!(world.count(Kind::Idempotency).await, Ok(0), "it takes no room");
-    let second = flow.submit_once(&key("k"), vec![markdown("a.md", "two")]).await.unwrap();
-    assert_ne!(first, second);
 }
 
 #[tokio::test]

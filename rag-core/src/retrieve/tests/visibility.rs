@@ -1,6 +1,10 @@
 //! What may be shown, and to whom.
 
 use super::*;
+use crate::{
+    doubles::SetClock,
+    ports::{Cache, CacheKey, Changes, Held},
+};
 
 #[tokio::test]
 async fn a_tenant_finds_its_own_documents_alone_whatever_the_store_looks_at() {
@@ -84,4 +88,65 @@ async fn a_crowd_of_uncommitted_chunks_does_not_hide_the_committed_ones() {
     corpus.commit("plan", "v").await;
     let retrieved = corpus.ask("how long are snapshots kept for days", Mode::Hybrid, 5).await;
     assert_eq!(found(&retrieved), ["plan"]);
+}
+
+/// A corpus of one document that stands for good and one that expires then.
+async fn expiring(at: jiff::Timestamp) -> (Corpus, Arc<SetClock>) {
+    let (mut corpus, clock) = (Corpus::empty().await, Arc::<SetClock>::default());
+    corpus.retrieve = corpus.retrieve.timed_by(Arc::clone(&clock) as _);
+    corpus.store("plan", "v", "snapshots are kept seven days").await;
+    corpus.store("offer", "v", "snapshots are kept seven days for the price of one").await;
+    corpus.commit("plan", "v").await;
+    let body = serde_json::json!({ "id": "offer", "version": "v", "expires_at": at });
+    corpus.records.put_if_absent(Kind::Document, "offer", body).await.unwrap();
+    (corpus, clock)
+}
+
+#[tokio::test]
+async fn a_document_is_found_until_its_second_comes_and_not_from_then_on() {
+    let at = "2026-11-21T09:00:00Z".parse().unwrap();
+    let (corpus, clock) = expiring(at).await;
+    for (seconds, offered) in [(3599, true), (1, false), (1, false)] {
+        clock.advance(jiff::SignedDuration::from_secs(seconds));
+        for mode in [Mode::Hybrid, Mode::Dense, Mode::Lexical] {
+            let retrieved = corpus.ask("how long are snapshots kept", mode, 5).await;
+            let names = found(&retrieved);
+            assert_eq!((names.contains(&"offer"), names.contains(&"plan")), (offered, true), "{mode:?} {seconds}");
+            assert_eq!(retrieved.until, offered.then_some(at));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_remembered_is_not_shown_beyond_the_time_of_its_documents() {
+    /// A cache that forgets nothing.
+    #[derive(Default)]
+    struct Lasting(std::sync::Mutex<std::collections::HashMap<CacheKey, Arc<[u8]>>>);
+
+    #[async_trait::async_trait]
+    impl Cache for Lasting {
+        async fn get(&self, key: &CacheKey) -> Option<Arc<[u8]>> {
+            self.0.lock().unwrap().get(key).cloned()
+        }
+
+        async fn put(&self, key: CacheKey, value: Arc<[u8]>) {
+            self.0.lock().unwrap().insert(key, value);
+        }
+
+        async fn held(&self) -> Held {
+            Held { entries: 0, bytes: 0 }
+        }
+    }
+
+    let (mut corpus, clock) = expiring("2026-11-21T09:00:00Z".parse().unwrap()).await;
+    let memory = Memory::new(Arc::<Lasting>::default(), Changes::alone(), Vec::new());
+    corpus.retrieve = corpus.retrieve.remembering(memory);
+    for (seconds, cached, offered) in
+        [(0, false, true), (3599, true, true), (1, false, false), (0, true, false), (100_000, true, false)]
+    {
+        clock.advance(jiff::SignedDuration::from_secs(seconds));
+        let retrieved = corpus.ask("how long are snapshots kept", Mode::Hybrid, 5).await;
+        let is_offered = found(&retrieved).contains(&"offer");
+        assert_eq!((retrieved.explanation.cached, is_offered), (cached, offered), "{seconds}");
+    }
 }

@@ -93,6 +93,11 @@ impl Folder {
         fs::remove_dir_all(&to).map_err(|e| failed(&to, "cannot be removed", &e))
     }
 
+    /// Where the number of the active epoch stands.
+    pub(super) fn pointer(&self) -> PathBuf {
+        self.path.join(ACTIVE)
+    }
+
     /// The active epoch.
     pub(super) fn active(&self) -> Result<Option<Epoch>, StoreError> {
         let path = self.path.join(ACTIVE);

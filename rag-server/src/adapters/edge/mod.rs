@@ -5,6 +5,7 @@
 //! Caveat: writes wait while the store is optimised, for seconds, or half a minute in a large one; searches do not.
 
 mod folder;
+mod mend;
 mod shard;
 mod writer;
 
@@ -27,6 +28,8 @@ use crate::{
     model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded, Legs, Point},
     ports::{Epoch, Index, Scan, Search, StoreError, VectorStore},
 };
+
+pub use self::mend::MovedAside;
 
 const STORE: &str = "the embedded vector store";
 
@@ -60,6 +63,12 @@ impl EdgeStore {
             .spawn(move || Writer::run(&writer, receiver))
             .map_err(|e| failed(e.to_string()))?;
         Ok(Self { shared, commands })
+    }
+
+    /// Moves aside, under names that end with `stamp`, what keeps the store in a folder from being opened.
+    pub async fn mend(path: &Path, stamp: &str) -> Result<Vec<MovedAside>, StoreError> {
+        let (path, stamp) = (path.to_owned(), stamp.to_owned());
+        blocking(move || mend::mend(&path, &stamp)).await
     }
 
     /// Where the files of an epoch are, for whoever reads them ahead.

@@ -68,7 +68,7 @@ impl Shard {
 
     /// Opens a shard.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let corrupt = |cause: String| StoreError::Corrupt { what: path.display().to_string(), cause };
+        let corrupt = |cause: String| unopened(path, cause);
         let engine = guarded(|| EdgeShard::load(path, None).map_err(|e| corrupt(e.to_string())))
             .unwrap_or_else(|| Err(corrupt("the engine panicked; its message is in the log".to_owned())))?;
         let shard = Self { engine };
@@ -240,6 +240,17 @@ impl Shard {
             .ok_or_else(|| StoreError::Failed { store: STORE, cause: "the engine panicked at a write".to_owned() })?
             .map_err(failed)
     }
+}
+
+/// Why a shard could not be opened: it is damaged, unless the machine wants for something that it had when the shard was written.
+fn unopened(path: &Path, cause: String) -> StoreError {
+    let failed = StoreError::Failed { store: STORE, cause: format!("{}: {cause}", path.display()) };
+    let text = cause.to_ascii_lowercase();
+    let wants = ["too many open files", "cannot allocate memory"].iter().any(|words| text.contains(words));
+    if wants || failed.is_full() || failed.is_read_only() {
+        return failed;
+    }
+    StoreError::Corrupt { what: path.display().to_string(), cause }
 }
 
 fn config(dimension: usize) -> EdgeConfig {

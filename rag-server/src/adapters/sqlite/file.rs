@@ -19,6 +19,8 @@ const READERS: u32 = 4;
 /// Version of the schema, kept in the file; a server refuses a file of a newer one.
 const SCHEMA: i64 = 2;
 
+/// The extended code of a failure to make the index of the write-ahead log larger, which is what a full disk is to it.
+const SQLITE_IOERR_SHMSIZE: i32 = 4874;
 const SQLITE_BUSY: i32 = 5;
 const SQLITE_LOCKED: i32 = 6;
 const SQLITE_CORRUPT: i32 = 11;
@@ -104,6 +106,10 @@ async fn migrate(name: &str, pool: &SqlitePool) -> Result<(), StoreError> {
 /// What went wrong, by the class of its cause.
 pub(super) fn error(path: &str, error: sqlx::Error) -> StoreError {
     let cause = format!("{path}: {error}");
+    if code(&error) == Some(SQLITE_IOERR_SHMSIZE) {
+        let cause = format!("{cause}: the index of its log cannot grow; is the disk full?");
+        return StoreError::Failed { store: STORE, cause };
+    }
     match primary_code(&error) {
         Some(SQLITE_BUSY | SQLITE_LOCKED) => StoreError::Timeout { store: STORE, seconds: BUSY.as_secs() },
         Some(SQLITE_CORRUPT | SQLITE_NOTADB) => StoreError::Corrupt { what: path.to_owned(), cause: error.to_string() },
@@ -125,6 +131,9 @@ fn is_busy(error: &sqlx::Error) -> bool {
 
 /// The low byte of SQLite's extended result code.
 fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+    code(error).map(|code| code & 0xff)
+}
+
+fn code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
 }

@@ -4,6 +4,7 @@
 //! Caveat: the file must lie on a local disk; SQLite's locks do not hold on network file systems.
 
 mod file;
+mod salvage;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,6 +19,8 @@ use crate::{
     adapters::lock::{Company, Lock},
     ports::{Kind, Page, Put, Record, Records, StoreError, Swap},
 };
+
+pub use self::salvage::Salvaged;
 
 const STORE: &str = "the records";
 
@@ -124,17 +127,18 @@ impl Records for SqliteRecords {
         let text = body.to_string();
         // The record in the way may be removed before it is read: then the turn is ours again.
         loop {
-            let inserted: Option<i64> = sqlx::query_scalar(
+            // To the end, and not to its first row: the statement commits as it ends, and only then it is known that there was room for it.
+            let inserted: Vec<i64> = sqlx::query_scalar(
                 "INSERT INTO records (kind, id, version, body) SELECT ?, ?, removed + 1, ? FROM versions WHERE true
                 ON CONFLICT (kind, id) DO NOTHING RETURNING version",
             )
             .bind(kind.as_str())
             .bind(id)
             .bind(&text)
-            .fetch_optional(&self.writer)
+            .fetch_all(&self.writer)
             .await
             .map_err(|e| self.failed(e))?;
-            if let Some(version) = inserted {
+            if let Some(version) = inserted.first() {
                 return Ok(Put::Created(Record { id: id.to_owned(), version: version.unsigned_abs(), body }));
             }
             if let Some(record) = self.find(kind, id).await? {

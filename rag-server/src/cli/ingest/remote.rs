@@ -11,6 +11,7 @@ use std::{
 
 use backon::{ConstantBuilder, Retryable};
 use hyper::body::Bytes;
+use jiff::Timestamp;
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode, Url,
     header::HeaderValue,
@@ -116,6 +117,7 @@ impl RemoteError {
                     | StatusCode::BAD_GATEWAY
                     | StatusCode::SERVICE_UNAVAILABLE
                     | StatusCode::GATEWAY_TIMEOUT
+                    | StatusCode::INSUFFICIENT_STORAGE
             ),
             Self::Key(_) | Self::Client(_) | Self::Endless { .. } | Self::Strange { .. } | Self::Worker(_) => false,
         }
@@ -271,11 +273,11 @@ struct Run<'r> {
 
 impl Run<'_> {
     async fn take(&mut self, source: Source, show: &mut Show) -> Result<(), RemoteError> {
-        let (id, format) = (source.id.clone(), source.format);
+        let (id, format, expires_at) = (source.id.clone(), source.format, source.expires_at);
         if format.is_binary() {
             let read = tokio::task::spawn_blocking(move || read_bytes(&source, DOCUMENT_BYTES));
             return match read.await.map_err(RemoteError::Worker)? {
-                Ok(bytes) => self.send_file(&id, bytes, show).await,
+                Ok(bytes) => self.send_file(&id, bytes, expires_at, show).await,
                 Err(reason) => {
                     show.report(id.as_str(), Err(reason.to_string()));
                     Ok(())
@@ -299,7 +301,7 @@ impl Run<'_> {
         if self.bytes + size > REQUEST_BYTES || self.documents.len() >= MAX_DOCUMENTS {
             self.send(show).await?;
         }
-        self.documents.push(PostedDocument { id, text, format });
+        self.documents.push(PostedDocument { id, text, format, expires_at });
         self.bytes += size;
         Ok(())
     }
@@ -318,7 +320,13 @@ impl Run<'_> {
     }
 
     /// Sends a file that is no text, as a form.
-    async fn send_file(&mut self, id: &DocumentId, bytes: Vec<u8>, show: &mut Show) -> Result<(), RemoteError> {
+    async fn send_file(
+        &mut self,
+        id: &DocumentId,
+        bytes: Vec<u8>,
+        expires_at: Option<Timestamp>,
+        show: &mut Show,
+    ) -> Result<(), RemoteError> {
         if id.as_str().contains('\\') {
             // Whoever reads a form takes it for a folder's mark, or for an escape.
             let cause = "a name with a backslash cannot be sent as a file".to_owned();
@@ -329,7 +337,10 @@ impl Run<'_> {
         let (name, bytes) = (id.as_str().to_owned(), Bytes::from(bytes));
         let request = || {
             let file = Part::stream(bytes.clone()).file_name(name.clone());
-            let form = Form::new().text("dry_run", dry_run.clone()).part("file", file);
+            let mut form = Form::new().text("dry_run", dry_run.clone()).part("file", file);
+            if let Some(at) = expires_at {
+                form = form.text("expires_at", at.to_string());
+            }
             remote.client.post(remote.at("ingest")).multipart(form)
         };
         self.submit(request, 1, show).await
@@ -374,9 +385,17 @@ mod tests {
             let error = refused(503, asked_for.map(Duration::from_secs));
             assert_eq!(error.pause(PAUSE), Duration::from_secs(pause), "{asked_for:?}");
         }
-        for (status, may_pass) in
-            [(429, true), (502, true), (503, true), (504, true), (400, false), (401, false), (422, false), (500, false)]
-        {
+        for (status, may_pass) in [
+            (429, true),
+            (502, true),
+            (503, true),
+            (504, true),
+            (507, true),
+            (400, false),
+            (401, false),
+            (422, false),
+            (500, false),
+        ] {
             assert_eq!(refused(status, None).may_pass(), may_pass, "{status}");
         }
     }

@@ -1,4 +1,4 @@
-//! What goes on beside the requests, over one set of flows: jobs, the threshold of a refusal, forgotten sessions, counts, and the change to another embedding model.
+//! What goes on beside the requests, over one set of flows: jobs, the threshold of a refusal, the removal of what is over, counts, and the change to another embedding model.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,16 +11,16 @@ use tokio_util::sync::CancellationToken;
 use super::{Source, moving::Mover};
 use crate::{
     app::{App, Process},
-    generate::Answers,
     operations::Jobs,
-    ports::{Epoch, StoreError},
+    ports::Epoch,
+    retention::Retention,
     retrieve::Retrieve,
 };
 
 /// Between two looks whether the collection changed so much that the threshold of a refusal is to be found anew.
 const CALIBRATE: Duration = Duration::from_secs(10);
 
-/// Between two pages of sessions and of feedback that are looked through for old ones.
+/// Between two passes that remove what was kept for long enough, and how much later than its time a document is removed.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// Between two counts of what the records hold, for whoever looks at metrics and the status.
@@ -45,7 +45,7 @@ pub(super) struct Background {
 impl Background {
     pub(super) async fn begin(source: &Source, app: &App) -> Self {
         let stop = CancellationToken::new();
-        tokio::spawn(forget(Arc::clone(&app.answers), stop.clone()));
+        tokio::spawn(forget(Arc::clone(&app.retention), stop.clone()));
         tokio::spawn(calibrate(Arc::clone(&app.retrieve), stop.clone()));
         tokio::spawn(count(Arc::clone(&app.process), stop.clone()));
         tokio::spawn(count_chunks(Arc::clone(&app.process), app.epoch, stop.clone()));
@@ -70,25 +70,17 @@ impl Background {
     }
 }
 
-/// Removes sessions that nobody went on with and feedback that is old, a page of each at a time.
-async fn forget(answers: Arc<Answers>, stop: CancellationToken) {
-    let (Some(sessions), Some(feedback)) = (answers.sessions(), answers.feedback()) else { return };
-    let (mut session, mut opinion) = (None, None);
+/// Removes what was kept for long enough, a bounded number at a time. A pass that is cut short loses nothing.
+async fn forget(retention: Arc<Retention>, stop: CancellationToken) {
     loop {
-        tokio::select! {
+        let passed = tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(SWEEP) => {}
+            passed = async { tokio::time::sleep(SWEEP).await; retention.pass().await } => passed,
+        };
+        if let Err(error) = passed {
+            tracing::warn!(%error, "not all that was kept for long enough was removed; tried again later");
         }
-        session = next(sessions.sweep(session.as_deref()).await);
-        opinion = next(feedback.sweep(opinion.as_deref()).await);
     }
-}
-
-fn next(swept: Result<Option<String>, StoreError>) -> Option<String> {
-    swept.unwrap_or_else(|error| {
-        tracing::warn!(%error, "what is to be forgotten was not removed; tried again later");
-        None
-    })
 }
 
 /// Counts what the records hold, so that nobody who looks has to.

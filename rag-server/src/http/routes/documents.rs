@@ -56,6 +56,10 @@ pub(super) struct DocumentView {
     /// What is said of it beside its text, such as pages without text.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notices: Vec<NoticeView>,
+    /// From this time on no search finds it; absent where it is kept for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
     /// When this version was stored.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
@@ -71,6 +75,7 @@ impl From<DocumentRecord> for DocumentView {
             chunks: record.chunks,
             bytes: record.bytes,
             notices: views(&record.notices),
+            expires_at: record.expires_at,
             updated_at: record.updated_at,
         }
     }
@@ -168,12 +173,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .also_takes("*/*", "the document itself; its format is told by the end of the id, or by the content type")
             .answers::<Accepted>(202, "accepted for good; the header Location names the job")
             .problem(429, "too much waits already; the header Retry-After says when to come again")
-            .problem(503, "read-only, busy, or a store is not available"),
+            .problem(503, "read-only, busy, or a store is not available")
+            .problem(507, "a store has no room left on its disk"),
         Endpoint::new(HttpMethod::Delete, "/documents/{id}", delete(remove), "Delete a document and its chunks")
             .keyed()
             .parameter(ParameterIn::Path, "id", Type::String, id)
             .answers_plainly(204, None, "it is gone")
-            .problem(404, "no such document"),
+            .problem(404, "no such document")
+            .problem(507, "a store has no room left on its disk"),
     ]
 }
 

@@ -123,11 +123,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "the same key with the same documents gets the same job",
             )
             .body::<IngestRequest>()
-            .also_takes("multipart/form-data", "files by name; fields prefix, metadata (a JSON object), dry_run")
+            .also_takes(
+                "multipart/form-data",
+                "files by name; fields prefix, metadata (a JSON object), expires_at, dry_run",
+            )
             .answers::<Preview>(200, "what would become of each, for a dry run")
             .answers::<Accepted>(202, "accepted for good; the header Location names the job")
             .problem(429, "too much waits already; the header Retry-After says when to come again")
-            .problem(503, "read-only, busy, or a store is not available"),
+            .problem(503, "read-only, busy, or a store is not available")
+            .problem(507, "a store has no room left on its disk"),
         Endpoint::new(
             HttpMethod::Post,
             "/prune",
@@ -137,7 +141,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .keyed()
         .body::<PruneRequest>()
         .answers::<PruneAnswer>(200, "what was removed; ask again with `next` until it is null")
-        .problem(503, "read-only, or a store is not available"),
+        .problem(503, "read-only, or a store is not available")
+        .problem(507, "a store has no room left on its disk"),
     ]
 }
 

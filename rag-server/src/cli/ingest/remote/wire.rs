@@ -1,5 +1,6 @@
 //! What is sent to a server, and what it answers.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -38,6 +39,8 @@ pub(super) struct PostedDocument {
     pub(super) id: DocumentId,
     pub(super) text: String,
     pub(super) format: Format,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
