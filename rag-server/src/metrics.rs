@@ -88,9 +88,6 @@ impl Metrics {
             Histogram::with_opts(seconds("rag_server_seconds", "Time of a question, waiting for providers excluded."))?;
         registry.register(Box::new(request_seconds.clone()))?;
         registry.register(Box::new(server_seconds.clone()))?;
-        let query_accuracy = Opts::new("rag_query_accuracy", "nDCG@10 of the last evaluation, 0 to 1, by mode.");
-        let query_accuracy = GaugeVec::new(query_accuracy, &["mode"])?;
-        registry.register(Box::new(query_accuracy.clone()))?;
         say_version(&registry)?;
         Ok(Self {
             requests: counters("http_requests_total", "Requests by route and status.", &["route", "status"])?,
@@ -98,7 +95,7 @@ impl Metrics {
             request_seconds,
             server_seconds,
             query_outcomes: counters("rag_query_outcome_total", "Questions by outcome.", &["outcome"])?,
-            query_accuracy,
+            query_accuracy: accuracy(&registry)?,
             ingested: counters("rag_ingest_documents_total", "Documents by outcome.", &["outcome"])?,
             notices: counters("rag_ingest_notices_total", "Notices of ingested documents, by kind.", &["kind"])?,
             retention_removed: counters(
@@ -153,6 +150,14 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// How well the search found what it should, by mode.
+fn accuracy(registry: &Book) -> prometheus::Result<GaugeVec> {
+    let accuracy = Opts::new("rag_query_accuracy", "nDCG@10 of the last evaluation, 0 to 1, by mode.");
+    let accuracy = GaugeVec::new(accuracy, &["mode"])?;
+    registry.register(Box::new(accuracy.clone()))?;
+    Ok(accuracy)
 }
 
 /// A gauge that is always 1 and names the running version.

@@ -343,12 +343,11 @@ struct Row {
 
 /// Ways to ask that need the component.
 fn doors(part: Part) -> Vec<&'static str> {
-    let needed = |door: &&str| match (part, *door) {
-        (Part::Store | Part::Generator | Part::Reranker, "/v1/embeddings") => false,
-        (Part::Generator, "/search" | "/mcp search") => false,
-        _ => true,
+    let unneeded = |door: &str| {
+        let embeds = matches!(part, Part::Store | Part::Generator | Part::Reranker) && door == "/v1/embeddings";
+        embeds || (matches!(part, Part::Generator) && matches!(door, "/search" | "/mcp search"))
     };
-    DOORS.into_iter().filter(needed).collect()
+    DOORS.into_iter().filter(|door| !unneeded(door)).collect()
 }
 
 async fn the_row_holds(row: Row) {

@@ -136,12 +136,8 @@ async fn ten_thousand_idle_connections_cost_little_and_make_room_for_who_asks() 
     let home = Home::new();
     let server = served(&home, "max_connections = 9000\nmax_connections_per_address = 600\n").await;
     let before = baseline(&server);
-    let server = Arc::new(server);
     let connections: Vec<TcpStream> = stream::iter(0..held)
-        .map(|number| {
-            let server = Arc::clone(&server);
-            async move { connect(&server, [127, 0, 1, (number % 20) as u8]).await }
-        })
+        .map(|number| connect(&server, [127, 0, 1, (number % 20) as u8]))
         .buffer_unordered(100)
         .collect()
         .await;

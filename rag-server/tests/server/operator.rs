@@ -67,6 +67,15 @@ fn take_what_differs(status: &mut Value) {
     status["credentials"][2]["uses"] = json!(1);
 }
 
+/// Waits until everything was counted once.
+async fn counted(server: &Server) {
+    eventually("everything was counted once", async || {
+        let status = status(server).await;
+        !status["counted_at"].is_null() && !status["chunks_counted_at"].is_null()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentials() {
     let home = Home::new();
@@ -74,11 +83,7 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
     let config = format!("# a comment counts, too\n{}[live]\nfile = {live:?}\n", keyed(&home));
     let server = home.serve(&config);
     server.await_ready().await;
-    eventually("everything was counted once", async || {
-        let status = status(&server).await;
-        !status["counted_at"].is_null() && !status["chunks_counted_at"].is_null()
-    })
-    .await;
+    counted(&server).await;
     let mut status = status(&server).await;
     let accepted = |name: &str, key: &str, uses: u64| {
         let fingerprint = &sha256(key)[..12];

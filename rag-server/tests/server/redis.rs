@@ -145,6 +145,23 @@ async fn a_server_whose_count_of_changes_begins_anew_takes_nothing_of_its_last_r
     }
 }
 
+/// Asks until it is told to stop, and counts; each question must be answered.
+async fn asks_on(address: String, stop: Arc<AtomicBool>, asked: Arc<AtomicU64>) {
+    let client = reqwest::Client::new();
+    let mut number = 0;
+    while !stop.load(Ordering::SeqCst) {
+        number += 1;
+        // Some that were asked before, and some that are new.
+        let question = format!("{QUESTION} {}", if number % 2 == 0 { 0 } else { number });
+        let request = client.post(format!("{address}/query")).json(&json!({"query": question}));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let answer: Value = response.json().await.unwrap();
+        assert!(answer["answer"].as_str().unwrap().contains("for 7 days"), "{answer}");
+        asked.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_killed_stalled_and_back_under_load_costs_no_question() {
     if is_skipped() {
@@ -154,24 +171,8 @@ async fn a_redis_that_is_killed_stalled_and_back_under_load_costs_no_question() 
     let (_homes, mut servers) = replicas(&store, &redis).await;
     servers[0].ingest("plan.md", &plan(7), "").await;
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let load = (0..4_usize).map(|asker| {
-        let (stop, asked, address) = (Arc::clone(&stop), Arc::clone(&asked), servers[asker % 2].public.clone());
-        tokio::spawn(async move {
-            let client = reqwest::Client::new();
-            let mut number = 0;
-            while !stop.load(Ordering::SeqCst) {
-                number += 1;
-                // Some that were asked before, and some that are new.
-                let question = format!("{QUESTION} {}", if number % 2 == 0 { 0 } else { number });
-                let request = client.post(format!("{address}/query")).json(&json!({"query": question}));
-                let response = request.send().await.unwrap();
-                assert_eq!(response.status(), 200);
-                let answer: Value = response.json().await.unwrap();
-                assert!(answer["answer"].as_str().unwrap().contains("for 7 days"), "{answer}");
-                asked.fetch_add(1, Ordering::SeqCst);
-            }
-        })
-    });
+    let load = (0..4_usize)
+        .map(|asker| tokio::spawn(asks_on(servers[asker % 2].public.clone(), Arc::clone(&stop), Arc::clone(&asked))));
     let load: Vec<_> = load.collect();
     let some_more = async || {
         let before = asked.load(Ordering::SeqCst);
