@@ -168,8 +168,11 @@ impl Ingest {
             }
             // The writer whose claim was taken over committed a moment before: its version is one that the claim answers for.
             let late = other.as_ref().map(standing_of).transpose()?.flatten();
-            let is_answered_for = late.is_some_and(|document| open.claim.answers_for(&document.version));
-            let Some(record) = other.filter(|_| is_answered_for) else { return Ok(Committed::Again) };
+            // Its own version is whole whoever committed meanwhile. One that it found standing may have been purged by who replaced it.
+            let is_written = before.is_none_or(|before| before.version != open.version);
+            let is_whole = |late: &ContentHash| is_written || *late == open.version;
+            let goes_on = late.is_some_and(|late| open.claim.answers_for(&late.version) && is_whole(&late.version));
+            let Some(record) = other.filter(|_| goes_on) else { return Ok(Committed::Again) };
             (standing, contested) = (record.version, true);
         }
     }

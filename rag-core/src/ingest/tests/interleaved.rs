@@ -191,6 +191,55 @@ impl Play {
     }
 }
 
+/// Lets one of the tasks that wait make so many calls, or all of them if it makes fewer; whether it is over. The other, if there is one, waits at the call that it waited at longest.
+async fn let_make(world: &World, task: &JoinHandle<Written>, calls: usize) -> bool {
+    let mut made = 0;
+    while made < calls && !task.is_finished() {
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        if let Some(newest) = world.waiting().checked_sub(1) {
+            world.let_through(newest);
+            made += 1;
+        }
+    }
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    task.is_finished()
+}
+
+#[tokio::test]
+async fn whoever_replaces_a_document_late_while_another_changes_its_metadata_leaves_it_whole() {
+    for before in 0.. {
+        let mut was_over = false;
+        for calls in 0.. {
+            let (world, clock) = (Arc::<World>::default(), Arc::<SetClock>::default());
+            write(replica(&world, &clock), 1, "en", None).await.unwrap().unwrap();
+            world.schedule();
+            let late = tokio::spawn(write(replica(&world, &clock), 0, "da", None));
+            was_over = let_make(&world, &late, before).await;
+            // Somebody sets the wall clock: the claim is over for others, and its holder notices nothing.
+            clock.set(LONG);
+            let metadata = tokio::spawn(write(replica(&world, &clock), 1, "de", None));
+            let is_over = let_make(&world, &metadata, calls).await;
+            // It goes on with the call that it was at, and ends before the other one goes on.
+            world.let_through(0);
+            let_make(&world, &late, usize::MAX).await;
+            world.unschedule();
+            let _ended = (late.await.unwrap(), metadata.await.unwrap());
+            assert_eq!(world.torn().await, Vec::<String>::new(), "after {before} calls and {calls}");
+            if is_over || was_over {
+                break;
+            }
+        }
+        if was_over {
+            assert!(before > 10, "it made only {before} calls");
+            break;
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
