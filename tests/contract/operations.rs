@@ -15,15 +15,28 @@ use crate::documented::rows_of;
 const PAGE: &str = "operations.md";
 
 /// Numbers that set how the server works and no limit that a person on call runs into.
-const NO_LIMITS: [&str; 8] = [
+const NO_LIMITS: [&str; 21] = [
     "embedding.openai.dimensions",
+    "embedding.openai.pricing.input_usd_per_million_tokens",
     "embedding.previous.least",
     "embedding.previous.openai.dimensions",
+    "embedding.previous.openai.pricing.input_usd_per_million_tokens",
     "generation.providers[].pricing.input_usd_per_million_tokens",
     "generation.providers[].pricing.output_usd_per_million_tokens",
+    "records.postgres.port",
+    "records.postgres.servers",
+    "records.vector_store.replication_factor",
+    "records.vector_store.write_consistency_factor",
     "retrieval.min_score",
+    "retrieval.rerank.pricing.usd_per_million_tokens",
+    "retrieval.rerank.pricing.usd_per_thousand_requests",
     "retrieval.top_k",
     "tracing.sample_ratio",
+    "vector_store.qdrant.hnsw.ef_construct",
+    "vector_store.qdrant.hnsw.m",
+    "vector_store.qdrant.replication_factor",
+    "vector_store.qdrant.shard_number",
+    "vector_store.qdrant.write_consistency_factor",
 ];
 
 /// The first cells below a heading, which name something once each.
@@ -85,6 +98,8 @@ fn classes() -> BTreeSet<String> {
         StoreError::RateLimited { store, retry_after_seconds: 1 },
         StoreError::InUse { path: text() },
         StoreError::Failed { store, cause: text() },
+        StoreError::Failed { store, cause: "No space left on device".to_owned() },
+        StoreError::Failed { store, cause: "Read-only file system".to_owned() },
     ];
     let models = [
         ChatError::Unreachable { cause: text() },

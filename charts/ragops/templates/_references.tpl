@@ -29,4 +29,4 @@ has({{ . }}.spec.vectorStore) && has({{ . }}.spec.vectorStore.qdrant) && has({{ 
 {{- end -}}
 
 {{- /* One CEL expression may ask the authorizer twice, so that many pairs cover every Secret that a spec can name. */ -}}
-{{- define "ragops.pairs" -}}12{{- end -}}
+{{- define "ragops.pairs" -}}13{{- end -}}

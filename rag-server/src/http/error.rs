@@ -113,12 +113,14 @@ pub enum Code {
 
 impl Code {
     /// Every one of them, in this order: the causes by which errors are counted.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 46] = [
         Self::BadRequest,
         Self::InvalidValue,
         Self::MissingApiKey,
         Self::UnknownApiKey,
+        Self::DeniedApiKey,
         Self::RoleTooLow,
+        Self::Blocked,
         Self::HostNotAllowed,
         Self::ForeignPage,
         Self::NoSuchRoute,
@@ -127,6 +129,10 @@ impl Code {
         Self::NoSuchSession,
         Self::NoSuchAnswer,
         Self::NoSuchModel,
+        Self::NoSuchProvider,
+        Self::NoSuchBlock,
+        Self::ListFull,
+        Self::NewerFormat,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::IdempotencyKeyReused,
@@ -146,6 +152,8 @@ impl Code {
         Self::StoreUnreachable,
         Self::StoreAuthFailed,
         Self::StoreFailed,
+        Self::StorageFull,
+        Self::StorageReadOnly,
         Self::EmbedderUnavailable,
         Self::EmbedderFailed,
         Self::GeneratorFailed,

@@ -11,10 +11,17 @@ use crate::{
 };
 
 /// Every route that is no probe, with its class; none for what only calls others.
-const ROUTES: [(&str, Option<Class>); 22] = [
+const ROUTES: [(&str, Option<Class>); 33] = [
+    ("DELETE /admin/blocks", Some(Class::Admin)),
+    ("DELETE /admin/cache", Some(Class::Admin)),
     ("DELETE /documents/{id}", Some(Class::Ingests)),
     ("DELETE /sessions", Some(Class::Records)),
     ("DELETE /sessions/{id}", Some(Class::Records)),
+    ("GET /admin/blocks", Some(Class::Admin)),
+    ("GET /admin/cache", Some(Class::Admin)),
+    ("GET /admin/config", Some(Class::Admin)),
+    ("GET /admin/stats", Some(Class::Admin)),
+    ("GET /admin/status", Some(Class::Admin)),
     ("GET /documents", Some(Class::Records)),
     ("GET /documents/{id}", Some(Class::Records)),
     ("GET /jobs/{id}", Some(Class::Records)),
@@ -22,17 +29,21 @@ const ROUTES: [(&str, Option<Class>); 22] = [
     ("GET /sessions/{id}", Some(Class::Records)),
     ("GET /v1/models", Some(Class::Records)),
     ("GET /v1/models/{id}", Some(Class::Records)),
+    ("POST /admin/blocks", Some(Class::Admin)),
+    ("POST /admin/breakers/{provider}/reset", Some(Class::Admin)),
     ("POST /evaluate", Some(Class::Records)),
     ("POST /feedback", Some(Class::Records)),
     ("POST /ingest", Some(Class::Ingests)),
     ("POST /jobs/{id}/cancel", Some(Class::Records)),
     ("POST /mcp", None),
+    ("POST /ops/deny", Some(Class::Admin)),
     ("POST /prune", Some(Class::Ingests)),
     ("POST /query", Some(Class::Questions)),
     ("POST /search", Some(Class::Questions)),
     ("POST /v1/chat/completions", Some(Class::Questions)),
     ("POST /v1/embeddings", Some(Class::Texts)),
     ("POST /v1/rerank", Some(Class::Texts)),
+    ("PUT /admin/read-only", Some(Class::Admin)),
     ("PUT /documents/{id}", Some(Class::Ingests)),
 ];
 
@@ -45,7 +56,7 @@ async fn send(api: &Api, route: &str, body: Body) -> Response {
     let (method, path) = route.split_once(' ').unwrap();
     let request = Request::builder()
         .method(method)
-        .uri(path.replace("{id}", "x"))
+        .uri(path.replace("{id}", "x").replace("{provider}", "x"))
         .header(header::HOST, "localhost")
         .header(header::CONTENT_TYPE, "application/json")
         .body(body)
