@@ -73,7 +73,7 @@ async fn on_a_full_disk_writes_are_refused_questions_are_answered_and_it_heals_w
         accepted.status() == StatusCode::ACCEPTED
     };
     eventually("there is room again", ingested).await;
-    eventually("every part is well", async || !parts(&server).await.contains("disk_full")).await;
+    eventually("every part is well", async || !parts(&server).await.contains(r#""status":"disk_full""#)).await;
     eventually("it is found", async || {
         server.get("/documents/dinner.md").send().await.unwrap().status() == StatusCode::OK
     })
