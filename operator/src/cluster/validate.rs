@@ -3,6 +3,7 @@
 //! Pure. What the CRD's rules can refuse never gets here; what they cannot see is checked here, and every absent value is
 //! resolved, so that builders and deciders know no defaults. Each problem names its field and what to do.
 
+mod amounts;
 mod cache;
 mod corpus;
 mod memory;
@@ -15,16 +16,15 @@ mod store;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-
 use super::observed::{Frozen, Observed};
 use crate::api::ConditionReason;
 use crate::api::cluster::{
-    Amount, Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, OpenAiEmbedding, PodTemplate, Postgres,
-    RagCluster, RagClusterSpec, Resources, Retention, Retrieval, Role, ScrapePeer, Tracing,
+    Autoscaling, Budget, DeletionPolicy, EmbeddingModel, Generation, OpenAiEmbedding, PodTemplate, Postgres,
+    RagCluster, RagClusterSpec, Retention, Retrieval, Role, ScrapePeer, Tracing,
 };
 use crate::api::{ClientName, ClusterName};
 
+pub use amounts::Amounts;
 pub use cache::Redis;
 pub use memory::{READER_MIB, memory_warning};
 pub use outside::{EMBEDDING, Outside, RERANK, TRACING};
@@ -34,16 +34,6 @@ pub use store::{ExternalStore, ManagedStore, Store};
 
 /// Servers that are there for a while beside those that are asked for: the one that a roll-out starts first.
 pub const SURGE: i32 = 1;
-
-/// What a query server requests when the spec does not say: enough for the model, and a base for the autoscaler.
-const SERVER_REQUESTS: (&str, &str) = ("250m", "256Mi");
-
-/// The same where the vector store is inside: its index stands in the server's memory, and the first to be evicted from a node is
-/// whoever takes much more than it asked for.
-const EMBEDDED_REQUESTS: (&str, &str) = ("250m", "1Gi");
-
-/// What the managed vector store requests when the spec does not say.
-const QDRANT_REQUESTS: (&str, &str) = ("250m", "512Mi");
 
 /// What a problem keeps from being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,15 +175,6 @@ pub enum Embedder {
     OpenAi(OpenAiEmbedding),
 }
 
-/// Resolved amounts by resource name.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Amounts {
-    /// What the scheduler sets aside; CPU and memory are always there.
-    pub requests: BTreeMap<String, Quantity>,
-    /// What may not be exceeded.
-    pub limits: BTreeMap<String, Quantity>,
-}
-
 /// Resolves the cluster, or says everything that is in the way. What keeps a new revision alone from being made is in the way of
 /// a cluster that has none yet; to any other it is told in [`ValidatedCluster::held`].
 pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCluster, Vec<Problem>> {
@@ -214,10 +195,11 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     let embedder = embedder(spec, &mut problems);
     let outside = outside::outside(cluster, &mut problems);
     let redis = cache::redis(cluster, &mut problems);
-    let resources = amounts("spec.resources", spec.resources.as_ref(), requests(store.as_ref()), &mut problems);
+    let requests = amounts::requests(store.as_ref());
+    let resources = amounts::resolved("spec.resources", spec.resources.as_ref(), requests, &mut problems);
     let autoscaling = spec.autoscaling.enabled.then(|| spec.autoscaling.clone());
     if autoscaling.is_some() {
-        check_cpu_request(&resources, &mut problems);
+        amounts::check_cpu_request(&resources, &mut problems);
     }
     store::check_embedded(spec, &mut problems);
     let postgres = records::postgres(spec, &mut problems);
@@ -360,57 +342,10 @@ fn embedder(spec: &RagClusterSpec, problems: &mut Problems) -> Option<Embedder> 
     }
 }
 
-fn requests(store: Option<&Store>) -> (&'static str, &'static str) {
-    match store {
-        Some(Store::Embedded { .. }) => EMBEDDED_REQUESTS,
-        Some(Store::Managed(_) | Store::External(_)) | None => SERVER_REQUESTS,
-    }
-}
-
-/// A request that is left out follows the limit, as Kubernetes has it, and otherwise the default.
-fn amounts(field: &str, given: Option<&Resources>, defaults: (&str, &str), problems: &mut Problems) -> Amounts {
-    let requests = given.and_then(|given| given.requests.as_ref());
-    let limits = given.and_then(|given| given.limits.as_ref());
-    let mut resolved = Amounts { requests: BTreeMap::new(), limits: BTreeMap::new() };
-    let rows = [
-        ("cpu", requests.and_then(|r| r.cpu.as_ref()), limits.and_then(|l| l.cpu.as_ref()), defaults.0),
-        ("memory", requests.and_then(|r| r.memory.as_ref()), limits.and_then(|l| l.memory.as_ref()), defaults.1),
-    ];
-    for (resource, request, limit, default) in rows {
-        if limit.is_some_and(is_zero) {
-            problems.invalid(
-                format!("{field}.limits.{resource}"),
-                "a limit of 0",
-                "leave the limit out, or set it to what the container may use",
-            );
-        }
-        let request = request.or(limit).map_or(default, |amount| &amount.0);
-        resolved.requests.insert(resource.to_owned(), Quantity(request.to_owned()));
-        if let Some(limit) = limit {
-            resolved.limits.insert(resource.to_owned(), Quantity(limit.0.clone()));
-        }
-    }
-    resolved
-}
-
-fn is_zero(amount: &Amount) -> bool {
-    !amount.0.chars().any(|c| matches!(c, '1'..='9'))
-}
-
-/// The autoscaler measures use as a share of the request.
-fn check_cpu_request(resources: &Amounts, problems: &mut Problems) {
-    let is_missing = resources.requests.get("cpu").is_none_or(|cpu| is_zero(&Amount(cpu.0.clone())));
-    if is_missing {
-        problems.invalid(
-            "spec.resources.requests.cpu",
-            "a CPU request of 0, while autoscaling measures CPU use against the request",
-            "request some CPU, for example 250m, or set autoscaling.enabled: false",
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
     use super::*;
     use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, applied, cluster, nothing};
     use crate::cluster::observed::{ChildKind, ForeignObject, Presence};

@@ -5,6 +5,7 @@
 
 mod cache;
 mod corpus;
+mod embedding;
 mod generation;
 mod layers;
 mod live;
@@ -13,6 +14,7 @@ mod postgres;
 mod problem;
 mod reference;
 mod retention;
+mod retrieval;
 mod rules;
 mod server;
 mod shape;
@@ -25,10 +27,10 @@ use serde::{Deserialize, Serialize};
 
 pub use cache::{Cache, Redis};
 pub use corpus::{
-    Embedded, Embedding, EmbeddingChoice, EmbeddingPricing, FusionChoice, Hnsw, LocalEmbedding, OpenAiEmbedding,
-    PreviousEmbedding, Qdrant, QdrantQuantization, QdrantUrl, Records, RecordsChoice, RerankPricing, RerankProvider,
-    Retrieval, Sqlite, VectorStore, VectorStoreChoice, VectorStoreRecords,
+    Embedded, Hnsw, Qdrant, QdrantQuantization, QdrantUrl, Records, RecordsChoice, Sqlite, VectorStore,
+    VectorStoreChoice, VectorStoreRecords,
 };
+pub use embedding::{Embedding, EmbeddingChoice, EmbeddingPricing, LocalEmbedding, OpenAiEmbedding, PreviousEmbedding};
 pub use generation::{CircuitBreaker, Fallback, Generation, Pricing, Provider, Sessions};
 pub use layers::{Layers, Loaded, Setting};
 pub use live::{Budget, Live, LiveSettings, LiveState, OnLimit, ReadOnlyBy};
@@ -37,6 +39,7 @@ pub use postgres::{Postgres, Tls};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::reference;
 pub use retention::Retention;
+pub use retrieval::{FusionChoice, RerankPricing, RerankProvider, Retrieval};
 pub use server::{ApiKey, Auth, LiveSource, Places, Role, Server};
 pub use snapshots::{ArchiveFolder, S3, Snapshots};
 pub use traces::Tracing;

@@ -3,18 +3,18 @@
 //! The keys are a contract with rag-server, which refuses unknown ones; a test parses what is rendered here with the server's
 //! own parser.
 
+mod providers;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Serialize;
 
+use self::providers::{Embedding, Generation, RerankProvider, embedding, generation, outside_key_file, rerank};
 use super::metadata::{self, Part};
-use crate::api::cluster::{
-    Budget, EmbeddingModel, Fallback, OnLimit, Postgres, PostgresTls, Pricing, Provider, Rerank, RetrievalMode, Role,
-    SecretKeyRef, Tracing,
-};
+use crate::api::cluster::{Budget, OnLimit, Postgres, PostgresTls, RetrievalMode, Role, Tracing};
 use crate::api::{CorpusId, Credential, Revision, labels};
-use crate::cluster::validate::{self, EMBEDDING, Embedder, RERANK, Store, TRACING, ValidatedCluster};
+use crate::cluster::validate::{self, Store, TRACING, ValidatedCluster};
 
 /// The port of the public API.
 pub const HTTP_PORT: i32 = 8080;
@@ -98,33 +98,6 @@ struct ApiKey {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Embedding {
-    Local { model: EmbeddingModel },
-    OpenAi(OpenAiEmbedding),
-}
-
-#[derive(Serialize)]
-struct OpenAiEmbedding {
-    base_url: String,
-    model: String,
-    dimensions: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    api_key_file: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    requests_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pricing: Option<EmbeddingPrice>,
-}
-
-#[derive(Serialize)]
-struct EmbeddingPrice {
-    input_usd_per_million_tokens: f64,
-}
-
-#[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum VectorStore {
     Embedded { path: &'static str },
@@ -168,65 +141,6 @@ struct Retrieval {
     min_score: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rerank: Option<RerankProvider>,
-}
-
-#[derive(Serialize)]
-struct RerankProvider {
-    base_url: String,
-    model: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    api_key_file: Option<String>,
-    top_n: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    requests_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pricing: Option<RerankPrice>,
-}
-
-#[derive(Serialize)]
-struct RerankPrice {
-    usd_per_thousand_requests: f64,
-    usd_per_million_tokens: f64,
-}
-
-#[derive(Serialize)]
-struct Generation {
-    fallback: Fallback,
-    circuit_breaker: CircuitBreaker,
-    providers: Vec<GenerationProvider>,
-}
-
-#[derive(Serialize)]
-struct CircuitBreaker {
-    failures: i32,
-    open_seconds: i32,
-    successes: i32,
-}
-
-#[derive(Serialize)]
-struct GenerationProvider {
-    name: String,
-    base_url: String,
-    model: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    api_key_file: Option<String>,
-    max_tokens: i32,
-    context_tokens: i32,
-    timeout_seconds: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    requests_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pricing: Option<ProviderPricing>,
-}
-
-#[derive(Serialize)]
-struct ProviderPricing {
-    input_usd_per_million_tokens: f64,
-    output_usd_per_million_tokens: f64,
 }
 
 #[derive(Serialize)]
@@ -322,39 +236,6 @@ pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
     toml::to_string(&config).unwrap_or_default()
 }
 
-fn embedding(cluster: &ValidatedCluster) -> Embedding {
-    match &cluster.embedder {
-        Embedder::Local(model) => Embedding::Local { model: *model },
-        Embedder::OpenAi(service) => Embedding::OpenAi(OpenAiEmbedding {
-            base_url: service.base_url.clone(),
-            model: service.model.clone(),
-            dimensions: service.dimensions,
-            api_key_file: outside_key_file(EMBEDDING, service.secret_ref.as_ref()),
-            requests_per_minute: service.requests_per_minute,
-            tokens_per_minute: service.tokens_per_minute,
-            pricing: service
-                .pricing
-                .as_ref()
-                .map(|pricing| EmbeddingPrice { input_usd_per_million_tokens: pricing.input_usd_per_million_tokens }),
-        }),
-    }
-}
-
-fn rerank(service: &Rerank) -> RerankProvider {
-    RerankProvider {
-        base_url: service.base_url.clone(),
-        model: service.model.clone(),
-        api_key_file: outside_key_file(RERANK, service.secret_ref.as_ref()),
-        top_n: service.top_n,
-        requests_per_minute: service.requests_per_minute,
-        tokens_per_minute: service.tokens_per_minute,
-        pricing: service.pricing.as_ref().map(|pricing| RerankPrice {
-            usd_per_thousand_requests: pricing.usd_per_thousand_requests,
-            usd_per_million_tokens: pricing.usd_per_million_tokens,
-        }),
-    }
-}
-
 fn tracing(tracing: &Tracing) -> TracingConfig {
     TracingConfig {
         endpoint: tracing.endpoint.clone(),
@@ -390,49 +271,10 @@ fn records(cluster: &ValidatedCluster) -> Records {
     }
 }
 
-/// Nothing where all of it is what a server does anyway.
-fn generation(cluster: &ValidatedCluster) -> Option<Generation> {
-    let asked = &cluster.generation;
-    let breaker = &asked.circuit_breaker;
-    (!asked.providers.is_empty()).then(|| Generation {
-        fallback: asked.fallback,
-        circuit_breaker: CircuitBreaker {
-            failures: breaker.failures,
-            open_seconds: breaker.open_seconds,
-            successes: breaker.successes,
-        },
-        providers: asked.providers.iter().map(provider).collect(),
-    })
-}
-
-fn provider(provider: &Provider) -> GenerationProvider {
-    let pricing = |pricing: &Pricing| ProviderPricing {
-        input_usd_per_million_tokens: pricing.input_usd_per_million_tokens,
-        output_usd_per_million_tokens: pricing.output_usd_per_million_tokens,
-    };
-    GenerationProvider {
-        name: provider.name.clone(),
-        base_url: provider.base_url.clone(),
-        model: provider.model.clone(),
-        api_key_file: outside_key_file(&provider.name, provider.secret_ref.as_ref()),
-        max_tokens: provider.max_tokens,
-        context_tokens: provider.context_tokens,
-        timeout_seconds: provider.timeout_seconds,
-        requests_per_minute: provider.requests_per_minute,
-        tokens_per_minute: provider.tokens_per_minute,
-        pricing: provider.pricing.as_ref().map(pricing),
-    }
-}
-
 fn redis(redis: &validate::Redis) -> Redis {
     // Whether the Secret names a user only the servers can see.
     let file = |name: &str| redis.secret.as_ref().map(|_| format!("{REDIS_DIR}/{name}"));
     Redis { url: redis.url.clone(), user_file: file(REDIS_USER), password_file: file(REDIS_PASSWORD) }
-}
-
-/// Where the key of a service outside is mounted, if it has one.
-fn outside_key_file(name: &str, key: Option<&SecretKeyRef>) -> Option<String> {
-    key.map(|_| format!("{PROVIDERS_DIR}/{name}/{PROVIDER_KEY_FILE}"))
 }
 
 /// The first version of the schema whose servers know a budget.

@@ -1,7 +1,11 @@
 //! Where vectors and records live: exactly one store, with every absent value resolved.
 
 use super::place::{Place, place_of};
-use super::{Amounts, Problems, QDRANT_REQUESTS, amounts, qdrant};
+use super::{
+    Amounts, Problems,
+    amounts::{self, QDRANT_REQUESTS},
+    qdrant,
+};
 use crate::api::cluster::{
     ExternalQdrant, ManagedQdrant, PodTemplate, Profile, RagCluster, RagClusterSpec, SecretKeyRef, Storage,
 };
@@ -74,7 +78,7 @@ fn managed(asked: &ManagedQdrant, observed: &Observed, problems: &mut Problems) 
     Store::Managed(Box::new(ManagedStore {
         storage: asked.storage.clone(),
         image: asked.image.clone(),
-        resources: amounts(field, asked.resources.as_ref(), QDRANT_REQUESTS, problems),
+        resources: amounts::resolved(field, asked.resources.as_ref(), QDRANT_REQUESTS, problems),
         pod_template: asked.pod_template.clone().unwrap_or_default(),
     }))
 }
