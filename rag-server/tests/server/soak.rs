@@ -259,7 +259,14 @@ impl Look {
     /// Whether no text waits to be embedded, and nothing is stored that no record holds.
     async fn is_quiet(&self) -> bool {
         let held: BTreeSet<ChunkId> = self.documents().await.iter().flat_map(chunks).collect();
-        self.records.count(Kind::Pending).await == Ok(0) && self.stored().await.is_subset(&held)
+        !self.has_work().await && self.stored().await.is_subset(&held)
+    }
+
+    /// Whether a job stands in the line. What a submission left that was killed before it had made its job is none: nobody was told of it, and it goes when no submission can be that old.
+    async fn has_work(&self) -> bool {
+        let line = self.records.list(Kind::Waiting, "", None, 1_000).await.unwrap();
+        let jobs: Vec<&str> = line.records.iter().map(|record| record.id.as_str()).collect();
+        !jobs.is_empty() && !self.records.get_many(Kind::Job, &jobs).await.unwrap().is_empty()
     }
 
     /// Every chunk that is stored.
