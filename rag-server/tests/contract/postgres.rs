@@ -14,6 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rag_core::doubles::eventually;
 use rag_server::{
     adapters::postgres::{PostgresRecords, PostgresSettings},
     ports::{Kind, Put, Records, StoreError, Swap},
@@ -78,15 +79,6 @@ fn is_skipped() -> bool {
         eprintln!("skipped, because {why}");
     }
     why.is_some()
-}
-
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let looking = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    assert!(tokio::time::timeout(DEADLINE * 2, looking).await.is_ok(), "not in time: {what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

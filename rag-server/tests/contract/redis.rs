@@ -13,6 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rag_core::doubles::eventually;
 use rag_server::{
     adapters::{
         memory_cache::MemoryCache,
@@ -130,15 +131,6 @@ impl Replica {
         let found = self.cache.get(&key(name)).await?;
         Some(String::from_utf8(found.to_vec()).unwrap())
     }
-}
-
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let looking = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_secs(60), looking).await.is_ok(), "not within a minute: {what}");
 }
 
 /// Whether there is no Redis to test with; it is said then.
