@@ -4,6 +4,7 @@
 //! Assumption: the engine's log is never replayed, so only a flush makes a write durable (see [`writer`]).
 //! Caveat: writes wait while the store is optimised, for seconds, or half a minute in a large one; searches do not.
 
+mod filter;
 mod folder;
 mod mend;
 mod shard;

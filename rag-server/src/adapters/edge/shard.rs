@@ -8,20 +8,22 @@ use std::{
 };
 
 use qdrant_edge::{
-    Condition, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams, FieldCondition,
-    FieldIndexOperations, Filter, HnswIndexConfig, JsonPath, Match, MatchValue, Modifier, NamedQuery, OperationError,
-    Payload, PayloadFieldSchema, PayloadOps, PayloadSchemaType, PayloadSelectorInclude, PointId, PointInsertOperations,
-    PointOperations, PointStruct, QueryEnum, Record, ScoredPoint, ScrollRequest, SearchRequest, SetPayloadOp,
-    SparseVector as EngineSparse, UpdateOperation, ValueVariants, Vector, VectorInternal, VectorStructInternal,
-    Vectors, WalOptions, WithPayloadInterface, WithVector,
+    CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams, FieldIndexOperations,
+    Filter, HnswIndexConfig, Modifier, NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadOps,
+    PayloadSchemaType, PayloadSelectorInclude, PointId, PointInsertOperations, PointOperations, PointStruct, QueryEnum,
+    Record, ScoredPoint, ScrollRequest, SearchRequest, SetPayloadOp, SparseVector as EngineSparse, UpdateOperation,
+    Vector, VectorInternal, VectorStructInternal, Vectors, WalOptions, WithPayloadInterface, WithVector,
 };
 
-use super::STORE;
+use super::{
+    STORE,
+    filter::{equals, json_path, only},
+};
 use crate::{
     model::{
         Chunk, ChunkId, ChunkPlace, ContentHash, DocumentId, Embedded, Legs, Point, Scored, Similarity, SparseVector,
     },
-    ports::{Index, Only, Scan, Search, StoreError},
+    ports::{Index, Scan, Search, StoreError},
 };
 
 const DENSE: &str = "dense";
@@ -30,8 +32,8 @@ const LEXICAL: &str = "lexical";
 /// Payload fields that filters look at; the first two are fields of [`Chunk`].
 const DOCUMENT: &str = "document";
 const VERSION: &str = "version";
-const TENANT: &str = "tenant";
-const LABELS: &str = "labels";
+pub(super) const TENANT: &str = "tenant";
+pub(super) const LABELS: &str = "labels";
 /// Position in the document; no filter looks at it.
 const ORDINAL: &str = "ordinal";
 
@@ -341,39 +343,12 @@ fn no_uuid(id: u64) -> StoreError {
     StoreError::Corrupt { what: format!("the chunk {id}"), cause: "its id is not a UUID".to_owned() }
 }
 
-/// The filter of a search; none where it looks at everything.
-fn only(Only { tenant, labels }: &Only) -> Result<Option<Filter>, StoreError> {
-    let tenant = match tenant {
-        None => None,
-        Some(tenant) if tenant.is_default() => {
-            Some(Condition::Field(FieldCondition::new_is_empty(json_path(TENANT)?, true)))
-        }
-        Some(tenant) => Some(equals(TENANT, tenant.as_str())?),
-    };
-    let group = |labels: &Vec<String>| {
-        let any = labels.iter().map(|label| equals(LABELS, label)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Condition::Filter(Filter { should: Some(any), ..Filter::default() }))
-    };
-    let groups = labels.iter().map(group).collect::<Result<Vec<_>, StoreError>>()?;
-    let must: Vec<_> = tenant.into_iter().chain(groups).collect();
-    Ok((!must.is_empty()).then(|| Filter { must: Some(must), ..Filter::default() }))
-}
-
-fn equals(field: &str, value: &str) -> Result<Condition, StoreError> {
-    let value = Match::Value(MatchValue { value: ValueVariants::String(value.to_owned()) });
-    Ok(Condition::Field(FieldCondition::new_match(json_path(field)?, value)))
-}
-
-fn json_path(field: &str) -> Result<JsonPath, StoreError> {
-    JsonPath::try_from(field).map_err(|()| refused(format!("{field} is no payload field")))
-}
-
 /// None when the engine panicked; its message went to the panic hook.
 fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-fn refused(cause: String) -> StoreError {
+pub(super) fn refused(cause: String) -> StoreError {
     StoreError::Refused { store: STORE, cause }
 }
 
