@@ -28,7 +28,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
-use crate::api::{RagCluster, ScaleApproval, labels};
+use crate::api::{RagCluster, RagRestore, RagSnapshot, ScaleApproval, labels};
 use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
 use approvals::Concerned;
@@ -64,6 +64,10 @@ pub struct Caches {
     pub clusters: Watched<RagCluster>,
     /// What others have approved for them.
     pub approvals: Watched<ScaleApproval>,
+    /// Snapshots of their corpora.
+    pub snapshots: Watched<RagSnapshot>,
+    /// Restores and drills.
+    pub restores: Watched<RagRestore>,
     /// Children, one cache a kind.
     pub service_accounts: Children<ServiceAccount>,
     /// Revisions; those that Kubernetes makes for StatefulSets are among them.
@@ -135,6 +139,8 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         probes: Vec::new(),
     };
     let (clusters, approvals) = watching.ours();
+    let snapshots = watching.own(Arc::default(), |_, _| {});
+    let restores = watching.own(Arc::default(), |_, _| {});
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     // A StatefulSet gives its claims the labels of its selector, and no other.
     let claims = format!("{} in ({},{})", labels::NAME, labels::name::SERVER, labels::name::QDRANT);
@@ -152,6 +158,8 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         pods: watching.pods(&clusters, pods_changed),
         clusters,
         approvals,
+        snapshots,
+        restores,
     };
     let Watching { running, filled, probes, .. } = watching;
     let filled = join_all(filled).map(drop).boxed().shared();

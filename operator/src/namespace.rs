@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{RagCluster, ScaleApproval};
+use crate::api::{RagCluster, RagRestore, RagSnapshot, ScaleApproval};
 use crate::caches::{Caches, Filled, Probe, Watches};
 use crate::context::Context;
-use crate::controller;
+use crate::controller::{self, Controlled};
 use crate::error::{Call, Error, Phase, Verb};
 use crate::http::Awaited;
 use crate::metrics::Metrics;
@@ -65,6 +65,8 @@ impl Reading {
                         // What failed meanwhile waits for long pauses.
                         self.caches.clusters.look_at_all();
                         self.caches.approvals.look_at_all();
+                        self.caches.snapshots.look_at_all();
+                        self.caches.restores.look_at_all();
                     }
                 }
             }
@@ -171,11 +173,19 @@ impl Work {
             () = prepared => {}
             () = stop.cancelled() => return,
         }
-        let (shared, home, stopped) = (Arc::clone(&context), namespace.clone(), stop.clone().cancelled_owned());
-        let clusters = controller::run::<RagCluster>(shared, home, concurrency, stopped);
-        let approvals = controller::run::<ScaleApproval>(context, namespace, concurrency, stop.cancelled_owned());
-        tokio::join!(clusters, approvals);
+        let work = (&context, namespace.as_str(), concurrency, &stop);
+        tokio::join!(
+            over::<RagCluster>(work),
+            over::<ScaleApproval>(work),
+            over::<RagSnapshot>(work),
+            over::<RagRestore>(work)
+        );
     }
+}
+
+/// Works on the objects of one kind.
+async fn over<K: Controlled>((context, namespace, concurrency, stop): (&Arc<Context>, &str, u16, &CancellationToken)) {
+    controller::run::<K>(Arc::clone(context), namespace.to_owned(), concurrency, stop.clone().cancelled_owned()).await;
 }
 
 #[cfg(test)]

@@ -30,9 +30,13 @@ while read -r made kept; do
   fi
 done <<'FILES'
 ragclusters.yaml crds/ragclusters.yaml
+ragsnapshots.yaml crds/ragsnapshots.yaml
+ragrestores.yaml crds/ragrestores.yaml
 scaleapprovals.yaml crds/scaleapprovals.yaml
 configuration-reference.md docs/configuration-reference.md
 crd_ragclusters.yaml charts/ragops/templates/crd_ragclusters.yaml
+crd_ragsnapshots.yaml charts/ragops/templates/crd_ragsnapshots.yaml
+crd_ragrestores.yaml charts/ragops/templates/crd_ragrestores.yaml
 crd_scaleapprovals.yaml charts/ragops/templates/crd_scaleapprovals.yaml
 FILES
 exit $status

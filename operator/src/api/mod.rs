@@ -9,7 +9,9 @@ pub mod conditions;
 pub mod credential;
 pub mod labels;
 pub mod names;
+pub mod restore;
 pub mod schema;
+pub mod snapshot;
 pub mod steps;
 pub mod text;
 
@@ -18,6 +20,8 @@ pub use cluster::{RagCluster, RagClusterSpec, RagClusterStatus};
 pub use conditions::{ConditionReason, ConditionType};
 pub use credential::{Credential, Generation};
 pub use names::{ClientName, ClusterName, CorpusId, Fingerprint, InvalidName, Revision};
+pub use restore::{RagRestore, RagRestoreSpec, RagRestoreStatus};
+pub use snapshot::{RagSnapshot, RagSnapshotSpec, RagSnapshotStatus};
 
 /// The API group of every kind.
 pub const GROUP: &str = "ragops.dev";

@@ -24,7 +24,7 @@ pub use backoff::Backoff;
 pub use expectations::{Expectations, ObjectKey};
 pub use queue::Queue;
 
-use crate::api::{RagCluster, ScaleApproval};
+use crate::api::{RagCluster, RagRestore, RagSnapshot, ScaleApproval};
 use crate::caches::{Caches, Watched};
 use crate::cluster::observed::ChildKind;
 use crate::context::Context;
@@ -178,6 +178,8 @@ fn cached_version(caches: &Caches, namespace: &str, (kind, name): &ObjectKey) ->
     match kind.as_str() {
         RagCluster::KIND => caches.clusters.version(namespace, name),
         ScaleApproval::KIND => caches.approvals.version(namespace, name),
+        RagSnapshot::KIND => caches.snapshots.version(namespace, name),
+        RagRestore::KIND => caches.restores.version(namespace, name),
         _ if is(ChildKind::ServiceAccount) => version_in!(caches.service_accounts),
         _ if is(ChildKind::ControllerRevision) => version_in!(caches.revisions),
         _ if is(ChildKind::ConfigMap) => version_in!(caches.config_maps),

@@ -16,6 +16,7 @@ mod records;
 mod resources;
 mod retention;
 mod retrieval;
+mod snapshots;
 mod status;
 mod storage;
 mod tracing;
@@ -32,6 +33,10 @@ pub use records::{Postgres, PostgresSecretRef, PostgresTls, Records, VectorStore
 pub use resources::{Amount, ResourceAmounts, Resources};
 pub use retention::Retention;
 pub use retrieval::{Rerank, RerankPricing, Retrieval, RetrievalMode};
+pub use snapshots::{
+    Destination, Drill, S3Destination, SnapshotEncryption, SnapshotSchedule, SnapshotSecretRef, SnapshotSigning,
+    Snapshots, VolumeDestination,
+};
 pub use status::{AutoscalingStatus, ConfigurationStatus, CorrectionStatus, NextStep, RagClusterStatus};
 pub use storage::Storage;
 pub use tracing::Tracing;
@@ -261,6 +266,11 @@ pub struct RagClusterSpec {
     /// How long conversations and feedback are kept. Absent: a day and a year.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+
+    /// Snapshots of the corpus: where they are kept, when they are taken, and how often a restore is tried. Absent: none is taken
+    /// but by hand, for which a destination is needed all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<Snapshots>,
 
     /// Who may use the service.
     #[serde(default)]
