@@ -60,3 +60,31 @@ async fn a_key_whose_job_is_forgotten_goes_after_a_day_and_no_other_key_does() {
     assert!(world.records.get(Kind::Idempotency, "of-known").await.unwrap().is_some());
     assert_eq!(world.count(Kind::Idempotency).await, 1);
 }
+
+#[tokio::test]
+async fn a_key_that_stands_for_another_job_by_now_stays_when_the_first_one_goes() {
+    let world = World::new().await;
+    let (first, next) = (world.job(1, "done").await, world.job(2, "running").await);
+    world.put(Kind::Idempotency, "k", json!({ "request": "r", "job": next })).await;
+    let Record { version, mut body, .. } = world.records.get(Kind::Job, &first).await.unwrap().unwrap();
+    body["idempotency"] = json!("k");
+    world.records.compare_and_set(Kind::Job, &first, version, body).await.unwrap();
+    world.clock.advance(LIMITS.jobs);
+    world.pass().await;
+    assert_eq!((world.removed(Kind::Job), world.count(Kind::Idempotency).await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_key_has_its_turn_however_many_stand_before_it() {
+    let world = World::new().await;
+    let (known, gone) = (world.job(1, "running").await, world.job(2, "done").await);
+    for number in 0..PAGE {
+        world.put(Kind::Idempotency, &format!("{number:05}"), json!({ "request": "r", "job": known })).await;
+    }
+    world.put(Kind::Idempotency, "last", json!({ "request": "r", "job": gone })).await;
+    let server = world.server();
+    for left in [PAGE + 1, PAGE] {
+        server.pass_after(&world, LIMITS.jobs).await;
+        assert_eq!(world.count(Kind::Idempotency).await, left as u64);
+    }
+}

@@ -98,3 +98,35 @@ async fn a_kind_that_fails_is_said_and_the_next_pass_begins_where_it_was() {
     server.pass_after(&world, PAST).await;
     assert_eq!((world.count(Kind::Feedback).await, world.removed(Kind::Feedback)), (0, 3));
 }
+
+#[tokio::test]
+async fn a_pass_whose_lease_was_taken_meanwhile_removes_nothing() {
+    let world = World::new().await;
+    world.opinions(1).await;
+    world.pass().await;
+    world.clock.advance(LIMITS.feedback);
+    let lease = async || world.records.get(Kind::Lease, LEASE).await.unwrap().unwrap().version;
+    let before = lease().await;
+    world.records.linger();
+    let server = world.server();
+    let late = tokio::spawn(async move { server.pass().await });
+    eventually("the pass took the lease", async || lease().await > before).await;
+    world.clock.advance(PAST);
+    let other = Holds::new(Arc::clone(&world.records) as _, Arc::clone(&world.clock) as _);
+    let taken = tokio::spawn(async move { other.take(Kind::Lease, LEASE, |_| Value::Null).await });
+    eventually("another process took it", async || lease().await > before + 1).await;
+    world.records.answer();
+    late.await.unwrap().unwrap();
+    assert!(taken.await.unwrap().unwrap().is_some());
+    assert_eq!(world.count(Kind::Feedback).await, 1);
+}
+
+#[tokio::test]
+async fn what_changed_since_it_was_read_stays_and_is_not_counted() {
+    let world = World::new().await;
+    world.opinions(1).await;
+    let read = world.records.get(Kind::Feedback, "00000").await.unwrap().unwrap();
+    world.records.compare_and_set(Kind::Feedback, &read.id, read.version, json!({})).await.unwrap();
+    assert_eq!(world.server().remove(Kind::Feedback, &read).await, Ok(false));
+    assert_eq!((world.count(Kind::Feedback).await, world.removed(Kind::Feedback)), (1, 0));
+}
