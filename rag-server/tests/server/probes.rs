@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::process::{FREE_PORTS, Home, Server, problem};
+use crate::process::{FREE_PORTS, Home, problem};
 
 #[tokio::test]
 async fn a_server_without_its_store_lives_and_says_what_it_waits_for() {
