@@ -208,9 +208,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+        doubles::{EmbedderDouble, RecordsDouble, StoreDouble, chunk},
         ingest::{Format, Ingest, Source},
-        model::Outcome,
+        model::{Chunk, Outcome, Point, SparseVector},
         ports::SystemClock,
     };
 
@@ -251,6 +251,7 @@ mod tests {
     async fn stores_that_fit_lack_nothing() {
         let World { store, records, .. } = world().await;
         assert_eq!(lacking(&*store, &*records, Some(EPOCH)).await, Ok(0));
+        assert_eq!(lacking(&*store, &*records, None).await, store.count(EPOCH).await, "no epoch has any of it");
         let reckoning = reckon(&*store, &*records, Some(EPOCH)).await.unwrap();
         assert_eq!(reckoning, Reckoning { whole: 3, ..Reckoning::default() });
     }
@@ -293,9 +294,22 @@ mod tests {
         assert_eq!((reckoning.whole, reckoning.lost.len(), &reckoning.unclear), (0, 0, &vec![b.id]));
         let made = record_anew(store, records, (EPOCH, &reckoning.unrecorded), Timestamp::now()).await;
         assert_eq!(made, Ok(2));
+        let made = record_anew(store, records, (EPOCH, &reckoning.unrecorded), Timestamp::now()).await;
+        assert_eq!(made, Ok(0), "they stand already");
         let again = document(&world, "a").await;
         assert_eq!((&again.title, &again.version, again.chunks), (&a.title, &a.version, a.chunks));
         assert_eq!(reckon(store, records, Some(EPOCH)).await.unwrap().whole, 2);
         assert_eq!(world.ingest.ingest(source("a")).await.result, Ok(Outcome::Updated), "what it was is not known");
+    }
+
+    #[tokio::test]
+    async fn text_without_a_record_that_lacks_its_beginning_is_unclear() {
+        let World { store, records, .. } = world().await;
+        let chunk = chunk("d".parse().unwrap(), "the end");
+        let chunk = Chunk { id: ChunkId::new(&chunk.document, &chunk.version, 1), ordinal: 1, ..chunk };
+        let point = Point { chunk, dense: vec![1.0; 512], sparse: SparseVector::default(), labels: Vec::new() };
+        store.upsert(EPOCH, vec![point]).await.unwrap();
+        let reckoning = reckon(&*store, &*records, Some(EPOCH)).await.unwrap();
+        assert_eq!(reckoning, Reckoning { whole: 3, unclear: vec!["d".parse().unwrap()], ..Reckoning::default() });
     }
 }

@@ -81,13 +81,7 @@ impl Metrics {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
         };
-        let seconds = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-        let request_seconds =
-            HistogramVec::new(seconds("http_request_duration_seconds", "Time of a request, by route."), &["route"])?;
-        let server_seconds =
-            Histogram::with_opts(seconds("rag_server_seconds", "Time of a question, waiting for providers excluded."))?;
-        registry.register(Box::new(request_seconds.clone()))?;
-        registry.register(Box::new(server_seconds.clone()))?;
+        let (request_seconds, server_seconds) = times(&registry)?;
         say_version(&registry)?;
         Ok(Self {
             requests: counters("http_requests_total", "Requests by route and status.", &["route", "status"])?,
@@ -158,6 +152,18 @@ fn accuracy(registry: &Book) -> prometheus::Result<GaugeVec> {
     let accuracy = GaugeVec::new(accuracy, &["mode"])?;
     registry.register(Box::new(accuracy.clone()))?;
     Ok(accuracy)
+}
+
+/// How long requests take, by route, and questions without their providers.
+fn times(registry: &Book) -> prometheus::Result<(HistogramVec, Histogram)> {
+    let seconds = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+    let requests =
+        HistogramVec::new(seconds("http_request_duration_seconds", "Time of a request, by route."), &["route"])?;
+    let questions =
+        Histogram::with_opts(seconds("rag_server_seconds", "Time of a question, waiting for providers excluded."))?;
+    registry.register(Box::new(requests.clone()))?;
+    registry.register(Box::new(questions.clone()))?;
+    Ok((requests, questions))
 }
 
 /// A gauge that is always 1 and names the running version.

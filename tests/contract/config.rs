@@ -9,7 +9,7 @@ use rag_server::config::{
 use ragops_operator::{
     api::{
         RagCluster,
-        cluster::{Postgres as AskedPostgres, RetrievalMode, Role as ApiRole, SecretKeyRef},
+        cluster::{Postgres as AskedPostgres, Quota, RetrievalMode, Role as ApiRole, SecretKeyRef},
     },
     cluster::{
         build::config::{
@@ -83,7 +83,7 @@ fn embedding(config: &Config, cluster: &RagCluster, name: &str) {
             assert_eq!(service.dimensions, usize::try_from(asked.dimensions).unwrap(), "{name}");
             assert_eq!(service.api_key_file, key_file("embedding", asked.secret_ref.as_ref()), "{name}");
             let limits = (service.requests_per_minute, service.tokens_per_minute);
-            assert_eq!(limits, per_minute(asked.requests_per_minute, asked.tokens_per_minute), "{name}");
+            assert_eq!(limits, per_minute(asked.quota), "{name}");
             let (got, asked) = (json!(service.pricing), json!(asked.pricing));
             assert_eq!(got["input_usd_per_million_tokens"], asked["inputUsdPerMillionTokens"], "{name}");
         }
@@ -107,7 +107,7 @@ fn retrieval(config: &Config, cluster: &RagCluster, name: &str) {
         assert_eq!(got.top_n, usize::try_from(asked.top_n).unwrap(), "{name}");
         assert_eq!(got.api_key_file, key_file("rerank", asked.secret_ref.as_ref()), "{name}");
         let limits = (got.requests_per_minute, got.tokens_per_minute);
-        assert_eq!(limits, per_minute(asked.requests_per_minute, asked.tokens_per_minute), "{name}");
+        assert_eq!(limits, per_minute(asked.quota), "{name}");
         let (got, asked) = (json!(got.pricing), json!(asked.pricing));
         assert_eq!(got["usd_per_thousand_requests"], asked["usdPerThousandRequests"], "{name}");
         assert_eq!(got["usd_per_million_tokens"], asked["usdPerMillionTokens"], "{name}");
@@ -147,9 +147,9 @@ fn key_file(name: &str, key: Option<&SecretKeyRef>) -> Option<PathBuf> {
 }
 
 /// Limits of requests and tokens as the server counts them.
-fn per_minute(requests: Option<i32>, tokens: Option<i32>) -> (Option<u64>, Option<u64>) {
+fn per_minute(quota: Quota) -> (Option<u64>, Option<u64>) {
     let count = |limit: Option<i32>| limit.map(|limit| u64::try_from(limit).unwrap());
-    (count(requests), count(tokens))
+    (count(quota.requests_per_minute), count(quota.tokens_per_minute))
 }
 
 fn providers(config: &Config, cluster: &RagCluster, name: &str) {
@@ -173,7 +173,7 @@ fn providers(config: &Config, cluster: &RagCluster, name: &str) {
         );
         assert_eq!(got.timeout_seconds, u64::try_from(asked.timeout_seconds).unwrap());
         let limits = (got.requests_per_minute, got.tokens_per_minute);
-        assert_eq!(limits, per_minute(asked.requests_per_minute, asked.tokens_per_minute), "{name}");
+        assert_eq!(limits, per_minute(asked.quota), "{name}");
         let (got, asked) = (serde_json::to_value(got.pricing).unwrap(), asked.pricing.clone().unwrap_or_default());
         assert_eq!(got["input_usd_per_million_tokens"].as_f64(), Some(asked.input_usd_per_million_tokens), "{name}");
         assert_eq!(got["output_usd_per_million_tokens"].as_f64(), Some(asked.output_usd_per_million_tokens), "{name}");

@@ -148,7 +148,7 @@ enum Content<'a> {
 }
 
 /// Older clients fill the deprecated flat fields; both forms are read.
-#[allow(deprecated)]
+#[allow(deprecated, reason = "what older clients send is what this reads")]
 fn content(vector: &Vector) -> Result<Content<'_>, Refusal> {
     let Vector { data, indices, vectors_count, vector } = vector;
     refuse_if(vectors_count.is_some(), "multi-vectors")?;

@@ -332,4 +332,35 @@ mod tests {
         let report = costs.look().await.unwrap();
         assert_eq!((report.total_usd, report.usual_usd), (MicroUsd(4), Some(MicroUsd(3))));
     }
+
+    #[tokio::test]
+    async fn what_is_spent_while_it_is_written_is_written_the_next_time() {
+        let (records, clock) = (Arc::<RecordsDouble>::default(), Arc::<SetClock>::default());
+        let costs = costs(&records, &clock);
+        costs.add("generate", &Payer::server(), MicroUsd(3));
+        costs.keep().await.unwrap();
+        costs.add("generate", &Payer::server(), MicroUsd(4));
+        records.linger();
+        let meanwhile = async {
+            costs.add("generate", &Payer::server(), MicroUsd(5));
+            // Midnight passes.
+            clock.advance(SignedDuration::from_hours(24));
+            records.answer();
+        };
+        let (kept, ()) = tokio::join!(costs.keep(), meanwhile);
+        kept.unwrap();
+        costs.keep().await.unwrap();
+        assert_eq!(costs.look().await.unwrap().usual_usd, Some(MicroUsd(12)));
+    }
+
+    #[tokio::test]
+    async fn days_on_which_nothing_was_spent_count_from_the_first_one_on() {
+        let (records, clock) = (Arc::<RecordsDouble>::default(), Arc::<SetClock>::default());
+        let costs = costs(&records, &clock);
+        costs.add("generate", &Payer::server(), MicroUsd(6));
+        costs.keep().await.unwrap();
+        clock.advance(SignedDuration::from_hours(3 * 24));
+        let report = costs.look().await.unwrap();
+        assert_eq!((report.usual_usd, report.usual_days), (Some(MicroUsd(2)), 3));
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Doubles can be told to fail, which the real adapters cannot be.
 
+mod answer;
 mod archive;
 mod clock;
 mod embedder;
@@ -11,6 +12,7 @@ mod passage;
 mod records;
 mod store;
 
+pub use answer::answer;
 pub use archive::ArchiveDouble;
 pub use clock::SetClock;
 pub use embedder::{EmbedderDouble, HighCosines};

@@ -213,8 +213,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        doubles::RecordsDouble,
-        model::{ChunkId, Citation, Explanation, Generation},
+        doubles::{RecordsDouble, answer},
+        model::{ChunkId, Citation},
     };
 
     struct Set(Mutex<Timestamp>);
@@ -233,20 +233,6 @@ mod tests {
 
     fn key(owner: &str, id: &str) -> SessionKey {
         SessionKey::new(owner, id).unwrap()
-    }
-
-    fn answer(text: &str) -> Answer {
-        Answer {
-            id: Uuid::nil(),
-            status: AnswerStatus::Grounded,
-            text: text.to_owned(),
-            citations: Vec::new(),
-            sentences: Vec::new(),
-            searched: 1,
-            degraded: Vec::new(),
-            explanation: Explanation::default(),
-            generation: Generation::default(),
-        }
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::{
-    grants::{LEASE, SLACK, WINDOW, millis},
+    grants::{LEASE, SLACK, Told, WINDOW, millis},
     *,
 };
 use crate::doubles::{RecordsDouble, SetClock};
@@ -297,4 +297,55 @@ async fn a_refusal_by_the_vendor_is_known_to_all_replicas_until_it_is_over() {
     assert!(!granted(&one).await && !granted(&other).await);
     clock.advance(jiff::SignedDuration::from_secs(20));
     assert!(granted(&one).await && granted(&other).await);
+}
+
+#[tokio::test]
+async fn what_was_handed_out_and_not_sent_in_time_is_lost() {
+    let (records, clock) = (Arc::<RecordsDouble>::default(), Arc::<SetClock>::default());
+    let quota = quota(per_minute(4_000), &records, &clock);
+    // The more it sends the more it is handed out: the last one leaves some.
+    for _ in 0..4 {
+        assert!(granted(&quota).await);
+    }
+    let asked = records.given();
+    clock.advance(LEASE.try_into().unwrap());
+    assert!(granted(&quota).await);
+    assert_eq!(records.given(), asked + 1, "it asks again");
+}
+
+#[tokio::test]
+async fn what_was_handed_out_is_not_sent_if_the_answer_comes_too_late() {
+    let (records, clock) = (Arc::<RecordsDouble>::default(), Arc::<SetClock>::default());
+    let quota = quota(per_minute(4_000), &records, &clock);
+    assert!(granted(&quota).await);
+    records.linger();
+    let late = async {
+        clock.advance(LEASE.try_into().unwrap());
+        records.answer();
+    };
+    let (is_granted, ()) = tokio::join!(granted(&quota), late);
+    assert!(!is_granted);
+}
+
+#[test]
+fn what_is_on_its_way_to_the_vendor_is_not_in_its_figure() {
+    let (mut grants, limits) = (Grants::default(), per_minute(100));
+    let want = |requests| {
+        let amount = Amount { requests, tokens: 0 };
+        Want { need: amount, wish: amount }
+    };
+    grants.hand_out(want(10), limits, 0).unwrap();
+    grants.tell(Told { requests: Some(50), tokens: None, until: 60_000 }, limits, 1_000);
+    assert!(grants.hand_out(want(41), limits, 1_000).is_err());
+    assert!(grants.hand_out(want(40), limits, 1_000).is_ok());
+}
+
+#[tokio::test]
+async fn who_needs_less_than_what_cannot_be_had_now_may_have_it() {
+    let (records, clock) = (Arc::<RecordsDouble>::default(), Arc::<SetClock>::default());
+    let limits = Limits { requests: None, tokens: Some(1_000) };
+    let [one, other] = [(), ()].map(|()| quota(limits, &records, &clock));
+    let takes = async |quota: &Quota, tokens| quota.take(Amount::request(tokens), Duration::ZERO).await.is_ok();
+    assert!(takes(&one, 900).await && !takes(&other, 100).await);
+    assert!(takes(&other, 10).await);
 }

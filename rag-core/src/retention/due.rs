@@ -169,6 +169,12 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_that_is_just_as_old_as_what_may_need_it_stays() {
+        let until = marks_until(None, false, now()).unwrap();
+        assert_eq!([24, 25].map(|hours| mark(&json!({ "at": ago(hours) }), until).unwrap()), [false, true]);
+    }
+
+    #[test]
     fn while_a_job_waits_the_times_of_a_clock_that_jumped_say_nothing_of_marks() {
         assert_eq!(marks_until(Some(ago(1)), true, now()), None);
         assert_eq!(marks_until(None, true, now()), marks_until(None, false, now()));

@@ -1,9 +1,36 @@
 //! Decisions for all servers, made and logged: who decided what. Of a text that somebody wrote the log has the hash.
 
+use axum::{extract::FromRequestParts, http::request::Parts};
 use sha2::{Digest as _, Sha256};
 
-use super::{error::Problem, state::Api};
+use super::{
+    error::Problem,
+    extract::{AdminKey, Client},
+    state::Api,
+};
 use crate::operations::{Change, Changed};
+
+/// An administrator who asks for a decision.
+pub(super) struct Decider {
+    pub(super) client: Client,
+    pub(super) api: Api,
+}
+
+impl FromRequestParts<Api> for Decider {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let AdminKey(client) = AdminKey::from_request_parts(parts, api).await?;
+        Ok(Self { client, api: api.clone() })
+    }
+}
+
+impl Decider {
+    /// Makes a decision in the administrator's name, and says so in the log.
+    pub(super) async fn decide(&self, change: Change) -> Result<Changed, Problem> {
+        decide(&self.api, &self.client.owner(), change).await
+    }
+}
 
 /// Makes a decision in the name of `by`, and says so in the log.
 pub(super) async fn decide(api: &Api, by: &str, change: Change) -> Result<Changed, Problem> {

@@ -164,6 +164,7 @@ impl Code {
 
     /// Status, last segment of the type, title.
     fn row(self) -> (StatusCode, &'static str, &'static str) {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read"),
             Self::InvalidValue => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-value", "A value is not allowed"),
@@ -202,26 +203,20 @@ impl Code {
             Self::Refused => (StatusCode::BAD_REQUEST, "refused", "The request was refused"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::StoreCorrupt => (StatusCode::INTERNAL_SERVER_ERROR, "store-corrupt", "What is stored is damaged"),
-            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The server is starting"),
-            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The server is stopping"),
-            Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "Writes are refused for now"),
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too much at once"),
-            Self::StoreUnreachable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "store-unreachable", "A store is not available")
-            }
-            Self::StoreAuthFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-auth-failed", "A store is not available"),
+            Self::NotReady => (unavailable, "not-ready", "The server is starting"),
+            Self::Stopping => (unavailable, "stopping", "The server is stopping"),
+            Self::ReadOnly => (unavailable, "read-only", "Writes are refused for now"),
+            Self::Overloaded => (unavailable, "overloaded", "Too much at once"),
+            Self::StoreUnreachable => (unavailable, "store-unreachable", "A store is not available"),
+            Self::StoreAuthFailed => (unavailable, "store-auth-failed", "A store is not available"),
             Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage-full", "No room left on the disk"),
-            Self::StorageReadOnly => {
-                (StatusCode::SERVICE_UNAVAILABLE, "storage-read-only", "The disk may not be written")
-            }
-            Self::StoreFailed => (StatusCode::SERVICE_UNAVAILABLE, "store-failed", "A store is not available"),
-            Self::EmbedderUnavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "embedder-unavailable", "The embedding model is not available")
-            }
+            Self::StorageReadOnly => (unavailable, "storage-read-only", "The disk may not be written"),
+            Self::StoreFailed => (unavailable, "store-failed", "A store is not available"),
+            Self::EmbedderUnavailable => (unavailable, "embedder-unavailable", "The embedding model is not available"),
             Self::EmbedderFailed => (StatusCode::BAD_GATEWAY, "embedder-failed", "The embedding model cannot be used"),
             Self::GeneratorFailed => (StatusCode::BAD_GATEWAY, "generator-failed", "The answer was not written"),
             Self::BudgetSpent => (StatusCode::PAYMENT_REQUIRED, "budget-spent", "The budget is spent"),
-            Self::NoProvider => (StatusCode::SERVICE_UNAVAILABLE, "no-provider", "No language model can answer"),
+            Self::NoProvider => (unavailable, "no-provider", "No language model can answer"),
             Self::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "deadline-exceeded", "It took too long"),
         }
     }

@@ -328,11 +328,13 @@ impl Operations {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::{
-        doubles::{RecordsDouble, StoreDouble},
-        ports,
+        doubles::{EmbedderDouble, RecordsDouble, StoreDouble},
+        ingest::Ingest,
+        ports::{self, SystemClock},
     };
 
     #[tokio::test]
@@ -382,5 +384,34 @@ mod tests {
         let parts = operations.parts();
         let [(name, Some(seen))] = &parts[..] else { panic!("{parts:?}") };
         assert!(name == "records" && seen.reachable);
+    }
+
+    #[test]
+    fn the_last_slow_questions_are_kept_the_newest_first() {
+        let operations = Operations::new(LiveSettings::new(None));
+        for number in 0..MOST_SLOW + 3 {
+            let (request_id, took) = (number.to_string(), std::time::Duration::ZERO);
+            operations.was_slow(SlowQuery {
+                at: Timestamp::now(),
+                request_id,
+                outcome: "grounded",
+                took,
+                stages: vec![],
+            });
+        }
+        let kept: Vec<_> = operations.slow_queries().into_iter().map(|query| query.request_id).collect();
+        assert_eq!(kept, (3..MOST_SLOW + 3).rev().map(|number| number.to_string()).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn chunks_of_an_epoch_that_is_not_searched_do_not_count() {
+        let operations = Operations::new(LiveSettings::new(None));
+        let (store, records) = (Arc::<StoreDouble>::default(), Arc::<RecordsDouble>::default());
+        let embedder = Arc::<EmbedderDouble>::default();
+        let ingest = Arc::new(Ingest::new(store, records, embedder, Arc::new(SystemClock), Epoch(2)));
+        let jobs = Jobs::new(ingest, CancellationToken::new(), Sight::new("jobs"));
+        operations.searches(Epoch(2), Arc::new(jobs));
+        operations.count_chunks(&StoreDouble::default(), Epoch(1)).await;
+        assert_eq!(operations.counts().chunks, None);
     }
 }

@@ -57,25 +57,20 @@ pub fn stages(answer: &Answer, took: Duration) -> Vec<StageTime> {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::model::{AnswerStatus, Attempt, Explanation, Generation, Stage};
+    use crate::{
+        doubles,
+        model::{Attempt, Explanation, Generation, Stage},
+    };
 
     fn answer(cached: bool) -> Answer {
         let stage = |name: &str, millis| Stage { name: name.to_owned(), millis };
         let stages = vec![stage("embed", 250.0), stage("search", 1500.0)];
         let attempt = Attempt { provider: "p".to_owned(), outcome: "answered".to_owned(), millis: 4000 };
         Answer {
-            id: Uuid::nil(),
-            status: AnswerStatus::Grounded,
-            text: "a text".to_owned(),
-            citations: Vec::new(),
-            sentences: Vec::new(),
-            searched: 1,
-            degraded: Vec::new(),
             explanation: Explanation { stages, cached, ..Explanation::default() },
             generation: Generation { path: vec![attempt], provider_millis: 4000, ..Generation::default() },
+            ..doubles::answer("a text")
         }
     }
 

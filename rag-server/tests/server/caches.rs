@@ -116,10 +116,7 @@ async fn a_change_through_one_replica_is_seen_by_the_next_question_to_another() 
     let store = SharedStore::start().await;
     let config = format!("{FREE_PORTS}{}", store.config());
     let homes = [Home::new(), Home::new()];
-    let servers = homes.each_ref().map(|home| {
-        let config = home.write("config.toml", &config);
-        Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store())
-    });
+    let servers = homes.each_ref().map(|home| home.serve_over_store(&config));
     for server in &servers {
         server.await_ready().await;
         assert_eq!(ask(server).await["status"], "refused");

@@ -19,8 +19,7 @@ const WRITER: &str = "writer-key-0123456789";
 
 fn serve(home: &Home, store: &SharedStore, database: &Database<'_>) -> Server {
     let records = format!("[records.postgres]\ndir = {:?}\nservers = 4\nreserved_connections = 20\n", database.dir());
-    let config = home.write("config.toml", &[keyed(home), store.config(), records].concat());
-    Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store())
+    home.serve_over_store(&[keyed(home), store.config(), records].concat())
 }
 
 /// Sends a document; tells the path of its job if it was accepted.

@@ -29,8 +29,7 @@ fn keyed(home: &Home) -> String {
 
 /// A replica over the store, with these further settings.
 fn replica(home: &Home, store: &SharedStore, more: &str) -> Server {
-    let config = home.write("config.toml", &[keyed(home), store.config(), more.to_owned()].concat());
-    Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store())
+    home.serve_over_store(&[keyed(home), store.config(), more.to_owned()].concat())
 }
 
 async fn ask(server: &Server, method: Method, path: &str, key: &str, body: Value) -> reqwest::Response {

@@ -242,10 +242,7 @@ async fn replicas_change_over_together_and_one_that_knows_only_the_old_model_ans
     let (_lent, lender) = lender().await;
     let (provider, new) = Provider::of(&lender).await;
     let store = SharedStore::start().await;
-    let serve = |home: &Home, config: &str| {
-        let config = home.write("config.toml", &format!("{FREE_PORTS}{}{config}", store.config()));
-        Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store())
-    };
+    let serve = |home: &Home, config: &str| home.serve_over_store(&format!("{FREE_PORTS}{}{config}", store.config()));
     let homes = [Home::new(), Home::new(), Home::new()];
     let mut old = serve(&homes[0], "");
     old.await_ready().await;
@@ -289,8 +286,7 @@ async fn of_two_commands_that_reindex_one_store_the_second_is_told_and_a_stopped
     let (_lent, lender) = lender().await;
     let (provider, new) = Provider::of(&lender).await;
     let (store, home) = (SharedStore::start().await, Home::new());
-    let old = home.write("config.toml", &format!("{FREE_PORTS}{}", store.config()));
-    let mut server = Server::start(&home.command(&["serve", "--config"]).args_of(&[&old]).without_embedded_store());
+    let mut server = home.serve_over_store(&format!("{FREE_PORTS}{}", store.config()));
     server.await_ready().await;
     for at in 0..2 {
         ingest(&server, at).await;

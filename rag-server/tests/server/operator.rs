@@ -140,8 +140,7 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_goes_away_after_the_start_is_seen_and_so_is_its_return() {
     let (home, mut store) = (Home::new(), SharedStore::start().await);
-    let config = home.write("config.toml", &[keyed(&home), store.config()].concat());
-    let server = Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store());
+    let server = home.serve_over_store(&[keyed(&home), store.config()].concat());
     server.await_ready().await;
     let seen = async |reachable: bool| {
         let status = status(&server).await;

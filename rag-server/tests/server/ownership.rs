@@ -10,8 +10,7 @@ use crate::{
 /// A server of `team-a/handbook` over a store that others use as well.
 fn serve(home: &Home, store: &SharedStore, id: &str) -> Server {
     let owner = format!("owner = \"team-a/handbook\"\nowner_id = {id:?}\n");
-    let config = home.write("config.toml", &[owner.as_str(), FREE_PORTS, store.config().as_str()].concat());
-    Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store())
+    home.serve_over_store(&[owner.as_str(), FREE_PORTS, store.config().as_str()].concat())
 }
 
 #[tokio::test(flavor = "multi_thread")]

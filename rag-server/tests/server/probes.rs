@@ -3,19 +3,15 @@
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::process::{FREE_PORTS, Home, Server, problem};
+use crate::process::{FREE_PORTS, Home, problem};
 
 #[tokio::test]
 async fn a_server_without_its_store_lives_and_says_what_it_waits_for() {
     let home = Home::new();
     // A port that was free a moment ago: nobody listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = home.write(
-        "config.toml",
-        &format!("{FREE_PORTS}[vector_store.qdrant]\nurl = \"http://127.0.0.1:{port}\"\ncollection = \"c\"\n"),
-    );
-    let call = home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store();
-    let mut server = Server::start(&call);
+    let store = format!("[vector_store.qdrant]\nurl = \"http://127.0.0.1:{port}\"\ncollection = \"c\"\n");
+    let mut server = home.serve_over_store(&format!("{FREE_PORTS}{store}"));
     server.await_log("waiting for the vector store");
     assert_eq!(server.get("/health/live").send().await.unwrap().status(), StatusCode::OK);
     let waits = problem(server.get("/health/ready").send().await.unwrap(), 503, "not-ready").await;

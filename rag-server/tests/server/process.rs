@@ -48,6 +48,12 @@ impl Home {
         Server::start(&self.command(&["serve", "--config"]).args_of(&[&config]))
     }
 
+    /// Starts the server with the vector store that the configuration names.
+    pub(crate) fn serve_over_store(&self, config: &str) -> Server {
+        let config = self.write("config.toml", config);
+        Server::start(&self.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store())
+    }
+
     /// Runs the program to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).command().output().unwrap()

@@ -80,10 +80,7 @@ async fn entries(redis: &RedisServer, kind: &str) -> usize {
 async fn replicas(store: &SharedStore, redis: &RedisServer) -> ([Home; 2], [Server; 2]) {
     let config = format!("{FREE_PORTS}{}{}", store.config(), config(redis));
     let homes = [Home::new(), Home::new()];
-    let servers = homes.each_ref().map(|home| {
-        let config = home.write("config.toml", &config);
-        Server::start(&home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store())
-    });
+    let servers = homes.each_ref().map(|home| home.serve_over_store(&config));
     for server in &servers {
         server.await_ready().await;
         await_connection(server).await;

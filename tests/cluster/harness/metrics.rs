@@ -103,6 +103,23 @@ impl Metrics {
     }
 }
 
+/// Leads the API server to the Service that serves resource metrics.
+pub(crate) fn api_service(service: &Value) -> Value {
+    json!({
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": "v1beta1.metrics.k8s.io"},
+        "spec": {
+            "group": "metrics.k8s.io",
+            "version": "v1beta1",
+            "insecureSkipTLSVerify": true,
+            "groupPriorityMinimum": 100,
+            "versionPriority": 100,
+            "service": service,
+        },
+    })
+}
+
 async fn register(cluster: &Cluster, port: u16) -> Result<()> {
     let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
         {
@@ -112,19 +129,7 @@ async fn register(cluster: &Cluster, port: u16) -> Result<()> {
             // No pod network leads from the API server to this process; a name does.
             "spec": {"type": "ExternalName", "externalName": "localhost"},
         },
-        {
-            "apiVersion": "apiregistration.k8s.io/v1",
-            "kind": "APIService",
-            "metadata": {"name": "v1beta1.metrics.k8s.io"},
-            "spec": {
-                "group": "metrics.k8s.io",
-                "version": "v1beta1",
-                "insecureSkipTLSVerify": true,
-                "groupPriorityMinimum": 100,
-                "versionPriority": 100,
-                "service": {"name": "metrics-double", "namespace": "kube-system", "port": port},
-            },
-        },
+        api_service(&json!({"name": "metrics-double", "namespace": "kube-system", "port": port})),
     ]});
     let path = cluster.folder().join("metrics-double.json");
     std::fs::write(&path, objects.to_string())?;

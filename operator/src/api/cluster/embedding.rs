@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::vector_store::SecretKeyRef;
+use super::{quota::Quota, vector_store::SecretKeyRef};
 
 /// Exactly one embedder.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -76,15 +76,9 @@ pub struct OpenAiEmbedding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<EmbeddingPricing>,
 
-    /// The requests that it allows within a minute, to all servers together. Absent: as many as are asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub requests_per_minute: Option<i32>,
-
-    /// The tokens that it allows within a minute, to all servers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000_000))]
-    pub tokens_per_minute: Option<i32>,
+    /// What it allows within a minute.
+    #[serde(flatten)]
+    pub quota: Quota,
 }
 
 /// What an embedding service charges, in US dollars.

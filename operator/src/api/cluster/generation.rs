@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::vector_store::SecretKeyRef;
+use super::{quota::Quota, vector_store::SecretKeyRef};
 
 /// Answers are written by the first provider that can; without one they are made of sentences of the documents.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -72,15 +72,9 @@ pub struct Provider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<Pricing>,
 
-    /// The requests that it allows within a minute, to all servers together. Absent: only what it says with its answers is kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub requests_per_minute: Option<i32>,
-
-    /// The tokens that it allows within a minute, read and written, to all servers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000_000))]
-    pub tokens_per_minute: Option<i32>,
+    /// What it allows within a minute.
+    #[serde(flatten)]
+    pub quota: Quota,
 }
 
 /// What a provider charges, in US dollars.

@@ -12,6 +12,7 @@ mod embedding;
 mod generation;
 mod network_policy;
 mod pod_template;
+mod quota;
 mod records;
 mod resources;
 mod retention;
@@ -29,6 +30,7 @@ pub use embedding::{Embedding, EmbeddingModel, EmbeddingPricing, LocalEmbedding,
 pub use generation::{Budget, CircuitBreaker, Fallback, Generation, OnLimit, Pricing, Provider};
 pub use network_policy::{NetworkPolicySpec, ScrapePeer};
 pub use pod_template::{PodTemplate, PullSecret};
+pub use quota::Quota;
 pub use records::{Postgres, PostgresSecretRef, PostgresTls, Records, VectorStoreRecords};
 pub use resources::{Amount, ResourceAmounts, Resources};
 pub use retention::Retention;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::vector_store::SecretKeyRef;
+use super::{quota::Quota, vector_store::SecretKeyRef};
 
 /// Defaults for queries that do not say otherwise.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -73,15 +73,9 @@ pub struct Rerank {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<RerankPricing>,
 
-    /// The requests that it allows within a minute, to all servers together. Absent: as many as are asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub requests_per_minute: Option<i32>,
-
-    /// The tokens that it allows within a minute, to all servers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000_000))]
-    pub tokens_per_minute: Option<i32>,
+    /// What it allows within a minute.
+    #[serde(flatten)]
+    pub quota: Quota,
 }
 
 /// What a reranker charges, in US dollars: for tokens, or for searches. Where both are set both are counted.

@@ -14,10 +14,8 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-#[tokio::test]
-async fn each_broken_file_fails_alone_by_name_and_reason() {
-    let folder = tempfile::tempdir().unwrap();
-    let (root, mut outcomes) = (folder.path(), BTreeMap::new());
+/// One file that is good, and every kind of file that is not.
+fn write_broken(root: &Path) {
     let mut late = vec![b'a'; 200_000];
     late.extend(b"\xc3\x28 and more");
     write(root, "good.md", b"# Good\n\nThis one is fine.\n");
@@ -37,7 +35,13 @@ async fn each_broken_file_fails_alone_by_name_and_reason() {
     std::os::unix::fs::symlink(root, root.join("deep/loop")).unwrap();
     std::os::unix::fs::symlink("self.md", root.join("self.md")).unwrap();
     std::os::unix::fs::symlink("nowhere", root.join("dangling.md")).unwrap();
+}
 
+#[tokio::test]
+async fn each_broken_file_fails_alone_by_name_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, mut outcomes) = (folder.path(), BTreeMap::new());
+    write_broken(root);
     let (sources, mut failures): (Vec<_>, BTreeMap<_, _>) =
         walk(root, drop).fold(Default::default(), |mut all, found| {
             match found {

@@ -14,6 +14,7 @@ use super::{
     world::{SetClock, World, replica},
 };
 use crate::{
+    doubles::eventually,
     model::{ContentHash, DocumentId, Filter, Notices, Outcome},
     ports::Kind,
 };
@@ -131,8 +132,8 @@ impl Play {
         }
         let waiting = self.world.waiting();
         if waiting == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            return;
+            let goes_on = async || self.world.waiting() > 0 || self.is_over();
+            return eventually("a call waits, or all is over", goes_on).await;
         }
         let next = self.random.random_range(0..waiting);
         self.world.let_through(next);

@@ -205,4 +205,12 @@ mod tests {
         drop(taken);
         assert!(unread.for_too_long(PATIENCE).now_or_never().is_none());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_which_nothing_is_ever_taken_is_noticed() {
+        let (unread, began) = (Unread::default(), Instant::now());
+        let _given = unread.begin();
+        tokio::time::timeout(PATIENCE * 2, unread.for_too_long(PATIENCE)).await.unwrap();
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
 }

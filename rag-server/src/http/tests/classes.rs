@@ -1,12 +1,18 @@
 //! Which class each route is of, and that what fills one class costs the routes of no other class a thing.
 
-use axum::response::Response;
+use std::sync::Mutex;
+
+use axum::{Extension, Router, middleware::from_fn_with_state, response::Response, routing::get};
 use futures::channel::mpsc;
 use utoipa::openapi::OpenApi;
 
 use super::*;
 use crate::{
-    http::{entry::class_of, management_openapi, management_router, public_openapi},
+    http::{
+        entry::{Entry, class_of},
+        guard::guard,
+        management_openapi, management_router, public_openapi,
+    },
     resilience::{Class, Place},
 };
 
@@ -242,4 +248,18 @@ async fn bodies_of_questions_have_room_of_their_own_and_a_refusal_is_counted() {
     let (status, retry_after, problem) = bench.query("anything").await;
     assert_eq!((status, retry_after.as_deref(), kind(&problem)), (503, Some("2"), "overloaded"));
     assert_eq!(api.metrics.doors.shed.with_label_values(&["questions"]).get(), 1);
+}
+
+#[tokio::test]
+async fn a_place_is_given_back_at_the_end_whoever_still_has_a_copy_of_the_entry() {
+    let bench = bench().ready();
+    let kept = Arc::<Mutex<Option<Entry>>>::default();
+    let keeper = Arc::clone(&kept);
+    let keep = async move |Extension(entry): Extension<Entry>| *keeper.lock().unwrap() = Some(entry);
+    let router = Router::new().route("/query", get(keep));
+    let mut router = router.layer(from_fn_with_state(bench.api.clone(), guard));
+    let request = Request::builder().uri("/query").header(header::HOST, "localhost").body(Body::empty()).unwrap();
+    assert_eq!(router.call(request).await.unwrap().status(), 200);
+    assert!(kept.lock().unwrap().is_some());
+    assert_eq!(bench.api.admission.taken(Class::Questions), 0);
 }

@@ -3,7 +3,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{config::LiveSettings, doubles::RecordsDouble, ports::CacheKind};
+use crate::{
+    config::LiveSettings,
+    doubles::RecordsDouble,
+    ports::CacheKind,
+    resilience::{BreakerPolicy, BreakerState, Guard, Verdict},
+};
 
 fn server() -> Operations {
     Operations::new(LiveSettings::new(None))
@@ -124,5 +129,23 @@ async fn changes_at_the_same_time_are_all_made() {
         server.look_at_fleet(&records).await.unwrap();
         assert_eq!(server.fleet().state.denied.len(), 20);
         assert_eq!(server.fleet().state, servers[0].fleet().state);
+    }
+}
+
+#[tokio::test]
+async fn a_breaker_is_reset_once_by_each_reset_and_by_none_from_before_it() {
+    let (records, here, there) = (RecordsDouble::default(), server(), server());
+    let reset = || Change::Reset("far".to_owned());
+    change(&here, &records, reset()).await;
+    let policy = BreakerPolicy { failures: 1, open: Duration::from_secs(3600), successes: 1 };
+    let guard = Arc::new(Guard::new("far", policy, Box::new(|_, _, _| {})));
+    there.keep_guard(Arc::clone(&guard));
+    guard.admit().unwrap().judge(Verdict::Failure);
+    there.look_at_fleet(&records).await.unwrap();
+    assert_eq!(guard.state(), BreakerState::Open, "it failed after that");
+    for (one, state) in [(deny("0123456789ab"), BreakerState::Open), (reset(), BreakerState::Closed)] {
+        change(&here, &records, one.clone()).await;
+        there.look_at_fleet(&records).await.unwrap();
+        assert_eq!(guard.state(), state, "{one:?}");
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{ADDRESS, DNS, volumes};
 use crate::control_plane::{Plan, first_end};
+use crate::metrics::api_service;
 use crate::process::{Process, Program};
 use crate::simulated::create;
 use crate::wait::until;
@@ -73,19 +74,7 @@ fn objects() -> Vec<Value> {
             json!({"ports": [{"name": "https", "port": 443, "targetPort": METRICS_PORT, "protocol": "TCP"}]}),
         ),
         endpoints("metrics-server", &json!([port("https", METRICS_PORT, "TCP")])),
-        json!({
-            "apiVersion": "apiregistration.k8s.io/v1",
-            "kind": "APIService",
-            "metadata": {"name": "v1beta1.metrics.k8s.io"},
-            "spec": {
-                "group": "metrics.k8s.io",
-                "version": "v1beta1",
-                "insecureSkipTLSVerify": true,
-                "groupPriorityMinimum": 100,
-                "versionPriority": 100,
-                "service": {"name": "metrics-server", "namespace": "kube-system"},
-            },
-        }),
+        api_service(&json!({"name": "metrics-server", "namespace": "kube-system"})),
         volumes::storage_class(),
     ]
 }

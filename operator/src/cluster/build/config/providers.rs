@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{PROVIDER_KEY_FILE, PROVIDERS_DIR};
-use crate::api::cluster::{EmbeddingModel, Fallback, Pricing, Provider, Rerank, SecretKeyRef};
+use crate::api::cluster::{EmbeddingModel, Fallback, Provider, Quota, Rerank, SecretKeyRef};
 use crate::cluster::validate::{EMBEDDING, Embedder, RERANK, ValidatedCluster};
 
 #[derive(Serialize)]
@@ -20,17 +20,32 @@ pub(super) struct OpenAiEmbedding {
     dimensions: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key_file: Option<String>,
+    #[serde(flatten)]
+    quota: PerMinute,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pricing: Option<TokenPrice>,
+}
+
+#[derive(Serialize)]
+struct PerMinute {
     #[serde(skip_serializing_if = "Option::is_none")]
     requests_per_minute: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pricing: Option<EmbeddingPrice>,
+}
+
+impl From<Quota> for PerMinute {
+    fn from(Quota { requests_per_minute, tokens_per_minute }: Quota) -> Self {
+        Self { requests_per_minute, tokens_per_minute }
+    }
 }
 
 #[derive(Serialize)]
-pub(super) struct EmbeddingPrice {
+struct TokenPrice {
     input_usd_per_million_tokens: f64,
+    /// Nothing of a service that writes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_usd_per_million_tokens: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -40,10 +55,8 @@ pub(super) struct RerankProvider {
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key_file: Option<String>,
     top_n: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    requests_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_per_minute: Option<i32>,
+    #[serde(flatten)]
+    quota: PerMinute,
     #[serde(skip_serializing_if = "Option::is_none")]
     pricing: Option<RerankPrice>,
 }
@@ -78,18 +91,10 @@ struct GenerationProvider {
     max_tokens: i32,
     context_tokens: i32,
     timeout_seconds: i32,
+    #[serde(flatten)]
+    quota: PerMinute,
     #[serde(skip_serializing_if = "Option::is_none")]
-    requests_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_per_minute: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pricing: Option<ProviderPricing>,
-}
-
-#[derive(Serialize)]
-struct ProviderPricing {
-    input_usd_per_million_tokens: f64,
-    output_usd_per_million_tokens: f64,
+    pricing: Option<TokenPrice>,
 }
 
 pub(super) fn embedding(cluster: &ValidatedCluster) -> Embedding {
@@ -100,12 +105,11 @@ pub(super) fn embedding(cluster: &ValidatedCluster) -> Embedding {
             model: service.model.clone(),
             dimensions: service.dimensions,
             api_key_file: outside_key_file(EMBEDDING, service.secret_ref.as_ref()),
-            requests_per_minute: service.requests_per_minute,
-            tokens_per_minute: service.tokens_per_minute,
-            pricing: service
-                .pricing
-                .as_ref()
-                .map(|pricing| EmbeddingPrice { input_usd_per_million_tokens: pricing.input_usd_per_million_tokens }),
+            quota: service.quota.into(),
+            pricing: service.pricing.as_ref().map(|pricing| TokenPrice {
+                input_usd_per_million_tokens: pricing.input_usd_per_million_tokens,
+                output_usd_per_million_tokens: None,
+            }),
         }),
     }
 }
@@ -116,8 +120,7 @@ pub(super) fn rerank(service: &Rerank) -> RerankProvider {
         model: service.model.clone(),
         api_key_file: outside_key_file(RERANK, service.secret_ref.as_ref()),
         top_n: service.top_n,
-        requests_per_minute: service.requests_per_minute,
-        tokens_per_minute: service.tokens_per_minute,
+        quota: service.quota.into(),
         pricing: service.pricing.as_ref().map(|pricing| RerankPrice {
             usd_per_thousand_requests: pricing.usd_per_thousand_requests,
             usd_per_million_tokens: pricing.usd_per_million_tokens,
@@ -141,10 +144,6 @@ pub(super) fn generation(cluster: &ValidatedCluster) -> Option<Generation> {
 }
 
 fn provider(provider: &Provider) -> GenerationProvider {
-    let pricing = |pricing: &Pricing| ProviderPricing {
-        input_usd_per_million_tokens: pricing.input_usd_per_million_tokens,
-        output_usd_per_million_tokens: pricing.output_usd_per_million_tokens,
-    };
     GenerationProvider {
         name: provider.name.clone(),
         base_url: provider.base_url.clone(),
@@ -153,9 +152,11 @@ fn provider(provider: &Provider) -> GenerationProvider {
         max_tokens: provider.max_tokens,
         context_tokens: provider.context_tokens,
         timeout_seconds: provider.timeout_seconds,
-        requests_per_minute: provider.requests_per_minute,
-        tokens_per_minute: provider.tokens_per_minute,
-        pricing: provider.pricing.as_ref().map(pricing),
+        quota: provider.quota.into(),
+        pricing: provider.pricing.as_ref().map(|pricing| TokenPrice {
+            input_usd_per_million_tokens: pricing.input_usd_per_million_tokens,
+            output_usd_per_million_tokens: Some(pricing.output_usd_per_million_tokens),
+        }),
     }
 }
 

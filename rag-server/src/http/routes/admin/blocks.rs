@@ -15,7 +15,7 @@ use utoipa::{
 
 use super::{
     super::super::{
-        decide::decide,
+        decide::Decider,
         endpoint::Endpoint,
         error::{Code, Problem},
         extract::{AdminKey, FromBody, JsonBody, Params},
@@ -127,11 +127,7 @@ async fn show(_admin: AdminKey, State(api): State<Api>) -> Json<BlocksView> {
     Json(BlocksView { revision: state.revision, blocks })
 }
 
-async fn block(
-    AdminKey(client): AdminKey,
-    State(api): State<Api>,
-    body: JsonBody<BlockRequest>,
-) -> Result<(StatusCode, Json<BlockView>), Problem> {
+async fn block(by: Decider, body: JsonBody<BlockRequest>) -> Result<(StatusCode, Json<BlockView>), Problem> {
     let (BlockRequest { client: name, subject, reason, until }, _room) = body.into_parts();
     let subject = who(name.as_deref(), subject.as_deref())?;
     let invalid = |detail: String| Problem::new(Code::InvalidValue, detail);
@@ -141,22 +137,20 @@ async fn block(
     if until.is_some_and(|until| until <= Timestamp::now()) {
         return Err(invalid("until: it is over already; send a time that is to come, or none".to_owned()));
     }
-    if subject == client.subject() {
+    if subject == by.client.subject() {
         return Err(invalid("client: it is the one that asks, who could not lift the block again".to_owned()));
     }
-    let change = Change::Block { subject: subject.clone(), reason, until };
-    let changed = decide(&api, &client.owner(), change).await?;
+    let changed = by.decide(Change::Block { subject: subject.clone(), reason, until }).await?;
     let block = changed.state.blocks.get(&subject).cloned().ok_or_else(not_blocked)?;
-    Ok((StatusCode::CREATED, Json(view(&api, &subject, block))))
+    Ok((StatusCode::CREATED, Json(view(&by.api, &subject, block))))
 }
 
 async fn lift(
-    AdminKey(client): AdminKey,
-    State(api): State<Api>,
+    by: Decider,
     Params(WhoParams { client: name, subject }): Params<WhoParams>,
 ) -> Result<Json<Lifted>, Problem> {
     let subject = who(name.as_deref(), subject.as_deref())?;
-    match decide(&api, &client.owner(), Change::Lift(subject.clone())).await?.did {
+    match by.decide(Change::Lift(subject.clone())).await?.did {
         true => Ok(Json(Lifted { subject })),
         false => Err(not_blocked()),
     }

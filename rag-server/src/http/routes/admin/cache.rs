@@ -13,7 +13,7 @@ use utoipa::{
 
 use super::{
     super::super::{
-        decide::decide,
+        decide::Decider,
         endpoint::Endpoint,
         error::{Code, Problem},
         extract::{AdminKey, Params},
@@ -109,15 +109,10 @@ async fn show(_admin: AdminKey, State(api): State<Api>) -> Json<CacheView> {
     })
 }
 
-async fn clear(
-    AdminKey(client): AdminKey,
-    State(api): State<Api>,
-    Params(params): Params<ClearParams>,
-) -> Result<Json<Cleared>, Problem> {
+async fn clear(by: Decider, Params(params): Params<ClearParams>) -> Result<Json<Cleared>, Problem> {
     let (kinds, tenant) = wanted(params)?;
     let names = kinds.iter().map(|kind| kind.as_str()).collect();
-    let change = Change::Clear { kinds, tenant: tenant.clone() };
-    let changed = decide(&api, &client.owner(), change).await?;
+    let changed = by.decide(Change::Clear { kinds, tenant: tenant.clone() }).await?;
     let tenant = tenant.map(|tenant| tenant.as_str().to_owned());
     Ok(Json(Cleared { kinds: names, tenant, revision: changed.state.revision }))
 }

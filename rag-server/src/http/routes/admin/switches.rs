@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    extract::State,
     routing::{post, put},
 };
 use serde::{Deserialize, Serialize};
@@ -13,10 +12,10 @@ use utoipa::{
 
 use super::{
     super::super::{
-        decide::decide,
+        decide::Decider,
         endpoint::Endpoint,
         error::{Code, Problem},
-        extract::{AdminKey, FromBody, JsonBody, PathId},
+        extract::{FromBody, JsonBody, PathId},
         state::Api,
     },
     decision,
@@ -74,14 +73,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn set_read_only(
-    AdminKey(client): AdminKey,
-    State(api): State<Api>,
-    body: JsonBody<ReadOnlyRequest>,
-) -> Result<Json<ReadOnlyView>, Problem> {
+async fn set_read_only(by: Decider, body: JsonBody<ReadOnlyRequest>) -> Result<Json<ReadOnlyView>, Problem> {
     let (ReadOnlyRequest { read_only }, _room) = body.into_parts();
-    decide(&api, &client.owner(), Change::ReadOnly(read_only)).await?;
-    Ok(Json(view(&api)))
+    by.decide(Change::ReadOnly(read_only)).await?;
+    Ok(Json(view(&by.api)))
 }
 
 fn view(api: &Api) -> ReadOnlyView {
@@ -93,12 +88,8 @@ fn view(api: &Api) -> ReadOnlyView {
     ReadOnlyView { read_only: live.live.read_only, live_file, administrator, notice }
 }
 
-async fn reset_breaker(
-    AdminKey(client): AdminKey,
-    State(api): State<Api>,
-    PathId(provider): PathId,
-) -> Result<Json<ResetView>, Problem> {
-    let names: Vec<String> = api.operations.breakers().into_iter().map(|(name, _)| name).collect();
+async fn reset_breaker(by: Decider, PathId(provider): PathId) -> Result<Json<ResetView>, Problem> {
+    let names: Vec<String> = by.api.operations.breakers().into_iter().map(|(name, _)| name).collect();
     if !names.contains(&provider) {
         let detail = match names.is_empty() {
             true => "no outside service is configured, so there is no breaker".to_owned(),
@@ -106,8 +97,8 @@ async fn reset_breaker(
         };
         return Err(Problem::new(Code::NoSuchProvider, detail));
     }
-    let changed = decide(&api, &client.owner(), Change::Reset(provider.clone())).await?;
-    let breakers = api.operations.breakers();
+    let changed = by.decide(Change::Reset(provider.clone())).await?;
+    let breakers = by.api.operations.breakers();
     let state = breakers.into_iter().find(|(name, _)| *name == provider).map_or("closed", |(_, state)| state.as_str());
     Ok(Json(ResetView { provider, state, revision: changed.state.revision }))
 }
