@@ -22,7 +22,7 @@ use object_store::{
 use crate::{
     key_file::{Key, NoKey},
     outside::innermost,
-    ports::{Archive, ArchiveError},
+    ports::{Archive, ArchiveError, Object},
 };
 
 /// How long a call is tried again before it is given up.
@@ -221,19 +221,30 @@ impl Archive for ObjectArchive {
         }
     }
 
-    async fn list(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+    async fn list(&self, folder: &str) -> Result<Vec<Object>, ArchiveError> {
         let below = self.path(folder);
-        let mut names = Vec::new();
+        let mut found = Vec::new();
         let mut objects = self.store.list(Some(&below));
         while let Some(meta) = objects.try_next().await.map_err(|error| self.failed(&error))? {
             let relative = meta.location.prefix_match(&self.prefix).map(|parts| parts.collect::<Path>());
-            names.extend(relative.map(|path| path.to_string()));
-            if names.len() > MOST_LISTED {
+            found.extend(relative.map(|path| Object { name: path.to_string(), bytes: meta.size }));
+            if found.len() > MOST_LISTED {
                 let cause = format!("{folder} holds more than {MOST_LISTED} objects");
                 return Err(ArchiveError::Failed { place: self.place.clone(), cause });
             }
         }
-        names.sort_unstable();
-        Ok(names)
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), ArchiveError> {
+        match self.store.delete(&self.path(name)).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    fn place(&self) -> &str {
+        &self.place
     }
 }

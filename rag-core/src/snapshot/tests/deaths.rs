@@ -25,7 +25,7 @@ async fn a_snapshot_that_dies_at_any_call_is_not_listed_and_the_next_one_is_whol
                 break;
             }
             world.snapshot(&archive, "one").await.unwrap();
-            verify(&*archive, &name("one"), None, &CancellationToken::new(), &mut |_| {}).await.unwrap();
+            verify(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await.unwrap();
         }
     }
 }
