@@ -1,5 +1,8 @@
+mod copies;
 mod damage;
 mod deaths;
+mod encrypted;
+mod removal;
 
 use std::sync::Arc;
 
