@@ -140,6 +140,9 @@ impl Create {
             taken_for: self.taken_for.clone(),
             seal: Seal::default(),
         };
+        if stop.is_cancelled() {
+            return Err(SnapshotError::Stopped);
+        }
         let (manifest, object) = self.archived.sealed(manifest)?;
         commit(&self.archived.archive, mark, &manifest, object).await?;
         Ok(Created { manifest, progress, was_there: false })

@@ -167,6 +167,8 @@ fn failure(place: &str, error: &Error) -> ArchiveError {
                 Some(status) if status.starts_with("401") || status.starts_with("403") => {
                     ArchiveError::AuthFailed { place }
                 }
+                // AWS says 400 of a credential whose time is over, or that it never gave.
+                Some(status) if EXPIRED.iter().any(|code| status.contains(code)) => ArchiveError::AuthFailed { place },
                 // What follows is the body, which may be long.
                 Some(status) => {
                     let status = status.split(':').next().unwrap_or(status);
@@ -180,6 +182,10 @@ fn failure(place: &str, error: &Error) -> ArchiveError {
 
 /// What the library says before the status of an answer.
 const STATUS: &str = "Server returned non-2xx status code: ";
+
+/// Codes of AWS for a credential that it does not take, in the body of an answer whose status does not tell.
+const EXPIRED: [&str; 3] =
+    ["<Code>ExpiredToken</Code>", "<Code>InvalidToken</Code>", "<Code>TokenRefreshRequired</Code>"];
 
 /// Whether no answer came at all.
 fn is_network(error: &Error) -> bool {

@@ -240,6 +240,8 @@ pub(super) enum Cause {
     Model,
     /// There is nothing to take.
     Empty,
+    /// No snapshot would be left in the archive.
+    Last,
     /// Another process is at it.
     Held,
     /// Somebody stopped it.
@@ -367,7 +369,7 @@ fn of_snapshot(error: &SnapshotError) -> Cause {
         SnapshotError::Unsteady(_) => Cause::Failed,
         SnapshotError::NotFound { .. } => Cause::NotFound,
         SnapshotError::Stopped => Cause::Stopped,
-        SnapshotError::Last => Cause::Configuration,
+        SnapshotError::Last => Cause::Last,
     }
 }
 
