@@ -19,7 +19,7 @@ pub use epoch::App;
 use models::Model;
 pub use models::Models;
 pub use process::Process;
-pub use snapshots::{ArchivePlace, SnapshotSetupError, archive, create, restore, signing_key};
+pub use snapshots::{ArchivePlace, SnapshotSetupError, archived, create, download, new_folder, remove, restore};
 pub use stores::Stores;
 pub use trial::{Trial, Verdict};
 

@@ -10,7 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::ports::{Archive, ArchiveError};
+use crate::ports::{Archive, ArchiveError, Object};
+
+/// What it says where it is.
+const PLACE: &str = "memory";
 
 /// An archive in a map.
 pub struct ArchiveDouble {
@@ -39,7 +42,7 @@ impl ArchiveDouble {
         if self.calls.fetch_sub(1, Ordering::SeqCst) > 0 {
             return Ok(self.objects());
         }
-        Err(ArchiveError::Unreachable { place: "nowhere".to_owned(), cause: "told to fail".to_owned() })
+        Err(ArchiveError::Unreachable { place: PLACE.to_owned(), cause: "told to fail".to_owned() })
     }
 }
 
@@ -60,7 +63,18 @@ impl Archive for ArchiveDouble {
         Ok(self.spend()?.get(name).map(|bytes| bytes.len() as u64))
     }
 
-    async fn list(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
-        Ok(self.spend()?.keys().filter(|name| name.starts_with(folder)).cloned().collect())
+    async fn list(&self, folder: &str) -> Result<Vec<Object>, ArchiveError> {
+        let objects = self.spend()?;
+        let below = objects.iter().filter(|(name, _)| name.starts_with(folder));
+        Ok(below.map(|(name, bytes)| Object { name: name.clone(), bytes: bytes.len() as u64 }).collect())
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), ArchiveError> {
+        self.spend()?.remove(name);
+        Ok(())
+    }
+
+    fn place(&self) -> &str {
+        PLACE
     }
 }

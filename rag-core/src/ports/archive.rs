@@ -1,8 +1,10 @@
 //! Where snapshots are kept: objects with names, written once.
 //!
-//! Guarantees: an object that is there is whole; of two writers of one name one wins and the other learns so; nothing that was written changes.
+//! Guarantees: an object that is there is whole; of two writers of one name one wins and the other learns so; what was written changes never, and goes only when it is removed.
 
 use async_trait::async_trait;
+
+use super::error::says_full;
 
 /// Why an archive did not do what it was asked, by what a person would do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +40,11 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// Whether there is no room left where it is.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Failed { cause, .. } if says_full(cause))
+    }
+
     /// The class, as a metric label: a closed set.
     pub fn cause(&self) -> &'static str {
         match self {
@@ -47,6 +54,15 @@ impl ArchiveError {
             Self::Failed { .. } => "failed",
         }
     }
+}
+
+/// An object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object {
+    /// Its name, the folder's among it.
+    pub name: String,
+    /// How large it is.
+    pub bytes: u64,
 }
 
 /// Keeps objects. Names are of letters, digits, `-`, `.` and `/`.
@@ -61,6 +77,12 @@ pub trait Archive: Send + Sync {
     /// Bytes of the object, if there is one; it is not read.
     async fn size(&self, name: &str) -> Result<Option<u64>, ArchiveError>;
 
-    /// Names that begin with a folder's, such as `manifests/`, in byte order.
-    async fn list(&self, folder: &str) -> Result<Vec<String>, ArchiveError>;
+    /// Objects whose names begin with a folder's, such as `manifests/`, in the byte order of the names. What was written or removed before is seen.
+    async fn list(&self, folder: &str) -> Result<Vec<Object>, ArchiveError>;
+
+    /// Removes an object; that there is none is no failure. Whoever lists or reads afterwards does not see it.
+    async fn remove(&self, name: &str) -> Result<(), ArchiveError>;
+
+    /// Where it is, for people: a folder, or a bucket with its prefix.
+    fn place(&self) -> &str;
 }

@@ -80,7 +80,7 @@ pub enum StoreError {
 }
 
 /// Whether a cause is that the disk is full, as the kernel, SQLite and the adapter of the engine say it.
-fn says_full(cause: &str) -> bool {
+pub(super) fn says_full(cause: &str) -> bool {
     let cause = cause.to_ascii_lowercase();
     ["no space left", "disk is full", "is the disk full"].iter().any(|words| cause.contains(words))
 }

@@ -25,7 +25,7 @@ mod update;
 mod vector_store;
 
 pub use address::AddressClass;
-pub use archive::{Archive, ArchiveError};
+pub use archive::{Archive, ArchiveError, Object};
 pub use cache::{Cache, CacheKey, CacheKind, Held};
 pub use cache_epochs::{CacheEpochs, Cleared};
 pub use changes::{Changes, State};

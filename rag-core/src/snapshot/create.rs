@@ -8,14 +8,16 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FORMAT, Golden, KEPT, Manifest, Name, PartRef, RecordCount, SigningKey, SnapshotError, packing,
-    part::{self, Entry, Filling, Stored, StoredChunk},
+    Archived, Attached, AttachedFile, FORMAT, Golden, KEPT, Manifest, Name, RecordCount, Seal, SnapshotError, commit,
+    out::Out,
+    part::{self, Entry, Stored, StoredChunk},
+    underway::{self, Mark},
 };
 use crate::{
     corpus::{self, CorpusError},
     ingest,
     model::{ChunkId, DocumentRecord, Embedded},
-    ports::{self, Archive, Clock, Epoch, Kind, Record, Records, StoreError, VectorStore},
+    ports::{self, Clock, Epoch, Kind, Record, Records, StoreError, VectorStore},
 };
 
 /// Records that are listed together.
@@ -45,6 +47,8 @@ pub struct Created {
     pub manifest: Manifest,
     /// What it cost.
     pub progress: Progress,
+    /// Whether it was taken before, for the same, and nothing was done.
+    pub was_there: bool,
 }
 
 /// The parts of a run.
@@ -54,13 +58,15 @@ pub struct Create {
     /// Where the records are.
     pub records: Arc<dyn Records>,
     /// Where the snapshot goes.
-    pub archive: Arc<dyn Archive>,
+    pub archived: Archived,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Signs the manifest, if it is to be signed.
-    pub key: Option<SigningKey>,
     /// Version of the program.
     pub taken_by: String,
+    /// For whom it is taken, by an id of theirs, if that matters: what was taken for the same is not taken again.
+    pub taken_for: Option<String>,
+    /// Files that go with it.
+    pub attached: Vec<AttachedFile>,
 }
 
 impl Create {
@@ -69,26 +75,52 @@ impl Create {
         self.records.count(Kind::Document).await
     }
 
-    /// Takes a snapshot of this name. `told` hears how far it is after each document.
+    /// Takes a snapshot of this name, unless there is one that was taken for the same. `told` hears how far it is after each document.
     pub async fn run(
         &self,
         name: Name,
         stop: &CancellationToken,
         told: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Created, SnapshotError> {
-        let began = self.clock.now();
-        if self.archive.size(&name.object()).await?.is_some() {
-            return Err(SnapshotError::Exists(name));
+        if let Some(manifest) = self.there(&name).await? {
+            return Ok(Created { manifest, progress: Progress::default(), was_there: true });
         }
+        let mut mark = underway::taking(&self.archived.archive, &self.clock).await?;
+        let created = self.marked(name, &mut mark, stop, told).await;
+        mark.remove().await;
+        created
+    }
+
+    /// The snapshot of this name, if it was taken for the same; refused, if for somebody else.
+    async fn there(&self, name: &Name) -> Result<Option<Manifest>, SnapshotError> {
+        if self.archived.archive.size(&name.object()).await?.is_none() {
+            return Ok(None);
+        }
+        let exists = || SnapshotError::Exists(name.clone());
+        let taken_for = self.taken_for.as_ref().ok_or_else(exists)?;
+        let manifest = self.archived.read(name).await?;
+        if manifest.taken_for.as_ref() == Some(taken_for) { Ok(Some(manifest)) } else { Err(exists()) }
+    }
+
+    async fn marked(
+        &self,
+        name: Name,
+        mark: &mut Mark,
+        stop: &CancellationToken,
+        told: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Created, SnapshotError> {
+        let began = self.clock.now();
         let epoch = self.store.active().await?.ok_or(SnapshotError::Empty)?;
         let built_with = corpus::recorded(&*self.records, epoch).await?;
         let built_with = built_with.ok_or(SnapshotError::Corpus(CorpusError::Unrecorded(epoch)))?;
-        let mut taking =
-            Taking { create: self, epoch, stop, told, out: Out::new(&*self.archive), seen: Seen::default() };
+        let out = Out::new(&self.archived, mark);
+        let mut taking = Taking { create: self, epoch, stop, told, out, seen: Seen::default() };
         taking.documents().await?;
         let records = taking.other_records().await?;
+        let parts = taking.out.end().await?;
+        let attached = taking.files().await?;
         let Taking { out, seen, .. } = taking;
-        let (parts, progress) = out.end(seen.documents).await?;
+        let progress = out.progress(seen.documents);
         let manifest = Manifest {
             format: FORMAT,
             name,
@@ -104,12 +136,16 @@ impl Create {
             records,
             parts,
             golden: seen.golden.into_values().map(|chunk| Golden { chunk }).collect(),
+            attached,
+            taken_for: self.taken_for.clone(),
+            seal: Seal::default(),
         };
-        let written = manifest.written(self.key.as_ref())?;
-        if !self.archive.put_if_absent(&manifest.name.object(), written).await? {
-            return Err(SnapshotError::Exists(manifest.name));
+        if stop.is_cancelled() {
+            return Err(SnapshotError::Stopped);
         }
-        Ok(Created { manifest, progress })
+        let (manifest, object) = self.archived.sealed(manifest)?;
+        commit(&self.archived.archive, mark, &manifest, object).await?;
+        Ok(Created { manifest, progress, was_there: false })
     }
 }
 
@@ -280,73 +316,16 @@ impl Taking<'_> {
         }
         Ok(counts)
     }
+
+    async fn files(&mut self) -> Result<Vec<Attached>, SnapshotError> {
+        let mut attached = Vec::new();
+        for AttachedFile { name, content } in &self.create.attached {
+            attached.push(Attached { file: name.clone(), part: self.out.alone(content).await? });
+        }
+        Ok(attached)
+    }
 }
 
 fn stored(kind: Kind, Record { id, body, .. }: Record) -> Stored {
     Stored { kind: kind.as_str().to_owned(), id, body: part::sorted(body) }
-}
-
-/// Where parts go.
-struct Out<'a> {
-    archive: &'a dyn Archive,
-    filling: Filling,
-    parts: Vec<PartRef>,
-    written_bytes: u64,
-    kept_bytes: u64,
-}
-
-impl<'a> Out<'a> {
-    fn new(archive: &'a dyn Archive) -> Self {
-        Self { archive, filling: Filling::default(), parts: Vec::new(), written_bytes: 0, kept_bytes: 0 }
-    }
-
-    fn progress(&self, documents: u64) -> Progress {
-        Progress { documents, written_bytes: self.written_bytes, kept_bytes: self.kept_bytes }
-    }
-
-    fn is_full(&self) -> bool {
-        packing::is_full(self.filling.len())
-    }
-
-    /// The first entry of what has this name, in a new part where one ends before it.
-    async fn begin(&mut self, name: &str, entry: &Entry) -> Result<(), SnapshotError> {
-        if packing::ends_before(self.filling.len(), name) {
-            self.flush().await?;
-        }
-        self.push(entry).await
-    }
-
-    async fn push(&mut self, entry: &Entry) -> Result<(), SnapshotError> {
-        self.filling.push(entry).map_err(|e| unwritable(&e))
-    }
-
-    /// Ends the part, and writes it unless the archive has it.
-    async fn flush(&mut self) -> Result<(), SnapshotError> {
-        if self.filling.is_empty() {
-            return Ok(());
-        }
-        let filling = std::mem::take(&mut self.filling);
-        let (object, unpacked_bytes) = filling.pack().map_err(|e| unwritable(&e))?;
-        let (sha256, bytes) = (part::sha256(&object), object.len() as u64);
-        let name = part::object_name(&sha256);
-        match self.archive.size(&name).await? {
-            None if self.archive.put_if_absent(&name, object).await? => self.written_bytes += bytes,
-            None => self.kept_bytes += bytes,
-            Some(size) if size == bytes => self.kept_bytes += bytes,
-            Some(_) => return Err(SnapshotError::Spoiled(name)),
-        }
-        self.parts.push(PartRef { sha256, bytes, unpacked_bytes });
-        Ok(())
-    }
-
-    async fn end(mut self, documents: u64) -> Result<(Vec<PartRef>, Progress), SnapshotError> {
-        self.flush().await?;
-        let progress = self.progress(documents);
-        Ok((self.parts, progress))
-    }
-}
-
-fn unwritable(error: &dyn std::error::Error) -> SnapshotError {
-    let cause = format!("a part cannot be written: {error}");
-    StoreError::Failed { store: "the snapshot", cause }.into()
 }

@@ -61,6 +61,19 @@ pub enum SnapshotError {
         "the signature of snapshot {0} does not fit: its manifest was changed, or signed with another key than snapshots.signing_key_file holds"
     )]
     Forged(Name),
+    /// It is encrypted, and what decrypts it is not here.
+    #[error(
+        "snapshot {name} is encrypted for {}, and {}; name the file with its identity in snapshots.encryption.identity_file",
+        keys(.recipients), held(.identities)
+    )]
+    NoKey {
+        /// Which snapshot.
+        name: Name,
+        /// Fingerprints of the recipients that it is encrypted for.
+        recipients: Vec<String>,
+        /// Fingerprints of the recipients whose identities are here.
+        identities: Vec<String>,
+    },
     /// A part is not there.
     #[error("snapshot {name} is incomplete: its part {part} is not in the archive; use another snapshot")]
     Missing {
@@ -123,6 +136,22 @@ pub enum SnapshotError {
     /// A document changed at each look.
     #[error("the document {} changes too often to be read whole; try again when less is written", .0.as_str())]
     Unsteady(DocumentId),
+    /// Another process removes parts, and may remove those that this one relies on.
+    #[error(
+        "another process removes snapshots from this archive just now; try again when it is done, or, if it died, after {until:.0}"
+    )]
+    Removing {
+        /// When its right ends.
+        until: Timestamp,
+    },
+    /// Parts that it relied on may have been removed meanwhile.
+    #[error(
+        "the snapshot was not finished: parts that were there are gone, or may be, since this process was silent for hours; begin again"
+    )]
+    Overdue,
+    /// No snapshot would be left.
+    #[error("no snapshot would be left in the archive, so none was removed; say --last to remove the last one, too")]
+    Last,
     /// What was restored does not find itself.
     #[error(
         "{missed} of {asked} chunks that snapshot {name} names as proof are not found in what was restored; nothing was activated"
@@ -138,4 +167,20 @@ pub enum SnapshotError {
     /// Somebody stopped it.
     #[error("stopped; what was written is kept, and the same command goes on with it")]
     Stopped,
+}
+
+/// Recipients by their fingerprints, in the midst of a sentence.
+fn keys(fingerprints: &[String]) -> String {
+    match fingerprints {
+        [one] => format!("the recipient with the fingerprint {one}"),
+        several => format!("the recipients with the fingerprints {}", several.join(", ")),
+    }
+}
+
+/// What is here, in the midst of a sentence.
+fn held(fingerprints: &[String]) -> String {
+    match fingerprints {
+        [] => "no identity is configured".to_owned(),
+        some => format!("the identity here is that of {}", keys(some)),
+    }
 }

@@ -1,11 +1,11 @@
 //! The manifest: what a snapshot is made of. Pure.
 //!
-//! Its object holds two lines: the manifest as JSON, and its signature or nothing.
+//! Its object holds two lines: the manifest as JSON, or what it is encrypted to, and the signature of the line or nothing.
 
 use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{SigningKey, SnapshotError};
 use crate::{
@@ -89,12 +89,43 @@ impl From<Name> for String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartRef {
-    /// SHA-256 of the object, in hex; its name, too.
+    /// SHA-256 of the object before it is encrypted, in hex.
     pub sha256: String,
+    /// The object's name where it is encrypted; without it that is the hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Bytes of the object.
     pub bytes: u64,
     /// Bytes of what is inside.
     pub unpacked_bytes: u64,
+}
+
+impl PartRef {
+    /// What the object is called in the folder of the parts, and what messages call the part.
+    pub fn called(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.sha256)
+    }
+}
+
+/// A file that was put beside the corpus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attached {
+    /// Its name.
+    pub file: String,
+    /// What holds it.
+    pub part: PartRef,
+}
+
+/// What is known of the object of a manifest, and stands in none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seal {
+    /// SHA-256 of the object, in hex: two that are alike are the same snapshot.
+    pub sha256: String,
+    /// Whether it bears the signature of the key that was asked for.
+    pub signed: bool,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
 }
 
 /// Records of a kind.
@@ -147,12 +178,26 @@ pub struct Manifest {
     pub parts: Vec<PartRef>,
     /// Chunks that prove a restore.
     pub golden: Vec<Golden>,
+    /// Files that were put beside the corpus.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attached: Vec<Attached>,
+    /// For whom it was taken, by an id of theirs: asked for again, it is theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_for: Option<String>,
+    /// What is known of its object.
+    #[serde(skip)]
+    pub seal: Seal,
 }
 
 impl Manifest {
+    /// All that it is made of: the parts of the corpus, and those of the files beside it.
+    pub fn all_parts(&self) -> impl Iterator<Item = &PartRef> {
+        self.parts.iter().chain(self.attached.iter().map(|attached| &attached.part))
+    }
+
     /// Bytes of all parts in the archive; those that it shares with other snapshots are counted, too.
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.bytes).sum()
+        self.all_parts().fold(0, |bytes, part| bytes.saturating_add(part.bytes))
     }
 
     /// How many records of a kind it holds.
@@ -160,43 +205,62 @@ impl Manifest {
         self.records.iter().filter(|records| records.kind == kind.as_str()).map(|records| records.count).sum()
     }
 
-    /// The bytes of its object.
-    pub(super) fn written(&self, key: Option<&SigningKey>) -> Result<Vec<u8>, SnapshotError> {
-        let unwritable =
-            |e: serde_json::Error| SnapshotError::Unreadable { name: self.name.clone(), cause: e.to_string() };
-        let mut bytes = serde_json::to_vec(self).map_err(unwritable)?;
-        let signature = key.map(|key| key.sign(&bytes)).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes.extend_from_slice(signature.as_bytes());
-        bytes.push(b'\n');
-        Ok(bytes)
+    /// Its line.
+    pub(super) fn line(&self) -> Result<Vec<u8>, SnapshotError> {
+        serde_json::to_vec(self).map_err(|e| unreadable(&self.name, e.to_string()))
     }
 
-    /// What the object of a snapshot says. With a key, only what was signed with it.
-    pub(super) fn parse(name: &Name, object: &[u8], key: Option<&SigningKey>) -> Result<Self, SnapshotError> {
-        let unreadable = |cause: String| SnapshotError::Unreadable { name: name.clone(), cause };
-        let text = str::from_utf8(object).map_err(|e| unreadable(e.to_string()))?;
-        let (line, signature) = text.split_once('\n').ok_or_else(|| unreadable("its end is missing".to_owned()))?;
-        let signature = signature.strip_suffix('\n').ok_or_else(|| unreadable("its end is missing".to_owned()))?;
-        match key {
-            Some(_) if signature.is_empty() => return Err(SnapshotError::Unsigned(name.clone())),
-            Some(key) if !key.verifies(line.as_bytes(), signature) => return Err(SnapshotError::Forged(name.clone())),
-            Some(_) | None => {}
-        }
-        // The format first: what follows it may look otherwise in a newer one.
-        let Format { format } = serde_json::from_str(line).map_err(|e| unreadable(e.to_string()))?;
-        if format > FORMAT {
-            return Err(SnapshotError::Newer { name: name.clone(), found: format, readable: FORMAT });
-        }
-        let manifest: Self = serde_json::from_str(line).map_err(|e| unreadable(e.to_string()))?;
-        if manifest.name != *name {
-            return Err(unreadable(format!("it is that of snapshot {}", manifest.name)));
-        }
+    /// What the line of a snapshot's manifest says.
+    pub(super) fn of_line(name: &Name, line: &[u8]) -> Result<Self, SnapshotError> {
+        let manifest: Self = serde_json::from_slice(line).map_err(|e| unreadable(name, e.to_string()))?;
+        is_that_of(&manifest.name, name)?;
         Ok(manifest)
     }
+}
+
+/// The object of a line: the line, and its signature.
+pub(super) fn object(mut line: Vec<u8>, key: Option<&SigningKey>) -> Vec<u8> {
+    let signature = key.map(|key| key.sign(&line)).unwrap_or_default();
+    line.push(b'\n');
+    line.extend_from_slice(signature.as_bytes());
+    line.push(b'\n');
+    line
+}
+
+/// The line of an object, and whether it is what something is encrypted to. With a key, only one that was signed with it; of a format that is read here.
+pub(super) fn line_of<'o>(
+    name: &Name,
+    object: &'o [u8],
+    key: Option<&SigningKey>,
+) -> Result<(&'o str, bool), SnapshotError> {
+    let cut = || unreadable(name, "its end is missing".to_owned());
+    let text = str::from_utf8(object).map_err(|e| unreadable(name, e.to_string()))?;
+    let (line, signature) = text.split_once('\n').ok_or_else(cut)?;
+    let signature = signature.strip_suffix('\n').ok_or_else(cut)?;
+    match key {
+        Some(_) if signature.is_empty() => return Err(SnapshotError::Unsigned(name.clone())),
+        Some(key) if !key.verifies(line.as_bytes(), signature) => return Err(SnapshotError::Forged(name.clone())),
+        Some(_) | None => {}
+    }
+    // The format first: what follows it may look otherwise in a newer one.
+    let Format { format, encrypted } = serde_json::from_str(line).map_err(|e| unreadable(name, e.to_string()))?;
+    if format > FORMAT {
+        return Err(SnapshotError::Newer { name: name.clone(), found: format, readable: FORMAT });
+    }
+    Ok((line, encrypted.is_some()))
+}
+
+/// Refuses what was renamed.
+pub(super) fn is_that_of(found: &Name, name: &Name) -> Result<(), SnapshotError> {
+    if found == name { Ok(()) } else { Err(unreadable(name, format!("it is that of snapshot {found}"))) }
+}
+
+pub(super) fn unreadable(name: &Name, cause: String) -> SnapshotError {
+    SnapshotError::Unreadable { name: name.clone(), cause }
 }
 
 #[derive(Deserialize)]
 struct Format {
     format: u32,
+    encrypted: Option<IgnoredAny>,
 }

@@ -13,7 +13,7 @@ use super::packing::MOST;
 use crate::model::{Chunk, ChunkId, ContentHash, DocumentId, Embedded};
 
 /// The folder of the parts.
-const FOLDER: &str = "parts/";
+pub(super) const FOLDER: &str = "parts/";
 /// Level of the compression: vectors hardly shrink at any, texts shrink enough at this one.
 const LEVEL: i32 = 3;
 /// Most bytes inside a part: one that is full takes one more entry, which is a record of about a megabyte or a chunk with its vector. Whoever reads more reads no part.
@@ -115,27 +115,38 @@ impl Filling {
 
     /// The object that it becomes, and how many bytes were inside.
     pub(super) fn pack(self) -> io::Result<(Vec<u8>, u64)> {
-        Ok((zstd::encode_all(self.0.as_slice(), LEVEL)?, self.0.len() as u64))
+        Ok((compressed(&self.0)?, self.0.len() as u64))
     }
 }
 
 /// The entries of an object, or what is wrong with it, as the end of a sentence.
 pub(super) fn unpack(object: &[u8]) -> Result<Vec<Entry>, String> {
-    let mut lines = Vec::new();
-    let damaged = |e: io::Error| format!("cannot be unpacked: {e}");
-    let decoder = zstd::Decoder::new(object).map_err(damaged)?;
-    decoder.take(MOST_UNPACKED + 1).read_to_end(&mut lines).map_err(damaged)?;
-    if lines.len() as u64 > MOST_UNPACKED {
-        return Err(format!("holds more than {MOST_UNPACKED} bytes, which no part does"));
-    }
+    let lines = decompressed(object, MOST_UNPACKED)?;
     let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let entry = |line: &[u8]| serde_json::from_slice(line).map_err(|e| format!("holds a line that is no entry: {e}"));
     lines.map(entry).collect()
 }
 
-/// The name of an object in the archive by its hash.
-pub(super) fn object_name(sha256: &str) -> String {
-    format!("{FOLDER}{sha256}")
+/// What an object is made of these bytes.
+pub(super) fn compressed(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    zstd::encode_all(bytes, LEVEL)
+}
+
+/// The bytes of an object, which are at most so many, or what is wrong with it, as the end of a sentence.
+pub(super) fn decompressed(object: &[u8], most: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let damaged = |e: io::Error| format!("cannot be unpacked: {e}");
+    let decoder = zstd::Decoder::new(object).map_err(damaged)?;
+    decoder.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(damaged)?;
+    if bytes.len() as u64 > most {
+        return Err(format!("holds more than {most} bytes, which no part does"));
+    }
+    Ok(bytes)
+}
+
+/// The name of an object in the archive by what the part is called.
+pub(super) fn object_name(called: &str) -> String {
+    format!("{FOLDER}{called}")
 }
 
 /// SHA-256 in hex.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Manifest, Name, Progress, SigningKey, SnapshotError,
+    Archived, Manifest, Name, Progress, SnapshotError,
     part::Stored,
     verify,
     walk::{Step, Walk},
@@ -22,8 +22,8 @@ use crate::{
     lexical,
     model::{Chunk, DocumentRecord, Filter, Point},
     ports::{
-        self, Archive, Change, Changes, Clock, Epoch, Hold, Holds, Kind, ModelIdentity, Only, Put, Records, Search,
-        StoreError, VectorStore, update,
+        self, Change, Changes, Clock, Epoch, Hold, Holds, Kind, ModelIdentity, Only, Put, Records, Search, StoreError,
+        VectorStore, update,
     },
 };
 
@@ -63,11 +63,9 @@ pub struct Restore {
     /// Where the records go.
     pub records: Arc<dyn Records>,
     /// Where the snapshot is.
-    pub archive: Arc<dyn Archive>,
+    pub archived: Archived,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// The key that the manifest must be signed with, if any.
-    pub key: Option<SigningKey>,
     /// Whose corpus it becomes.
     pub owner: Owner,
     /// The model that questions are embedded with.
@@ -77,7 +75,7 @@ pub struct Restore {
 impl Restore {
     /// Says what would be done, or why it cannot be. Nothing is written.
     pub async fn plan(&self, name: &Name) -> Result<Plan, SnapshotError> {
-        let manifest = verify::read(&*self.archive, name, self.key.as_ref()).await?;
+        let manifest = self.archived.read(name).await?;
         if manifest.built_with.model != self.model {
             let (found, expected) = (manifest.built_with.model.clone(), self.model.clone());
             return Err(SnapshotError::Model { name: name.clone(), found, expected });
@@ -124,7 +122,7 @@ impl Restore {
         let mut filling = Filling { restore: self, epoch, hold, labels: Vec::new(), window: Vec::new() };
         let (mut walk, mut progress) = (Walk::default(), Progress::default());
         for part in &manifest.parts {
-            for entry in verify::entries(&*self.archive, &manifest, part).await? {
+            for entry in verify::entries(&self.archived, &manifest, part).await? {
                 if stop.is_cancelled() {
                     return Err(SnapshotError::Stopped);
                 }

@@ -5,6 +5,9 @@ use std::fmt;
 /// Separates this use of a key from any other.
 const CONTEXT: &str = "ragops.dev 2026-11-28 signature of snapshot manifests";
 
+/// Separates what names of encrypted parts are made with from signatures.
+const NAMING: &str = "ragops.dev 2026-11-28 names of encrypted snapshot parts by the signing key";
+
 /// What manifests are signed with.
 #[derive(Clone)]
 pub struct SigningKey([u8; 32]);
@@ -19,6 +22,11 @@ impl SigningKey {
     /// The key that is derived from a secret, which should have 32 random bytes or more.
     pub fn new(secret: &str) -> Self {
         Self(blake3::derive_key(CONTEXT, secret.as_bytes()))
+    }
+
+    /// A secret that whoever has this key makes again, for the names of encrypted parts.
+    pub(super) fn naming(&self) -> [u8; 32] {
+        blake3::derive_key(NAMING, &self.0)
     }
 
     /// The signature of these bytes, in hex.

@@ -1,5 +1,8 @@
+mod copies;
 mod damage;
 mod deaths;
+mod encrypted;
+mod removal;
 
 use std::sync::Arc;
 
@@ -26,6 +29,10 @@ struct World {
 
 fn owner() -> Owner {
     Owner { name: "local".to_owned(), id: None }
+}
+
+fn plain(archive: &Arc<ArchiveDouble>) -> Archived {
+    Archived::plain(Arc::clone(archive) as _)
 }
 
 fn name(text: &str) -> Name {
@@ -79,10 +86,11 @@ impl World {
         Create {
             store: Arc::clone(&self.store) as _,
             records: Arc::clone(&self.records) as _,
-            archive: Arc::clone(archive) as _,
+            archived: Archived { key, ..Archived::plain(Arc::clone(archive) as _) },
             clock: Arc::clone(&self.clock) as _,
-            key,
             taken_by: "a test".to_owned(),
+            taken_for: None,
+            attached: Vec::new(),
         }
     }
 
@@ -94,9 +102,8 @@ impl World {
         Restore {
             store: Arc::clone(&self.store) as _,
             records: Arc::clone(&self.records) as _,
-            archive: Arc::clone(archive) as _,
+            archived: plain(archive),
             clock: Arc::clone(&self.clock) as _,
-            key: None,
             owner: owner(),
             model: EmbedderDouble::default().model().clone(),
         }
@@ -198,7 +205,7 @@ async fn a_document_that_lost_chunks_is_left_out_and_counted() {
     world.store.purge(Epoch(1), &"menu".parse().unwrap(), &version).await.unwrap();
     let taken = world.snapshot(&archive, "one").await.unwrap();
     assert_eq!((taken.manifest.documents, taken.manifest.left_out), (2, 1));
-    assert!(verify(&*archive, &name("one"), None, &CancellationToken::new(), &mut |_| {}).await.is_ok());
+    assert!(verify(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await.is_ok());
 }
 
 #[tokio::test]
@@ -206,8 +213,8 @@ async fn chunks_of_a_version_that_went_while_it_was_read_are_not_restored() {
     let (archive, source): (Arc<ArchiveDouble>, _) = (Arc::default(), World::with(&DOCUMENTS[..1]).await);
     source.snapshot(&archive, "one").await.unwrap();
     // The same document with a part of an older version before it, as a document of many chunks leaves it that is replaced while it is read.
-    let mut manifest = read(&*archive, &name("one"), None).await.unwrap();
-    let entries = verify::entries(&*archive, &manifest, &manifest.parts[0]).await.unwrap();
+    let mut manifest = plain(&archive).read(&name("one")).await.unwrap();
+    let entries = verify::entries(&plain(&archive), &manifest, &manifest.parts[0]).await.unwrap();
     let [part::Entry::Document(document), part::Entry::Chunk(chunk)] = &entries[..] else { panic!("{entries:?}") };
     let mut older = document.clone();
     (older.body["version"], older.body["chunks"]) = (json!("older"), json!(2));
@@ -218,9 +225,11 @@ async fn chunks_of_a_version_that_went_while_it_was_read_are_not_restored() {
     }
     let (object, unpacked_bytes) = filling.pack().unwrap();
     manifest.name = name("two");
-    manifest.parts = vec![PartRef { sha256: part::sha256(&object), bytes: object.len() as u64, unpacked_bytes }];
+    manifest.parts =
+        vec![PartRef { sha256: part::sha256(&object), name: None, bytes: object.len() as u64, unpacked_bytes }];
     archive.objects().insert(part::object_name(&manifest.parts[0].sha256), object);
-    archive.objects().insert(manifest.name.object(), manifest.written(None).unwrap());
+    let (manifest, object) = plain(&archive).sealed(manifest).unwrap();
+    archive.objects().insert(manifest.name.object(), object);
     let target = World::default();
     target.restored(&archive, "two").await.unwrap();
     assert_eq!(target.store.count(Epoch(1)).await, Ok(1));

@@ -3,11 +3,12 @@
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Manifest, Name, PartRef, SigningKey, SnapshotError,
+    Archived, Manifest, Name, PartRef, SnapshotError, attached,
     part::{self, Entry},
     walk::Walk,
 };
-use crate::ports::Archive;
+
+pub(super) use super::archived::damaged;
 
 /// A snapshot that is what its manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,62 +19,48 @@ pub struct Verified {
     pub bytes: u64,
 }
 
-/// The manifest of a snapshot. With a key, only one that was signed with it.
-pub async fn read(archive: &dyn Archive, name: &Name, key: Option<&SigningKey>) -> Result<Manifest, SnapshotError> {
-    let object = archive.get(&name.object()).await?.ok_or_else(|| SnapshotError::Unknown(name.clone()))?;
-    Manifest::parse(name, &object, key)
-}
-
 /// Reads every part of a snapshot. `told` hears after each how many there were.
 pub async fn verify(
-    archive: &dyn Archive,
+    archived: &Archived,
     name: &Name,
-    key: Option<&SigningKey>,
     stop: &CancellationToken,
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Verified, SnapshotError> {
-    let manifest = read(archive, name, key).await?;
+    let manifest = archived.read(name).await?;
+    let stopped = || if stop.is_cancelled() { Err(SnapshotError::Stopped) } else { Ok(()) };
     let mut walk = Walk::default();
-    for (number, part) in manifest.parts.iter().enumerate() {
-        if stop.is_cancelled() {
-            return Err(SnapshotError::Stopped);
-        }
-        for entry in entries(archive, &manifest, part).await? {
+    let mut count = 0;
+    for part in &manifest.parts {
+        stopped()?;
+        for entry in entries(archived, &manifest, part).await? {
             walk.take(entry).map_err(|cause| damaged(&manifest, part, cause))?;
         }
-        told(number as u64 + 1);
+        count += 1;
+        told(count);
     }
     end(&walk, &manifest)?;
+    for attached in &manifest.attached {
+        stopped()?;
+        attached::content(archived, &manifest, attached).await?;
+        count += 1;
+        told(count);
+    }
     let bytes = manifest.bytes();
     Ok(Verified { manifest, bytes })
 }
 
 /// What is inside a part, which is what the manifest says or refused.
 pub(super) async fn entries(
-    archive: &dyn Archive,
+    archived: &Archived,
     manifest: &Manifest,
     part: &PartRef,
 ) -> Result<Vec<Entry>, SnapshotError> {
-    let missing = || SnapshotError::Missing { name: manifest.name.clone(), part: part.sha256.clone() };
-    let object_name = part::object_name(&part.sha256);
-    // Its size first: whoever can write to the archive must not choose how much memory is taken.
-    let size = archive.size(&object_name).await?.ok_or_else(missing)?;
-    if size != part.bytes {
-        return Err(damaged(manifest, part, format!("has {size} bytes in the place of {}", part.bytes)));
-    }
-    let object = archive.get(&object_name).await?.ok_or_else(missing)?;
-    if part::sha256(&object) != part.sha256 {
-        return Err(damaged(manifest, part, "has another hash than its name".to_owned()));
-    }
-    part::unpack(&object).map_err(|cause| damaged(manifest, part, cause))
-}
-
-pub(super) fn damaged(manifest: &Manifest, part: &PartRef, cause: String) -> SnapshotError {
-    SnapshotError::Damaged { name: manifest.name.clone(), part: part.sha256.clone(), cause }
+    let packed = archived.packed(manifest, part).await?;
+    part::unpack(&packed).map_err(|cause| damaged(manifest, part, cause))
 }
 
 /// Whether everything was there that the manifest tells of.
 pub(super) fn end(walk: &Walk, manifest: &Manifest) -> Result<(), SnapshotError> {
-    let last = manifest.parts.last().map(|part| part.sha256.clone()).unwrap_or_default();
+    let last = manifest.parts.last().map(|part| part.called().to_owned()).unwrap_or_default();
     walk.end(manifest).map_err(|cause| SnapshotError::Damaged { name: manifest.name.clone(), part: last, cause })
 }

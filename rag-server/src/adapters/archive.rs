@@ -22,7 +22,7 @@ use object_store::{
 use crate::{
     key_file::{Key, NoKey},
     outside::innermost,
-    ports::{Archive, ArchiveError},
+    ports::{Archive, ArchiveError, Object},
 };
 
 /// How long a call is tried again before it is given up.
@@ -167,6 +167,8 @@ fn failure(place: &str, error: &Error) -> ArchiveError {
                 Some(status) if status.starts_with("401") || status.starts_with("403") => {
                     ArchiveError::AuthFailed { place }
                 }
+                // AWS says 400 of a credential whose time is over, or that it never gave.
+                Some(status) if EXPIRED.iter().any(|code| status.contains(code)) => ArchiveError::AuthFailed { place },
                 // What follows is the body, which may be long.
                 Some(status) => {
                     let status = status.split(':').next().unwrap_or(status);
@@ -180,6 +182,10 @@ fn failure(place: &str, error: &Error) -> ArchiveError {
 
 /// What the library says before the status of an answer.
 const STATUS: &str = "Server returned non-2xx status code: ";
+
+/// Codes of AWS for a credential that it does not take, in the body of an answer whose status does not tell.
+const EXPIRED: [&str; 3] =
+    ["<Code>ExpiredToken</Code>", "<Code>InvalidToken</Code>", "<Code>TokenRefreshRequired</Code>"];
 
 /// Whether no answer came at all.
 fn is_network(error: &Error) -> bool {
@@ -221,19 +227,30 @@ impl Archive for ObjectArchive {
         }
     }
 
-    async fn list(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+    async fn list(&self, folder: &str) -> Result<Vec<Object>, ArchiveError> {
         let below = self.path(folder);
-        let mut names = Vec::new();
+        let mut found = Vec::new();
         let mut objects = self.store.list(Some(&below));
         while let Some(meta) = objects.try_next().await.map_err(|error| self.failed(&error))? {
             let relative = meta.location.prefix_match(&self.prefix).map(|parts| parts.collect::<Path>());
-            names.extend(relative.map(|path| path.to_string()));
-            if names.len() > MOST_LISTED {
+            found.extend(relative.map(|path| Object { name: path.to_string(), bytes: meta.size }));
+            if found.len() > MOST_LISTED {
                 let cause = format!("{folder} holds more than {MOST_LISTED} objects");
                 return Err(ArchiveError::Failed { place: self.place.clone(), cause });
             }
         }
-        names.sort_unstable();
-        Ok(names)
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), ArchiveError> {
+        match self.store.delete(&self.path(name)).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    fn place(&self) -> &str {
+        &self.place
     }
 }

@@ -133,7 +133,14 @@ async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
             cli.sources.and(Vec::new())
         }
     };
-    let loaded = sources.load()?;
+    let loaded = match (sources.load(), &command) {
+        (Ok(loaded), _) => loaded,
+        (Err(problems), Command::Snapshot(args)) => {
+            args.refused(&problems)?;
+            return Err(problems.into());
+        }
+        (Err(problems), _) => return Err(problems.into()),
+    };
     Ok(match command {
         Command::Serve(_) => serve::run(&loaded).await?,
         Command::Ingest(args) => ingest::run(args, &loaded.config).await?,

@@ -1,19 +1,32 @@
 //! `rag-server snapshot`: the corpus into an archive, and back.
 
+mod copy;
+mod report;
+mod restore;
 mod show;
 
-use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use report::{Done, Kept, Listed, MOST_LISTED, Report, Snapshot, Trouble};
+use tokio_util::sync::CancellationToken;
 
-use super::{ingest::stop_on_ctrl_c, progress};
+use super::progress;
 use crate::{
-    app::{self, ArchivePlace, Stores},
+    app::{self, ArchivePlace},
     config::Config,
-    ports::Archive,
-    snapshot::{self, Manifest, Name, Plan, Progress, SigningKey, SnapshotError},
+    shutdown,
+    snapshot::{self, Archived, Created, Manifest, Name, Progress, SnapshotError},
 };
+
+/// How long a command that was told to stop may take until it has: what it waits for then is given up, as if it had been killed.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Take snapshots of the corpus, prove them, and restore them.
 ///
@@ -24,6 +37,9 @@ pub struct SnapshotArgs {
     /// The folder of the archive; without it, that of [snapshots] in the configuration
     #[arg(long, global = true, value_name = "DIR")]
     archive: Option<PathBuf>,
+    /// Write what it came to, as one JSON object, to this file
+    #[arg(long, global = true, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(subcommand)]
     command: SnapshotCommand,
 }
@@ -34,6 +50,12 @@ enum SnapshotCommand {
     Create {
         /// Its name; the time without it
         name: Option<Name>,
+        /// For whom, by an id: one that was taken for the same under this name is not taken again
+        #[arg(long, value_name = "ID")]
+        taken_for: Option<String>,
+        /// Read it back then
+        #[arg(long)]
+        verify: bool,
     },
     /// Name those that there are, the oldest first
     List,
@@ -41,6 +63,33 @@ enum SnapshotCommand {
     Verify {
         /// Its name; that of the newest without it
         name: Option<Name>,
+    },
+    /// Remove some, and the parts that no other one needs
+    Remove {
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<Name>,
+        /// Even if none is left then
+        #[arg(long)]
+        last: bool,
+    },
+    /// Copy one into a folder, which is an archive then
+    ///
+    /// Every part is checked. One that was cut short goes on when it is started again.
+    Download {
+        /// Its name
+        name: Name,
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Write the files that went with one into a folder
+    Attached {
+        /// Its name; that of the newest without it
+        name: Option<Name>,
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
     },
     /// Fill empty stores from one
     ///
@@ -54,45 +103,128 @@ enum SnapshotCommand {
     },
 }
 
-/// Where snapshots are, and what they are signed with.
-struct Archived {
-    archive: Arc<dyn Archive>,
-    key: Option<SigningKey>,
+/// What a command came to, for people and for whoever started it as a Job.
+struct Said {
+    text: String,
+    report: Report,
+}
+
+impl Said {
+    fn done(text: String, done: Done) -> Self {
+        Self { text, report: Report::Done(done) }
+    }
+}
+
+impl SnapshotArgs {
+    /// Reports what kept the command from being run at all.
+    pub(super) fn refused(&self, error: &(dyn Error + 'static)) -> Result<(), Box<dyn Error>> {
+        reported(self.report.as_deref(), Report::failed(error))
+    }
 }
 
 /// Runs, and says what it came to.
 pub(super) async fn run(args: SnapshotArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
-    let place = match args.command {
-        SnapshotCommand::Create { .. } => ArchivePlace::New,
-        SnapshotCommand::List | SnapshotCommand::Verify { .. } | SnapshotCommand::Restore { .. } => {
-            ArchivePlace::Existing
-        }
+    let stop = shutdown::on_signals()?;
+    let SnapshotArgs { archive, report, command } = args;
+    let ended = tokio::select! {
+        ended = act(command, config, archive.as_deref(), &stop.asked) => ended,
+        () = given_up(&stop) => Err(SnapshotError::Stopped.into()),
     };
-    let archive = app::archive(&config.snapshots, args.archive.as_deref(), &place)?;
-    let archived = Archived { archive, key: app::signing_key(&config.snapshots)? };
-    match args.command {
-        SnapshotCommand::Create { name } => create(config, archived, name).await?,
-        SnapshotCommand::List => return list(&archived).await,
-        SnapshotCommand::Verify { name } => verify(&archived, name).await?,
-        SnapshotCommand::Restore { name, dry_run } => restore(config, archived, (name, dry_run)).await?,
+    match ended {
+        Ok(Said { text, report: came_to }) => {
+            println!("{}", text.trim_end());
+            let code = if came_to.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            reported(report.as_deref(), came_to)?;
+            Ok(code)
+        }
+        Err(error) => {
+            reported(report.as_deref(), Report::failed(&*error))?;
+            Err(error)
+        }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-async fn create(config: &Config, archived: Archived, name: Option<Name>) -> Result<(), Box<dyn Error>> {
+/// When there is no more waiting for a command that was told to stop.
+async fn given_up(stop: &shutdown::Stop) {
+    stop.asked.cancelled().await;
+    tokio::select! {
+        () = tokio::time::sleep(GRACE) => {}
+        () = stop.hurried.cancelled() => {}
+    }
+}
+
+fn reported(file: Option<&Path>, report: Report) -> Result<(), Box<dyn Error>> {
+    let Some(file) = file else { return Ok(()) };
+    report.write(file).map_err(|e| format!("the report {} cannot be written: {e}", file.display()).into())
+}
+
+async fn act(
+    command: SnapshotCommand,
+    config: &Config,
+    folder: Option<&Path>,
+    stop: &CancellationToken,
+) -> Result<Said, Box<dyn Error>> {
+    let place = match command {
+        SnapshotCommand::Create { .. } => ArchivePlace::New,
+        _ => ArchivePlace::Existing,
+    };
+    let archived = app::archived(&config.snapshots, folder, place, stop)?;
+    match command {
+        SnapshotCommand::Create { name, taken_for, verify } => {
+            if folder.is_none() && config.snapshots.s3.is_some() && config.snapshots.encryption.is_none() {
+                tracing::warn!(
+                    place = archived.archive.place(),
+                    "the snapshot is not encrypted: whoever may read the bucket may read the documents; set snapshots.encryption"
+                );
+            }
+            create(config, archived, (name, taken_for, verify), stop).await
+        }
+        SnapshotCommand::List => list(&archived).await,
+        SnapshotCommand::Verify { name } => verify(&archived, name, stop).await,
+        SnapshotCommand::Remove { names, last } => copy::remove(archived, (names, last), stop).await,
+        SnapshotCommand::Download { name, to } => copy::download(archived, (name, to), stop).await,
+        SnapshotCommand::Attached { name, to } => copy::attached(&archived, (name, to)).await,
+        SnapshotCommand::Restore { name, dry_run } => restore::restore(config, archived, (name, dry_run), stop).await,
+    }
+}
+
+async fn create(
+    config: &Config,
+    archived: Archived,
+    (name, taken_for, verify): (Option<Name>, Option<String>, bool),
+    stop: &CancellationToken,
+) -> Result<Said, Box<dyn Error>> {
     let name = name.unwrap_or_else(new_name);
     let stores = app::open_stores(config).await?;
-    let create = app::create(&stores, archived.archive, archived.key);
+    let created = taken(config, &stores, &archived, (name, taken_for), stop).await;
+    stores.close().await?;
+    let created = created?;
+    let mut text = show::created(&created);
+    if verify {
+        let read = read_whole(&archived, &created.manifest, stop).await?;
+        text = format!("{text}\n{}", show::verified(&read));
+    }
+    let snapshot = Snapshot::of(&created.manifest, archived.archive.place());
+    let kept = Kept { snapshot, written_bytes: created.progress.written_bytes, verified: verify };
+    Ok(Said::done(text, Done::Kept(kept)))
+}
+
+async fn taken(
+    config: &Config,
+    stores: &app::Stores,
+    archived: &Archived,
+    (name, taken_for): (Name, Option<String>),
+    stop: &CancellationToken,
+) -> Result<Created, Box<dyn Error>> {
+    let create = app::create(&config.snapshots, stores, archived.clone(), taken_for)?;
     let bar = progress::bar(Some(create.documents().await?), "documents");
     let mut tell = |progress: Progress| {
         bar.set_position(progress.documents);
         bar.set_message(format!("{} written", show::bytes(progress.written_bytes)));
     };
-    let created = create.run(name, &stop_on_ctrl_c(), &mut tell).await;
+    let created = create.run(name, stop, &mut tell).await;
     bar.finish_and_clear();
-    stores.close().await?;
-    println!("{}", show::created(&created?));
-    Ok(())
+    Ok(created?)
 }
 
 /// A name that no other snapshot has which begins in the same second.
@@ -101,74 +233,60 @@ fn new_name() -> Name {
     Name::at(Timestamp::now(), u16::from_be_bytes([high, low]))
 }
 
-async fn list(archived: &Archived) -> Result<ExitCode, Box<dyn Error>> {
+async fn list(archived: &Archived) -> Result<Said, Box<dyn Error>> {
     let names = snapshot::list(&*archived.archive).await?;
-    if names.is_empty() {
-        println!("{}", SnapshotError::None);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let (mut code, mut rows) = (ExitCode::SUCCESS, Vec::new());
+    let total = names.len();
+    let (mut rows, mut found, mut trouble) = (Vec::new(), Vec::new(), None);
     for name in names {
-        match snapshot::read(&*archived.archive, &name, archived.key.as_ref()).await {
-            Ok(manifest) => rows.push(show::row(&manifest)),
+        match archived.outline(&name).await {
+            Ok(outline) => {
+                rows.push(show::row(&outline));
+                let documents = outline.manifest.map(|manifest| manifest.documents);
+                let (name, began, bytes) = (name.to_string(), outline.began, outline.bytes);
+                found.push(report::Entry { name, began, documents, bytes });
+            }
             Err(error) => {
                 rows.push(show::unusable(&name, &error));
-                code = ExitCode::FAILURE;
+                trouble = trouble.or(Some(error));
             }
         }
     }
-    print!("{}", show::table(&rows));
-    Ok(code)
+    let text = if rows.is_empty() { SnapshotError::None.to_string() } else { show::table(&rows) };
+    // Names need not be times, and the newest are those that began last.
+    found.sort_by_key(|entry| entry.began);
+    let listed = Listed { snapshots: found.split_off(found.len().saturating_sub(MOST_LISTED)), total };
+    let report = match trouble.map(|error| Report::failed(&error)) {
+        Some(Report::Failed(trouble)) => Report::Failed(Trouble { listed: Some(listed), ..trouble }),
+        Some(other) => other,
+        None => Report::Done(Done::Listed(listed)),
+    };
+    Ok(Said { text, report })
 }
 
-async fn verify(archived: &Archived, name: Option<Name>) -> Result<(), Box<dyn Error>> {
-    let name = named_or_newest(&*archived.archive, name).await?;
-    let manifest = snapshot::read(&*archived.archive, &name, archived.key.as_ref()).await?;
-    let bar = progress::bar(Some(manifest.parts.len() as u64), "parts");
+async fn verify(archived: &Archived, name: Option<Name>, stop: &CancellationToken) -> Result<Said, Box<dyn Error>> {
+    let name = named_or_newest(archived, name).await?;
+    let manifest = archived.read(&name).await?;
+    let verified = read_whole(archived, &manifest, stop).await?;
+    let snapshot = Snapshot::of(&verified.manifest, archived.archive.place());
+    let kept = Kept { snapshot, written_bytes: 0, verified: true };
+    Ok(Said::done(show::verified(&verified), Done::Kept(kept)))
+}
+
+async fn read_whole(
+    archived: &Archived,
+    manifest: &Manifest,
+    stop: &CancellationToken,
+) -> Result<snapshot::Verified, SnapshotError> {
+    let bar = progress::bar(Some(manifest.all_parts().count() as u64), "parts");
     let mut tell = |parts| bar.set_position(parts);
-    let stop = stop_on_ctrl_c();
-    let verified = snapshot::verify(&*archived.archive, &name, archived.key.as_ref(), &stop, &mut tell).await;
+    let verified = snapshot::verify(archived, &manifest.name, stop, &mut tell).await;
     bar.finish_and_clear();
-    println!("{}", show::verified(&verified?, archived.key.is_some()));
-    Ok(())
+    verified
 }
 
-async fn restore(
-    config: &Config,
-    archived: Archived,
-    (name, dry_run): (Option<Name>, bool),
-) -> Result<(), Box<dyn Error>> {
-    let name = named_or_newest(&*archived.archive, name).await?;
-    let stores = app::open_stores(config).await?;
-    let done = restore_into(config, &stores, archived, (&name, dry_run)).await;
-    stores.close().await?;
-    println!("{}", done?);
-    Ok(())
-}
-
-/// Restores, or says what would be done; gives what is to be said of it.
-async fn restore_into(
-    config: &Config,
-    stores: &Stores,
-    archived: Archived,
-    (name, dry_run): (&Name, bool),
-) -> Result<String, Box<dyn Error>> {
-    let restore = app::restore(&app::open_models(config), stores, archived.archive, archived.key);
-    let plan: Plan = restore.plan(name).await?;
-    if dry_run {
-        return Ok(show::plan(&plan));
-    }
-    let Manifest { documents, .. } = plan.manifest;
-    let bar = progress::bar(Some(documents), "documents");
-    let mut tell = |progress: Progress| bar.set_position(progress.documents);
-    let restored = restore.run(name, &stop_on_ctrl_c(), &mut tell).await;
-    bar.finish_and_clear();
-    Ok(show::restored(&restored?))
-}
-
-async fn named_or_newest(archive: &dyn Archive, name: Option<Name>) -> Result<Name, SnapshotError> {
+async fn named_or_newest(archived: &Archived, name: Option<Name>) -> Result<Name, SnapshotError> {
     match name {
         Some(name) => Ok(name),
-        None => snapshot::list(archive).await?.pop().ok_or(SnapshotError::None),
+        None => snapshot::list(&*archived.archive).await?.pop().ok_or(SnapshotError::None),
     }
 }

@@ -41,7 +41,7 @@ pub use reference::reference;
 pub use retention::Retention;
 pub use retrieval::{FusionChoice, RerankPricing, RerankProvider, Retrieval};
 pub use server::{ApiKey, Auth, LiveSource, Places, Role, Server};
-pub use snapshots::{ArchiveFolder, S3, Snapshots};
+pub use snapshots::{ArchiveFolder, Encryption, S3, Snapshots};
 pub use traces::Tracing;
 
 /// Everything that can be set. Every key is optional.

@@ -151,6 +151,12 @@ fn snapshots(config: &Config) -> Option<Broken> {
     if snapshots.folder.is_some() && snapshots.s3.is_some() {
         return broken("snapshots.s3", "snapshots has both folder and s3; keep exactly one");
     }
+    if snapshots.encryption.as_ref().is_some_and(|of| of.recipients_file.is_none() && of.identity_file.is_none()) {
+        return broken(
+            "snapshots.encryption",
+            "snapshots.encryption names no key; set recipients_file, identity_file or both, or leave it out",
+        );
+    }
     let prefix = snapshots.s3.as_ref()?.prefix.as_deref()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_folder = |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(plain);

@@ -18,6 +18,28 @@ pub struct Snapshots {
     /// File that holds what manifests are signed with: a secret of 32 random bytes or more, as text. With it, a snapshot that is not signed with it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing_key_file: Option<PathBuf>,
+    /// What snapshots are encrypted and read with. Without it they are not encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// Most bytes that are read and written in a second, together, so that questions beside it stay fast. Without it as many as there can be.
+    #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// A folder whose files go into each snapshot, such as the manifest of the RagCluster and its ConfigMaps: at most 64, of at most 1 MiB each, no folders and no Secrets. Names that begin with a dot are passed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached: Option<PathBuf>,
+}
+
+/// Encryption with age, for X25519 keys as `age-keygen` makes them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Encryption {
+    /// File of the recipients, a line each: `age1...`. Taking a snapshot needs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipients_file: Option<PathBuf>,
+    /// File of the identities, a line each: `AGE-SECRET-KEY-1...`. Verifying, downloading and restoring need it; taking does not, but finds parts that are there already with it, and so writes less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_file: Option<PathBuf>,
 }
 
 /// A folder that holds snapshots.

@@ -29,6 +29,7 @@ macro_rules! archive_suite {
             an_object_is_never_replaced,
             of_many_writers_of_one_name_one_wins,
             a_folder_is_listed_in_the_order_of_the_names,
+            what_is_removed_is_gone_and_its_name_is_free,
         );
     };
     ($storage:ty: $($clause:ident),* $(,)?) => {
@@ -45,6 +46,7 @@ macro_rules! archive_suite {
 }
 
 mod s3;
+mod weed;
 
 async fn what_was_never_put_is_not_there<S: Storage>(storage: &S) {
     let archive = storage.open();
@@ -86,8 +88,27 @@ async fn a_folder_is_listed_in_the_order_of_the_names<S: Storage>(storage: &S) {
     for name in ["manifests/b.json", "parts/x", "manifests/a.json", "manifests-old/c.json", "manifests/a-1.json"] {
         assert_eq!(archive.put_if_absent(name, b"x".to_vec()).await, Ok(true));
     }
+    assert_eq!(archive.put_if_absent("manifests/empty.json", Vec::new()).await, Ok(true));
     let listed = archive.list("manifests/").await.unwrap();
-    assert_eq!(listed, ["manifests/a-1.json", "manifests/a.json", "manifests/b.json"]);
+    let listed: Vec<_> = listed.iter().map(|object| (object.name.as_str(), object.bytes)).collect();
+    let expected =
+        [("a-1", 1), ("a", 1), ("b", 1), ("empty", 0)].map(|(name, bytes)| (format!("manifests/{name}.json"), bytes));
+    assert_eq!(listed, expected.each_ref().map(|(name, bytes)| (name.as_str(), *bytes)));
+}
+
+async fn what_is_removed_is_gone_and_its_name_is_free<S: Storage>(storage: &S) {
+    let archive = storage.open();
+    for name in ["parts/a", "parts/b"] {
+        assert_eq!(archive.put_if_absent(name, b"first".to_vec()).await, Ok(true));
+    }
+    assert_eq!(archive.remove("parts/a").await, Ok(()));
+    assert_eq!(archive.remove("parts/a").await, Ok(()), "what is not there is removed");
+    let other = storage.open();
+    assert_eq!((other.get("parts/a").await, other.size("parts/a").await), (Ok(None), Ok(None)));
+    let names: Vec<_> = other.list("parts/").await.unwrap().into_iter().map(|object| object.name).collect();
+    assert_eq!(names, ["parts/b"]);
+    assert_eq!(other.put_if_absent("parts/a", b"second".to_vec()).await, Ok(true));
+    assert_eq!(archive.get("parts/a").await, Ok(Some(b"second".to_vec())));
 }
 
 struct Double(Arc<ArchiveDouble>);

@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod archives;
 mod billing;
 mod bodies;
 mod caches;
@@ -56,3 +57,5 @@ mod tenants;
 mod traces;
 mod v1;
 mod watching;
+#[path = "../contract/archive/weed.rs"]
+mod weed;

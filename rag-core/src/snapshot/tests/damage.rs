@@ -13,8 +13,9 @@ async fn archived() -> Arc<ArchiveDouble> {
     archive
 }
 
-async fn verified(archive: &ArchiveDouble, key: Option<&SigningKey>) -> Result<Verified, SnapshotError> {
-    verify(archive, &name("one"), key, &CancellationToken::new(), &mut |_| {}).await
+async fn verified(archive: &Arc<ArchiveDouble>, key: Option<&SigningKey>) -> Result<Verified, SnapshotError> {
+    let archived = Archived { key: key.cloned(), ..plain(archive) };
+    verify(&archived, &name("one"), &CancellationToken::new(), &mut |_| {}).await
 }
 
 fn parts(archive: &ArchiveDouble) -> Vec<String> {
@@ -101,7 +102,7 @@ async fn a_manifest_is_refused_for_what_is_wrong_with_it() {
     let newer = refused(&[newer, &b"\n\n"[..]].concat()).await;
     assert!(matches!(newer, SnapshotError::Newer { found: 2, .. }), "{newer}");
     archive.objects().insert(name("two").object(), whole);
-    let renamed = read(&*archive, &name("two"), None).await.unwrap_err().to_string();
+    let renamed = plain(&archive).read(&name("two")).await.unwrap_err().to_string();
     assert!(renamed.contains("that of snapshot one"), "{renamed}");
 }
 
@@ -117,7 +118,8 @@ async fn a_manifest_that_was_signed_with_another_key_or_not_at_all_is_refused() 
     forge(&archive, |manifest| manifest["left_out"] = json!(1));
     assert_eq!(verified(&archive, Some(&key)).await, Err(SnapshotError::Forged(name("one"))));
     world.snapshot(&archive, "two").await.unwrap();
-    assert_eq!(read(&*archive, &name("two"), Some(&key)).await, Err(SnapshotError::Unsigned(name("two"))));
+    let signed = Archived { key: Some(key.clone()), ..plain(&archive) };
+    assert_eq!(signed.read(&name("two")).await, Err(SnapshotError::Unsigned(name("two"))));
     assert!(!format!("{key:?}").contains("horse"));
 }
 

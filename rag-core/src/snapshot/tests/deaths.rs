@@ -19,13 +19,15 @@ async fn a_snapshot_that_dies_at_any_call_is_not_listed_and_the_next_one_is_whol
             let ended = world.snapshot(&archive, "one").await;
             die(&world, &archive, i64::MAX);
             let listed = list(&*archive).await.unwrap();
-            assert_eq!(listed.len(), usize::from(ended.is_ok()), "after {calls} calls");
+            assert!(ended.is_err() || listed.len() == 1, "after {calls} calls");
+            if listed.is_empty() {
+                world.snapshot(&archive, "one").await.unwrap();
+            }
             if ended.is_ok() {
                 assert!(calls >= 3, "it made only {calls} calls");
                 break;
             }
-            world.snapshot(&archive, "one").await.unwrap();
-            verify(&*archive, &name("one"), None, &CancellationToken::new(), &mut |_| {}).await.unwrap();
+            verify(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await.unwrap();
         }
     }
 }

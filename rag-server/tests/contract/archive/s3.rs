@@ -1,135 +1,22 @@
-//! A bucket of SeaweedFS, which is started once for the whole program and refuses wrong keys.
+//! A bucket of a real server that speaks S3.
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, sync::Arc};
 
 use async_trait::async_trait;
-use rag_core::doubles::eventually;
 use rag_server::{
     adapters::archive::{ObjectArchive, S3Settings},
     ports::{Archive, ArchiveError},
 };
-use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
-use super::Storage;
-
-const ID: &str = "snapshots";
-const SECRET: &str = "a-secret-of-the-bucket";
-
-/// What `setup.sh` says when there is nothing to install with.
-const NO_INSTALLER: i32 = 3;
-
-/// Starts a program, and ends it and removes its folder when whoever started it is gone: nothing else tells a program that a test's process has ended.
-const WATCHED: &str = r#""$@" & server=$!; cat > /dev/null; kill "$server"; wait "$server"; rm -rf "$PWD""#;
-
-/// The server, for as long as the program runs.
-struct Weed {
-    endpoint: String,
-    filer: String,
-    home: PathBuf,
-    _watched: Child,
-}
-
-fn tests() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
-}
-
-/// The program, installed by exact version; none, and why, where it cannot be.
-fn program() -> Result<PathBuf, String> {
-    let mut setup = Command::new("bash");
-    setup.arg(tests().join("clients/setup.sh")).arg("python").arg(tests().join("s3/requirements.txt"));
-    let output = setup.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if output.status.code() == Some(NO_INSTALLER) {
-        return Err(said);
-    }
-    assert!(output.status.success(), "SeaweedFS was not installed: {said}");
-    let folder = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
-    let found = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
-    let mut found = found.filter(|entry| entry.file_type().is_file() && entry.file_name() == "weed");
-    Ok(found.next().unwrap().into_path())
-}
-
-/// A port that was free a moment ago, and whose gRPC port, which lies ten thousand above it, is one.
-fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
-        }
-    }
-}
-
-async fn started() -> Result<Weed, String> {
-    let program = program()?;
-    let home = TempDir::new().unwrap().keep();
-    let actions = ["Admin", "Read", "Write", "List"];
-    let identities = json!([{
-        "name": "tests",
-        "credentials": [{ "accessKey": ID, "secretKey": SECRET }],
-        "actions": actions,
-    }]);
-    fs::write(home.join("s3.json"), json!({ "identities": identities }).to_string()).unwrap();
-    let [master, volume, filer, s3] = [(); 4].map(|()| free_port());
-    let watched = Command::new("sh")
-        .args(["-c", WATCHED, "sh"])
-        .arg(program)
-        .args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-master.volumeSizeLimitMB=64", "-dir=."])
-        .args([format!("-master.port={master}"), format!("-volume.port={volume}")])
-        .args([format!("-filer.port={filer}"), format!("-s3.port={s3}"), "-s3.config=s3.json".to_owned()])
-        .current_dir(&home)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let [endpoint, filer] = [s3, filer].map(|port| format!("http://127.0.0.1:{port}"));
-    let weed = Weed { endpoint, filer, home, _watched: watched };
-    weed.make_bucket().await;
-    Ok(weed)
-}
-
-impl Weed {
-    /// Makes the bucket, which is a folder of the filer, and waits until it can be used: the server listens before it knows its volumes.
-    async fn make_bucket(&self) {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-        let made = async || http.post(format!("{}/buckets/archive/", self.filer)).send().await;
-        eventually("the bucket is there", async || made().await.is_ok_and(|made| made.status().is_success())).await;
-        let written = async || self.archive("probe", SECRET).put_if_absent("probe", b"x".to_vec()).await;
-        eventually("the bucket takes an object", async || written().await.is_ok()).await;
-    }
-
-    fn archive(&self, prefix: &str, secret: &str) -> ObjectArchive {
-        let file = |name: &str, text: &str| {
-            let path = self.home.join(format!("{name}-{}", uuid::Uuid::new_v4()));
-            fs::write(&path, text).unwrap();
-            path
-        };
-        ObjectArchive::s3(&S3Settings {
-            bucket: "archive".to_owned(),
-            prefix: prefix.to_owned(),
-            endpoint: Some(self.endpoint.clone()),
-            region: "us-east-1".to_owned(),
-            access_key_id_file: file("id", ID),
-            secret_access_key_file: file("secret", secret),
-            ca_file: None,
-        })
-        .unwrap()
-    }
-}
-
-async fn weed() -> Result<&'static Weed, String> {
-    static WEED: OnceCell<Result<Weed, String>> = OnceCell::const_new();
-    WEED.get_or_init(started).await.as_ref().map_err(Clone::clone)
-}
+use super::{
+    Storage,
+    weed::{SECRET, Weed, free_port, weed},
+};
 
 /// A folder of its own in the bucket.
 struct Bucket {
@@ -163,27 +50,62 @@ async fn a_wrong_key_is_refused_and_no_key_is_said() {
     let refused = ArchiveError::AuthFailed { place: place() };
     assert_eq!(wrong.get("parts/a").await, Err(refused.clone()));
     assert_eq!(wrong.list("manifests/").await, Err(refused.clone()));
-    assert_eq!(wrong.put_if_absent("parts/a", b"x".to_vec()).await, Err(refused));
+    assert_eq!(wrong.put_if_absent("parts/a", b"x".to_vec()).await, Err(refused.clone()));
+    assert_eq!(wrong.size("parts/a").await, Err(refused.clone()));
+    assert_eq!(wrong.remove("parts/a").await, Err(refused));
     assert!(!format!("{wrong:?}").contains("not-the-secret"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_does_not_answer_is_unreachable() {
-    let port = free_port();
+    let archive = at(&format!("http://127.0.0.1:{}", free_port()));
+    let refused = archive.size("parts/a").await.unwrap_err();
+    assert!(matches!(refused, ArchiveError::Unreachable { .. }), "{refused:?}");
+    assert!(!refused.to_string().contains(SECRET), "{refused}");
+}
+
+/// An archive of a service at this address.
+fn at(endpoint: &str) -> ObjectArchive {
     let home = TempDir::new().unwrap();
     let key = home.path().join("key");
     fs::write(&key, SECRET).unwrap();
-    let archive = ObjectArchive::s3(&S3Settings {
+    ObjectArchive::s3(&S3Settings {
         bucket: "archive".to_owned(),
         prefix: String::new(),
-        endpoint: Some(format!("http://127.0.0.1:{port}")),
+        endpoint: Some(endpoint.to_owned()),
         region: "us-east-1".to_owned(),
         access_key_id_file: key.clone(),
         secret_access_key_file: key,
         ca_file: None,
     })
-    .unwrap();
-    let refused = archive.size("parts/a").await.unwrap_err();
-    assert!(matches!(refused, ArchiveError::Unreachable { .. }), "{refused:?}");
-    assert!(!refused.to_string().contains(SECRET), "{refused}");
+    .unwrap()
+}
+
+/// A double of a service that takes no credential any more, in the words of AWS: it says so to every call, by the status that AWS has for it.
+async fn expired() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut asked = [0; 8192];
+            if connection.read(&mut asked).await.unwrap_or(0) > 0 {
+                let body = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
+                let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/xml\r\nconnection: close";
+                let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                // Whoever asked may have gone, which is fine.
+                let _written = connection.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_whose_time_is_over_is_refused_like_a_wrong_one() {
+    let archive = at(&expired().await);
+    let refused = ArchiveError::AuthFailed { place: "s3://archive/".to_owned() };
+    assert_eq!(archive.get("parts/a").await, Err(refused.clone()));
+    assert_eq!(archive.list("parts/").await, Err(refused.clone()));
+    assert_eq!(archive.put_if_absent("parts/a", b"x".to_vec()).await, Err(refused.clone()));
+    assert_eq!(archive.remove("parts/a").await, Err(refused));
 }
