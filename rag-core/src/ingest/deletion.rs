@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Ingest, claim::standing_of, json};
 use crate::{
     model::{ContentHash, DocumentId},
-    ports::{Kind, Put, StoreError, Swap},
+    ports::{Kind, Put, Record, StoreError, Swap},
 };
 
 /// What became of a removal.
@@ -105,6 +105,11 @@ impl Ingest {
         // A mark goes only when nothing is left that was accepted before it.
         Ok(latest.is_some_and(|latest| Some(&latest) != accepted))
     }
+}
+
+/// When the document was deleted that a mark is about.
+pub(crate) fn deleted_at(mark: &Record) -> Result<Timestamp, StoreError> {
+    Ok(read(&mark.id, mark.body.clone())?.at)
 }
 
 fn read(id: &str, body: serde_json::Value) -> Result<Body, StoreError> {

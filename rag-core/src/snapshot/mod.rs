@@ -10,19 +10,28 @@
 //! A restore writes into an epoch that nobody searches and activates it when everything is there; one that was cut short is taken up again, and until it is done no server serves the half of it.
 //! Caveats: a snapshot is no picture of one moment; what is written meanwhile may be in it or not. The lexical part of the index is not stored, but computed again.
 
+mod archived;
 mod create;
+mod drill;
 mod error;
+mod filling;
 mod manifest;
+mod newest;
 mod packing;
 mod part;
+mod replace;
 mod restore;
 mod signature;
 mod verify;
 mod walk;
 
+pub use archived::Archived;
 pub use create::{Create, Created, Progress};
+pub use drill::{Drill, Drilled, clear_drills};
 pub use error::SnapshotError;
 pub use manifest::{FORMAT, Golden, Manifest, Name, PartRef, RecordCount};
+pub use newest::newest;
+pub use replace::{Difference, Planned, Replace, Replaced, Undone};
 pub use restore::{Plan, Restore, Restored};
 pub use signature::SigningKey;
 pub use verify::{Verified, read, verify};

@@ -1,5 +1,7 @@
 mod damage;
 mod deaths;
+mod drills;
+mod replaced;
 
 use std::sync::Arc;
 
@@ -26,6 +28,10 @@ struct World {
 
 fn owner() -> Owner {
     Owner { name: "local".to_owned(), id: None }
+}
+
+fn plain(archive: &Arc<ArchiveDouble>) -> Archived {
+    Archived { archive: Arc::clone(archive) as _, key: None }
 }
 
 fn name(text: &str) -> Name {
@@ -67,7 +73,7 @@ impl World {
 
     fn flow(&self) -> Ingest {
         let (store, records) = (Arc::clone(&self.store), Arc::clone(&self.records));
-        Ingest::new(store, records, Arc::new(EmbedderDouble::default()), Arc::new(SystemClock), Epoch(1))
+        Ingest::new(store, records, Arc::new(EmbedderDouble::default()), Arc::clone(&self.clock) as _, Epoch(1))
     }
 
     async fn ingest(&self, id: &str, text: &str) {
@@ -94,9 +100,8 @@ impl World {
         Restore {
             store: Arc::clone(&self.store) as _,
             records: Arc::clone(&self.records) as _,
-            archive: Arc::clone(archive) as _,
+            archived: plain(archive),
             clock: Arc::clone(&self.clock) as _,
-            key: None,
             owner: owner(),
             model: EmbedderDouble::default().model().clone(),
         }

@@ -20,7 +20,7 @@ use crate::{
     ingest::chunk,
     lexical,
     operations::{Operations, RECORDS, VECTOR_STORE},
-    ports::{Epoch, Kind, Records, StoreError, VectorStore},
+    ports::{Edition, Epoch, Kind, Records, StoreError, VectorStore},
     reckoning::{self, Reckoning},
 };
 
@@ -247,6 +247,8 @@ impl Place<'_> {
                 model: model.clone(),
                 lexical: lexical::VERSION.to_owned(),
                 chunker: chunk::VERSION.to_owned(),
+                edition: Edition::First,
+                drill: false,
             };
             corpus::record(records, epoch, &built).await.map_err(AppError::Corpus)?;
             let unrecorded = (epoch, &reckoning.unrecorded[..]);

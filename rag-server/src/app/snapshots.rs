@@ -11,7 +11,7 @@ use crate::{
     config::{S3, Snapshots},
     key_file::{Key, NoKey},
     ports::{Archive, ArchiveError, SystemClock},
-    snapshot::{Create, Restore, SigningKey},
+    snapshot::{Archived, Create, Restore, SigningKey},
 };
 
 /// Why there is no archive.
@@ -77,7 +77,8 @@ pub fn restore(models: &Models, stores: &Stores, archive: Arc<dyn Archive>, key:
     let model = configured.identity();
     let owner = owner(&configured.config);
     let Stores { vectors, records, .. } = stores.clone();
-    Restore { store: vectors, records, archive, clock: Arc::new(SystemClock), key, owner, model }
+    let archived = Archived { archive, key };
+    Restore { store: vectors, records, archived, clock: Arc::new(SystemClock), owner, model }
 }
 
 fn settings(s3: &S3) -> S3Settings {
