@@ -19,7 +19,9 @@ pub use epoch::App;
 use models::Model;
 pub use models::Models;
 pub use process::Process;
-pub use snapshots::{ArchivePlace, SnapshotSetupError, archive, create, restore, signing_key};
+pub use snapshots::{
+    ArchivePlace, Drilling, SnapshotSetupError, archive, create, drill, replace, restore, signing_key,
+};
 pub use stores::Stores;
 pub use trial::{Trial, Verdict};
 

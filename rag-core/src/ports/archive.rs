@@ -63,4 +63,7 @@ pub trait Archive: Send + Sync {
 
     /// Names that begin with a folder's, such as `manifests/`, in byte order.
     async fn list(&self, folder: &str) -> Result<Vec<String>, ArchiveError>;
+
+    /// Where it is, for people: a folder, or a bucket with its prefix.
+    fn place(&self) -> &str;
 }

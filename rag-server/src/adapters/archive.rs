@@ -236,4 +236,8 @@ impl Archive for ObjectArchive {
         names.sort_unstable();
         Ok(names)
     }
+
+    fn place(&self) -> &str {
+        &self.place
+    }
 }

@@ -8,11 +8,11 @@ use super::{AppError, Models, Nobody, Observer, Process, Stores, models::Model, 
 use crate::{
     adapters::cached_embedder::CachedEmbedder,
     config::{self, Cache, Config, Embedding, EmbeddingChoice, Fallback, FusionChoice, Server},
-    corpus,
+    corpus::{self, Owner},
     generate::{AnswerIds, Answers, Extractive, Feedback, Writers},
     http::readiness::Part,
     ingest::Ingest,
-    ports::{Embedder, Epoch, Memory, StoreError, SystemClock},
+    ports::{Embedder, Epoch, Memory, Records, StoreError, SystemClock},
     retention::{Limits, Retention},
     retrieve::{MinScore, Retrieve, Settings, Unrelated, fuse::Fusion},
 };
@@ -33,6 +33,8 @@ pub struct App {
     pub retention: Arc<Retention>,
     /// The embedding model.
     pub embedder: Arc<dyn Embedder>,
+    /// The records, with the documents that go with the epoch.
+    pub records: Arc<dyn Records>,
     /// The epoch that is searched and written to.
     pub epoch: Epoch,
     /// Whether that epoch is of the previous model, and one of the configured model is to be built.
@@ -64,9 +66,8 @@ impl App {
         let (config, embedder) = (&model.config, model.embedder(&process.tolls).await?);
         let observer = &process.observer;
         observer.arrived(Part::Model);
-        let stores = &process.stores;
-        let (vectors, records) = (Arc::clone(&stores.vectors), Arc::clone(&stores.records));
-        let epoch = corpus::open(&*vectors, &*records, &*embedder, &owner(config)).await.map_err(AppError::Corpus)?;
+        let (stores, epoch) = process.opened(&*embedder, &owner(config)).await?;
+        let (stores, vectors, records) = (&stores, Arc::clone(&stores.vectors), Arc::clone(&stores.records));
         observer.arrived(Part::Corpus);
         let ingest = Ingest::new(vectors, records, Arc::clone(&embedder), Arc::new(SystemClock), epoch);
         let ingest = ingest.noting(process.changes.clone());
@@ -105,6 +106,7 @@ impl App {
             answers: Arc::new(answers),
             retention,
             embedder: asked,
+            records: Arc::clone(&stores.records),
             epoch,
             outdated: false,
         })
@@ -118,6 +120,15 @@ impl App {
 }
 
 impl Process {
+    /// Opens the corpus, and gives the stores as the flows over its epoch see them. What lives as long as the process sees the same documents from now on.
+    async fn opened(&self, embedder: &dyn Embedder, owner: &Owner) -> Result<(Stores, Epoch), AppError> {
+        let Stores { vectors, records, editions, .. } = &self.stores;
+        let epoch = corpus::open(&**vectors, &**records, embedder, owner).await.map_err(AppError::Corpus)?;
+        let edition = corpus::edition(&**records, Some(epoch)).await.map_err(AppError::Corpus)?;
+        editions.follow(edition);
+        Ok((Stores { records: editions.fixed(edition), ..self.stores.clone() }, epoch))
+    }
+
     /// The cache as the flows over this epoch use it.
     fn memory(&self, config: &Config, epoch: Epoch) -> Option<Memory> {
         let cache = self.cache.as_ref()?;

@@ -1,18 +1,28 @@
 //! What takes, keeps and restores snapshots, put together.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
+
+use tempfile::TempDir;
 
 use super::{Models, Stores, owner};
 use crate::{
-    adapters::archive::{ObjectArchive, OpenError, S3Settings},
+    adapters::{
+        archive::{ObjectArchive, OpenError, S3Settings},
+        sqlite::SqliteRecords,
+    },
     config::{S3, Snapshots},
     key_file::{Key, NoKey},
-    ports::{Archive, ArchiveError, SystemClock},
-    snapshot::{Archived, Create, Restore, SigningKey},
+    ports::{Archive, ArchiveError, StoreError, SystemClock},
+    snapshot::{Archived, Create, Drill, Replace, Restore, SigningKey},
 };
+
+/// In this time every server looks once what holds for all, and which epoch is searched, also one whose last look failed: it looks each five seconds then, for two.
+const SETTLE: Duration = Duration::from_secs(7);
 
 /// Why there is no archive.
 #[derive(Debug, thiserror::Error)]
@@ -72,13 +82,58 @@ pub fn create(stores: &Stores, archive: Arc<dyn Archive>, key: Option<SigningKey
 }
 
 /// What restores into these stores. The embedding model is named, not loaded.
-pub fn restore(models: &Models, stores: &Stores, archive: Arc<dyn Archive>, key: Option<SigningKey>) -> Restore {
+pub fn restore(models: &Models, stores: &Stores, archived: Archived) -> Restore {
     let configured = models.configured();
     let model = configured.identity();
     let owner = owner(&configured.config);
     let Stores { vectors, records, .. } = stores.clone();
-    let archived = Archived { archive, key };
     Restore { store: vectors, records, archived, clock: Arc::new(SystemClock), owner, model }
+}
+
+/// What restores over a corpus that these stores serve, in the name of `by`. What was deleted since comes back where that is asked for.
+pub fn replace(models: &Models, stores: &Stores, archived: Archived, (by, with_deleted): (String, bool)) -> Replace {
+    let configured = models.configured();
+    Replace {
+        store: Arc::clone(&stores.vectors),
+        editions: Arc::clone(&stores.editions),
+        archived,
+        clock: Arc::new(SystemClock),
+        owner: owner(&configured.config),
+        model: configured.identity(),
+        with_deleted,
+        by,
+        settle: SETTLE,
+    }
+}
+
+/// A drill, and the folder of its records, which goes with it.
+pub struct Drilling {
+    /// The drill.
+    pub drill: Drill,
+    _folder: TempDir,
+}
+
+/// What drills beside a corpus that these stores may serve. Its records are in a folder of their own on this machine.
+pub async fn drill(
+    models: &Models,
+    stores: &Stores,
+    archived: Archived,
+    min_recall: f64,
+) -> Result<Drilling, StoreError> {
+    let cause = |e: io::Error| format!("no folder for them can be made in {}: {e}", std::env::temp_dir().display());
+    let folder =
+        tempfile::tempdir().map_err(|e| StoreError::Failed { store: "the records of a drill", cause: cause(e) })?;
+    let scratch = Arc::new(SqliteRecords::open_alone(&folder.path().join("records.db")).await?);
+    let drill = Drill {
+        store: Arc::clone(&stores.vectors),
+        records: Arc::clone(&stores.records),
+        scratch,
+        archived,
+        clock: Arc::new(SystemClock),
+        model: models.configured().identity(),
+        min_recall,
+    };
+    Ok(Drilling { drill, _folder: folder })
 }
 
 fn settings(s3: &S3) -> S3Settings {

@@ -1,18 +1,28 @@
 //! `rag-server snapshot`: the corpus into an archive, and back.
 
+mod drill;
+mod report;
+mod restore;
 mod show;
 
-use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use report::{Done, Report};
+use tokio_util::sync::CancellationToken;
 
-use super::{ingest::stop_on_ctrl_c, progress};
+use super::progress;
 use crate::{
-    app::{self, ArchivePlace, Stores},
+    app::{self, ArchivePlace, SnapshotSetupError},
     config::Config,
     ports::Archive,
-    snapshot::{self, Manifest, Name, Plan, Progress, SigningKey, SnapshotError},
+    shutdown,
+    snapshot::{self, Archived, Name, Progress, SnapshotError},
 };
 
 /// Take snapshots of the corpus, prove them, and restore them.
@@ -24,6 +34,9 @@ pub struct SnapshotArgs {
     /// The folder of the archive; without it, that of [snapshots] in the configuration
     #[arg(long, global = true, value_name = "DIR")]
     archive: Option<PathBuf>,
+    /// Write what it came to, as one JSON object, to this file; of `restore` and `drill`
+    #[arg(long, global = true, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(subcommand)]
     command: SnapshotCommand,
 }
@@ -42,44 +55,97 @@ enum SnapshotCommand {
         /// Its name; that of the newest without it
         name: Option<Name>,
     },
-    /// Fill empty stores from one
+    /// Fill empty stores from one, or put it in the place of what is there
     ///
-    /// Servers of these stores wait until it is done. One that was cut short goes on when it is started again.
-    Restore {
-        /// Its name; that of the newest without it
-        name: Option<Name>,
-        /// Say what would be done, and do nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
+    /// Servers of empty stores wait until it is done. One that was cut short goes on when it is started again.
+    Restore(restore::RestoreArgs),
+    /// Take what `restore --replace` restored for good, and remove what was there before
+    Confirm,
+    /// Go back to what was there before `restore --replace`
+    ///
+    /// What was written since the restore goes. A restore that was not done is given up.
+    Revert,
+    /// Prove one by restoring it beside what is served, measured, and removed again
+    ///
+    /// It needs room for the vectors once more in the vector store, and for the other records on this machine. The embedded store belongs to one process: stop the server first.
+    Drill(drill::DrillArgs),
 }
 
-/// Where snapshots are, and what they are signed with.
-struct Archived {
-    archive: Arc<dyn Archive>,
-    key: Option<SigningKey>,
+/// What a command came to, for people and for whoever started it as a Job.
+struct Said {
+    text: String,
+    report: Report,
+}
+
+impl Said {
+    fn done(text: String, done: Done) -> Self {
+        Self { text, report: Report::Done(done) }
+    }
 }
 
 /// Runs, and says what it came to.
 pub(super) async fn run(args: SnapshotArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
     let place = match args.command {
         SnapshotCommand::Create { .. } => ArchivePlace::New,
-        SnapshotCommand::List | SnapshotCommand::Verify { .. } | SnapshotCommand::Restore { .. } => {
-            ArchivePlace::Existing
-        }
+        _ => ArchivePlace::Existing,
     };
-    let archive = app::archive(&config.snapshots, args.archive.as_deref(), &place)?;
-    let archived = Archived { archive, key: app::signing_key(&config.snapshots)? };
-    match args.command {
-        SnapshotCommand::Create { name } => create(config, archived, name).await?,
+    let stop = shutdown::on_signals()?.asked;
+    let report = args.report.clone();
+    let archived = archived(config, args.archive.as_deref(), &place);
+    let said = match (args.command, archived) {
+        (SnapshotCommand::Restore(args), Ok(archived)) => restore::restore(config, archived, args, &stop).await,
+        (SnapshotCommand::Drill(args), Ok(archived)) => drill::drill(config, archived, args, &stop).await,
+        (SnapshotCommand::Restore(_) | SnapshotCommand::Drill(_), Err(error)) => Err(error.into()),
+        (command, archived) => return other(command, config, archived?, &stop).await,
+    };
+    match said {
+        Ok(Said { text, report: came_to }) => {
+            println!("{text}");
+            reported(report.as_deref(), &came_to)?;
+            Ok(if came_to.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(error) => {
+            reported(report.as_deref(), &Report::failed(&*error))?;
+            Err(error)
+        }
+    }
+}
+
+fn archived(config: &Config, folder: Option<&Path>, place: &ArchivePlace) -> Result<Archived, SnapshotSetupError> {
+    let archive = app::archive(&config.snapshots, folder, place)?;
+    Ok(Archived { archive, key: app::signing_key(&config.snapshots)? })
+}
+
+fn reported(file: Option<&Path>, report: &Report) -> Result<(), Box<dyn Error>> {
+    let Some(file) = file else { return Ok(()) };
+    report.write(file).map_err(|e| format!("the report {} cannot be written: {e}", file.display()).into())
+}
+
+/// The commands that report nothing.
+async fn other(
+    command: SnapshotCommand,
+    config: &Config,
+    archived: Archived,
+    stop: &CancellationToken,
+) -> Result<ExitCode, Box<dyn Error>> {
+    match command {
+        SnapshotCommand::Create { name } => create(config, archived, name, stop).await?,
         SnapshotCommand::List => return list(&archived).await,
-        SnapshotCommand::Verify { name } => verify(&archived, name).await?,
-        SnapshotCommand::Restore { name, dry_run } => restore(config, archived, (name, dry_run)).await?,
+        SnapshotCommand::Verify { name } => verify(&archived, name, stop).await?,
+        SnapshotCommand::Confirm => println!("{}", restore::confirm(config, archived).await?),
+        SnapshotCommand::Revert => println!("{}", restore::revert(config, archived, stop).await?),
+        // These report what they came to.
+        SnapshotCommand::Restore(_) | SnapshotCommand::Drill(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn create(config: &Config, archived: Archived, name: Option<Name>) -> Result<(), Box<dyn Error>> {
+async fn create(
+    config: &Config,
+    archived: Archived,
+    name: Option<Name>,
+    stop: &CancellationToken,
+) -> Result<(), Box<dyn Error>> {
     let name = name.unwrap_or_else(new_name);
     let stores = app::open_stores(config).await?;
     let create = app::create(&stores, archived.archive, archived.key);
@@ -88,7 +154,7 @@ async fn create(config: &Config, archived: Archived, name: Option<Name>) -> Resu
         bar.set_position(progress.documents);
         bar.set_message(format!("{} written", show::bytes(progress.written_bytes)));
     };
-    let created = create.run(name, &stop_on_ctrl_c(), &mut tell).await;
+    let created = create.run(name, stop, &mut tell).await;
     bar.finish_and_clear();
     stores.close().await?;
     println!("{}", show::created(&created?));
@@ -121,49 +187,15 @@ async fn list(archived: &Archived) -> Result<ExitCode, Box<dyn Error>> {
     Ok(code)
 }
 
-async fn verify(archived: &Archived, name: Option<Name>) -> Result<(), Box<dyn Error>> {
+async fn verify(archived: &Archived, name: Option<Name>, stop: &CancellationToken) -> Result<(), Box<dyn Error>> {
     let name = named_or_newest(&*archived.archive, name).await?;
     let manifest = snapshot::read(&*archived.archive, &name, archived.key.as_ref()).await?;
     let bar = progress::bar(Some(manifest.parts.len() as u64), "parts");
     let mut tell = |parts| bar.set_position(parts);
-    let stop = stop_on_ctrl_c();
-    let verified = snapshot::verify(&*archived.archive, &name, archived.key.as_ref(), &stop, &mut tell).await;
+    let verified = snapshot::verify(&*archived.archive, &name, archived.key.as_ref(), stop, &mut tell).await;
     bar.finish_and_clear();
     println!("{}", show::verified(&verified?, archived.key.is_some()));
     Ok(())
-}
-
-async fn restore(
-    config: &Config,
-    archived: Archived,
-    (name, dry_run): (Option<Name>, bool),
-) -> Result<(), Box<dyn Error>> {
-    let name = named_or_newest(&*archived.archive, name).await?;
-    let stores = app::open_stores(config).await?;
-    let done = restore_into(config, &stores, archived, (&name, dry_run)).await;
-    stores.close().await?;
-    println!("{}", done?);
-    Ok(())
-}
-
-/// Restores, or says what would be done; gives what is to be said of it.
-async fn restore_into(
-    config: &Config,
-    stores: &Stores,
-    archived: Archived,
-    (name, dry_run): (&Name, bool),
-) -> Result<String, Box<dyn Error>> {
-    let restore = app::restore(&app::open_models(config), stores, archived.archive, archived.key);
-    let plan: Plan = restore.plan(name).await?;
-    if dry_run {
-        return Ok(show::plan(&plan));
-    }
-    let Manifest { documents, .. } = plan.manifest;
-    let bar = progress::bar(Some(documents), "documents");
-    let mut tell = |progress: Progress| bar.set_position(progress.documents);
-    let restored = restore.run(name, &stop_on_ctrl_c(), &mut tell).await;
-    bar.finish_and_clear();
-    Ok(show::restored(&restored?))
 }
 
 async fn named_or_newest(archive: &dyn Archive, name: Option<Name>) -> Result<Name, SnapshotError> {
