@@ -5,7 +5,7 @@
 //! Guarantee: a document that was accepted before a deletion is never visible after the deletion was acknowledged, however long it waited and wherever it was written. What is accepted
 //! afterwards is written as ever.
 //! Assumption: a run from the command line works through what it looks at together within a day.
-//! Marks are removed once nothing can be waiting that was accepted before them, see `retention`.
+//! Marks are removed once nothing can be waiting that was accepted before them, and no snapshot is kept any more that may be older, see `retention`.
 
 use std::collections::HashMap;
 

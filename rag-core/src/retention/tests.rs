@@ -18,6 +18,7 @@ const LIMITS: Limits = Limits {
     sessions: SignedDuration::from_hours(30 * 24),
     feedback: SignedDuration::from_hours(365 * 24),
     jobs: SignedDuration::from_hours(24),
+    deletions: SignedDuration::ZERO,
 };
 
 /// Longer than a hold stands that nobody prolongs.
@@ -341,6 +342,24 @@ async fn marks_of_deletions_go_once_nothing_that_waits_is_older() {
     world.clock.advance(SignedDuration::from_hours(5));
     server.pass().await.unwrap();
     assert_eq!((world.count(Kind::Deletion).await, world.removed(Kind::Deletion)), (0, 2));
+}
+
+#[tokio::test]
+async fn marks_of_deletions_stay_for_as_long_as_a_snapshot_may_be_older() {
+    let world = World::new().await;
+    let limits = Limits { deletions: SignedDuration::from_hours(400 * 24), ..LIMITS };
+    let retention = || {
+        let (records, clock) = (Arc::clone(&world.records), Arc::clone(&world.clock));
+        Retention::new(records, world.ingest(), clock, limits)
+    };
+    world.ingest().delete(&id("a.txt")).await.unwrap();
+    for (hours, left) in [(399 * 24, 1), (25, 0)] {
+        // A server that ran all the time: no jump of its clock.
+        let server = retention();
+        world.clock.advance(SignedDuration::from_hours(hours));
+        server.pass().await.unwrap();
+        assert_eq!(world.count(Kind::Deletion).await, left);
+    }
 }
 
 /// A job leaves the line.

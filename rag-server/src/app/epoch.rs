@@ -17,6 +17,9 @@ use crate::{
     retrieve::{MinScore, Retrieve, Settings, Unrelated, fuse::Fusion},
 };
 
+/// How long it is known that a document was deleted: longer than the oldest snapshot of twelve months is kept, so that its restore does not bring the document back.
+const DELETION_DAYS: u32 = 400;
+
 /// The flows over one epoch, and what they stand on.
 pub struct App {
     /// What outlives them.
@@ -190,7 +193,8 @@ pub(super) fn settings(config: &Config) -> Settings {
 fn retention(config: &Config, stores: &Stores, ingest: &Arc<Ingest>, observer: Arc<dyn Observer>) -> Retention {
     let days = |days: u32| SignedDuration::from_hours(i64::from(days) * 24);
     let config::Retention { session_days, feedback_days, job_days } = config.retention;
-    let limits = Limits { sessions: days(session_days), feedback: days(feedback_days), jobs: days(job_days) };
+    let (sessions, feedback, jobs) = (days(session_days), days(feedback_days), days(job_days));
+    let limits = Limits { sessions, feedback, jobs, deletions: days(DELETION_DAYS) };
     let retention = Retention::new(Arc::clone(&stores.records), Arc::clone(ingest), Arc::new(SystemClock), limits);
     retention.counted(move |kind, records| observer.forgot(kind, records))
 }

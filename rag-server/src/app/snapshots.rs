@@ -91,12 +91,11 @@ pub fn restore(models: &Models, stores: &Stores, archived: Archived) -> Restore 
 }
 
 /// What restores over a corpus that these stores serve, in the name of `by`. What was deleted since comes back where that is asked for.
-pub fn replace(models: &Models, stores: &Stores, archived: Archived, (by, with_deleted): (String, bool)) -> Replace {
+pub fn replace(models: &Models, stores: &Stores, by: String, with_deleted: bool) -> Replace {
     let configured = models.configured();
     Replace {
         store: Arc::clone(&stores.vectors),
         editions: Arc::clone(&stores.editions),
-        archived,
         clock: Arc::new(SystemClock),
         owner: owner(&configured.config),
         model: configured.identity(),

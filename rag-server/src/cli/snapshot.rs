@@ -93,6 +93,9 @@ pub(super) async fn run(args: SnapshotArgs, config: &Config) -> Result<ExitCode,
     let report = args.report.clone();
     let archived = archived(config, args.archive.as_deref(), &place);
     let said = match (args.command, archived) {
+        // What they need is in the stores.
+        (SnapshotCommand::Confirm, _) => return done(restore::confirm(config).await),
+        (SnapshotCommand::Revert, _) => return done(restore::revert(config, &stop).await),
         (SnapshotCommand::Restore(args), Ok(archived)) => restore::restore(config, archived, args, &stop).await,
         (SnapshotCommand::Drill(args), Ok(archived)) => drill::drill(config, archived, args, &stop).await,
         (SnapshotCommand::Restore(_) | SnapshotCommand::Drill(_), Err(error)) => Err(error.into()),
@@ -109,6 +112,11 @@ pub(super) async fn run(args: SnapshotArgs, config: &Config) -> Result<ExitCode,
             Err(error)
         }
     }
+}
+
+fn done(said: Result<String, Box<dyn Error>>) -> Result<ExitCode, Box<dyn Error>> {
+    println!("{}", said?);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn archived(config: &Config, folder: Option<&Path>, place: &ArchivePlace) -> Result<Archived, SnapshotSetupError> {
@@ -132,10 +140,11 @@ async fn other(
         SnapshotCommand::Create { name } => create(config, archived, name, stop).await?,
         SnapshotCommand::List => return list(&archived).await,
         SnapshotCommand::Verify { name } => verify(&archived, name, stop).await?,
-        SnapshotCommand::Confirm => println!("{}", restore::confirm(config, archived).await?),
-        SnapshotCommand::Revert => println!("{}", restore::revert(config, archived, stop).await?),
-        // These report what they came to.
-        SnapshotCommand::Restore(_) | SnapshotCommand::Drill(_) => {}
+        // These are dealt with by whoever calls.
+        SnapshotCommand::Confirm
+        | SnapshotCommand::Revert
+        | SnapshotCommand::Restore(_)
+        | SnapshotCommand::Drill(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -71,7 +71,7 @@ pub struct Replaced {
 pub enum Undone {
     /// This epoch is searched again.
     Back(Epoch),
-    /// A restore that was not done is gone; nothing that is searched changed.
+    /// What was restored was not searched, or not any more, and is gone.
     Abandoned,
 }
 
@@ -81,8 +81,6 @@ pub struct Replace {
     pub store: Arc<dyn VectorStore>,
     /// Its records.
     pub editions: Arc<Editions>,
-    /// Where the snapshot is.
-    pub archived: Archived,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Whose corpus it is.
@@ -108,14 +106,19 @@ struct Scene {
 
 impl Replace {
     /// Says what would be done, or why it cannot be. The snapshot is read whole for that; nothing is written.
-    pub async fn plan(&self, name: &Name, stop: &CancellationToken) -> Result<Planned, SnapshotError> {
-        let manifest = self.readable(name).await?;
+    pub async fn plan(
+        &self,
+        archived: &Archived,
+        name: &Name,
+        stop: &CancellationToken,
+    ) -> Result<Planned, SnapshotError> {
+        let manifest = self.readable(archived, name).await?;
         let (active, raw) = (self.store.active().await?, self.raw());
         let old = self.editions.fixed(corpus::edition(&*raw, active).await?);
         let mut erasures = self.erasures(&*raw);
         let (mut comparing, mut walk, mut withheld) = (Comparing::new(&*old), Walk::default(), 0);
         for part in &manifest.parts {
-            for entry in verify::entries(&*self.archived.archive, &manifest, part).await? {
+            for entry in verify::entries(&*archived.archive, &manifest, part).await? {
                 if stop.is_cancelled() {
                     return Err(SnapshotError::Stopped);
                 }
@@ -137,12 +140,13 @@ impl Replace {
     /// Restores. `told` hears how far it is after each part.
     pub async fn run(
         &self,
+        archived: &Archived,
         name: &Name,
         stop: &CancellationToken,
         told: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Replaced, SnapshotError> {
         let from = self.clock.steady();
-        let manifest = self.readable(name).await?;
+        let manifest = self.readable(archived, name).await?;
         let scene = self.scene().await?;
         let turn = Turn::take(&self.holds(), &self.by).await?;
         let work = async {
@@ -150,15 +154,15 @@ impl Replace {
                 return Ok(done);
             }
             self.settled(&scene, &turn, stop).await?;
-            self.held((manifest, from), scene, &turn, (stop, told)).await
+            self.held((archived, manifest, from), scene, &turn, (stop, told)).await
         };
         let done = tokio::select! {
             done = work => done,
             () = turn.lost() => Err(SnapshotError::TakenOver),
         };
         if done.is_ok() {
-            // Whoever still writes to the old state is refused until it has noticed.
-            self.rest().await;
+            // Whoever still writes to the old state is refused until it has noticed. It is done, whoever stops it now.
+            let _noticed = self.rest(stop).await;
         }
         turn.give_back().await;
         done
@@ -166,7 +170,7 @@ impl Replace {
 
     async fn held(
         &self,
-        (manifest, from): (Manifest, Duration),
+        (archived, manifest, from): (&Archived, Manifest, Duration),
         scene: Scene,
         turn: &Turn,
         (stop, told): (&CancellationToken, &mut (dyn FnMut(Progress) + Send)),
@@ -175,7 +179,7 @@ impl Replace {
         let standing = self.begin(&manifest, &scene).await?;
         let target = Target { store: &*self.store, epoch: standing.epoch, records: &*scene.new };
         let mut filling = Filling::new(target, What::Documents(self.erasures(&*raw)), &turn.restore);
-        filling.fill((&self.archived, &manifest), stop, told).await?;
+        filling.fill((archived, &manifest), stop, told).await?;
         let there = filling.there;
         target.count(&there).await?;
         let proven = target.prove(&manifest, &there.golden).await?;
@@ -303,14 +307,14 @@ impl Replace {
         self.store.activate(standing.previous).await?;
         Changes::of(Arc::clone(&raw)).note().await?;
         // Questions that are on their way are still answered from what goes.
-        self.rest().await;
+        self.rest(stop).await?;
         self.discard(standing.edition, standing.previous).await?;
         Standing::remove(&*raw).await?;
         Ok(Undone::Back(standing.previous))
     }
 
-    async fn readable(&self, name: &Name) -> Result<Manifest, SnapshotError> {
-        let manifest = self.archived.read(name).await?;
+    async fn readable(&self, archived: &Archived, name: &Name) -> Result<Manifest, SnapshotError> {
+        let manifest = archived.read(name).await?;
         restore::expect_model(&manifest, &self.model)?;
         Ok(manifest)
     }
@@ -339,9 +343,13 @@ impl Replace {
     }
 
     /// The time in which servers notice what changed; none where no other process can be one.
-    async fn rest(&self) {
-        if !self.raw().exclusive() {
-            tokio::time::sleep(self.settle).await;
+    async fn rest(&self, stop: &CancellationToken) -> Result<(), SnapshotError> {
+        if self.raw().exclusive() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = stop.cancelled() => Err(SnapshotError::Stopped),
+            () = tokio::time::sleep(self.settle) => Ok(()),
         }
     }
 }

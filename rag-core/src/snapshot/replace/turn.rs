@@ -101,7 +101,7 @@ impl Replace {
         turn: &Turn,
         stop: &CancellationToken,
     ) -> Result<(), SnapshotError> {
-        self.rest().await;
+        self.rest(stop).await?;
         let mut looks = 0;
         loop {
             let (jobs, writing) = self.in_work(scene).await?;

@@ -20,11 +20,10 @@ impl World {
         Arc::new(Editions::new(Arc::clone(&self.records) as _, Edition::First))
     }
 
-    fn replace(&self, archive: &Arc<ArchiveDouble>) -> Replace {
+    fn replace(&self) -> Replace {
         Replace {
             store: Arc::clone(&self.store) as _,
             editions: self.editions(),
-            archived: plain(archive),
             clock: Arc::clone(&self.clock) as _,
             owner: owner(),
             model: EmbedderDouble::default().model().clone(),
@@ -35,7 +34,7 @@ impl World {
     }
 
     async fn replaced(&self, archive: &Arc<ArchiveDouble>, by: &str) -> Result<Replaced, SnapshotError> {
-        self.replace(archive).run(&name(by), &CancellationToken::new(), &mut |_| {}).await
+        self.replace().run(&plain(archive), &name(by), &CancellationToken::new(), &mut |_| {}).await
     }
 
     /// What a server begins that looks now.
@@ -120,13 +119,13 @@ async fn a_restore_over_a_corpus_is_one_switch_and_old_flows_see_the_old_state_u
     assert_eq!((replaced.withheld, replaced.proven), (1, 2));
     let after = world.flows().await;
     assert_eq!((before.seen().await, after.seen().await), (old(), new()));
-    assert_eq!(world.replace(&archive).confirm().await, Ok(Epoch(1)));
+    assert_eq!(world.replace().confirm().await, Ok(Epoch(1)));
     assert_eq!(world.flows().await.seen().await, new());
     assert_eq!(world.store.epochs().await, Ok(vec![Epoch(2)]));
     for kind in Edition::KINDS {
         assert_eq!(world.records.count(kind).await, Ok(0), "{kind:?}");
     }
-    let refused = world.replace(&archive).confirm().await;
+    let refused = world.replace().confirm().await;
     assert_eq!(refused, Err(SnapshotError::NothingRestored("confirmed")));
 }
 
@@ -145,11 +144,11 @@ async fn what_is_written_after_a_restore_is_of_the_new_state_and_an_undo_brings_
     flows.ingest.tidy().await.unwrap();
     let names: Vec<String> = flows.seen().await.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["late", "menu"]);
-    assert_eq!(world.replace(&archive).undo(&CancellationToken::new()).await, Ok(Undone::Back(Epoch(1))));
+    assert_eq!(world.replace().undo(&CancellationToken::new()).await, Ok(Undone::Back(Epoch(1))));
     assert_eq!(world.flows().await.seen().await, old());
     assert_eq!(world.store.epochs().await, Ok(vec![Epoch(1)]));
     assert_eq!(world.records.count(Kind::SecondDocument).await, Ok(0));
-    let refused = world.replace(&archive).undo(&CancellationToken::new()).await;
+    let refused = world.replace().undo(&CancellationToken::new()).await;
     assert_eq!(refused, Err(SnapshotError::NothingRestored("undone")));
 }
 
@@ -185,9 +184,9 @@ async fn deleted_documents_stay_deleted_unless_they_are_asked_for_or_were_writte
     let replaced = world.replaced(&archive, "one").await.unwrap();
     assert_eq!((replaced.withheld, replaced.difference.unchanged), (1, 2));
     assert_eq!(world.flows().await.seen().await, new());
-    let asked = Replace { with_deleted: true, ..world.replace(&archive) };
-    let planned = asked.plan(&name("one"), &CancellationToken::new()).await.unwrap();
-    let replaced = asked.run(&name("one"), &CancellationToken::new(), &mut |_| {}).await.unwrap();
+    let asked = Replace { with_deleted: true, ..world.replace() };
+    let planned = asked.plan(&plain(&archive), &name("one"), &CancellationToken::new()).await.unwrap();
+    let replaced = asked.run(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await.unwrap();
     assert_eq!(replaced.difference, Difference { added: 1, changed: 0, removed: 0, unchanged: 2 });
     assert_eq!((planned.difference, planned.withheld), (replaced.difference, replaced.withheld));
     assert_eq!(world.flows().await.seen().await, texts(&DOCUMENTS));
@@ -197,12 +196,12 @@ async fn deleted_documents_stay_deleted_unless_they_are_asked_for_or_were_writte
 async fn a_plan_says_what_would_change_and_writes_nothing() {
     let archive = Arc::default();
     let world = World::changed_since(&archive).await;
-    let planned = world.replace(&archive).plan(&name("one"), &CancellationToken::new()).await.unwrap();
+    let planned = world.replace().plan(&plain(&archive), &name("one"), &CancellationToken::new()).await.unwrap();
     assert_eq!(planned.difference, Difference { added: 0, changed: 1, removed: 1, unchanged: 1 });
     assert_eq!((planned.withheld, planned.takes), (1, None), "nothing was measured yet");
     assert_eq!(world.records.count(Kind::SecondDocument).await, Ok(0));
     world.replaced(&archive, "one").await.unwrap();
-    let planned = world.replace(&archive).plan(&name("one"), &CancellationToken::new()).await.unwrap();
+    let planned = world.replace().plan(&plain(&archive), &name("one"), &CancellationToken::new()).await.unwrap();
     assert_eq!(planned.difference, Difference { unchanged: 2, ..Difference::default() });
     assert!(planned.takes.is_some());
 }
@@ -241,7 +240,7 @@ async fn what_was_written_although_the_gate_was_closed_is_not_lost() {
             world.later();
             tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(write(&world)));
         };
-        let refused = world.replace(&archive).run(&name("one"), &CancellationToken::new(), &mut told).await;
+        let refused = world.replace().run(&plain(&archive), &name("one"), &CancellationToken::new(), &mut told).await;
         assert_eq!(refused, Err(SnapshotError::Written(1)));
         assert_eq!(world.store.active().await, Ok(Some(Epoch(1))));
         // Now that nobody writes, it is done.
@@ -261,7 +260,7 @@ async fn servers_find_the_gate_closed_while_a_restore_is_at_work_and_open_afterw
     assert!(!closed().await);
     let mut seen = Vec::new();
     let mut told = |_| seen.push(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(closed())));
-    world.replace(&archive).run(&name("one"), &CancellationToken::new(), &mut told).await.unwrap();
+    world.replace().run(&plain(&archive), &name("one"), &CancellationToken::new(), &mut told).await.unwrap();
     assert_eq!(seen, [true]);
     assert!(!closed().await);
 }
@@ -333,8 +332,8 @@ async fn an_undo_or_a_confirmation_that_dies_at_any_call_comes_to_its_end_when_i
                 let world = World::changed_since(&archive).await;
                 world.replaced(&archive, "one").await.unwrap();
                 let act = async || match undoes {
-                    true => world.replace(&archive).undo(&CancellationToken::new()).await.map(drop),
-                    false => world.replace(&archive).confirm().await.map(drop),
+                    true => world.replace().undo(&CancellationToken::new()).await.map(drop),
+                    false => world.replace().confirm().await.map(drop),
                 };
                 die(&world, &archive, calls);
                 let ended = act().await;
@@ -368,7 +367,7 @@ async fn another_snapshot_or_another_wish_begins_anew_and_a_half_can_be_given_up
     assert!(world.replaced(&archive, "one").await.is_err());
     archive.die_after(i64::MAX);
     assert_eq!(world.store.epochs().await, Ok(vec![Epoch(1), Epoch(2)]));
-    assert_eq!(world.replace(&archive).undo(&CancellationToken::new()).await, Ok(Undone::Abandoned));
+    assert_eq!(world.replace().undo(&CancellationToken::new()).await, Ok(Undone::Abandoned));
     assert_eq!(world.store.epochs().await, Ok(vec![Epoch(1)]));
     archive.die_after(1);
     assert!(world.replaced(&archive, "one").await.is_err());
@@ -383,7 +382,7 @@ async fn a_lost_vector_store_is_noticed_whichever_edition_stood() {
     let archive = Arc::default();
     let world = World::changed_since(&archive).await;
     world.replaced(&archive, "one").await.unwrap();
-    world.replace(&archive).confirm().await.unwrap();
+    world.replace().confirm().await.unwrap();
     let lost = World { store: Arc::default(), ..world };
     assert_eq!(lost.open().await, Err(CorpusError::VectorsLost(2)));
 }

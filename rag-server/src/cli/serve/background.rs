@@ -90,12 +90,14 @@ async fn forget(retention: Arc<Retention>, stop: CancellationToken) {
 
 /// Removes what a killed drill left.
 async fn clear_drills(process: Arc<Process>, stop: CancellationToken) {
+    let mut ticks = interval(CLEAR_DRILLS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let stores = &process.stores;
         let cleared = tokio::select! {
             () = stop.cancelled() => return,
             cleared = async {
-                tokio::time::sleep(CLEAR_DRILLS).await;
+                ticks.tick().await;
                 snapshot::clear_drills(&*stores.vectors, &stores.records, Arc::new(SystemClock)).await
             } => cleared,
         };

@@ -38,14 +38,11 @@ pub(super) async fn drill(
     stop: &CancellationToken,
 ) -> Result<Said, Box<dyn Error>> {
     let place = archived.archive.place().to_owned();
-    let name = match args.name.clone() {
+    let name = match args.name {
         Some(name) => name,
         None => snapshot::newest(&archived, None).await?,
     };
-    let stores = app::open_stores(config).await?;
-    let drilled = drilled(config, &stores, archived, (&name, args.min_recall), stop).await;
-    stores.close().await?;
-    let error = match drilled {
+    let error = match opened_and_drilled(config, archived, (&name, args.min_recall), stop).await {
         Ok(drilled) => return Ok(Said::done(said(&drilled), Done::Drilled(measured(&drilled, &place)))),
         Err(error) => error,
     };
@@ -53,6 +50,20 @@ pub(super) async fn drill(
         Report::Failed(trouble) if trouble.cause == Cause::NoRoom => Ok(skipped(&name, trouble)),
         _ => Err(error),
     }
+}
+
+async fn opened_and_drilled(
+    config: &Config,
+    archived: Archived,
+    what: (&Name, f64),
+    stop: &CancellationToken,
+) -> Result<Drilled, Box<dyn Error>> {
+    let stores = app::open_stores(config).await?;
+    let drilled = drilled(config, &stores, archived, what, stop).await;
+    let closed = stores.close().await;
+    let drilled = drilled?;
+    closed?;
+    Ok(drilled)
 }
 
 async fn drilled(

@@ -108,7 +108,7 @@ async fn replace(
     let (began, by) = (Timestamp::now(), this_process("snapshot restore"));
     let place = archived.archive.place().to_owned();
     let manifest = archived.read(name).await?;
-    let replace = app::replace(&app::open_models(config), stores, archived, (by, args.with_deleted));
+    let replace = app::replace(&app::open_models(config), stores, by, args.with_deleted);
     let report = |manifest: &Manifest, difference: Difference, epochs: (u32, Option<u32>), proven| {
         Done::Restored(report::Restored {
             snapshot: Snapshot::of(manifest, &place),
@@ -121,13 +121,13 @@ async fn replace(
         })
     };
     if args.dry_run {
-        let planned = replace.plan(name, stop).await?;
+        let planned = replace.plan(&archived, name, stop).await?;
         let epoch = stores.vectors.active().await?.map_or(0, |epoch| epoch.0);
         let done = report(&planned.manifest, planned.difference, (epoch, None), 0);
         return Ok(Said::done(would(&planned), done));
     }
     let (bar, mut tell) = bar(&manifest);
-    let replaced = replace.run(name, stop, &mut tell).await;
+    let replaced = replace.run(&archived, name, stop, &mut tell).await;
     bar.finish_and_clear();
     let replaced = replaced?;
     let epochs = (replaced.epoch.0, Some(replaced.previous.0));
@@ -136,30 +136,26 @@ async fn replace(
 }
 
 /// Takes what was restored for good.
-pub(super) async fn confirm(config: &Config, archived: Archived) -> Result<String, Box<dyn Error>> {
+pub(super) async fn confirm(config: &Config) -> Result<String, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
     let by = this_process("snapshot confirm");
-    let confirmed = app::replace(&app::open_models(config), &stores, archived, (by, false)).confirm().await;
+    let confirmed = app::replace(&app::open_models(config), &stores, by, false).confirm().await;
     stores.close().await?;
     Ok(format!("the restore is confirmed: epoch {} and its documents are removed", confirmed?.0))
 }
 
 /// Goes back to what stood before the restore.
-pub(super) async fn revert(
-    config: &Config,
-    archived: Archived,
-    stop: &CancellationToken,
-) -> Result<String, Box<dyn Error>> {
+pub(super) async fn revert(config: &Config, stop: &CancellationToken) -> Result<String, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
     let by = this_process("snapshot revert");
-    let undone = app::replace(&app::open_models(config), &stores, archived, (by, false)).undo(stop).await;
+    let undone = app::replace(&app::open_models(config), &stores, by, false).undo(stop).await;
     stores.close().await?;
     Ok(match undone? {
         Undone::Back(epoch) => format!(
             "epoch {} is searched again, as it was before the restore; what was written since the restore is removed",
             epoch.0
         ),
-        Undone::Abandoned => "a restore that was not done is removed; nothing that is searched changed".to_owned(),
+        Undone::Abandoned => "nothing of the restore is left; what is searched is what stood before it".to_owned(),
     })
 }
 
