@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ingest::chunk,
     lexical,
-    ports::{Embedder, Epoch, Kind, ModelIdentity, Put, Records, StoreError, Swap, VectorStore},
+    ports::{Edition, Embedder, Epoch, Kind, ModelIdentity, Put, Records, StoreError, Swap, VectorStore},
 };
 
 /// The epoch that a first start makes.
@@ -75,6 +75,12 @@ pub struct BuiltWith {
     pub lexical: String,
     /// Version of the chunker when the epoch was made. Another one is no obstacle: a document's hash includes it, so documents are cut anew when they are ingested again.
     pub chunker: String,
+    /// The records of documents that it goes with.
+    #[serde(default, skip_serializing_if = "Edition::is_first")]
+    pub edition: Edition,
+    /// Whether a drill made it, which removes it again: nobody else takes it for a corpus.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
 }
 
 impl BuiltWith {
@@ -85,8 +91,10 @@ impl BuiltWith {
 
     /// Whether both are of one owner and were built alike.
     pub fn is_like(&self, other: &Self) -> bool {
-        let Self { owner: _, owner_id: _, model, lexical, chunker } = self;
-        self.owner().is(&other.owner()) && (model, lexical, chunker) == (&other.model, &other.lexical, &other.chunker)
+        let Self { owner: _, owner_id: _, model, lexical, chunker, edition, drill } = self;
+        let here = (model, lexical, chunker, edition, drill);
+        let there = (&other.model, &other.lexical, &other.chunker, &other.edition, &other.drill);
+        self.owner().is(&other.owner()) && here == there
     }
 }
 
@@ -177,7 +185,15 @@ pub fn built_with(embedder: &dyn Embedder, owner: &Owner) -> BuiltWith {
         model: embedder.model().clone(),
         lexical: lexical::VERSION.to_owned(),
         chunker: chunk::VERSION.to_owned(),
+        edition: Edition::First,
+        drill: false,
     }
+}
+
+/// The edition of documents that an epoch goes with: the first where nothing is recorded.
+pub async fn edition(records: &dyn Records, epoch: Option<Epoch>) -> Result<Edition, CorpusError> {
+    let Some(epoch) = epoch else { return Ok(Edition::First) };
+    Ok(recorded(records, epoch).await?.map_or(Edition::First, |built| built.edition))
 }
 
 /// What an epoch was built with, if it was ever recorded.
@@ -192,6 +208,20 @@ pub async fn record(records: &dyn Records, epoch: Epoch, here: &BuiltWith) -> Re
         Put::Created(_) => Ok(here.clone()),
         Put::Existing(standing) => read(epoch, standing.body),
     }
+}
+
+/// Records that the next epoch, whose number none has that exists, is built like this; tells which one. To be called before anything is written to it.
+pub async fn record_next(
+    store: &dyn VectorStore,
+    records: &dyn Records,
+    here: &BuiltWith,
+) -> Result<Epoch, CorpusError> {
+    let newest = store.epochs().await?.into_iter().max();
+    let mut number = newest.map_or(1, |newest| newest.0.saturating_add(1));
+    while !record(records, Epoch(number), here).await?.is_like(here) {
+        number = number.saturating_add(1);
+    }
+    Ok(Epoch(number))
 }
 
 /// Refuses an epoch of somebody else, and notes the owner's id where none is noted yet. Of two who come at once with different ids, one has it and the other is refused. Tells what stands.
@@ -226,7 +256,8 @@ async fn start(store: &dyn VectorStore, records: &dyn Records, here: &BuiltWith)
     let standing = adopt(records, FIRST, &here.owner()).await?;
     fits(FIRST, &standing, here)?;
     // Counted before the second look: documents only come once an epoch is active.
-    let documents = records.count(Kind::Document).await?;
+    // Of either edition: which one stands is known by the active epoch alone.
+    let documents = records.count(Kind::Document).await? + records.count(Kind::SecondDocument).await?;
     if let Some(epoch) = store.active().await? {
         return check(records, epoch, here).await;
     }
@@ -345,6 +376,8 @@ mod tests {
             model: stores.embedder.model().clone(),
             lexical: lexical::VERSION.to_owned(),
             chunker: chunk::VERSION.to_owned(),
+            edition: Edition::First,
+            drill: false,
         });
         stores.records.put_if_absent(Kind::Corpus, "e1", body.unwrap()).await.unwrap();
         assert_eq!(stores.open("local").await, Ok(FIRST));

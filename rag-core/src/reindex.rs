@@ -188,10 +188,11 @@ impl Reindex {
         Ok(brought)
     }
 
-    /// The newest epoch of a model, the searched one excepted.
+    /// The newest epoch of a model that holds the same documents, the searched one excepted.
     async fn newest_of(&self, model: &ModelIdentity, searched: Epoch) -> Result<Option<Epoch>, ReindexError> {
         let mut newest = None;
-        for epoch in self.store.epochs().await?.into_iter().filter(|epoch| *epoch != searched) {
+        let siblings = ports::siblings(&*self.store, &*self.records, searched).await?;
+        for epoch in siblings.into_iter().filter(|epoch| *epoch != searched) {
             let found = corpus::recorded(&*self.records, epoch).await?;
             if found.is_some_and(|found| found.model == *model && corpus::owned(&found, &self.owner).is_ok()) {
                 newest = Some(epoch);
@@ -205,8 +206,8 @@ impl Reindex {
         let from = self.store.active().await?.ok_or(ReindexError::Empty)?;
         let standing = corpus::adopt(&*self.records, from, &self.owner).await?;
         // The texts stay as they were cut, and the corpus whose it is: a run that knows no id takes none away.
-        let here =
-            BuiltWith { chunker: standing.chunker.clone(), ..corpus::built_with(&*self.embedder, &standing.owner()) };
+        let here = corpus::built_with(&*self.embedder, &standing.owner());
+        let here = BuiltWith { chunker: standing.chunker.clone(), edition: standing.edition, ..here };
         if standing == here {
             return Ok(Begun::Fits(from));
         }

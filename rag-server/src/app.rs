@@ -19,7 +19,9 @@ pub use epoch::App;
 use models::Model;
 pub use models::Models;
 pub use process::Process;
-pub use snapshots::{ArchivePlace, SnapshotSetupError, archived, create, download, new_folder, remove, restore};
+pub use snapshots::{
+    ArchivePlace, Drilling, SnapshotSetupError, archived, create, download, drill, new_folder, remove, replace, restore,
+};
 pub use stores::Stores;
 pub use trial::{Trial, Verdict};
 

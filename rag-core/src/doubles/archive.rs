@@ -77,4 +77,8 @@ impl Archive for ArchiveDouble {
     fn place(&self) -> &str {
         PLACE
     }
+
+    fn place(&self) -> &str {
+        "nowhere"
+    }
 }

@@ -151,12 +151,12 @@ impl Ingest {
         Ok(None)
     }
 
-    /// Removes the chunks of versions that nobody will ever commit, in every epoch: the one that is written to, one that is being built, and those that are kept for going back.
+    /// Removes the chunks of versions that nobody will ever commit, in every epoch of the same documents: the one that is written to, one that is being built, and those that are kept for going back. What an undone restore would show again stays.
     pub(super) async fn purge(&self, id: &DocumentId, dead: &[ContentHash]) -> Result<(), StoreError> {
         if dead.is_empty() {
             return Ok(());
         }
-        for epoch in self.patiently(|| self.store.epochs()).await? {
+        for epoch in self.patiently(|| ports::siblings(&*self.store, &*self.records, self.epoch)).await? {
             for version in dead {
                 match self.patiently(|| self.store.purge(epoch, id, version)).await {
                     // It was removed between the two calls.

@@ -5,7 +5,7 @@
 //! Guarantee: a document that was accepted before a deletion is never visible after the deletion was acknowledged, however long it waited and wherever it was written. What is accepted
 //! afterwards is written as ever.
 //! Assumption: a run from the command line works through what it looks at together within a day.
-//! Marks are removed once nothing can be waiting that was accepted before them, see `retention`.
+//! Marks are removed once nothing can be waiting that was accepted before them, and no snapshot is kept any more that may be older, see `retention`.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Ingest, claim::standing_of, json};
 use crate::{
     model::{ContentHash, DocumentId},
-    ports::{Kind, Put, StoreError, Swap},
+    ports::{Kind, Put, Record, StoreError, Swap},
 };
 
 /// What became of a removal.
@@ -105,6 +105,11 @@ impl Ingest {
         // A mark goes only when nothing is left that was accepted before it.
         Ok(latest.is_some_and(|latest| Some(&latest) != accepted))
     }
+}
+
+/// When the document was deleted that a mark is about.
+pub(crate) fn deleted_at(mark: &Record) -> Result<Timestamp, StoreError> {
+    Ok(read(&mark.id, mark.body.clone())?.at)
 }
 
 fn read(id: &str, body: serde_json::Value) -> Result<Body, StoreError> {

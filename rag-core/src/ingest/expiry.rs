@@ -47,7 +47,8 @@ enum Ended {
     NotYet,
 }
 
-fn entry(at: Timestamp, id: &DocumentId) -> String {
+/// The name of what is written down of a document's time.
+pub(crate) fn entry(at: Timestamp, id: &DocumentId) -> String {
     format!("{:0width$x}/{}", at.as_millisecond().max(0), id.key(), width = TIME_DIGITS)
 }
 

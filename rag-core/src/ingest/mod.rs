@@ -55,7 +55,9 @@ use crate::{
 };
 
 pub use deletion::Deleted;
+pub(crate) use deletion::deleted_at;
 pub use encoding::charset_of;
+pub(crate) use expiry::entry as expiry_entry;
 pub use expiry::{InvalidExpiry, expiry_of};
 pub use failure::{DocumentReport, FailureReason};
 pub use folder::{Found, Nobodys, walk};

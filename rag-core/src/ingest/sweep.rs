@@ -2,7 +2,7 @@
 //!
 //! Where such chunks come from: a writer that lost its claim while a write of it was on its way, a deletion while an epoch is built, a crash of an older server. No reader sees them; they take room,
 //! and what was deleted shall not be kept.
-//! Guarantees: pass by pass every epoch is gone through, whichever process makes the pass and however often it is restarted, and what no record held when its turn came is removed from every epoch. What is committed, or in work, is never touched: a version
+//! Guarantees: pass by pass every epoch of the same documents is gone through, whichever process makes the pass and however often it is restarted, and what no record held when its turn came is removed from every epoch. What is committed, or in work, is never touched: a version
 //! stands in its writer's claim before its first chunk is stored and until its record stands, so that whoever looks at the claim first and at the record then finds it in one of them; and what is in
 //! neither is dead for good.
 //! One process sweeps at a time, and the next one goes on where it ended; that saves work, and nothing depends on it.
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     model::{ChunkId, ContentHash, DocumentId},
-    ports::{Epoch, Kind, StoreError},
+    ports::{self, Epoch, Kind, StoreError},
 };
 
 /// What the process holds that sweeps.
@@ -70,7 +70,7 @@ impl Ingest {
 
     /// Sweeps a page of an epoch; false at the end of the last one, and the next begins again with the first.
     async fn sweep_page(&self, place: &mut Place) -> Result<bool, StoreError> {
-        let epochs = self.store.epochs().await?;
+        let epochs = ports::siblings(&*self.store, &*self.records, self.epoch).await?;
         // The one that was swept before may be gone by now.
         let Some(epoch) = epochs.iter().copied().find(|epoch| place.epoch.is_none_or(|before| *epoch >= before)) else {
             (place.epoch, place.chunk) = (None, None);

@@ -5,7 +5,7 @@ use crate::ports::StoreError;
 
 impl Ingest {
     /// Cleans up after dead writers, and sweeps a bit.
-    pub(super) async fn tidy(&self) -> Result<(), StoreError> {
+    pub(crate) async fn tidy(&self) -> Result<(), StoreError> {
         self.clean_up().await?;
         self.sweep().await
     }

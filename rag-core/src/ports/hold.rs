@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Clock, Kind, Put, Records, StoreError, Swap};
+use super::{Clock, Kind, Put, Record, Records, StoreError, Swap};
 
 /// How long a holder may be silent before another one takes its place.
 pub const TTL: Duration = Duration::from_secs(30);
@@ -45,6 +45,15 @@ pub struct Holder {
     pub note: Value,
     /// When its time is over, unless it prolongs it.
     pub until: Timestamp,
+}
+
+/// What is held while a restore is at work over a served corpus: every server that finds it held refuses writes. It ends by itself when the restore dies.
+pub const GATE: (Kind, &str) = (Kind::Fleet, "restore");
+
+/// Who has the hold of this record at this time, for a process that takes none; none where nobody alive does.
+pub fn holder_of(record: Record, now: Timestamp) -> Result<Option<Holder>, StoreError> {
+    let Body { until, note, .. } = read(&record.id, record.body)?;
+    Ok((until > now).then_some(Holder { note, until }))
 }
 
 /// Takes holds in the name of one process.
@@ -275,7 +284,7 @@ impl Kept {
     }
 
     /// Whether what stands there is a write of our own, whose answer was lost.
-    fn is_own(&self, standing: Option<&super::Record>, written: &mut Written) -> Result<bool, StoreError> {
+    fn is_own(&self, standing: Option<&Record>, written: &mut Written) -> Result<bool, StoreError> {
         let Some(record) = standing else { return Ok(false) };
         let is_own = read(&self.name, record.body.clone())?.holder == self.holder;
         if is_own {

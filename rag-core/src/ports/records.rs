@@ -46,11 +46,19 @@ pub enum Kind {
     Fleet,
     /// When a document is found no more, by time.
     Expiry,
+    /// A committed document of the second edition, see `Edition`.
+    SecondDocument,
+    /// What [`Kind::Content`] is in the second edition.
+    SecondContent,
+    /// What [`Kind::Claim`] is in the second edition.
+    SecondClaim,
+    /// What [`Kind::Expiry`] is in the second edition.
+    SecondExpiry,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Document,
         Self::Job,
         Self::Waiting,
@@ -68,6 +76,10 @@ impl Kind {
         Self::Cost,
         Self::Fleet,
         Self::Expiry,
+        Self::SecondDocument,
+        Self::SecondContent,
+        Self::SecondClaim,
+        Self::SecondExpiry,
     ];
 
     /// The name that is stored.
@@ -91,6 +103,10 @@ impl Kind {
             Self::Cost => "cost",
             Self::Fleet => "fleet",
             Self::Expiry => "expiry",
+            Self::SecondDocument => "document_2",
+            Self::SecondContent => "content_2",
+            Self::SecondClaim => "claim_2",
+            Self::SecondExpiry => "expiry_2",
         }
     }
 }

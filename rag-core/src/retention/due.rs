@@ -24,6 +24,8 @@ pub struct Limits {
     pub feedback: SignedDuration,
     /// A job after it ended.
     pub jobs: SignedDuration,
+    /// The mark of a deletion, which a restore of an older snapshot asks for; as long as anything waits that needs it, in any case.
+    pub deletions: SignedDuration,
 }
 
 /// Whether something is due, or why that cannot be told.
@@ -103,6 +105,7 @@ mod tests {
         sessions: SignedDuration::from_hours(48),
         feedback: SignedDuration::from_hours(100),
         jobs: SignedDuration::from_hours(24),
+        deletions: SignedDuration::ZERO,
     };
 
     fn now() -> Timestamp {

@@ -285,7 +285,9 @@ impl Retention {
         // Of one that cannot be read it is not known when it came.
         let since = |record: &Record| record.id.parse::<JobId>().map_or(Timestamp::MIN, |job| job.submitted());
         place.jumped &= !waiting.records.is_empty();
-        Ok(due::marks_until(waiting.records.first().map(since), place.jumped, now))
+        let needed = due::marks_until(waiting.records.first().map(since), place.jumped, now);
+        let kept = now.checked_sub(self.limits.deletions).unwrap_or(Timestamp::MIN);
+        Ok(needed.map(|until| until.min(kept)))
     }
 
     /// Removes a record as it was read; one that changed meanwhile stays.

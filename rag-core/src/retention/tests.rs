@@ -25,6 +25,7 @@ const LIMITS: Limits = Limits {
     sessions: SignedDuration::from_hours(30 * 24),
     feedback: SignedDuration::from_hours(365 * 24),
     jobs: SignedDuration::from_hours(24),
+    deletions: SignedDuration::ZERO,
 };
 
 /// Longer than a hold stands that nobody prolongs.

@@ -164,6 +164,82 @@ pub enum SnapshotError {
         /// Chunks that were looked for.
         asked: usize,
     },
+    /// What was restored is not as much as was read.
+    #[error(
+        "{documents} documents with {chunks} chunks are there in the place of {} with {}: the store did not keep what was written; nothing was activated",
+        .expected.0, .expected.1
+    )]
+    Counts {
+        /// Documents that are there.
+        documents: u64,
+        /// Chunks that are there.
+        chunks: u64,
+        /// Documents and chunks that were written.
+        expected: (u64, u64),
+    },
+    /// What was restored is not what was read.
+    #[error("{what} is not in the stores as it is in snapshot {name}: the store did not keep what was written")]
+    Differs {
+        /// Which snapshot.
+        name: Name,
+        /// Which document or record.
+        what: String,
+    },
+    /// Too few chunks find themselves.
+    #[error(
+        "{found} of {asked} chunks that snapshot {name} names as proof are found in what was restored, and at least {least} of them are to be; take another snapshot, and look at the log of the vector store"
+    )]
+    Recall {
+        /// Which snapshot.
+        name: Name,
+        /// Chunks that were found.
+        found: usize,
+        /// Chunks that were looked for.
+        asked: usize,
+        /// The share that must be found, in thousandths as a text such as `0.95`.
+        least: String,
+    },
+    /// A drill is at work.
+    #[error(
+        "another drill is at work over these stores until {until:.0}, unless it prolongs that; wait until it is done"
+    )]
+    Drilling {
+        /// When its right ends.
+        until: Timestamp,
+    },
+    /// Something else changes the searched epoch.
+    #[error(
+        "{by} changes the searched epoch just now, until {until:.0} unless it prolongs that; wait until it is done"
+    )]
+    Moving {
+        /// What it says that it is.
+        by: String,
+        /// When its right ends.
+        until: Timestamp,
+    },
+    /// Jobs are not done.
+    #[error(
+        "{jobs} jobs that were accepted before are not done, and {writing} documents are being written; a restore does not take them over: wait until they are done, or end them, and run it again"
+    )]
+    Pending {
+        /// Jobs that are not finished.
+        jobs: u64,
+        /// Documents in work.
+        writing: u64,
+    },
+    /// Somebody wrote although writes were refused.
+    #[error(
+        "{0} documents were written or deleted while the restore was at work, by a server of an older version or from the command line; nothing was activated: stop whoever writes, and run it again"
+    )]
+    Written(u64),
+    /// No restore stands that could be confirmed or undone.
+    #[error("no restore stands that could be {0}: there is one after `rag-server snapshot restore --replace`")]
+    NothingRestored(&'static str),
+    /// No snapshot is so old.
+    #[error(
+        "no snapshot of the archive that can be read began before {0}; `rag-server snapshot list` tells when each began"
+    )]
+    NoneBefore(Timestamp),
     /// Somebody stopped it.
     #[error("stopped; what was written is kept, and the same command goes on with it")]
     Stopped,

@@ -10,9 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Archived, Manifest, Name, Progress, SnapshotError,
-    part::Stored,
-    verify,
-    walk::{Step, Walk},
+    filling::{Filling, Target, What},
 };
 use crate::{
     corpus::{
@@ -20,21 +18,11 @@ use crate::{
         begun::{self, Begun},
     },
     lexical,
-    model::{Chunk, DocumentRecord, Filter, Point},
-    ports::{
-        self, Change, Changes, Clock, Epoch, Hold, Holds, Kind, ModelIdentity, Only, Put, Records, Search, StoreError,
-        VectorStore, update,
-    },
+    ports::{self, Changes, Clock, Edition, Epoch, Hold, Holds, Kind, ModelIdentity, Records, VectorStore},
 };
 
-/// Chunks that are written together.
-const WINDOW: usize = 64;
 /// What the process holds that restores.
 const HOLD: &str = "restore";
-/// Hits among which a chunk must find itself: documents may repeat each other, and then several are as near.
-const NEAREST: usize = 10;
-/// A hit of this cosine is as near as the chunk itself, but for the rounding of stores.
-const AS_NEAR: f32 = 0.9999;
 
 /// What a restore would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +64,7 @@ impl Restore {
     /// Says what would be done, or why it cannot be. Nothing is written.
     pub async fn plan(&self, name: &Name) -> Result<Plan, SnapshotError> {
         let manifest = self.archived.read(name).await?;
-        if manifest.built_with.model != self.model {
-            let (found, expected) = (manifest.built_with.model.clone(), self.model.clone());
-            return Err(SnapshotError::Model { name: name.clone(), found, expected });
-        }
+        expect_model(&manifest, &self.model)?;
         let standing = begun::standing(&*self.records).await?;
         match &standing {
             Some(begun) if begun.snapshot != name.as_str() => return Err(SnapshotError::Begun(begun.snapshot.clone())),
@@ -119,23 +104,10 @@ impl Restore {
     ) -> Result<Restored, SnapshotError> {
         let Plan { manifest, .. } = self.plan(name).await?;
         let epoch = self.begin(&manifest).await?;
-        let mut filling = Filling { restore: self, epoch, hold, labels: Vec::new(), window: Vec::new() };
-        let (mut walk, mut progress) = (Walk::default(), Progress::default());
-        for part in &manifest.parts {
-            for entry in verify::entries(&self.archived, &manifest, part).await? {
-                if stop.is_cancelled() {
-                    return Err(SnapshotError::Stopped);
-                }
-                for step in walk.take(entry).map_err(|cause| verify::damaged(&manifest, part, cause))? {
-                    progress.documents += u64::from(matches!(step, Step::Whole(..)));
-                    filling.step(step).await?;
-                }
-            }
-            progress.written_bytes += part.bytes;
-            told(progress);
-        }
-        verify::end(&walk, &manifest)?;
-        let proven = self.prove(&manifest, epoch).await?;
+        let target = Target { store: &*self.store, epoch, records: &*self.records };
+        let mut filling = Filling::new(target, What::All, hold);
+        filling.fill((&self.archived, &manifest), stop, told).await?;
+        let proven = target.prove(&manifest, &filling.there.golden).await?;
         if !hold.confirm().await? {
             return Err(SnapshotError::TakenOver);
         }
@@ -158,48 +130,41 @@ impl Restore {
         Ok(epoch)
     }
 
-    /// The next number that no epoch has or had, recorded before anything is written to it.
+    /// A new epoch for the documents of the edition that these records are seen by.
     async fn target(&self, manifest: &Manifest) -> Result<Epoch, SnapshotError> {
-        let newest = self.store.epochs().await?.into_iter().max();
-        let mut number = newest.map_or(1, |newest| newest.0.saturating_add(1));
-        let here = BuiltWith {
-            owner: self.owner.name.clone(),
-            owner_id: self.owner.id.clone(),
-            model: manifest.built_with.model.clone(),
-            lexical: lexical::VERSION.to_owned(),
-            chunker: manifest.built_with.chunker.clone(),
-        };
-        loop {
-            let epoch = Epoch(number);
-            if corpus::record(&*self.records, epoch, &here).await?.is_like(&here) {
-                corpus::adopt(&*self.records, epoch, &self.owner).await?;
-                return Ok(epoch);
-            }
-            number = number.saturating_add(1);
-        }
+        let edition = corpus::edition(&*self.records, self.store.active().await?).await?;
+        let here = built_with(manifest, &self.owner, edition);
+        let epoch = corpus::record_next(&*self.store, &*self.records, &here).await?;
+        corpus::adopt(&*self.records, epoch, &self.owner).await?;
+        Ok(epoch)
     }
+}
 
-    /// Asks for the chunks that the manifest names; each must be there and lead to itself.
-    async fn prove(&self, manifest: &Manifest, epoch: Epoch) -> Result<usize, SnapshotError> {
-        let ids: Vec<_> = manifest.golden.iter().map(|golden| golden.chunk).collect();
-        let mut proven = 0;
-        for stored in self.store.embedded(epoch, &ids).await? {
-            let dense = Some(stored.dense);
-            let search = Search { epoch: Some(epoch), dense, lexical: None, limit: NEAREST, only: Only::default() };
-            let hits = self.store.search(&search).await?.dense;
-            let is_itself = hits.iter().any(|hit| hit.chunk == stored.chunk.id);
-            proven += usize::from(is_itself || (hits.len() == NEAREST && hits.iter().all(|hit| hit.score.0 > AS_NEAR)));
-        }
-        if proven < ids.len() {
-            let (missed, asked) = (ids.len() - proven, ids.len());
-            return Err(SnapshotError::NotFound { name: manifest.name.clone(), missed, asked });
-        }
-        Ok(proven)
+/// Refuses a snapshot of another model than that of questions.
+pub(super) fn expect_model(manifest: &Manifest, model: &ModelIdentity) -> Result<(), SnapshotError> {
+    let found = &manifest.built_with.model;
+    if found == model {
+        return Ok(());
+    }
+    let (name, found, expected) = (manifest.name.clone(), found.clone(), model.clone());
+    Err(SnapshotError::Model { name, found, expected })
+}
+
+/// What an epoch is built with that is filled from a snapshot.
+pub(super) fn built_with(manifest: &Manifest, owner: &Owner, edition: Edition) -> BuiltWith {
+    BuiltWith {
+        owner: owner.name.clone(),
+        owner_id: owner.id.clone(),
+        model: manifest.built_with.model.clone(),
+        lexical: lexical::VERSION.to_owned(),
+        chunker: manifest.built_with.chunker.clone(),
+        edition,
+        drill: false,
     }
 }
 
 /// Takes the sole right to restore into these stores.
-async fn hold(holds: &Holds) -> Result<Hold, SnapshotError> {
+pub(super) async fn hold(holds: &Holds) -> Result<Hold, SnapshotError> {
     loop {
         if let Some(hold) = holds.take(Kind::Lease, HOLD, |_| serde_json::Value::Null).await? {
             return Ok(hold);
@@ -208,71 +173,5 @@ async fn hold(holds: &Holds) -> Result<Hold, SnapshotError> {
         if let Some(holder) = holds.holder(Kind::Lease, HOLD).await? {
             return Err(SnapshotError::Held { until: holder.until });
         }
-    }
-}
-
-/// Writes what the steps say.
-struct Filling<'r> {
-    restore: &'r Restore,
-    epoch: Epoch,
-    hold: &'r Hold,
-    /// Those of the document whose chunks come.
-    labels: Vec<String>,
-    window: Vec<Point>,
-}
-
-impl Filling<'_> {
-    async fn step(&mut self, step: Step) -> Result<(), SnapshotError> {
-        match step {
-            Step::Begins(document) => {
-                self.labels = Filter::labels(&document.metadata);
-                Ok(())
-            }
-            Step::Chunk(chunk, dense) => self.chunk(*chunk, dense).await,
-            Step::Whole(document, stored) => self.document(&document, stored).await,
-            Step::Dropped(document) => {
-                self.flush().await?;
-                Ok(self.restore.store.purge(self.epoch, &document.id, &document.version).await?)
-            }
-            Step::Record(kind, Stored { id, body, .. }) => {
-                let put = self.restore.records.put_if_absent(kind, &id, body).await?;
-                if let Put::Existing(_) = put {
-                    tracing::debug!(kind = kind.as_str(), "a record that is there already stays");
-                }
-                Ok(())
-            }
-        }
-    }
-
-    async fn chunk(&mut self, chunk: Chunk, dense: Vec<f32>) -> Result<(), SnapshotError> {
-        let sparse = lexical::passage(&chunk.title, &chunk.headings, &chunk.text);
-        self.window.push(Point { chunk, dense, sparse, labels: self.labels.clone() });
-        if self.window.len() >= WINDOW { self.flush().await } else { Ok(()) }
-    }
-
-    /// Chunks first, then the pair of content and document, then the record, as an ingestion does.
-    async fn document(&mut self, document: &DocumentRecord, stored: Stored) -> Result<(), SnapshotError> {
-        self.flush().await?;
-        let records = &*self.restore.records;
-        let pair = format!("{}{}", ports::content_prefix(document.content()), document.id.key());
-        records.put_if_absent(Kind::Content, &pair, serde_json::json!({})).await?;
-        let body = stored.body;
-        update(records, Kind::Document, &stored.id, |standing| {
-            let is_there = standing.is_some_and(|standing| standing.body == body);
-            Ok::<_, StoreError>(if is_there { Change::Leave(()) } else { Change::Write(body.clone(), ()) })
-        })
-        .await?;
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), SnapshotError> {
-        if self.window.is_empty() {
-            return Ok(());
-        }
-        // Somebody else may have gone on where this process was suspended.
-        if !self.hold.check().await? {
-            return Err(SnapshotError::TakenOver);
-        }
-        Ok(self.restore.store.upsert(self.epoch, std::mem::take(&mut self.window)).await?)
     }
 }

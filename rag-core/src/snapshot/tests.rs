@@ -1,8 +1,10 @@
 mod copies;
 mod damage;
 mod deaths;
+mod drills;
 mod encrypted;
 mod removal;
+mod replaced;
 
 use std::sync::Arc;
 
@@ -74,7 +76,7 @@ impl World {
 
     fn flow(&self) -> Ingest {
         let (store, records) = (Arc::clone(&self.store), Arc::clone(&self.records));
-        Ingest::new(store, records, Arc::new(EmbedderDouble::default()), Arc::new(SystemClock), Epoch(1))
+        Ingest::new(store, records, Arc::new(EmbedderDouble::default()), Arc::clone(&self.clock) as _, Epoch(1))
     }
 
     async fn ingest(&self, id: &str, text: &str) {

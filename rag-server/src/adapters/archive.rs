@@ -253,4 +253,8 @@ impl Archive for ObjectArchive {
     fn place(&self) -> &str {
         &self.place
     }
+
+    fn place(&self) -> &str {
+        &self.place
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
     ingest::chunk,
     lexical,
     operations::{Operations, RECORDS, VECTOR_STORE},
-    ports::{Epoch, Kind, Records, StoreError, VectorStore},
+    ports::{Edition, Editions, Epoch, Kind, Records, StoreError, VectorStore},
     reckoning::{self, Reckoning},
 };
 
@@ -100,8 +100,10 @@ pub(super) async fn open(
     }
     let mut damage = standing.clone().filter(|damage| !damage.complete);
     let vectors = place.vectors(&mut damage).await?;
-    let (records, whole) = place.records(&mut damage).await?;
-    let epoch = place.pointed(&*vectors, &*records).await?;
+    let (stored, whole) = place.records(&mut damage).await?;
+    let epoch = place.pointed(&*vectors, &*stored).await?;
+    let edition = standing_edition(&*stored, epoch).await?;
+    let records = Editions::new(Arc::clone(&stored), edition).fixed(edition);
     if accepted && damage.is_none() {
         accept(&place, &*vectors, &*records, epoch).await?;
     }
@@ -111,7 +113,7 @@ pub(super) async fn open(
         None => false,
     };
     if damage.is_none() && lacks == 0 && !unrecorded {
-        return Ok((vectors, records));
+        return Ok((vectors, stored));
     }
     if damage.is_none() && !unrecorded {
         let Reckoning { lost, elsewhere, .. } =
@@ -121,7 +123,7 @@ pub(super) async fn open(
                 documents = elsewhere,
                 "documents have their text in an epoch that is not searched any more"
             );
-            return Ok((vectors, records));
+            return Ok((vectors, stored));
         }
     }
     let mut damage = damage.unwrap_or_else(|| Damage { at: stamp(), ..Damage::default() });
@@ -131,15 +133,27 @@ pub(super) async fn open(
     if unrecorded {
         damage.moved.push("the records do not know the vectors that are searched".to_owned());
     }
-    place.reckon(&mut damage, (&*vectors, &*records, epoch), whole && !unrecorded).await?;
+    place.reckon(&mut damage, (&*vectors, &*records, epoch), (edition, whole && !unrecorded)).await?;
     if !damage.is_loss {
         tracing::error!(%damage, "the data was damaged, and nothing was lost");
         keep(&damage, folder)?;
-        return Ok((vectors, records));
+        return Ok((vectors, stored));
     }
     vectors.close().await.map_err(AppError::VectorStore)?;
     records.close().await.map_err(AppError::Records)?;
     Err(place.refused(&damage))
+}
+
+/// The edition that the searched epoch goes with. Where its record is lost, the one that has documents.
+async fn standing_edition(records: &dyn Records, epoch: Option<Epoch>) -> Result<Edition, AppError> {
+    if let Some(epoch) = epoch
+        && let Some(built) = corpus::recorded(records, epoch).await.map_err(AppError::Corpus)?
+    {
+        return Ok(built.edition);
+    }
+    let has = async |kind| Ok::<_, AppError>(records.count(kind).await.map_err(AppError::Records)? > 0);
+    let is_second = !has(Kind::Document).await? && has(Kind::SecondDocument).await?;
+    Ok(if is_second { Edition::Second } else { Edition::First })
 }
 
 /// Somebody said that the loss may be.
@@ -231,7 +245,7 @@ impl Place<'_> {
         &self,
         damage: &mut Damage,
         (vectors, records, epoch): (&dyn VectorStore, &dyn Records, Option<Epoch>),
-        records_are_whole: bool,
+        (edition, records_are_whole): (Edition, bool),
     ) -> Result<(), AppError> {
         let mut reckoning = reckoning::reckon(vectors, records, epoch).await.map_err(AppError::Records)?;
         if records_are_whole {
@@ -247,6 +261,8 @@ impl Place<'_> {
                 model: model.clone(),
                 lexical: lexical::VERSION.to_owned(),
                 chunker: chunk::VERSION.to_owned(),
+                edition,
+                drill: false,
             };
             corpus::record(records, epoch, &built).await.map_err(AppError::Corpus)?;
             let unrecorded = (epoch, &reckoning.unrecorded[..]);

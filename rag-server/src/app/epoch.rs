@@ -8,14 +8,17 @@ use super::{AppError, Models, Nobody, Observer, Process, Stores, models::Model, 
 use crate::{
     adapters::cached_embedder::CachedEmbedder,
     config::{self, Cache, Config, Embedding, EmbeddingChoice, Fallback, FusionChoice, Server},
-    corpus,
+    corpus::{self, Owner},
     generate::{AnswerIds, Answers, Extractive, Feedback, Writers},
     http::readiness::Part,
     ingest::Ingest,
-    ports::{Embedder, Epoch, Memory, StoreError, SystemClock},
+    ports::{Embedder, Epoch, Memory, Records, StoreError, SystemClock},
     retention::{Limits, Retention},
     retrieve::{MinScore, Retrieve, Settings, Unrelated, fuse::Fusion},
 };
+
+/// How long it is known that a document was deleted: longer than the oldest snapshot of twelve months is kept, so that its restore does not bring the document back.
+const DELETION_DAYS: u32 = 400;
 
 /// The flows over one epoch, and what they stand on.
 pub struct App {
@@ -33,6 +36,8 @@ pub struct App {
     pub retention: Arc<Retention>,
     /// The embedding model.
     pub embedder: Arc<dyn Embedder>,
+    /// The records, with the documents that go with the epoch.
+    pub records: Arc<dyn Records>,
     /// The epoch that is searched and written to.
     pub epoch: Epoch,
     /// Whether that epoch is of the previous model, and one of the configured model is to be built.
@@ -64,9 +69,8 @@ impl App {
         let (config, embedder) = (&model.config, model.embedder(&process.tolls).await?);
         let observer = &process.observer;
         observer.arrived(Part::Model);
-        let stores = &process.stores;
-        let (vectors, records) = (Arc::clone(&stores.vectors), Arc::clone(&stores.records));
-        let epoch = corpus::open(&*vectors, &*records, &*embedder, &owner(config)).await.map_err(AppError::Corpus)?;
+        let (stores, epoch) = process.opened(&*embedder, &owner(config)).await?;
+        let (stores, vectors, records) = (&stores, Arc::clone(&stores.vectors), Arc::clone(&stores.records));
         observer.arrived(Part::Corpus);
         let ingest = Ingest::new(vectors, records, Arc::clone(&embedder), Arc::new(SystemClock), epoch);
         let ingest = ingest.noting(process.changes.clone());
@@ -105,6 +109,7 @@ impl App {
             answers: Arc::new(answers),
             retention,
             embedder: asked,
+            records: Arc::clone(&stores.records),
             epoch,
             outdated: false,
         })
@@ -118,6 +123,15 @@ impl App {
 }
 
 impl Process {
+    /// Opens the corpus, and gives the stores as the flows over its epoch see them. What lives as long as the process sees the same documents from now on.
+    async fn opened(&self, embedder: &dyn Embedder, owner: &Owner) -> Result<(Stores, Epoch), AppError> {
+        let Stores { vectors, records, editions, .. } = &self.stores;
+        let epoch = corpus::open(&**vectors, &**records, embedder, owner).await.map_err(AppError::Corpus)?;
+        let edition = corpus::edition(&**records, Some(epoch)).await.map_err(AppError::Corpus)?;
+        editions.follow(edition);
+        Ok((Stores { records: editions.fixed(edition), ..self.stores.clone() }, epoch))
+    }
+
     /// The cache as the flows over this epoch use it.
     fn memory(&self, config: &Config, epoch: Epoch) -> Option<Memory> {
         let cache = self.cache.as_ref()?;
@@ -179,7 +193,8 @@ pub(super) fn settings(config: &Config) -> Settings {
 fn retention(config: &Config, stores: &Stores, ingest: &Arc<Ingest>, observer: Arc<dyn Observer>) -> Retention {
     let days = |days: u32| SignedDuration::from_hours(i64::from(days) * 24);
     let config::Retention { session_days, feedback_days, job_days } = config.retention;
-    let limits = Limits { sessions: days(session_days), feedback: days(feedback_days), jobs: days(job_days) };
+    let (sessions, feedback, jobs) = (days(session_days), days(feedback_days), days(job_days));
+    let limits = Limits { sessions, feedback, jobs, deletions: days(DELETION_DAYS) };
     let retention = Retention::new(Arc::clone(&stores.records), Arc::clone(ingest), Arc::new(SystemClock), limits);
     retention.counted(move |kind, records| observer.forgot(kind, records))
 }

@@ -5,21 +5,29 @@ use std::{
     num::NonZeroU64,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::{Models, Stores, owner};
 use crate::{
-    adapters::archive::{ObjectArchive, OpenError, S3Settings},
+    adapters::{
+        archive::{ObjectArchive, OpenError, S3Settings},
+        sqlite::SqliteRecords,
+    },
     config::{self, S3, Snapshots},
     key_file::{self, Key, NoKey},
-    ports::{Archive, ArchiveError, SystemClock},
+    ports::{Archive, ArchiveError, StoreError, SystemClock},
     snapshot::{
-        Archived, AttachedFile, Create, Download, Encryption, Identities, InvalidKeys, MOST_FILE_BYTES, MOST_FILES,
-        Paced, Recipients, Remove, Restore, SigningKey, is_file_name,
+        Archived, AttachedFile, Create, Download, Drill, Encryption, Identities, InvalidKeys, MOST_FILE_BYTES,
+        MOST_FILES, Paced, Recipients, Remove, Replace, Restore, SigningKey, is_file_name,
     },
 };
+
+/// In this time every server looks once what holds for all, and which epoch is searched, also one whose last look failed: it looks each five seconds then, for two.
+const SETTLE: Duration = Duration::from_secs(7);
 
 /// Why there is no archive, or nothing to put there.
 #[derive(Debug, thiserror::Error)]
@@ -217,6 +225,51 @@ fn is_secret(content: &[u8]) -> bool {
     }
     let kind = |line: &str| Some(line.strip_prefix("kind:")?.trim().trim_matches(['"', '\'']).to_owned());
     String::from_utf8_lossy(content).lines().any(|line| kind(line).as_deref() == Some("Secret"))
+}
+
+/// What restores over a corpus that these stores serve, in the name of `by`. What was deleted since comes back where that is asked for.
+pub fn replace(models: &Models, stores: &Stores, by: String, with_deleted: bool) -> Replace {
+    let configured = models.configured();
+    Replace {
+        store: Arc::clone(&stores.vectors),
+        editions: Arc::clone(&stores.editions),
+        clock: Arc::new(SystemClock),
+        owner: owner(&configured.config),
+        model: configured.identity(),
+        with_deleted,
+        by,
+        settle: SETTLE,
+    }
+}
+
+/// A drill, and the folder of its records, which goes with it.
+pub struct Drilling {
+    /// The drill.
+    pub drill: Drill,
+    _folder: TempDir,
+}
+
+/// What drills beside a corpus that these stores may serve. Its records are in a folder of their own on this machine.
+pub async fn drill(
+    models: &Models,
+    stores: &Stores,
+    archived: Archived,
+    min_recall: f64,
+) -> Result<Drilling, StoreError> {
+    let cause = |e: io::Error| format!("no folder for them can be made in {}: {e}", std::env::temp_dir().display());
+    let folder =
+        tempfile::tempdir().map_err(|e| StoreError::Failed { store: "the records of a drill", cause: cause(e) })?;
+    let scratch = Arc::new(SqliteRecords::open_alone(&folder.path().join("records.db")).await?);
+    let drill = Drill {
+        store: Arc::clone(&stores.vectors),
+        records: Arc::clone(&stores.records),
+        scratch,
+        archived,
+        clock: Arc::new(SystemClock),
+        model: models.configured().identity(),
+        min_recall,
+    };
+    Ok(Drilling { drill, _folder: folder })
 }
 
 fn settings(s3: &S3) -> S3Settings {

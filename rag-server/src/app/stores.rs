@@ -16,9 +16,10 @@ use crate::{
         watched::Watched,
     },
     config::{Config, Postgres, Qdrant, QdrantQuantization, RecordsChoice, Tls, VectorStoreChoice},
+    corpus,
     http::readiness::Part,
     operations::{Database, Operations, RECORDS, VECTOR_STORE},
-    ports::{Epoch, Kind, Records, StoreError, VectorStore},
+    ports::{Edition, Editions, Epoch, Kind, Records, StoreError, VectorStore},
 };
 
 /// How long one call to Qdrant may take; a search takes milliseconds, a large write seconds.
@@ -32,8 +33,10 @@ const POSTGRES_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Stores {
     /// The vectors.
     pub vectors: Arc<dyn VectorStore>,
-    /// The records.
+    /// The records, with the documents of the edition that the flows of this process are over.
     pub records: Arc<dyn Records>,
+    /// The same, for whoever needs those of an edition.
+    pub editions: Arc<Editions>,
     /// What of them is on this machine.
     pub here: Here,
 }
@@ -76,7 +79,7 @@ impl Stores {
         };
         let vectors: Arc<dyn VectorStore> = Arc::new(Watched::new(vectors, operations.sight(VECTOR_STORE)));
         // The first call is what reaches a store.
-        vectors.active().await.map_err(AppError::VectorStore)?;
+        let active = vectors.active().await.map_err(AppError::VectorStore)?;
         observer.arrived(Part::VectorStore);
         let guards = connection.iter().flat_map(|(connection, _)| connection.guards().to_vec()).collect::<Vec<_>>();
         let records: Arc<dyn Records> = match (config.records.choice(&config.vector_store), connection) {
@@ -98,11 +101,14 @@ impl Stores {
             (RecordsChoice::VectorStore, None) => return Err(AppError::NoQdrant),
         };
         let records: Arc<dyn Records> = Arc::new(Watched::new(records, operations.sight(RECORDS)));
+        let editions = Arc::new(Editions::new(records, Edition::First));
+        let records: Arc<dyn Records> = Arc::clone(&editions) as _;
         records.count(Kind::Corpus).await.map_err(AppError::Records)?;
+        editions.follow(corpus::edition(&*records, active).await.map_err(AppError::Corpus)?);
         observer.arrived(Part::Records);
         // Only now: an opening that fails is tried again.
         guards.into_iter().for_each(|guard| operations.keep_guard(guard));
-        Ok(Self { vectors, records, here })
+        Ok(Self { vectors, records, editions, here })
     }
 
     /// Reads what searches of an epoch will read, where it is on this machine and there is room for it.

@@ -9,7 +9,7 @@ use crate::{
     doubles::{self, EmbedderDouble, RecordsDouble, StoreDouble},
     lexical,
     model::{Point, Query},
-    ports::{Changes, Embedder, Epoch, Kind, Records, VectorStore},
+    ports::{Changes, Edition, Editions, Embedder, Epoch, Kind, Records, VectorStore},
     resilience::BreakerState,
     retrieve::fuse::Fusion,
 };
@@ -32,8 +32,9 @@ impl World {
         let operations = unwatched(&config);
         let models = Arc::new(Models::new(&config, &operations));
         models.configured().lend(Arc::new(EmbedderDouble::default()));
-        let (vectors, held) = (Arc::clone(&store) as _, Arc::clone(&records) as _);
-        let stores = Stores { vectors, records: held, here: Here::default() };
+        let vectors = Arc::clone(&store) as _;
+        let editions = Arc::new(Editions::new(Arc::clone(&records) as _, Edition::First));
+        let stores = Stores { vectors, records: Arc::clone(&editions) as _, editions, here: Here::default() };
         let mut process = Process::new(models, stores, operations, Arc::new(Nobody)).unwrap();
         // As where no other process can write: the count is in this one alone.
         process.changes = Changes::alone();

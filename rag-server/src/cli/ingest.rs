@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     ingest::{DocumentReport, Format, Interrupted, Prune, Source, expiry_of},
     model::{DocumentId, Tenant},
-    ports::StoreError,
+    ports::{GATE, Holds, StoreError, SystemClock},
 };
 
 /// Documents that are removed between two looks at what to show.
@@ -72,6 +72,11 @@ pub enum IngestError {
         "--prune needs --prefix: it removes every stored document below the prefix that is not in this run; give the folder's documents a prefix of their own, such as --prefix guide/, or say --prefix '' if all stored documents come from these paths"
     )]
     PruneWithoutPrefix,
+    /// A restore is at work over the corpus.
+    #[error(
+        "a snapshot is being restored over this corpus, until {0:.0} unless it takes longer; nothing was written: run it again when that is done"
+    )]
+    Restoring(Timestamp),
     /// A store failed while it was tidied or closed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -203,6 +208,10 @@ fn show_document(report: DocumentReport, show: &mut Show) {
 }
 
 async fn local(app: &App, sources: Vec<Source>, stop: &CancellationToken, show: &mut Show) -> Result<(), IngestError> {
+    let (kind, gate) = GATE;
+    if let Some(holder) = Holds::new(Arc::clone(&app.records), Arc::new(SystemClock)).holder(kind, gate).await? {
+        return Err(IngestError::Restoring(holder.until));
+    }
     // An earlier run may have been killed between two writes.
     app.ingest.clean_up().await?;
     let bar = show.bar();

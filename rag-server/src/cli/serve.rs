@@ -149,7 +149,7 @@ fn flows(app: &App) -> Flows {
         uncached: Arc::clone(&app.uncached),
         answers: Arc::clone(&app.answers),
         store: Arc::clone(&app.process.stores.vectors),
-        records: Arc::clone(&app.process.stores.records),
+        records: Arc::clone(&app.records),
         embedder: Arc::clone(&app.embedder),
     }
 }

@@ -1,6 +1,7 @@
 //! `rag-server snapshot`: the corpus into an archive, and back.
 
 mod copy;
+mod drill;
 mod report;
 mod restore;
 mod show;
@@ -91,16 +92,20 @@ enum SnapshotCommand {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
-    /// Fill empty stores from one
+    /// Fill empty stores from one, or put it in the place of what is there
     ///
-    /// Servers of these stores wait until it is done. One that was cut short goes on when it is started again.
-    Restore {
-        /// Its name; that of the newest without it
-        name: Option<Name>,
-        /// Say what would be done, and do nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
+    /// Servers of empty stores wait until it is done. One that was cut short goes on when it is started again.
+    Restore(restore::RestoreArgs),
+    /// Take what `restore --replace` restored for good, and remove what was there before
+    Confirm,
+    /// Go back to what was there before `restore --replace`
+    ///
+    /// What was written since the restore goes. A restore that was not done is given up.
+    Revert,
+    /// Prove one by restoring it beside what is served, measured, and removed again
+    ///
+    /// It needs room for the vectors once more in the vector store, and for the other records on this machine. The embedded store belongs to one process: stop the server first.
+    Drill(drill::DrillArgs),
 }
 
 /// What a command came to, for people and for whoever started it as a Job.
@@ -168,9 +173,10 @@ async fn act(
         SnapshotCommand::Create { .. } => ArchivePlace::New,
         _ => ArchivePlace::Existing,
     };
-    let archived = app::archived(&config.snapshots, folder, place, stop)?;
+    let archived = || app::archived(&config.snapshots, folder, place, stop);
     match command {
         SnapshotCommand::Create { name, taken_for, verify } => {
+            let archived = archived()?;
             if folder.is_none() && config.snapshots.s3.is_some() && config.snapshots.encryption.is_none() {
                 tracing::warn!(
                     place = archived.archive.place(),
@@ -179,12 +185,15 @@ async fn act(
             }
             create(config, archived, (name, taken_for, verify), stop).await
         }
-        SnapshotCommand::List => list(&archived).await,
-        SnapshotCommand::Verify { name } => verify(&archived, name, stop).await,
-        SnapshotCommand::Remove { names, last } => copy::remove(archived, (names, last), stop).await,
-        SnapshotCommand::Download { name, to } => copy::download(archived, (name, to), stop).await,
-        SnapshotCommand::Attached { name, to } => copy::attached(&archived, (name, to)).await,
-        SnapshotCommand::Restore { name, dry_run } => restore::restore(config, archived, (name, dry_run), stop).await,
+        SnapshotCommand::List => list(&archived()?).await,
+        SnapshotCommand::Verify { name } => verify(&archived()?, name, stop).await,
+        SnapshotCommand::Remove { names, last } => copy::remove(archived()?, (names, last), stop).await,
+        SnapshotCommand::Download { name, to } => copy::download(archived()?, (name, to), stop).await,
+        SnapshotCommand::Attached { name, to } => copy::attached(&archived()?, (name, to)).await,
+        SnapshotCommand::Restore(args) => restore::restore(config, archived()?, args, stop).await,
+        SnapshotCommand::Drill(args) => drill::drill(config, archived()?, args, stop).await,
+        SnapshotCommand::Confirm => restore::confirm(config).await,
+        SnapshotCommand::Revert => restore::revert(config, stop).await,
     }
 }
 
@@ -287,6 +296,6 @@ async fn read_whole(
 async fn named_or_newest(archived: &Archived, name: Option<Name>) -> Result<Name, SnapshotError> {
     match name {
         Some(name) => Ok(name),
-        None => snapshot::list(&*archived.archive).await?.pop().ok_or(SnapshotError::None),
+        None => snapshot::newest(archived, None).await,
     }
 }

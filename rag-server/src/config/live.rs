@@ -110,13 +110,15 @@ pub struct LiveState {
     pub read_only_by: ReadOnlyBy,
 }
 
-/// Who refuses writes. They are taken while neither does.
+/// Who refuses writes. They are taken while nobody does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadOnlyBy {
     /// The live file.
     pub live_file: bool,
     /// An administrator, for all servers.
     pub administrator: bool,
+    /// A restore that is at work, for all servers, until it is done.
+    pub restore: bool,
 }
 
 /// What holds now, on a channel: whoever needs it looks at it, or waits until it changes.
@@ -134,13 +136,15 @@ struct Sources {
     /// What the file says, and its hash.
     file: Option<(Live, String)>,
     administrators_read_only: bool,
+    restore_read_only: bool,
 }
 
 impl Sources {
     fn merged(&self) -> LiveState {
         let (live, sha256) = self.file.clone().map_or((Live::default(), None), |(live, sha256)| (live, Some(sha256)));
-        let read_only_by = ReadOnlyBy { live_file: live.read_only, administrator: self.administrators_read_only };
-        let read_only = read_only_by.live_file || read_only_by.administrator;
+        let (administrator, restore) = (self.administrators_read_only, self.restore_read_only);
+        let read_only = live.read_only || administrator || restore;
+        let read_only_by = ReadOnlyBy { live_file: live.read_only, administrator, restore };
         LiveState { live: Live { read_only, ..live }, sha256, read_only_by }
     }
 }
@@ -181,6 +185,11 @@ impl LiveSettings {
     /// Administrators refuse writes from now on, or do not.
     pub fn set_administrators_read_only(&self, on: bool) {
         self.merge(|sources| sources.administrators_read_only = on);
+    }
+
+    /// A restore refuses writes from now on, or does not.
+    pub fn set_restore_read_only(&self, on: bool) {
+        self.merge(|sources| sources.restore_read_only = on);
     }
 
     /// Changes one source, and what holds where that makes a difference.
@@ -320,7 +329,11 @@ mod tests {
             live.set_administrators_read_only(administrator);
             let state = live.state();
             assert_eq!(state.live.read_only, expected, "file {file}, administrator {administrator}");
-            assert_eq!(state.read_only_by, ReadOnlyBy { live_file: file, administrator });
+            assert_eq!(state.read_only_by, ReadOnlyBy { live_file: file, administrator, restore: false });
+            live.set_restore_read_only(true);
+            assert!(live.state().live.read_only && live.state().read_only_by.restore);
+            live.set_restore_read_only(false);
+            assert_eq!(live.state(), state);
         }
         assert!(LiveSettings::new(None).state().read_only_by == ReadOnlyBy::default());
     }

@@ -125,10 +125,14 @@ impl FromRequestParts<Api> for Visitor {
 }
 
 fn takes_writes(api: &Api) -> Result<(), Problem> {
-    if !api.operations.live().state().live.read_only {
+    let live = api.operations.live().state();
+    if !live.live.read_only {
         return Ok(());
     }
-    let detail = "the server is read-only for now: questions are answered, writes are refused";
+    let detail = match live.read_only_by.restore {
+        true => "a snapshot is being restored: questions are answered, writes are refused until it is done",
+        false => "the server is read-only for now: questions are answered, writes are refused",
+    };
     Err(Problem::new(Code::ReadOnly, detail).retry_after(30))
 }
 

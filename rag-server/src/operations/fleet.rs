@@ -1,6 +1,6 @@
 //! Follows what holds for all servers of a corpus, has it hold here, and makes the changes of administrators.
 //!
-//! Flow: one record is read each second; what it says and what is known settle what holds, and that takes effect at once: read-only, cache epochs, breakers, denied fingerprints. Blocks are looked up by whoever lets callers in.
+//! Flow: one record is read each second, and whether a restore has closed the gate; what it says and what is known settle what holds, and that takes effect at once: read-only, cache epochs, breakers, denied fingerprints. Blocks are looked up by whoever lets callers in.
 //! Guarantees: while the record cannot be read, or says nothing that is understood, what was known holds on; a change is acknowledged once it stands in the record, and holds here by then.
 
 use std::{
@@ -18,7 +18,7 @@ use super::Operations;
 pub use crate::fleet::{Block, Change, FleetState};
 use crate::{
     fleet::{self, Full, Settled, Unread},
-    ports::{self, CacheEpochs, Kind, Records, StoreError},
+    ports::{self, CacheEpochs, GATE, Kind, Record, Records, StoreError},
 };
 
 /// How this part is called among the others.
@@ -141,13 +141,30 @@ impl Operations {
     }
 
     async fn look(&self, records: &dyn Records) -> Result<(), FleetError> {
-        let row = match records.get(Kind::Fleet, RECORD).await? {
-            Some(record) => Some(fleet::read(&record.body)?),
-            None => None,
-        };
+        let (_, gate) = GATE;
+        let mut found = records.get_many(Kind::Fleet, &[RECORD, gate]).await?;
+        let gate = found.iter().position(|record| record.id == gate).map(|at| found.swap_remove(at));
+        // Where nobody else can write, nobody can be at it.
+        self.obey(gate.filter(|_| !records.exclusive()))?;
+        let row = found.first().map(|record| fleet::read(&record.body)).transpose()?;
         match fleet::settled(&self.fleet().state, row, new_id()) {
             Settled::Take(state) => self.take(state),
             Settled::Restore(_) => self.restore(records).await?,
+        }
+        Ok(())
+    }
+
+    /// Refuses writes while a restore is at work, as the record of its gate says.
+    fn obey(&self, gate: Option<Record>) -> Result<(), StoreError> {
+        let holder = gate.map(|gate| ports::holder_of(gate, Timestamp::now())).transpose()?.flatten();
+        let was = self.live().state().read_only_by.restore;
+        self.live().set_restore_read_only(holder.is_some());
+        match (was, holder) {
+            (false, Some(_)) => {
+                tracing::info!("a restore is at work over this corpus; writes are refused until it is done")
+            }
+            (true, None) => tracing::info!("no restore is at work any more"),
+            (true, Some(_)) | (false, None) => {}
         }
         Ok(())
     }

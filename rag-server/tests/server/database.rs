@@ -2,7 +2,7 @@
 
 #[path = "../postgres_server/mod.rs"]
 #[allow(dead_code, reason = "only a part of it is used here")]
-mod postgres_server;
+pub(crate) mod postgres_server;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -49,6 +49,7 @@ mod quota;
 mod real_llm;
 mod redis;
 mod replicas;
+mod restores;
 mod shared_store;
 mod snapshots;
 mod soak;

@@ -37,6 +37,11 @@ fn every_command_of_the_page_about_snapshots_works() {
     every_command_works("docs/snapshots.md");
 }
 
+#[test]
+fn every_command_of_the_page_about_disasters_works() {
+    every_command_works("docs/disaster-recovery.md");
+}
+
 fn every_command_works(page: &str) {
     if let Err(reason) = own_network() {
         eprintln!("skipped, because {reason}: every command of {page} works");

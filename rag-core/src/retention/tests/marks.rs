@@ -53,3 +53,17 @@ async fn leave(world: &World, job: &str) {
     let place = world.records.get(Kind::Waiting, job).await.unwrap().unwrap();
     world.records.remove(Kind::Waiting, job, place.version).await.unwrap();
 }
+
+#[tokio::test]
+async fn marks_of_deletions_stay_for_as_long_as_a_snapshot_may_be_older() {
+    let world = World::new().await;
+    let limits = Limits { deletions: SignedDuration::from_hours(400 * 24), ..LIMITS };
+    world.ingest().delete(&id("a.txt")).await.unwrap();
+    for (hours, left) in [(399 * 24, 1), (25, 0)] {
+        // A server that ran all the time: no jump of its clock.
+        let (records, clock) = (Arc::clone(&world.records), Arc::clone(&world.clock));
+        let server = Retention::new(records, world.ingest(), clock, limits);
+        server.pass_after(&world, SignedDuration::from_hours(hours)).await;
+        assert_eq!(world.count(Kind::Deletion).await, left);
+    }
+}

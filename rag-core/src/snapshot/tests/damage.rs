@@ -58,7 +58,7 @@ async fn parts_that_are_swapped_shortened_or_gone_are_named() {
 }
 
 /// Changes the manifest as somebody would who can write to the archive.
-fn forge(archive: &ArchiveDouble, change: impl FnOnce(&mut serde_json::Value)) {
+pub(super) fn forge(archive: &ArchiveDouble, change: impl FnOnce(&mut serde_json::Value)) {
     let object = name("one").object();
     let mut objects = archive.objects();
     let text = String::from_utf8(objects[&object].clone()).unwrap();

@@ -12,9 +12,10 @@ use super::{Source, moving::Mover};
 use crate::{
     app::{App, Process},
     operations::Jobs,
-    ports::Epoch,
+    ports::{Epoch, SystemClock},
     retention::Retention,
     retrieve::Retrieve,
+    snapshot,
 };
 
 /// Between two looks whether the collection changed so much that the threshold of a refusal is to be found anew.
@@ -22,6 +23,9 @@ const CALIBRATE: Duration = Duration::from_secs(10);
 
 /// Between two passes that remove what was kept for long enough, and how much later than its time a document is removed.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// Between two looks for what a killed drill left; it takes room and is in nobody's way.
+const CLEAR_DRILLS: Duration = Duration::from_secs(30);
 
 /// Between two counts of what the records hold, for whoever looks at metrics and the status.
 const COUNT: Duration = Duration::from_secs(2);
@@ -46,6 +50,7 @@ impl Background {
     pub(super) async fn begin(source: &Source, app: &App) -> Self {
         let stop = CancellationToken::new();
         tokio::spawn(forget(Arc::clone(&app.retention), stop.clone()));
+        tokio::spawn(clear_drills(Arc::clone(&app.process), stop.clone()));
         tokio::spawn(calibrate(Arc::clone(&app.retrieve), stop.clone()));
         tokio::spawn(count(Arc::clone(&app.process), stop.clone()));
         tokio::spawn(count_chunks(Arc::clone(&app.process), app.epoch, stop.clone()));
@@ -79,6 +84,25 @@ async fn forget(retention: Arc<Retention>, stop: CancellationToken) {
         };
         if let Err(error) = passed {
             tracing::warn!(%error, "not all that was kept for long enough was removed; tried again later");
+        }
+    }
+}
+
+/// Removes what a killed drill left.
+async fn clear_drills(process: Arc<Process>, stop: CancellationToken) {
+    let mut ticks = interval(CLEAR_DRILLS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let stores = &process.stores;
+        let cleared = tokio::select! {
+            () = stop.cancelled() => return,
+            cleared = async {
+                ticks.tick().await;
+                snapshot::clear_drills(&*stores.vectors, &stores.records, Arc::new(SystemClock)).await
+            } => cleared,
+        };
+        if let Err(error) = cleared {
+            tracing::debug!(%error, "what a drill may have left was not removed; tried again later");
         }
     }
 }

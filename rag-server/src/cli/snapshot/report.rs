@@ -30,7 +30,6 @@ pub(super) enum Report {
     /// Nothing that counts.
     Failed(Trouble),
     /// A drill for which there is no room.
-    #[allow(dead_code, reason = "a drill says it")]
     Skipped(Trouble),
 }
 
@@ -47,8 +46,9 @@ pub(super) enum Done {
     /// Of `restore`.
     Restored(Restored),
     /// Of `drill`.
-    #[allow(dead_code, reason = "a drill says it")]
     Drilled(Drilled),
+    /// Of `confirm` and `revert`.
+    Settled(Settled),
 }
 
 /// Why something was not done.
@@ -167,9 +167,9 @@ pub(super) struct Restored {
     /// The snapshot.
     pub(super) snapshot: Snapshot,
     /// The epoch that is searched now.
-    pub(super) epoch: u32,
+    pub(super) epoch: u64,
     /// The epoch that was searched before; null where there was none.
-    pub(super) previous_epoch: Option<u32>,
+    pub(super) previous_epoch: Option<u64>,
     /// Golden chunks that found themselves.
     pub(super) proven: usize,
     /// Golden chunks that were asked for.
@@ -214,6 +214,10 @@ pub(super) struct Drilled {
     pub(super) chunks: u64,
 }
 
+/// That what was restored is taken for good, or undone; there is nothing more to say of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Settled {}
+
 /// Why something was not done, by what whoever started it does about it. A retry by itself makes sense for `Unreachable`, `StoreUnreachable`, `Held`, `Stopped` and `Failed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -251,7 +255,6 @@ pub(super) enum Cause {
     /// Golden chunks of a restore were not found.
     NotFound,
     /// Fewer golden chunks of a drill were found than were to be.
-    #[allow(dead_code, reason = "a drill says it")]
     Recall,
     /// The archive cannot be reached.
     Unreachable,
@@ -299,7 +302,7 @@ impl Report {
         match self {
             Self::Done(Done::Removed(Removed { removed, .. })) => removed.pop().is_some(),
             Self::Done(Done::Listed(listed)) => listed.shorten(),
-            Self::Done(Done::Kept(_) | Done::Restored(_) | Done::Drilled(_)) => false,
+            Self::Done(Done::Kept(_) | Done::Restored(_) | Done::Drilled(_) | Done::Settled(_)) => false,
             Self::Failed(trouble) | Self::Skipped(trouble) => {
                 if trouble.listed.as_mut().is_some_and(Listed::shorten) {
                     return true;
@@ -353,7 +356,7 @@ fn of_snapshot(error: &SnapshotError) -> Cause {
         SnapshotError::Corpus(error) => of_corpus(error),
         SnapshotError::Empty => Cause::Empty,
         SnapshotError::Exists(_) => Cause::Exists,
-        SnapshotError::Unknown(_) | SnapshotError::None => Cause::None,
+        SnapshotError::Unknown(_) | SnapshotError::None | SnapshotError::NoneBefore(_) => Cause::None,
         SnapshotError::Unreadable { .. } | SnapshotError::Damaged { .. } | SnapshotError::Spoiled(_) => Cause::Damaged,
         SnapshotError::Newer { .. } => Cause::NewerFormat,
         SnapshotError::Unsigned(_) => Cause::Unsigned,
@@ -364,10 +367,18 @@ fn of_snapshot(error: &SnapshotError) -> Cause {
         SnapshotError::NotEmpty(_) | SnapshotError::Begun(_) => Cause::NotEmpty,
         SnapshotError::Held { .. }
         | SnapshotError::TakenOver
+        | SnapshotError::Drilling { .. }
+        | SnapshotError::Moving { .. }
+        | SnapshotError::Pending { .. }
         | SnapshotError::Removing { .. }
         | SnapshotError::Overdue => Cause::Held,
-        SnapshotError::Unsteady(_) => Cause::Failed,
+        SnapshotError::Unsteady(_)
+        | SnapshotError::Counts { .. }
+        | SnapshotError::Differs { .. }
+        | SnapshotError::Written(_) => Cause::Failed,
         SnapshotError::NotFound { .. } => Cause::NotFound,
+        SnapshotError::Recall { .. } => Cause::Recall,
+        SnapshotError::NothingRestored(_) => Cause::Configuration,
         SnapshotError::Stopped => Cause::Stopped,
         SnapshotError::Last => Cause::Last,
     }

@@ -1,37 +1,67 @@
-//! `rag-server snapshot restore`.
+//! `rag-server snapshot restore`, `confirm` and `revert`.
 
 use std::error::Error;
 
+use clap::Args;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Said, named_or_newest,
-    report::{self, Changed, Done, Snapshot},
+    Said,
+    report::{self, Changed, Done, Settled, Snapshot},
     show,
 };
 use crate::{
     app::{self, Stores},
-    cli::progress,
+    cli::{progress, this_process::this_process},
     config::Config,
-    snapshot::{Archived, Name, Plan, Progress},
+    snapshot::{self, Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, Undone},
 };
 
+/// Which snapshot, and how.
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// Its name; that of the newest without it
+    name: Option<Name>,
+    /// The newest of those that began before this time, such as 2027-01-31T18:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "name")]
+    before: Option<Timestamp>,
+    /// Put it in the place of the documents that are there, while servers answer questions
+    ///
+    /// Writes are refused meanwhile. What was there is kept until `snapshot confirm`; `snapshot revert` brings it back. Documents that were deleted since the snapshot stay deleted.
+    #[arg(long)]
+    replace: bool,
+    /// Bring documents back, too, that were deleted since the snapshot
+    #[arg(long, requires = "replace")]
+    with_deleted: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Restores, or says what would be done.
 pub(super) async fn restore(
     config: &Config,
     archived: Archived,
-    (name, dry_run): (Option<Name>, bool),
+    args: RestoreArgs,
     stop: &CancellationToken,
 ) -> Result<Said, Box<dyn Error>> {
-    let name = named_or_newest(&archived, name).await?;
+    let name = match args.name.clone() {
+        Some(name) => name,
+        None => snapshot::newest(&archived, args.before).await?,
+    };
     let stores = app::open_stores(config).await?;
-    let done = restore_into(config, &stores, archived, (&name, dry_run), stop).await;
+    let done = match args.replace && stores.vectors.active().await?.is_some() {
+        true => replace(config, &stores, archived, (&name, &args), stop).await,
+        // Nothing is served that could be replaced.
+        false => fill(config, &stores, archived, (&name, args.dry_run), stop).await,
+    };
     stores.close().await?;
     done
 }
 
-/// Restores, or says what would be done.
-async fn restore_into(
+/// Fills empty stores.
+async fn fill(
     config: &Config,
     stores: &Stores,
     archived: Archived,
@@ -42,29 +72,143 @@ async fn restore_into(
     let place = archived.archive.place().to_owned();
     let restore = app::restore(&app::open_models(config), stores, archived);
     let plan: Plan = restore.plan(name).await?;
-    let before = restore.store.active().await?.map(|epoch| epoch.0);
-    let asked = plan.manifest.golden.len();
-    let reported = |epoch: Option<u32>, proven: usize| {
-        let snapshot = Snapshot::of(&plan.manifest, &place);
-        let documents = Changed { added: plan.manifest.documents, ..Changed::default() };
-        let seconds = Timestamp::now().duration_since(began).as_secs_f64();
+    let before = stores.vectors.active().await?.map(|epoch| u64::from(epoch.0));
+    let reported = |epoch: Option<u64>, proven: usize| {
         Done::Restored(report::Restored {
-            snapshot,
+            snapshot: Snapshot::of(&plan.manifest, &place),
             epoch: epoch.or(before).unwrap_or_default(),
             previous_epoch: before,
             proven,
-            asked,
-            documents,
-            seconds,
+            asked: proven,
+            documents: Changed { added: plan.manifest.documents, ..Changed::default() },
+            seconds: Timestamp::now().duration_since(began).as_secs_f64(),
         })
     };
     if dry_run {
         return Ok(Said::done(show::plan(&plan), reported(None, 0)));
     }
-    let bar = progress::bar(Some(plan.manifest.documents), "documents");
-    let mut tell = |progress: Progress| bar.set_position(progress.documents);
-    let restored = restore.run(name, stop, &mut tell).await;
+    let restored = {
+        let (bar, mut tell) = bar(&plan.manifest);
+        let restored = restore.run(name, stop, &mut tell).await;
+        bar.finish_and_clear();
+        restored?
+    };
+    let epoch = u64::from(restored.epoch.0);
+    Ok(Said::done(show::restored(&restored), reported(Some(epoch), restored.proven)))
+}
+
+/// Restores over what is served.
+async fn replace(
+    config: &Config,
+    stores: &Stores,
+    archived: Archived,
+    (name, args): (&Name, &RestoreArgs),
+    stop: &CancellationToken,
+) -> Result<Said, Box<dyn Error>> {
+    let (began, by) = (Timestamp::now(), this_process("snapshot restore"));
+    let place = archived.archive.place().to_owned();
+    let manifest = archived.read(name).await?;
+    let replace = app::replace(&app::open_models(config), stores, by, args.with_deleted);
+    let report = |manifest: &Manifest, difference: Difference, epochs: (u32, Option<u32>), proven| {
+        Done::Restored(report::Restored {
+            snapshot: Snapshot::of(manifest, &place),
+            epoch: epochs.0.into(),
+            previous_epoch: epochs.1.map(u64::from),
+            proven,
+            asked: proven,
+            documents: changed(difference),
+            seconds: Timestamp::now().duration_since(began).as_secs_f64(),
+        })
+    };
+    if args.dry_run {
+        let planned = replace.plan(&archived, name, stop).await?;
+        let epoch = stores.vectors.active().await?.map_or(0, |epoch| epoch.0);
+        let done = report(&planned.manifest, planned.difference, (epoch, None), 0);
+        return Ok(Said::done(would(&planned), done));
+    }
+    let (bar, mut tell) = bar(&manifest);
+    let replaced = replace.run(&archived, name, stop, &mut tell).await;
     bar.finish_and_clear();
-    let restored = restored?;
-    Ok(Said::done(show::restored(&restored), reported(Some(restored.epoch.0), restored.proven)))
+    let replaced = replaced?;
+    let epochs = (replaced.epoch.0, Some(replaced.previous.0));
+    let done = report(&replaced.manifest, replaced.difference, epochs, replaced.proven);
+    Ok(Said::done(did(&replaced), done))
+}
+
+/// Takes what was restored for good.
+pub(super) async fn confirm(config: &Config) -> Result<Said, Box<dyn Error>> {
+    let stores = app::open_stores(config).await?;
+    let by = this_process("snapshot confirm");
+    let confirmed = app::replace(&app::open_models(config), &stores, by, false).confirm().await;
+    stores.close().await?;
+    let text = format!("the restore is confirmed: epoch {} and its documents are removed", confirmed?.0);
+    Ok(Said::done(text, Done::Settled(Settled {})))
+}
+
+/// Goes back to what stood before the restore.
+pub(super) async fn revert(config: &Config, stop: &CancellationToken) -> Result<Said, Box<dyn Error>> {
+    let stores = app::open_stores(config).await?;
+    let by = this_process("snapshot revert");
+    let undone = app::replace(&app::open_models(config), &stores, by, false).undo(stop).await;
+    stores.close().await?;
+    let text = match undone? {
+        Undone::Back(epoch) => format!(
+            "epoch {} is searched again, as it was before the restore; what was written since the restore is removed",
+            epoch.0
+        ),
+        Undone::Abandoned => "nothing of the restore is left; what is searched is what stood before it".to_owned(),
+    };
+    Ok(Said::done(text, Done::Settled(Settled {})))
+}
+
+fn bar(manifest: &Manifest) -> (indicatif::ProgressBar, impl FnMut(Progress) + Send + use<>) {
+    let bar = progress::bar(Some(manifest.documents), "documents");
+    let shown = bar.clone();
+    (bar, move |progress: Progress| shown.set_position(progress.documents))
+}
+
+fn changed(Difference { added, changed, removed, unchanged }: Difference) -> Changed {
+    Changed { added, changed, removed, unchanged }
+}
+
+/// What would be done.
+fn would(Planned { manifest, difference, withheld, takes }: &Planned) -> String {
+    let takes = match takes {
+        Some(takes) => format!("as fast as the last restore here it takes {} s", takes.as_secs_f64().ceil()),
+        None => "how long it takes is not known, since none was measured here yet".to_owned(),
+    };
+    format!(
+        "would put snapshot {} of {:.0} in the place of what is there: {}; {} to read; {takes}{}. Nothing was changed",
+        manifest.name,
+        manifest.began,
+        documents(difference),
+        show::bytes(manifest.bytes()),
+        deleted(*withheld, "would stay deleted"),
+    )
+}
+
+/// What was done.
+fn did(replaced: &Replaced) -> String {
+    let Replaced { manifest, epoch, previous, proven, difference, withheld, took: _ } = replaced;
+    format!(
+        "snapshot {} of {:.0} is restored: {}; {proven} of its chunks were asked for and found{}; epoch {} is searched now. Epoch {} is kept: `rag-server snapshot revert` goes back to it, `rag-server snapshot confirm` removes it",
+        manifest.name,
+        manifest.began,
+        documents(difference),
+        deleted(*withheld, "stay deleted"),
+        epoch.0,
+        previous.0,
+    )
+}
+
+fn documents(Difference { added, changed, removed, unchanged }: &Difference) -> String {
+    format!("{added} documents come back, {changed} become what they were, {removed} go, {unchanged} are the same")
+}
+
+/// What is said of documents that were deleted since, in the midst of a sentence.
+fn deleted(withheld: u64, stay: &str) -> String {
+    match withheld {
+        0 => String::new(),
+        some => format!("; {some} that were deleted since the snapshot {stay} (--with-deleted brings them back)"),
+    }
 }

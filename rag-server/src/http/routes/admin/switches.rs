@@ -81,10 +81,15 @@ async fn set_read_only(by: Decider, body: JsonBody<ReadOnlyRequest>) -> Result<J
 
 fn view(api: &Api) -> ReadOnlyView {
     let live = api.operations.live().state();
-    let ReadOnlyBy { live_file, administrator } = live.read_only_by;
-    let notice = (live_file && !administrator).then_some(
-        "writes stay refused: the live file refuses them, which wins; set spec.readOnly of the RagCluster, or read_only in the file, to false",
-    );
+    let ReadOnlyBy { live_file, administrator, restore } = live.read_only_by;
+    let notice = match (live_file, restore) {
+        _ if administrator => None,
+        (true, _) => Some(
+            "writes stay refused: the live file refuses them, which wins; set spec.readOnly of the RagCluster, or read_only in the file, to false",
+        ),
+        (false, true) => Some("writes stay refused until the restore is done that is at work"),
+        (false, false) => None,
+    };
     ReadOnlyView { read_only: live.live.read_only, live_file, administrator, notice }
 }
 

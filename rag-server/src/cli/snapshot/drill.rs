@@ -1,0 +1,116 @@
+//! `rag-server snapshot drill`.
+
+use std::error::Error;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Said,
+    report::{self, Cause, Done, Report, Snapshot, Trouble},
+};
+use crate::{
+    app::{self, Drilling, Stores},
+    cli::progress,
+    config::Config,
+    snapshot::{self, Archived, Drilled, Name, Progress},
+};
+
+/// Which snapshot, and what is enough.
+#[derive(Debug, Args)]
+pub(super) struct DrillArgs {
+    /// Its name; that of the newest without it
+    name: Option<Name>,
+    /// The share of the chunks that the snapshot names as proof that must be found, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = share)]
+    min_recall: f64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "it must be from 0 to 1".to_owned())
+}
+
+/// Drills. Where there is no room for it, nothing is proven and nothing failed: it is skipped.
+pub(super) async fn drill(
+    config: &Config,
+    archived: Archived,
+    args: DrillArgs,
+    stop: &CancellationToken,
+) -> Result<Said, Box<dyn Error>> {
+    let place = archived.archive.place().to_owned();
+    let name = match args.name {
+        Some(name) => name,
+        None => snapshot::newest(&archived, None).await?,
+    };
+    let error = match opened_and_drilled(config, archived, (&name, args.min_recall), stop).await {
+        Ok(drilled) => return Ok(Said::done(said(&drilled), Done::Drilled(measured(&drilled, &place)))),
+        Err(error) => error,
+    };
+    match Report::failed(&*error) {
+        Report::Failed(trouble) if trouble.cause == Cause::NoRoom => Ok(skipped(&name, trouble)),
+        _ => Err(error),
+    }
+}
+
+async fn opened_and_drilled(
+    config: &Config,
+    archived: Archived,
+    what: (&Name, f64),
+    stop: &CancellationToken,
+) -> Result<Drilled, Box<dyn Error>> {
+    let stores = app::open_stores(config).await?;
+    let drilled = drilled(config, &stores, archived, what, stop).await;
+    let closed = stores.close().await;
+    let drilled = drilled?;
+    closed?;
+    Ok(drilled)
+}
+
+async fn drilled(
+    config: &Config,
+    stores: &Stores,
+    archived: Archived,
+    (name, min_recall): (&Name, f64),
+    stop: &CancellationToken,
+) -> Result<Drilled, Box<dyn Error>> {
+    let manifest = archived.read(name).await?;
+    let Drilling { drill, .. } = &app::drill(&app::open_models(config), stores, archived, min_recall).await?;
+    let bar = progress::bar(Some(manifest.documents), "documents");
+    let mut tell = |progress: Progress| bar.set_position(progress.documents);
+    let drilled = drill.run(name, stop, &mut tell).await;
+    bar.finish_and_clear();
+    drill.scratch.close().await?;
+    Ok(drilled?)
+}
+
+fn measured(drilled: &Drilled, place: &str) -> report::Drilled {
+    let Drilled { manifest, asked, found, rto, rpo } = drilled;
+    report::Drilled {
+        snapshot: Snapshot::of(manifest, place),
+        recall: drilled.recall(),
+        asked: *asked,
+        found: *found,
+        rto_seconds: rto.as_secs_f64(),
+        rpo_seconds: rpo.as_secs_f64(),
+        documents: manifest.documents,
+        chunks: manifest.chunks,
+    }
+}
+
+fn said(drilled: &Drilled) -> String {
+    let Drilled { manifest, asked, found, rto, rpo } = drilled;
+    format!(
+        "snapshot {} of {:.0} was restored beside what is served, and removed again: {} documents with {} chunks are as the snapshot has them; {found} of {asked} chunks were asked for and found; it took {:.1} s (RTO), and {} s passed since the snapshot began (RPO)",
+        manifest.name,
+        manifest.began,
+        manifest.documents,
+        manifest.chunks,
+        rto.as_secs_f64(),
+        rpo.as_secs(),
+    )
+}
+
+fn skipped(name: &Name, trouble: Trouble) -> Said {
+    let text = format!("the drill of snapshot {name} is skipped, because there is no room for it: {}", trouble.message);
+    Said { text, report: Report::Skipped(trouble) }
+}
