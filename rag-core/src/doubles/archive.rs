@@ -77,8 +77,4 @@ impl Archive for ArchiveDouble {
     fn place(&self) -> &str {
         PLACE
     }
-
-    fn place(&self) -> &str {
-        "nowhere"
-    }
 }

@@ -118,7 +118,7 @@ impl Replace {
         let mut erasures = self.erasures(&*raw);
         let (mut comparing, mut walk, mut withheld) = (Comparing::new(&*old), Walk::default(), 0);
         for part in &manifest.parts {
-            for entry in verify::entries(&*archived.archive, &manifest, part).await? {
+            for entry in verify::entries(archived, &manifest, part).await? {
                 if stop.is_cancelled() {
                     return Err(SnapshotError::Stopped);
                 }
