@@ -4,7 +4,11 @@
 
 #[path = "../contract/built.rs"]
 mod built;
+mod dependencies;
 mod documents;
+mod load;
+mod packed;
 mod pages;
+mod service;
 mod shared;
 mod starts;

@@ -1,4 +1,5 @@
-//! The one node of this test program: the operator is installed on it by the chart, with the images of `make images`.
+//! The one node of this test program: the operator is installed on it by the chart, with the images of `make images`, and with
+//! Postgres and Redis where this machine has them.
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -10,6 +11,8 @@ use kube::api::PostParams;
 use ragops_tests::{Cluster, availability, restricted};
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use crate::packed;
 
 /// Patience with two cores that also build; nothing is measured by it.
 pub(crate) const WITHIN: Duration = Duration::from_secs(300);
@@ -44,6 +47,11 @@ pub(crate) async fn node(test: &str) -> Result<Option<Node>> {
         let archives = IMAGES.map(|name| folder.join(format!("{name}.tar")));
         let missing = archives.iter().find(|archive| !archive.is_file());
         ensure!(missing.is_none(), "{} is missing; run `make images`", missing.unwrap_or(&folder).display());
+        let temporary = tempfile::tempdir()?;
+        let mut archives = archives.to_vec();
+        if packed::missing().is_none() {
+            archives.extend(packed::images(temporary.path())?);
+        }
         let cluster = Cluster::node(&parts, &archives).await?;
         install(&cluster).await?;
         Ok(cluster)

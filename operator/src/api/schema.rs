@@ -58,9 +58,32 @@ pub fn yaml() -> Result<String, serde_yaml_ng::Error> {
         if index > 0 {
             out.push_str("---\n");
         }
-        out.push_str(&serde_yaml_ng::to_string(definition)?);
+        out.push_str(&document(definition)?);
     }
     Ok(out)
+}
+
+/// Words that YAML 1.1 reads as true or false, in their three spellings. kubectl and helm read YAML 1.1; what writes here is of
+/// YAML 1.2, where they are words like others, and puts no quotes around them.
+const TRUTH_VALUES: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+
+/// One definition as YAML that means the same to every tool.
+fn document(definition: &CustomResourceDefinition) -> Result<String, serde_yaml_ng::Error> {
+    let written = serde_yaml_ng::to_string(definition)?;
+    Ok(written.lines().map(|line| quoted(line) + "\n").collect())
+}
+
+/// The line with quotes around its value where that is a bare truth value of YAML 1.1.
+fn quoted(line: &str) -> String {
+    let (before, value) = line.rsplit_once(' ').unwrap_or(("", line));
+    let is_value = before.ends_with('-') || before.ends_with(':');
+    let (lower, upper) = (value.to_lowercase(), value.to_uppercase());
+    let capitalised = [upper.get(..1), lower.get(1..)].into_iter().flatten().collect::<String>();
+    let is_spelling = [&lower, &upper, &capitalised].into_iter().any(|spelling| spelling == value);
+    match is_value && is_spelling && TRUTH_VALUES.contains(&lower.as_str()) {
+        true => format!("{before} '{value}'"),
+        false => line.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -72,8 +95,28 @@ mod tests {
         for definition in definitions() {
             let file = format!("crds/{}.yaml", definition.spec.names.plural);
             let checked_in = std::fs::read_to_string(format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-            let generated = format!("{HEADER}{}", serde_yaml_ng::to_string(&definition).unwrap());
+            let generated = format!("{HEADER}{}", document(&definition).unwrap());
             assert!(checked_in == generated, "{file} is out of date; run `make generate`");
+        }
+    }
+
+    #[test]
+    fn a_word_that_older_yaml_takes_for_a_truth_value_is_quoted_and_nothing_else_is() {
+        for (written, quoted_) in [("  - Off", "  - 'Off'"), ("a: no", "a: 'no'"), ("- YES", "- 'YES'")] {
+            assert_eq!(quoted(written), quoted_);
+        }
+        for written in ["- Offer", "type: string", "default: false", "- 'On'", "whether it is on", "- oFF", ""] {
+            assert_eq!(quoted(written), written);
+        }
+        // Of all kinds, it is one value of one field today.
+        assert!(yaml().unwrap().contains("- 'Off'\n"));
+    }
+
+    #[test]
+    fn what_is_quoted_reads_as_what_it_was() {
+        for definition in definitions() {
+            let read: CustomResourceDefinition = serde_yaml_ng::from_str(&document(&definition).unwrap()).unwrap();
+            assert_eq!(read, definition);
         }
     }
 

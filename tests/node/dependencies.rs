@@ -1,0 +1,231 @@
+//! Three servers over Postgres, Redis and a Qdrant (the double), each of these killed in its turn while clients ask and send:
+//! nothing that was acknowledged is lost, nothing false is said, and nobody has to help.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service as Address};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use ragops_tests::{availability, restricted, until};
+use serde_json::{Value, json};
+
+use crate::documents::room;
+use crate::load::{Away, Count, Load, ROOMS};
+use crate::packed;
+use crate::service::Service;
+use crate::shared::{NAMESPACE, WITHIN, node, output, program};
+
+const NAME: &str = "register";
+const POSTGRES: &str = "register-db";
+const REDIS: &str = "register-cache";
+/// What marks everything that this test makes beside the RagCluster.
+const LABEL: &str = "ragops.test/made-for=dependencies";
+const PASSWORD: &str = "of-the-test-alone";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dependencies_that_are_killed_one_after_the_other_under_load_cost_nothing_that_was_acknowledged() -> Result<()>
+{
+    let test = "dependencies_that_are_killed_one_after_the_other_under_load_cost_nothing_that_was_acknowledged";
+    let Some(node) = node(test).await? else { return Ok(()) };
+    if let Some(reason) = packed::missing() {
+        return availability::skipped(test, &reason);
+    }
+    let scene = Scene { service: Service::of(&node, NAME).await? };
+    let outcome = match scene.promises().await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(error.context(node.told().await)),
+    };
+    let mut delete = program(node.cluster, "kubectl");
+    delete.args(["delete", "-n", NAMESPACE, "statefulsets,services,secrets,persistentvolumeclaims", "-l", LABEL]);
+    output(&mut delete).await?;
+    outcome
+}
+
+struct Scene<'n> {
+    service: Service<'n>,
+}
+
+impl Scene<'_> {
+    async fn promises(&self) -> Result<()> {
+        self.furnish().await?;
+        let postgres = json!({"postgres": {"secretRef": {"name": POSTGRES}, "tls": "Off"}});
+        let redis = json!({"redis": {"url": format!("redis://{REDIS}:6379"), "secretRef": {"name": REDIS}}});
+        // As many as there are: another one would be one that nobody asks.
+        let spec = json!({"records": postgres, "cache": redis, "autoscaling": {"enabled": false}});
+        self.service.serving(&spec).await?;
+        let pods = self.service.servers().await?;
+        assert_eq!(pods.len(), 3);
+        let mut servers = Vec::new();
+        for pod in &pods {
+            servers.push(self.service.connect(pod).await?);
+        }
+        let rooms: Vec<_> = (0..ROOMS).map(|n| (format!("rooms/{n}.txt"), room(n))).collect();
+        let job = servers[0].ingest(&rooms).await?;
+        servers[0].done(&job).await?;
+
+        let load = Arc::new(Load::new(servers));
+        let mut clients = load.begin();
+        let endured = self.each_is_killed(&load).await;
+        load.stop();
+        while let Some(client) = clients.join_next().await {
+            client?;
+        }
+        load.heard_nothing_wrong()?;
+        endured?;
+        load.kept_what_it_was_promised().await?;
+        self.restarted_no_server(&pods).await
+    }
+
+    async fn each_is_killed(&self, load: &Load) -> Result<()> {
+        load.goes_on(Count::Answered).await?;
+
+        load.set(Away::Redis);
+        self.take_away(REDIS).await?;
+        load.sees_the_cache(|status| status != "ok").await?;
+        load.goes_on(Count::Answered).await?;
+        self.bring_back(REDIS).await?;
+        load.sees_the_cache(|status| status == "ok").await?;
+        load.set(Away::Nothing);
+        load.goes_on(Count::Answered).await?;
+
+        load.set(Away::Postgres);
+        self.take_away(POSTGRES).await?;
+        load.goes_on(Count::Refused).await?;
+        self.bring_back(POSTGRES).await?;
+        load.goes_on(Count::Answered).await?;
+        load.set(Away::Nothing);
+        load.goes_on(Count::Answered).await?;
+
+        // The operator's own: it comes back by itself, and may be away for too short a time to be missed.
+        load.set(Away::Qdrant);
+        let store = format!("{NAME}-qdrant-0");
+        let killed = self.service.pods().get(&store).await?.uid();
+        self.service.kill(&store).await?;
+        self.is_another_and_ready(&store, killed).await?;
+        load.goes_on(Count::Answered).await?;
+        load.set(Away::Nothing);
+        load.goes_on(Count::Answered).await
+    }
+
+    /// The stores that a user brings: their Secrets, Services and pods, and waits until they listen.
+    async fn furnish(&self) -> Result<()> {
+        let database = json!({"host": POSTGRES, "database": "postgres", "username": "register", "password": PASSWORD});
+        let cache = json!({"password": PASSWORD, "redis.conf": format!("bind *\nsave \"\"\nrequirepass {PASSWORD}\n")});
+        let volume = json!([{
+            "metadata": {"name": "data", "labels": label()},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }]);
+        let stores = [
+            (POSTGRES, database, pod(POSTGRES, packed::POSTGRES, (5432, "postgres")), volume),
+            (REDIS, cache, pod(REDIS, packed::REDIS, (6379, "redis")), json!([])),
+        ];
+        let client = &self.service.client;
+        for (name, secret, (port, template), volumes) in stores {
+            let metadata = json!({"name": name, "labels": label()});
+            let secret: Secret = serde_json::from_value(json!({"metadata": metadata, "stringData": secret}))?;
+            let address: Address = serde_json::from_value(json!({
+                "metadata": metadata, "spec": {"selector": {"app": name}, "ports": [{"port": port}]},
+            }))?;
+            let pods: StatefulSet = serde_json::from_value(json!({
+                "metadata": metadata,
+                "spec": {
+                    "serviceName": name, "selector": {"matchLabels": {"app": name}},
+                    "template": template, "volumeClaimTemplates": volumes,
+                },
+            }))?;
+            Api::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &secret).await?;
+            Api::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &address).await?;
+            Api::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &pods).await?;
+            self.is_another_and_ready(&format!("{name}-0"), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills a store's only pod, and lets no other take its place; returns when it is gone.
+    async fn take_away(&self, name: &str) -> Result<()> {
+        self.scale(name, 0).await?;
+        let pod = format!("{name}-0");
+        // Its controller may have begun to end it, gently, before.
+        if self.service.pods().get_opt(&pod).await?.is_some() {
+            self.service.kill(&pod).await?;
+        }
+        until("the pod is gone", WITHIN, || async {
+            Ok(self.service.pods().get_opt(&pod).await?.is_none().then_some(()))
+        })
+        .await
+    }
+
+    async fn bring_back(&self, name: &str) -> Result<()> {
+        self.scale(name, 1).await?;
+        self.is_another_and_ready(&format!("{name}-0"), None).await
+    }
+
+    async fn scale(&self, name: &str, replicas: i32) -> Result<()> {
+        let pods: Api<StatefulSet> = Api::namespaced(self.service.client.clone(), NAMESPACE);
+        let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        pods.patch_scale(name, &PatchParams::default(), &scale).await?;
+        Ok(())
+    }
+
+    /// Waits until a pod of this name that is not `before` is ready.
+    async fn is_another_and_ready(&self, name: &str, before: Option<String>) -> Result<()> {
+        let ready = async || {
+            let pod: Pod = self.service.pods().get(name).await?;
+            ensure!(pod.uid() != before, "it is still the old one");
+            let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+            let is_ready = conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
+            anyhow::Ok(is_ready.then_some(()))
+        };
+        until(&format!("{name} is ready"), WITHIN, ready).await
+    }
+
+    /// What a server suffers from its dependency another one would suffer as well.
+    async fn restarted_no_server(&self, before: &[Pod]) -> Result<()> {
+        let uids = |pods: &[Pod]| {
+            let mut uids: Vec<_> = pods.iter().map(ResourceExt::uid).collect();
+            uids.sort();
+            uids
+        };
+        let after = self.service.servers().await?;
+        assert_eq!(uids(&after), uids(before), "a server was replaced, or is not ready");
+        let states = after.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
+        for state in states {
+            assert_eq!(state.restart_count, 0, "{state:?}");
+        }
+        Ok(())
+    }
+}
+
+fn label() -> Value {
+    let (name, value) = LABEL.split_once('=').unwrap_or_default();
+    json!({name: value})
+}
+
+/// A store's port, and the template of its pod; its Secret is mounted below `/etc`.
+fn pod(name: &str, image: &str, (port, folder): (u16, &str)) -> (u16, Value) {
+    let mut security = restricted::pod();
+    security["fsGroup"] = 65532.into();
+    let mut mounts = vec![json!({"name": "secret", "mountPath": format!("/etc/{folder}")})];
+    if name == POSTGRES {
+        mounts.push(json!({"name": "data", "mountPath": "/data"}));
+    }
+    let template = json!({
+        "metadata": {"labels": {"app": name}},
+        "spec": {
+            "securityContext": security,
+            "automountServiceAccountToken": false,
+            "containers": [{
+                "name": folder, "image": image, "imagePullPolicy": "Never",
+                "ports": [{"containerPort": port}],
+                "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+                "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
+                "securityContext": restricted::container(),
+                "volumeMounts": mounts,
+            }],
+            "volumes": [{"name": "secret", "secret": {"secretName": name}}],
+        },
+    });
+    (port, template)
+}
