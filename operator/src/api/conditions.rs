@@ -213,6 +213,58 @@ reasons! {
     Expired,
     /// Ready, Stalled of a ScaleApproval: the cluster that it names does not exist.
     ClusterMissing,
+    /// Ready of a RagRestore: it waits for something, or for its turn.
+    Waiting,
+    /// Ready of a RagRestore: what is served is kept in a snapshot first.
+    Snapshotting,
+    /// Ready of a RagRestore: it restores what is served.
+    Restoring,
+    /// Ready of a RagRestore: it looks whether what is served since is what the snapshot holds.
+    Verifying,
+    /// Ready of a RagRestore: what was served before is to be served again.
+    Reverting,
+    /// Ready of a RagRestore: it restores beside what is served, and measures.
+    Drilling,
+    /// Ready of a RagRestore: the drill found what the snapshot holds.
+    Passed,
+    /// Ready of a RagRestore: what is served is what the snapshot holds.
+    Restored,
+    /// Ready of a RagRestore: it was said what would be done, and nothing was.
+    Previewed,
+    /// Ready, Stalled of a RagRestore: there was no room for the drill, which says nothing about the snapshot.
+    Skipped,
+    /// Ready, Stalled of a RagRestore: there is no room for a second copy of the corpus.
+    NoRoom,
+    /// Ready, Stalled of a RagRestore: too few of the recorded passages were found again.
+    RecallTooLow,
+    /// Ready, Stalled of a RagRestore: the snapshot is not what was taken, or not whole.
+    Damaged,
+    /// Ready, Stalled of a RagRestore: the snapshot's signature is missing or does not fit.
+    Untrusted,
+    /// Ready, Stalled of a RagRestore: the snapshot is encrypted, and its key is not there.
+    KeyMissing,
+    /// Ready, Stalled of a RagRestore: the snapshot is of another embedding model.
+    ModelMismatch,
+    /// Ready, Stalled of a RagRestore: a newer program took the snapshot.
+    FormatUnsupported,
+    /// Ready, Stalled of a RagRestore: there is no such snapshot.
+    SnapshotMissing,
+    /// Ready, Stalled of a RagRestore: what is served could not be kept in a snapshot first, and nothing was restored.
+    SnapshotFailed,
+    /// Ready, Stalled of a RagRestore: what is served since is not what the snapshot holds.
+    NotVerified,
+    /// Ready, Stalled of a RagRestore: it is not, and what was served before is served again.
+    Reverted,
+    /// Ready, Stalled of a RagRestore: it is not, and the way back failed.
+    RevertFailed,
+    /// Ready, Stalled: this cannot be done for such a cluster.
+    Unsupported,
+    /// Ready, Stalled: the cluster names no place for snapshots, or another one.
+    NoDestination,
+    /// Ready, Stalled of a RagSnapshot: there are no documents.
+    NothingToTake,
+    /// Ready, Stalled: something else, which the message names.
+    Failed,
 }
 
 impl fmt::Display for ConditionReason {

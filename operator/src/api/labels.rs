@@ -34,6 +34,8 @@ pub const GRANTED: &str = "ragops.dev/granted-servers";
 pub const LOWERED_AT: &str = "ragops.dev/lowered-at";
 /// Annotation of NAME-corpus: the image of the managed vector store that started last, and so has the data.
 pub const LAST_RUN: &str = "ragops.dev/last-run-image";
+/// Annotation of a RagSnapshot: the uid of the RagRestore that asked for it, of what was served before.
+pub const RESTORE_UID: &str = "ragops.dev/restore-uid";
 
 /// Values of [`NAME`].
 pub mod name {

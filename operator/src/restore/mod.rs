@@ -1,5 +1,15 @@
 //! RagRestore: restores a snapshot, or tries to in a drill, by a Job, and says what came of it.
 
+pub mod build;
+pub mod decide;
+mod events;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub mod observed;
+pub mod status;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use futures::FutureExt;
