@@ -24,6 +24,7 @@ pub mod memory;
 pub mod metrics;
 pub mod namespace;
 pub mod objects;
+pub mod procedures;
 mod quantity;
 pub mod report;
 pub mod restore;

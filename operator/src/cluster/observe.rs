@@ -23,6 +23,7 @@ use crate::apply::{Owner, Ownership, child_ownership, is_of_managed_store, owner
 use crate::caches::{Caches, Children, Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
+use crate::procedures;
 use crate::sampler::Sample;
 use crate::server_client::{RECORDS_PART, SeenPart};
 
@@ -56,6 +57,7 @@ async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Resul
         referenced_secrets: reader.referenced_secrets(cluster).await,
         foreign: reader.foreign,
         approvals: approvals_of(caches, &name),
+        procedures: procedures::standings(caches, &name),
         reports: server_pods.iter().filter_map(|pod| report_of(context, pod)).collect(),
         server_pods,
         qdrant_pods,

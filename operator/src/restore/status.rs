@@ -158,10 +158,10 @@ fn failure(restore: &RagRestore, seen: &Seen, steps: &[StepStatus]) -> Condition
     };
     let state = |name: &str| steps.iter().find(|step| step.name == name).map(|step| step.state);
     if failed.name == step::VERIFY {
-        let has_reverted = seen.last(Task::Revert).is_some_and(|tried| matches!(tried.act, Act::Done(_)));
-        return match state(step::REVERT) {
-            Some(StepState::Done) if has_reverted => ConditionReason::Reverted,
-            Some(StepState::Failed) => ConditionReason::RevertFailed,
+        return match (seen.last(Task::Revert).map(|tried| &tried.act), state(step::REVERT)) {
+            // Though it came after the step's time.
+            (Some(Act::Done(_)), _) => ConditionReason::Reverted,
+            (_, Some(StepState::Failed)) => ConditionReason::RevertFailed,
             _ => ConditionReason::NotVerified,
         };
     }

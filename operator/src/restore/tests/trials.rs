@@ -1,12 +1,13 @@
 //! Drills, case by case.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use super::{Told, after};
 use crate::api::steps::StepState;
 use crate::api::{ConditionReason, ConditionType};
 use crate::restore::decide::{MAX_TRIES, procedure};
-use crate::restore::fixtures::{ASKED_AT, drill, drilled, fault, restore, seen, tried};
+use crate::restore::fixtures::{ASKED_AT, at, drill, drilled, fault, restore, seen, tried};
 use crate::restore::observed::{Act, Seen, Task};
 use crate::steps::{Answer, Standing};
 
@@ -79,7 +80,7 @@ fn what_may_pass_is_tried_again_after_longer_and_longer_pauses_and_not_for_ever(
         let Answer::Wait(pause) = told.answer(&seen, &after(now)) else { panic!("it does not wait") };
         let until = pause.until.unwrap();
         assert_eq!(told.waits(&seen, &after(now)), format!("try {number} failed and is repeated: it is so"));
-        let seconds = until.as_second() - crate::restore::fixtures::at(&after(now)).as_second();
+        let seconds = until.as_second() - at(&after(now)).as_second();
         pauses.push(seconds);
         now += seconds;
         assert_eq!(told.deed(&seen, &after(now)), format!("create Job weekly-drill-{}", number + 1));
@@ -94,18 +95,23 @@ fn one_drill_of_a_cluster_at_a_time_the_older_first() {
     let older = |recorded: &Told| Standing::of(&procedure(&recorded.restore), &recorded.status().steps);
     let mut first = Told::of(drill());
     first.deed(&seen(), ASKED_AT);
-    let mut second = Told::of(restore("by-hand", json!({"cluster": "handbook", "mode": "Drill"})));
+    let mut by_hand = restore("by-hand", json!({"cluster": "handbook", "mode": "Drill"}));
+    by_hand.metadata.creation_timestamp = Some(Time(at(&after(1))));
+    let mut second = Told::of(by_hand);
     let beside = Seen { peers: vec![older(&first)], ..seen() };
     assert_eq!(second.waits(&beside, ASKED_AT), "waits for RagRestore weekly, which goes first");
     assert_eq!(second.condition(ConditionType::Ready).1, "Waiting");
-    // Both announced it before they saw each other: both give it back, and the first by name of two as old goes on.
-    let both = Seen { peers: vec![older(&second)], ..seen() };
-    assert_eq!(first.deed(&both, ASKED_AT), "create Job weekly-drill", "who waits is not waited for");
-    let mut younger = second.restore.clone();
-    younger.metadata.name = Some("z".into());
-    let z = Standing::of(&procedure(&younger), &second.status().steps);
-    let mut third = Told::of(drill());
-    assert_eq!(third.deed(&Seen { peers: vec![z], ..seen() }, ASKED_AT), "create Job weekly-drill");
+    let beside = Seen { peers: vec![older(&second)], ..seen() };
+    assert_eq!(first.deed(&beside, ASKED_AT), "create Job weekly-drill", "who waits is not waited for");
+    // Two that announce it at the same time both see the other, give it back, and the older one goes.
+    let mut rival = Told::of(second.restore.clone());
+    rival.restore.status = first.restore.status.clone();
+    let both = Seen { peers: vec![older(&rival)], ..seen() };
+    first.waits(&both, ASKED_AT);
+    let beside = Seen { peers: vec![older(&first)], ..seen() };
+    assert_eq!(rival.waits(&beside, ASKED_AT), "waits for RagRestore weekly, which goes first");
+    let beside = Seen { peers: vec![older(&rival)], ..seen() };
+    assert_eq!(first.deed(&beside, ASKED_AT), "create Job weekly-drill");
     first.ended(&with(Act::Done(drilled(100.0))), ASKED_AT);
     let beside = Seen { peers: vec![older(&first)], ..seen() };
     assert_eq!(second.deed(&beside, ASKED_AT), "create Job by-hand-drill");
