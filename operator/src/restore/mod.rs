@@ -3,6 +3,7 @@
 pub mod build;
 pub mod decide;
 mod events;
+pub mod evidence;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod observed;

@@ -98,6 +98,13 @@ impl Told {
     }
 }
 
+/// As it is recorded when it waits or has ended.
+pub(super) fn after_passes(restore: RagRestore, seen: &Seen, time: &str) -> RagRestore {
+    let mut told = Told::of(restore);
+    told.answer(seen, time);
+    told.restore
+}
+
 /// What is recorded is seen, too.
 fn seen_by(restore: &RagRestore, seen: &Seen) -> Seen {
     let status = restore.status.clone().unwrap_or_default();
