@@ -5,6 +5,7 @@
 mod approvals;
 mod children;
 mod generations;
+mod job_owners;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -16,6 +17,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -35,6 +37,7 @@ use approvals::Concerned;
 pub use children::Children;
 use children::Owners;
 use generations::Generations;
+use job_owners::JobOwners;
 
 /// What is known of a kind of our own in a namespace.
 #[derive(Clone)]
@@ -90,6 +93,10 @@ pub struct Caches {
     pub services: Children<Service>,
     /// Pods of servers and vector stores, reduced to what is read of them.
     pub pods: Children<Pod>,
+    /// Jobs that were made for an object of ours.
+    pub jobs: Children<Job>,
+    /// Their pods, reduced to what is read of them.
+    pub job_pods: Children<Pod>,
 }
 
 /// Resolves when every cache of a namespace has been filled for the first time.
@@ -141,6 +148,7 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
     let (clusters, approvals) = watching.ours();
     let snapshots = watching.own(Arc::default(), |_, _| {});
     let restores = watching.own(Arc::default(), |_, _| {});
+    let asking = JobOwners::of(&clusters, &snapshots, &restores);
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     // A StatefulSet gives its claims the labels of its selector, and no other.
     let claims = format!("{} in ({},{})", labels::NAME, labels::name::SERVER, labels::name::QDRANT);
@@ -156,6 +164,8 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         autoscalers: watching.children(&clusters, &managed),
         services: watching.children(&clusters, &managed),
         pods: watching.pods(&clusters, pods_changed),
+        jobs: watching.indexed(labels::OWNER_KIND, |_| {}, asking.clone().asks::<Job>()),
+        job_pods: watching.indexed(labels::OWNER_KIND, reduce_pod, asking.asks::<Pod>()),
         clusters,
         approvals,
         snapshots,
@@ -248,7 +258,9 @@ impl Watching<'_> {
             changed.notify_one();
             asks(event);
         };
-        self.indexed(labels::CLUSTER_UID, reduce_pod, seen)
+        // Pods of Jobs bear the cluster's uid, too, and are no servers.
+        let selector = format!("{},!{}", labels::CLUSTER_UID, labels::OWNER_KIND);
+        self.indexed(&selector, reduce_pod, seen)
     }
 
     fn indexed<K: Kind>(

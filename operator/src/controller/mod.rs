@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
+use k8s_openapi::Resource as _;
+use k8s_openapi::api::batch::v1::Job;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{Action, Config, Error as RunError, ReconcileRequest, applier};
@@ -190,6 +192,7 @@ fn cached_version(caches: &Caches, namespace: &str, (kind, name): &ObjectKey) ->
         _ if is(ChildKind::PodDisruptionBudget) => version_in!(caches.disruption_budgets),
         _ if is(ChildKind::HorizontalPodAutoscaler) => version_in!(caches.autoscalers),
         _ if is(ChildKind::Service) => version_in!(caches.services),
+        _ if kind == Job::KIND => version_in!(caches.jobs),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! RagSnapshot: takes one snapshot of a corpus by a Job, and says what came of it.
 
+pub mod report;
+
 use std::time::Duration;
 
 use futures::FutureExt;
