@@ -6,6 +6,7 @@ mod approvals;
 mod children;
 mod generations;
 mod job_owners;
+mod neighbours;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -38,6 +39,7 @@ pub use children::Children;
 use children::Owners;
 use generations::Generations;
 use job_owners::JobOwners;
+use neighbours::Restores;
 
 /// What is known of a kind of our own in a namespace.
 #[derive(Clone)]
@@ -145,9 +147,11 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         running: Vec::new(),
         probes: Vec::new(),
     };
-    let (clusters, approvals) = watching.ours();
-    let snapshots = watching.own(Arc::default(), |_, _| {});
-    let restores = watching.own(Arc::default(), |_, _| {});
+    let theirs = Restores::default();
+    let (clusters, approvals) = watching.ours(&theirs);
+    let snapshots = watching.own(Arc::default(), theirs.asks::<RagSnapshot>(&clusters));
+    let restores = watching.own(Arc::default(), theirs.asks::<RagRestore>(&clusters));
+    theirs.are(&restores);
     let asking = JobOwners::of(&clusters, &snapshots, &restores);
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     // A StatefulSet gives its claims the labels of its selector, and no other.
@@ -212,14 +216,15 @@ struct Watching<'a> {
 
 impl Watching<'_> {
     /// Our own kinds. A change of one asks for a look at those of the other that it concerns.
-    fn ours(&mut self) -> (Watched<RagCluster>, Watched<ScaleApproval>) {
+    fn ours(&mut self, restores: &Restores) -> (Watched<RagCluster>, Watched<ScaleApproval>) {
         let (clusters, mut concerned) = (Arc::new(Queue::default()), Concerned::default());
         let waiting = Arc::clone(&clusters);
         let approvals = self.own::<ScaleApproval>(Arc::default(), move |event, _| {
             concerned.after(event).iter().for_each(|cluster| waiting.push(cluster));
         });
-        let all = approvals.clone();
+        let (all, restores) = (approvals.clone(), restores.clone());
         let clusters = self.own::<RagCluster>(clusters, move |_, changed| {
+            changed.iter().for_each(|cluster| restores.look_at_those_of(cluster));
             let approvals = all.cache.state();
             let readable = approvals.iter().filter_map(|approval| approval.0.as_ref().ok());
             let theirs = readable.filter(|approval| changed.contains(&approval.spec.cluster));

@@ -61,6 +61,8 @@ impl Surroundings for Arc<Context> {
     fn changed(&self, target: &Target) {
         if let Some(caches) = self.caches(&target.namespace) {
             caches.clusters.queue.push(&target.cluster);
+            // What they search is waited for by a restore.
+            caches.restores.look_at_those_of(&target.cluster);
         }
     }
 }

@@ -12,7 +12,7 @@ use ragops_operator::{
     error::{Class, Phase},
     restore::{
         self,
-        observed::{Act, ClusterSeen, Fault, Seen, Task, Try},
+        observed::{Act, Attempt, ClusterSeen, Fault, Seen, Task},
     },
     steps::{Turn, Window, advance},
 };
@@ -155,8 +155,8 @@ fn argo_cd_tells_a_drill_that_passed_from_one_that_failed_one_without_room_and_o
     let cluster = ClusterSeen { destinations: vec!["bucket".into()], min_recall_percent: 95, ..ClusterSeen::default() };
     let nothing = Seen { cluster: Some(cluster), ..Seen::default() };
     let with = |act: Act| {
-        let tries = [(Task::Drill, vec![Try { number: 1, act }])].into();
-        drilled(&Seen { tries, ..nothing.clone() })
+        let attempts = [(Task::Drill, vec![Attempt { number: 1, act }])].into();
+        drilled(&Seen { attempts, ..nothing.clone() })
     };
     let failed = |reason: ConditionReason| {
         let why = "part 7 is not what the manifest says".to_owned();

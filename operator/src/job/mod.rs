@@ -51,7 +51,8 @@ pub fn servers_of(caches: &Caches, cluster: &RagCluster) -> Result<Servers, Unus
 pub fn look_at(caches: &Caches, owner_uid: &str, name: &str) -> Looked {
     let is_owned = |job: &Arc<Job>| job.owner_references().iter().any(|owner| owner.uid == owner_uid);
     let job = caches.jobs.named(name).filter(is_owned);
-    let pods: Vec<Arc<Pod>> = job.as_ref().and_then(|job| job.uid()).map(|uid| caches.job_pods.of(&uid)).unwrap_or_default();
+    let pods: Vec<Arc<Pod>> =
+        job.as_ref().and_then(|job| job.uid()).map(|uid| caches.job_pods.of(&uid)).unwrap_or_default();
     look(job.as_deref(), &pods)
 }
 

@@ -168,7 +168,10 @@ fn a_store_and_a_database_of_others_are_let_out_to() {
     let spec = format!("{EXTERNAL}\nrecords: {{postgres: {{secretRef: {{name: db}}, port: 6543}}}}\n{SNAPSHOTS}");
     let Built { network_policy, .. } = built(&cluster(&spec), Some("cloud"));
     let egress = json!(network_policy.unwrap().spec.unwrap().egress);
-    assert_eq!(egress[1], json!({"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6334, "protocol": "TCP"}, {"port": 6543, "protocol": "TCP"}]}));
+    assert_eq!(
+        egress[1],
+        json!({"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6334, "protocol": "TCP"}, {"port": 6543, "protocol": "TCP"}]})
+    );
 }
 
 #[test]
@@ -197,8 +200,10 @@ fn a_destination_that_is_not_there_is_named_with_those_that_are() {
 }
 
 fn job(conditions: Value) -> Job {
-    serde_json::from_value(json!({"metadata": {"name": "nightly-take", "uid": "j1"}, "status": {"conditions": conditions}}))
-        .unwrap()
+    serde_json::from_value(
+        json!({"metadata": {"name": "nightly-take", "uid": "j1"}, "status": {"conditions": conditions}}),
+    )
+    .unwrap()
 }
 
 fn pod(name: &str, created: &str, status: Value) -> Arc<Pod> {

@@ -1,41 +1,19 @@
-//! What a restore makes: the names of its Jobs, what their command is told, and the snapshot that is taken before.
+//! What a restore makes: the snapshot that is taken before, and what the command of its Jobs is told. Pure.
 
 use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
-use kube::api::ObjectMeta;
-use sha2::{Digest, Sha256};
 
 use super::decide::Source;
+use super::names::before_name;
 use super::observed::Task;
 use crate::api::labels;
 use crate::api::restore::RagRestore;
-use crate::api::snapshot::{ArchivePolicy, RagSnapshot, RagSnapshotSpec, SNAPSHOT_NAME_MAX};
-
-/// How the name of the snapshot ends that is taken before a restore.
-const BEFORE: &str = "-before";
-
-/// As many digits of a hash as keep two long names apart.
-const HASH_DIGITS: usize = 8;
+use crate::api::snapshot::{ArchivePolicy, RagSnapshot, RagSnapshotSpec};
 
 /// After so long a Job is ended by Kubernetes: what takes longer than this at the figures of the bench is not a corpus that one
 /// command can restore.
 pub const JOB_WITHIN: SignedDuration = SignedDuration::from_hours(6);
-
-/// The name of a try of a task: of the first one NAME-drill, NAME-restore or NAME-revert.
-pub fn job_name(restore: &str, task: Task, number: u32) -> String {
-    let suffix = task.suffix();
-    if number == 1 { format!("{restore}-{suffix}") } else { format!("{restore}-{suffix}-{number}") }
-}
-
-/// The name of the RagSnapshot that is taken before: NAME-before, where that is not too long.
-pub fn before_name(restore: &str) -> String {
-    if restore.len() + BEFORE.len() <= SNAPSHOT_NAME_MAX {
-        return format!("{restore}{BEFORE}");
-    }
-    let hash = hex::encode(Sha256::digest(restore));
-    let room = SNAPSHOT_NAME_MAX - BEFORE.len() - HASH_DIGITS - 1;
-    format!("{}-{}{BEFORE}", restore[..room].trim_end_matches('-'), &hash[..HASH_DIGITS])
-}
 
 /// The snapshot that is taken before, in the destination that is restored from. It outlives the restore.
 pub fn before(restore: &RagRestore, destination: &str) -> RagSnapshot {
@@ -127,20 +105,6 @@ mod tests {
             let told: f64 = share(percent).parse().unwrap();
             assert_eq!((told * 100.0).round() as i32, percent);
             assert!(share(percent).len() <= 4, "{}", share(percent));
-        }
-    }
-
-    #[test]
-    fn names_fit_however_long_the_restore_s_is_and_two_long_ones_stay_apart() {
-        let long = "a".repeat(51);
-        let (one, other) = (before_name(&format!("{long}b")), before_name(&format!("{long}c")));
-        assert_eq!((one.len(), other.len()), (SNAPSHOT_NAME_MAX, SNAPSHOT_NAME_MAX));
-        assert_ne!(one, other);
-        assert_eq!(before_name("undo"), "undo-before");
-        let dashes = before_name(&format!("{}{}", "a".repeat(30), "-".repeat(21) + "a"));
-        assert!(!dashes.contains("--"), "{dashes}");
-        for task in Task::ALL {
-            assert!(job_name(&long, task, super::super::decide::MAX_TRIES).len() <= 63);
         }
     }
 

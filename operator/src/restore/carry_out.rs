@@ -82,7 +82,7 @@ async fn start(
         archive: &archive,
         args: arguments(restore, task, &source, min_recall_percent(&restore.spec, seen)),
         deadline_seconds: JOB_WITHIN.as_secs(),
-        // Whether another try makes sense is decided by what this one says.
+        // Whether another attempt makes sense is decided by what this one says.
         retries: 0,
     });
     job::create(context, &ObjectId::of(restore), &built).await

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::observed::{Act, Archived, ClusterSeen, Fault, Seen, ServerSeen, SnapshotSeen, SnapshotState, Task, Try};
+use super::observed::{
+    Act, Archived, Attempt, ClusterSeen, Fault, Seen, ServerSeen, SnapshotSeen, SnapshotState, Task,
+};
 use crate::api::ConditionReason;
 use crate::api::restore::{RagRestore, RestoreChanges, RestoreResult};
 
@@ -66,7 +68,7 @@ pub(crate) fn server(pod: &str, epoch: Option<i64>) -> ServerSeen {
 
 /// With this last try of a task.
 pub(crate) fn tried(mut seen: Seen, task: Task, number: u32, act: Act) -> Seen {
-    seen.tries.entry(task).or_default().push(Try { number, act });
+    seen.attempts.entry(task).or_default().push(Attempt { number, act });
     seen
 }
 

@@ -1,27 +1,59 @@
-//! Reads everything that a pass over a restore needs, from the caches alone.
+//! Reads everything that a pass over a restore needs: from the caches, and of the users' Secrets whether they exist.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
 
-use super::build::{before_name, job_name};
-use super::decide::{DEFAULT_MIN_RECALL_PERCENT, MAX_TRIES};
-use super::observed::{Act, Archived, ClusterSeen, Seen, ServerSeen, SnapshotSeen, SnapshotState, Task, Try};
+use super::decide::{DEFAULT_MIN_RECALL_PERCENT, MAX_ATTEMPTS, Source, created_at, source};
+use super::names::{before_name, job_name};
+use super::observed::{Act, Archived, Attempt, ClusterSeen, Seen, ServerSeen, SnapshotSeen, SnapshotState, Task};
 use super::reported::act;
 use crate::api::cluster::Snapshots;
 use crate::api::restore::RagRestore;
 use crate::api::snapshot::RagSnapshot;
-use crate::api::{ConditionType, RagCluster, labels};
+use crate::api::{ConditionReason, ConditionType, RagCluster, labels};
 use crate::caches::Caches;
 use crate::conditions::find;
 use crate::context::Context;
-use crate::job::{self, Unusable};
+use crate::job::{self, Archive, Unusable};
 use crate::objects::OwnKind;
 use crate::procedures;
 
-/// Everything about `restore`.
-pub(super) fn observe(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {
+/// Everything about `restore`. While a Job is under way nobody is asked what stands in the way of one.
+pub(super) async fn observe(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {
+    let mut seen = cached(context, caches, restore);
+    let is_under_way = seen.active().next().is_some();
+    if let (false, Ok(source)) = (is_under_way, source(&restore.spec, created_at(restore), &seen)) {
+        let missing = missing(context, caches, restore, &source).await;
+        seen.cluster.iter_mut().for_each(|cluster| cluster.missing.clone_from(&missing));
+    }
+    seen
+}
+
+/// What the destination names and is not there. What the API server cannot say is no finding.
+async fn missing(
+    context: &Context,
+    caches: &Caches,
+    restore: &RagRestore,
+    source: &Source,
+) -> Option<(ConditionReason, String)> {
+    let namespace = restore.namespace().unwrap_or_default();
+    let cluster = cluster_of(caches, &namespace, &restore.spec.cluster)?;
+    let archive = Archive::of(&cluster.name_any(), cluster.spec.snapshots.as_ref(), Some(&source.destination)).ok()?;
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    for (field, name) in archive.secrets() {
+        if let Ok(None) = secrets.get_metadata_opt(name).await {
+            let cluster = &restore.spec.cluster;
+            let why =
+                format!("{field} of RagCluster {cluster}: there is no Secret {name} in this namespace; create it");
+            return Some((ConditionReason::SecretMissing, why));
+        }
+    }
+    None
+}
+
+fn cached(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {
     let namespace = restore.namespace().unwrap_or_default();
     let status = restore.status.clone().unwrap_or_default();
     let cluster = cluster_of(caches, &namespace, &restore.spec.cluster);
@@ -36,7 +68,7 @@ pub(super) fn observe(context: &Context, caches: &Caches, restore: &RagRestore) 
         // What it takes itself is not what it restores.
         snapshots: snapshots.iter().filter(is_of_it).filter(|snapshot| snapshot.name != before).cloned().collect(),
         peers: procedures::peers(caches, restore),
-        tries: Task::ALL.into_iter().map(|task| (task, tries(caches, restore, task))).collect(),
+        attempts: Task::ALL.into_iter().map(|task| (task, attempts(caches, restore, task))).collect(),
         servers: cluster.as_ref().map(|cluster| servers(context, caches, cluster)).unwrap_or_default(),
         cluster: cluster.as_ref().map(|cluster| facts(caches, cluster)),
         steps: status.steps,
@@ -61,6 +93,7 @@ fn facts(caches: &Caches, cluster: &RagCluster) -> ClusterSeen {
         is_paused: cluster.spec.paused,
         is_embedded: matches!(servers, Err(Unusable::Embedded { .. })),
         not_ready: servers.err().map(|unusable| unusable.to_string()),
+        missing: None,
         min_recall_percent: drill.map_or(DEFAULT_MIN_RECALL_PERCENT, |drill| drill.min_recall_percent),
     }
 }
@@ -104,18 +137,18 @@ fn snapshot_state(snapshot: &RagSnapshot) -> SnapshotState {
 }
 
 /// The Jobs of a task. One that is gone is there until its pod has ended.
-fn tries(caches: &Caches, restore: &RagRestore, task: Task) -> Vec<Try> {
+fn attempts(caches: &Caches, restore: &RagRestore, task: Task) -> Vec<Attempt> {
     let (name, uid) = (restore.name_any(), restore.uid().unwrap_or_default());
     let pods = caches.job_pods.all();
     let one = |number: u32| {
         let job = job_name(&name, task, number);
         let is_going = caches.jobs.named(&job).is_some_and(|job| job.metadata.deletion_timestamp.is_some());
-        let looked = act(job::look_at(caches, &uid, &job), is_going);
+        let looked = act(task, job::look_at(caches, &uid, &job), is_going);
         let lingers = || pods.iter().any(|pod| is_pod_of(pod, &name, &job) && !has_ended(pod));
         let act = looked.or_else(|| lingers().then_some(Act::Stopping))?;
-        Some(Try { number, act })
+        Some(Attempt { number, act })
     };
-    (1..=MAX_TRIES).filter_map(one).collect()
+    (1..=MAX_ATTEMPTS).filter_map(one).collect()
 }
 
 /// The label by which Kubernetes says of which Job a pod is.

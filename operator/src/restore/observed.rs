@@ -23,7 +23,7 @@ pub struct Seen {
     /// restores in place.
     pub peers: Vec<Standing>,
     /// Its Jobs.
-    pub tries: BTreeMap<Task, Vec<Try>>,
+    pub attempts: BTreeMap<Task, Vec<Attempt>>,
     /// What the cluster's servers search.
     pub servers: Vec<ServerSeen>,
     /// Its steps, as they are recorded.
@@ -33,9 +33,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// How the last try of a task stands.
-    pub fn last(&self, task: Task) -> Option<&Try> {
-        self.tries.get(&task)?.iter().max_by_key(|tried| tried.number)
+    /// How the last attempt at a task stands.
+    pub fn last(&self, task: Task) -> Option<&Attempt> {
+        self.attempts.get(&task)?.iter().max_by_key(|tried| tried.number)
     }
 
     /// How a step is recorded.
@@ -43,9 +43,9 @@ impl Seen {
         self.steps.iter().find(|status| status.name == step).map_or(StepState::Pending, |status| status.state)
     }
 
-    /// The tries that have not ended.
-    pub fn active(&self) -> impl Iterator<Item = (Task, &Try)> {
-        let all = self.tries.iter().flat_map(|(task, tries)| tries.iter().map(|tried| (*task, tried)));
+    /// The attempts that have not ended.
+    pub fn active(&self) -> impl Iterator<Item = (Task, &Attempt)> {
+        let all = self.attempts.iter().flat_map(|(task, attempts)| attempts.iter().map(|tried| (*task, tried)));
         all.filter(|(_, tried)| tried.act.is_active())
     }
 }
@@ -61,6 +61,8 @@ pub struct ClusterSeen {
     pub is_embedded: bool,
     /// Why no Job can be made as its servers are, where none can.
     pub not_ready: Option<String>,
+    /// What the destination names and is not there, with the class of that.
+    pub missing: Option<(ConditionReason, String)>,
     /// The share, in percent, of the recorded passages that a drill must find again.
     pub min_recall_percent: i32,
 }
@@ -130,10 +132,10 @@ impl Task {
     }
 }
 
-/// A Job: one try of a task.
+/// A Job: one attempt of a task.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Try {
-    /// Which try it is, from 1.
+pub struct Attempt {
+    /// Which attempt it is, from 1.
     pub number: u32,
     /// How it stands.
     pub act: Act,
@@ -171,7 +173,7 @@ pub struct Fault {
     pub reason: ConditionReason,
     /// What the command, or Kubernetes, said.
     pub why: String,
-    /// Whether another try makes sense by itself.
+    /// Whether another attempt makes sense by itself.
     pub may_pass: bool,
     /// When it failed.
     pub at: Option<Timestamp>,

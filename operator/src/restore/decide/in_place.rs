@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::super::build::before_name;
+use super::super::names::before_name;
 use super::super::observed::{Act, Seen, SnapshotState, Task};
 use super::{Asked, Deed, check, in_turn, min_recall_percent, refusal, settle, source, step, task};
 use crate::api::ConditionReason;
@@ -16,7 +16,7 @@ use crate::steps::{Disruption, Look, Pause, Step};
 /// The Jobs of a RagSnapshot have a deadline of their own; this is for one that nobody takes.
 const SNAPSHOT_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
-/// Each Job ends by itself after [`super::super::build::JOB_WITHIN`], and a store that comes back is worth another try.
+/// Each Job ends by itself after [`super::super::build::JOB_WITHIN`], and a store that comes back is worth another attempt.
 const RESTORE_WITHIN: SignedDuration = SignedDuration::from_hours(12);
 
 /// Servers follow a switch within seconds, and are asked every few; one that starts meanwhile loads its model first.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::build::job_name;
+use super::names::job_name;
 use super::observed::{Seen, Task};
 use crate::api::restore::{RagRestore, RagRestoreSpec, RestoreMode};
 use crate::api::steps::StepState;
@@ -28,7 +28,7 @@ use crate::steps::{Disruption, Effect, Look, Pause, Priority, Procedure, Standin
 pub(super) use in_place::changes;
 pub use in_place::{Verified, verified};
 pub use source::{Obstacle, Source, source};
-pub use task::MAX_TRIES;
+pub use task::MAX_ATTEMPTS;
 
 /// The names of the steps, as they stand in a status.
 pub mod step {

@@ -59,6 +59,19 @@ impl Obstacle {
 /// Whatever is in the way.
 pub fn source(spec: &RagRestoreSpec, created_at: Timestamp, seen: &Seen) -> Result<Source, Obstacle> {
     let cluster = ready(spec, seen)?;
+    let source = asked_for(spec, cluster, seen, created_at)?;
+    match &cluster.missing {
+        Some((reason, why)) => Err(Obstacle::for_now(*reason, why.clone())),
+        None => Ok(source),
+    }
+}
+
+fn asked_for(
+    spec: &RagRestoreSpec,
+    cluster: &ClusterSeen,
+    seen: &Seen,
+    created_at: Timestamp,
+) -> Result<Source, Obstacle> {
     let asked = spec.source.clone().unwrap_or_default();
     match (asked.snapshot_ref, asked.archive) {
         (Some(by_reference), _) => of_snapshot(spec, cluster, seen, &by_reference.name),

@@ -2,13 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::build::job_name;
+use super::super::names::job_name;
 use super::super::observed::{Act, Fault, Seen, Task};
 use super::{Asked, Deed};
 use crate::api::restore::RestoreResult;
 use crate::steps::{Look, Pause};
 
-/// The pause before each further try. A store that restarts is back after the first, what somebody else holds is free after the
+/// The pause before each further attempt. A store that restarts is back after the first, what somebody else holds is free after the
 /// last, and what still fails then needs a person.
 const PAUSES: [SignedDuration; 4] = [
     SignedDuration::from_secs(30),
@@ -17,16 +17,16 @@ const PAUSES: [SignedDuration; 4] = [
     SignedDuration::from_mins(30),
 ];
 
-/// The most tries of a task.
-pub const MAX_TRIES: u32 = 5;
+/// The most attempts of a task.
+pub const MAX_ATTEMPTS: u32 = 5;
 
 /// How a task stands.
 pub(super) enum Going<'a> {
     /// There is no Job of it.
     Absent,
-    /// It is under way, or between two tries.
+    /// It is under way, or between two attempts.
     UnderWay(Pause),
-    /// This try comes next.
+    /// This attempt comes next.
     Next(u32),
     /// It is done.
     Done(&'a RestoreResult),
@@ -52,14 +52,14 @@ pub(super) fn going<'a>(asked: &Asked, seen: &'a Seen, task: Task, now: Timestam
                 if at <= now {
                     return Going::Next(last.number + 1);
                 }
-                let why = format!("try {} failed and is repeated: {}", last.number, fault.why);
+                let why = format!("attempt {} failed and is repeated: {}", last.number, fault.why);
                 Going::UnderWay(Pause::until(why, at))
             }
         },
     }
 }
 
-/// The pause after this try; nothing after the last.
+/// The pause after this attempt; nothing after the last.
 fn pause_after(number: u32) -> Option<SignedDuration> {
     let index = usize::try_from(number.checked_sub(1)?).ok()?;
     PAUSES.get(index).copied()

@@ -177,6 +177,6 @@ fn a_job_that_is_gone_has_left_its_report_in_the_status() {
     let mut told = begun();
     told.waits(&restored(100.0, 3), ASKED_AT);
     let mut gone = restored(100.0, 4);
-    gone.tries.clear();
+    gone.attempts.clear();
     assert_eq!(told.ended(&gone, ASKED_AT), ("True".into(), "Restored".into()));
 }

@@ -3,6 +3,7 @@
 mod in_place;
 mod model;
 mod sources;
+mod stories;
 mod trials;
 
 use jiff::{SignedDuration, Timestamp};

@@ -14,10 +14,10 @@ use crate::api::restore::{RagRestore, RestoreMode};
 use crate::api::steps::StepState;
 use crate::api::{ConditionReason, ConditionType};
 use crate::conditions::find;
-use crate::restore::build::job_name;
 use crate::restore::decide::{Deed, procedure};
 use crate::restore::fixtures::{ASKED_AT, at, drilled, restore, seen, server, switched, taken};
-use crate::restore::observed::{Act, Fault, Seen, SnapshotSeen, SnapshotState, Task, Try};
+use crate::restore::names::job_name;
+use crate::restore::observed::{Act, Attempt, Fault, Seen, SnapshotSeen, SnapshotState, Task};
 use crate::restore::status::{has_ended, status};
 use crate::steps::{Answer, Standing, Turn, Window, advance};
 
@@ -123,9 +123,9 @@ impl World {
 
     fn seen(&self, number: usize) -> Seen {
         let run = &self.runs[number];
-        let mut tries: BTreeMap<Task, Vec<Try>> = BTreeMap::new();
+        let mut attempts: BTreeMap<Task, Vec<Attempt>> = BTreeMap::new();
         for ((task, number), act) in &run.jobs {
-            tries.entry(*task).or_default().push(Try { number: *number, act: act.clone() });
+            attempts.entry(*task).or_default().push(Attempt { number: *number, act: act.clone() });
         }
         let peers = self.runs.iter().enumerate();
         let peers = peers.filter(|(other, peer)| *other != number && peer.restore.spec.mode == run.restore.spec.mode);
@@ -134,7 +134,7 @@ impl World {
         let seen = Seen {
             before,
             peers: peers.map(|(_, peer)| peer.standing()).collect(),
-            tries,
+            attempts,
             servers: vec![server("a", Some(self.followed)), server("b", Some(self.epoch))],
             ..seen()
         };
@@ -172,17 +172,18 @@ impl World {
                 run.before.get_or_insert_with(|| SnapshotState::Taking("it runs".into()));
             }
             Deed::Start { task, job } => {
-                let tries = (1..=9).find(|tries| job_name(&name, task, *tries) == job).unwrap();
+                let attempts = (1..=9).find(|attempts| job_name(&name, task, *attempts) == job).unwrap();
                 if task == Task::Revert {
                     assert_eq!(run.state("verify"), StepState::Failed, "only what was found wrong is taken back");
                 }
                 if task == Task::Restore {
                     assert!(matches!(run.before, Some(SnapshotState::Taken(_))), "what is served is kept first");
                 }
-                run.jobs.entry((task, tries)).or_insert(Act::Running);
+                run.jobs.entry((task, attempts)).or_insert(Act::Running);
             }
             Deed::Stop { job } => {
-                let stopped = run.jobs.iter_mut().find(|((task, tries), _)| job_name(&name, *task, *tries) == job);
+                let stopped =
+                    run.jobs.iter_mut().find(|((task, attempts), _)| job_name(&name, *task, *attempts) == job);
                 *stopped.unwrap().1 = Act::Stopping;
             }
         }
@@ -214,7 +215,7 @@ impl World {
         }
     }
 
-    fn end(&mut self, number: usize, (task, tries): (Task, u32)) {
+    fn end(&mut self, number: usize, (task, attempts): (Task, u32)) {
         let (now, epoch) = (self.now, self.epoch);
         let run = &mut self.runs[number];
         let failed = |reason, may_pass| Act::Failed(Fault { reason, why: "it is so".into(), may_pass, at: Some(now) });
@@ -244,7 +245,7 @@ impl World {
                 Act::Done(switched(0.0))
             }
         };
-        run.jobs.insert((task, tries), act);
+        run.jobs.insert((task, attempts), act);
     }
 
     fn act(&mut self, action: &Action) {

@@ -80,6 +80,12 @@ fn what_is_in_the_way_is_said_with_its_class_and_whether_it_may_go_away() {
             true,
             "names no bucket, but: new",
         ),
+        (
+            cluster(|c| c.missing = Some((ConditionReason::SecretMissing, "there is no Secret b".into()))),
+            ConditionReason::SecretMissing,
+            true,
+            "there is no Secret b",
+        ),
         (Seen { snapshots: Vec::new(), ..seen() }, ConditionReason::SnapshotMissing, true, "spec.source.archive.name"),
         (snapshot(|s| s.cluster = "guides".into()), ConditionReason::InvalidSpec, false, "is of RagCluster guides"),
         (

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Told, after};
 use crate::api::steps::StepState;
 use crate::api::{ConditionReason, ConditionType};
-use crate::restore::decide::{MAX_TRIES, procedure};
+use crate::restore::decide::{MAX_ATTEMPTS, procedure};
 use crate::restore::fixtures::{ASKED_AT, at, drill, drilled, fault, restore, seen, tried};
 use crate::restore::observed::{Act, Seen, Task};
 use crate::steps::{Answer, Standing};
@@ -75,18 +75,18 @@ fn what_may_pass_is_tried_again_after_longer_and_longer_pauses_and_not_for_ever(
     let (mut told, mut seen, mut now) = (Told::of(drill()), seen(), 0);
     assert_eq!(told.deed(&seen, &after(now)), "create Job weekly-drill");
     let mut pauses = Vec::new();
-    for number in 1..MAX_TRIES {
+    for number in 1..MAX_ATTEMPTS {
         seen = tried(seen, Task::Drill, number, fault(ConditionReason::Unreachable, true, &after(now)));
         let Answer::Wait(pause) = told.answer(&seen, &after(now)) else { panic!("it does not wait") };
         let until = pause.until.unwrap();
-        assert_eq!(told.waits(&seen, &after(now)), format!("try {number} failed and is repeated: it is so"));
+        assert_eq!(told.waits(&seen, &after(now)), format!("attempt {number} failed and is repeated: it is so"));
         let seconds = until.as_second() - at(&after(now)).as_second();
         pauses.push(seconds);
         now += seconds;
         assert_eq!(told.deed(&seen, &after(now)), format!("create Job weekly-drill-{}", number + 1));
     }
     assert_eq!(pauses, [30, 120, 480, 1800]);
-    seen = tried(seen, Task::Drill, MAX_TRIES, fault(ConditionReason::Unreachable, true, &after(now)));
+    seen = tried(seen, Task::Drill, MAX_ATTEMPTS, fault(ConditionReason::Unreachable, true, &after(now)));
     assert_eq!(told.ended(&seen, &after(now)), ("False".into(), "Unreachable".into()));
 }
 
