@@ -73,7 +73,9 @@ use super::steps::StepStatus;
 #[x_kube(
     validation = Rule::new("self == oldSelf").message("a restore cannot be changed: create another RagRestore"),
     validation = Rule::new("self.mode == 'Drill' || has(self.source)")
-        .message("found none: a restore in place names its source; only a drill takes the newest snapshot by itself")
+        .message("found none: a restore in place names its source; only a drill takes the newest snapshot by itself"),
+    validation = Rule::new("self.mode == 'InPlace' || !self.withDeleted")
+        .message("withDeleted is for a restore in place; a drill compares with all that the snapshot holds")
 )]
 pub struct RagRestoreSpec {
     /// The RagCluster of this namespace.
@@ -86,6 +88,11 @@ pub struct RagRestoreSpec {
     /// What is restored. Absent, of a drill: the newest snapshot of the first destination. A restore in place names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<RestoreSource>,
+
+    /// Of a restore in place: brings documents back, too, that were deleted since the snapshot. Otherwise they stay deleted, as
+    /// whoever asked for their deletion may rely on.
+    #[serde(default)]
+    pub with_deleted: bool,
 
     /// Says what would be done, and does nothing.
     #[serde(default)]

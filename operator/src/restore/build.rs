@@ -47,6 +47,9 @@ pub fn arguments(restore: &RagRestore, task: Task, source: &Source, min_recall_p
                 arguments.extend(["--before".to_owned(), before.to_string()]);
             }
             arguments.push("--replace".to_owned());
+            if restore.spec.with_deleted {
+                arguments.push("--with-deleted".to_owned());
+            }
             if restore.spec.dry_run {
                 arguments.push("--dry-run".to_owned());
             }
@@ -95,8 +98,8 @@ mod tests {
         );
         assert_eq!(told(&in_place(), Task::Revert, &named), "snapshot revert");
         let mut dry = in_place();
-        dry.spec.dry_run = true;
-        assert_eq!(told(&dry, Task::Restore, &named), "snapshot restore daily-7 --replace --dry-run");
+        (dry.spec.dry_run, dry.spec.with_deleted) = (true, true);
+        assert_eq!(told(&dry, Task::Restore, &named), "snapshot restore daily-7 --replace --with-deleted --dry-run");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads everything that a pass over a restore needs: from the caches, and of the users' Secrets whether they exist.
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
@@ -142,13 +143,20 @@ fn attempts(caches: &Caches, restore: &RagRestore, task: Task) -> Vec<Attempt> {
     let pods = caches.job_pods.all();
     let one = |number: u32| {
         let job = job_name(&name, task, number);
-        let is_going = caches.jobs.named(&job).is_some_and(|job| job.metadata.deletion_timestamp.is_some());
-        let looked = act(task, job::look_at(caches, &uid, &job), is_going);
+        let found = caches.jobs.named(&job);
+        let is_going = found.as_ref().is_some_and(|job| job.metadata.deletion_timestamp.is_some());
+        let is_complete = found.is_some_and(|job| is_complete(&job));
+        let looked = act(task, job::look_at(caches, &uid, &job), (is_going, is_complete));
         let lingers = || pods.iter().any(|pod| is_pod_of(pod, &name, &job) && !has_ended(pod));
         let act = looked.or_else(|| lingers().then_some(Act::Stopping))?;
         Some(Attempt { number, act })
     };
     (1..=MAX_ATTEMPTS).filter_map(one).collect()
+}
+
+fn is_complete(job: &Job) -> bool {
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Complete" && condition.status == "True")
 }
 
 /// The label by which Kubernetes says of which Job a pod is.

@@ -13,10 +13,12 @@ const MOST_SECONDS: f64 = 1e9;
 /// The longest name of a snapshot in an archive, in characters.
 const NAME_MAX_CHARS: usize = 63;
 
-/// How a Job of a task stands; nothing where there is none.
-pub(super) fn act(task: Task, looked: Looked, is_going: bool) -> Option<Act> {
+/// How a Job of a task stands; nothing where there is none. `is_complete`: it has ended with exit code 0, which is all that is
+/// asked of a way back: it has no figures to report.
+pub(super) fn act(task: Task, looked: Looked, (is_going, is_complete): (bool, bool)) -> Option<Act> {
     Some(match looked {
         Looked::NotThere => return None,
+        _ if task == Task::Revert && is_complete => Act::Done(RestoreResult::default()),
         Looked::Pending { .. } | Looked::Running if is_going => Act::Stopping,
         Looked::Pending { why, .. } => Act::Pending(why),
         Looked::Running => Act::Running,
@@ -171,14 +173,14 @@ mod tests {
     }
 
     fn done(task: Task, looked: Looked) -> RestoreResult {
-        match act(task, looked, false) {
+        match act(task, looked, (false, false)) {
             Some(Act::Done(result)) => result,
             other => panic!("{other:?}"),
         }
     }
 
     fn fault(task: Task, looked: Looked) -> (ConditionReason, String) {
-        match act(task, looked, false) {
+        match act(task, looked, (false, false)) {
             Some(Act::Failed(fault)) => (fault.reason, fault.why),
             other => panic!("{other:?}"),
         }
@@ -237,10 +239,22 @@ mod tests {
     }
 
     #[test]
+    fn a_way_back_is_done_when_its_job_is_whatever_it_says() {
+        let silent = || {
+            let failure = Failure::Silent { why: "no report".into(), may_pass: true };
+            Looked::Failed { failure, at: None }
+        };
+        assert_eq!(act(Task::Revert, silent(), (false, true)), Some(Act::Done(RestoreResult::default())));
+        for (task, is_complete) in [(Task::Revert, false), (Task::Drill, true), (Task::Restore, true)] {
+            assert!(matches!(act(task, silent(), (false, is_complete)), Some(Act::Failed(_))), "{task:?}");
+        }
+    }
+
+    #[test]
     fn what_was_asked_to_end_is_under_way_until_it_has() {
         let pending = || Looked::Pending { reason: None, why: "it is being deleted".into() };
-        assert_eq!(act(Task::Drill, pending(), true), Some(Act::Stopping));
-        assert_eq!(act(Task::Drill, pending(), false), Some(Act::Pending("it is being deleted".into())));
-        assert_eq!(act(Task::Drill, Looked::NotThere, true), None);
+        assert_eq!(act(Task::Drill, pending(), (true, false)), Some(Act::Stopping));
+        assert_eq!(act(Task::Drill, pending(), (false, false)), Some(Act::Pending("it is being deleted".into())));
+        assert_eq!(act(Task::Drill, Looked::NotThere, (true, false)), None);
     }
 }

@@ -52,7 +52,8 @@ fn result(restore: &RagRestore, seen: &Seen) -> Option<RestoreResult> {
             // What is recorded of the destination stands: the cluster may name another one by now.
             let recorded = seen.recorded.as_ref().map(|recorded| recorded.destination.clone());
             let destination = recorded.filter(|named| !named.is_empty()).or(asked.map(|asked| asked.destination));
-            Some(RestoreResult { destination: destination.unwrap_or_default(), ..result.clone() })
+            let result = RestoreResult { destination: destination.unwrap_or_default(), ..result.clone() };
+            Some(if restore.spec.dry_run { of_preview(result) } else { result })
         }
         Some(_) if seen.recorded.is_none() => {
             let asked = asked?;
@@ -60,6 +61,12 @@ fn result(restore: &RagRestore, seen: &Seen) -> Option<RestoreResult> {
         }
         Some(_) | None => None,
     }
+}
+
+/// Nothing was built, searched or measured.
+fn of_preview(result: RestoreResult) -> RestoreResult {
+    let (epoch, previous_epoch, recall_percent) = (None, None, None);
+    RestoreResult { epoch, previous_epoch, recall_percent, rto_seconds: None, rto: None, ..result }
 }
 
 fn done(restore: &RagRestore, result: Option<&RestoreResult>) -> Vec<Finding> {

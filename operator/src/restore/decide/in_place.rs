@@ -188,10 +188,13 @@ fn revert(asked: &Arc<Asked>) -> Step<Seen, Deed> {
 }
 
 fn taken_back(asked: &Asked, seen: &Seen) -> Look<Deed> {
-    let Some(switched) = result(seen).filter(|result| result.epoch.is_some() && result.epoch != result.previous_epoch)
-    else {
+    let has_switched = |result: &&RestoreResult| result.epoch.is_some() && result.epoch != result.previous_epoch;
+    let Some(switched) = result(seen).filter(has_switched) else {
         return Look::Done("no Job has reported a switch: there is nothing to take back".to_owned());
     };
+    if switched.previous_epoch.is_none() {
+        return Look::Done("nothing was served before: there is nothing to go back to".to_owned());
+    }
     let stays = || Look::Done(format!("snapshot {} stays", switched.snapshot));
     match seen.recorded_state(step::VERIFY) {
         StepState::Failed => Look::Continue(asked.start(Task::Revert, 1)),

@@ -116,6 +116,16 @@ fn nothing_is_taken_back_where_nothing_was_switched() {
 }
 
 #[test]
+fn where_nothing_was_served_before_there_is_nothing_to_go_back_to() {
+    let mut first = switched(0.0);
+    first.previous_epoch = None;
+    let filled = tried(kept(), Task::Restore, 1, Act::Done(first));
+    let mut told = begun();
+    assert_eq!(told.ended(&filled, ASKED_AT), ("False".into(), "NotVerified".into()));
+    assert_eq!(told.events, ["Restoring", "NotVerified"]);
+}
+
+#[test]
 fn a_restore_that_is_never_done_is_stopped_before_anybody_else_gets_the_lock() {
     let mut told = begun();
     let runs = tried(kept(), Task::Restore, 1, Act::Running);
@@ -164,11 +174,14 @@ fn a_dry_run_says_what_would_change_and_takes_no_snapshot_and_no_lock() {
     let mut told = Told::of(restore("undo", spec));
     assert_eq!(told.deed(&seen(), ASKED_AT), "create Job undo-restore");
     assert!(!Standing::of(&procedure(&told.restore), &told.status().steps).has_lock());
+    // The command reports the epoch that is searched all the while.
     let mut preview = switched(0.0);
-    (preview.epoch, preview.recall_percent) = (None, None);
+    preview.previous_epoch = None;
     let done = tried(seen(), Task::Restore, 1, Act::Done(preview));
     assert_eq!(told.ended(&done, ASKED_AT), ("True".into(), "Previewed".into()));
     let ready = crate::conditions::find(&told.status().conditions, ConditionType::Ready).unwrap();
+    let result = told.status().result.clone().unwrap();
+    assert_eq!((result.epoch, result.recall_percent, result.rto), (None, None, None), "nothing was done");
     assert!(ready.message.contains("would add 1 documents, change 2, remove 3, and leave 4"), "{}", ready.message);
 }
 
