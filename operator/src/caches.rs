@@ -33,6 +33,7 @@ use tokio::sync::Notify;
 use crate::api::{RagCluster, RagRestore, RagSnapshot, ScaleApproval, labels};
 use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
+use crate::snapshot::snapshots_of;
 use approvals::Concerned;
 pub use children::Children;
 use children::Owners;
@@ -145,8 +146,7 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         running: Vec::new(),
         probes: Vec::new(),
     };
-    let (clusters, approvals) = watching.ours();
-    let snapshots = watching.own(Arc::default(), |_, _| {});
+    let (clusters, approvals, snapshots) = watching.ours();
     let restores = watching.own(Arc::default(), |_, _| {});
     let asking = JobOwners::of(&clusters, &snapshots, &restores);
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
@@ -212,14 +212,17 @@ struct Watching<'a> {
 
 impl Watching<'_> {
     /// Our own kinds. A change of one asks for a look at those of the other that it concerns.
-    fn ours(&mut self) -> (Watched<RagCluster>, Watched<ScaleApproval>) {
+    fn ours(&mut self) -> (Watched<RagCluster>, Watched<ScaleApproval>, Watched<RagSnapshot>) {
         let (clusters, mut concerned) = (Arc::new(Queue::default()), Concerned::default());
         let waiting = Arc::clone(&clusters);
         let approvals = self.own::<ScaleApproval>(Arc::default(), move |event, _| {
             concerned.after(event).iter().for_each(|cluster| waiting.push(cluster));
         });
         let all = approvals.clone();
+        let snapshots = self.own::<RagSnapshot>(Arc::default(), |_, _| {});
+        let taken = snapshots.clone();
         let clusters = self.own::<RagCluster>(clusters, move |_, changed| {
+            snapshots_of(&taken.cache.state(), changed).iter().for_each(|name| taken.queue.push(name));
             let approvals = all.cache.state();
             let readable = approvals.iter().filter_map(|approval| approval.0.as_ref().ok());
             let theirs = readable.filter(|approval| changed.contains(&approval.spec.cluster));
@@ -227,7 +230,7 @@ impl Watching<'_> {
         });
         // A namespace that cannot be read is told by its clusters.
         self.probes.reverse();
-        (clusters, approvals)
+        (clusters, approvals, snapshots)
     }
 
     /// The objects of a kind of our own, labelled or not. `also` is told of every event, and of the objects to look at after it.

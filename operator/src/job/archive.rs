@@ -63,11 +63,7 @@ impl Archive {
             Some(_) if destinations.is_empty() => return Err(none()),
             Some(name) => destinations.iter().find(|found| found.name == name).ok_or_else(|| {
                 let known: Vec<&str> = destinations.iter().map(|found| found.name.as_str()).collect();
-                NoDestination::Unknown {
-                    cluster: cluster.to_owned(),
-                    found: name.to_owned(),
-                    known: known.join(", "),
-                }
+                NoDestination::Unknown { cluster: cluster.to_owned(), found: name.to_owned(), known: known.join(", ") }
             })?,
         };
         Ok(Self {
@@ -143,6 +139,7 @@ impl Archive {
             let projected = ProjectedVolumeSource {
                 default_mode: Some(KEY_MODE),
                 sources: Some(vec![VolumeProjection { secret: Some(source), ..VolumeProjection::default() }]),
+                ..ProjectedVolumeSource::default()
             };
             let volume = Volume { name: name.to_owned(), projected: Some(projected), ..Volume::default() };
             (volume, pod::mount(name, dir, true))

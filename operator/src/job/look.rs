@@ -105,7 +105,8 @@ pub fn look(job: Option<&Job>, pods: &[Arc<Pod>]) -> Looked {
     if job.metadata.deletion_timestamp.is_some() {
         return pending(format!("Job {} is being deleted", job.name_any()));
     }
-    let newest = pods.iter().max_by_key(|pod| (pod.metadata.creation_timestamp.as_ref().map(|at| at.0), pod.name_any()));
+    let newest =
+        pods.iter().max_by_key(|pod| (pod.metadata.creation_timestamp.as_ref().map(|at| at.0), pod.name_any()));
     let ended = newest.and_then(|pod| ended(pod));
     let conditions = || job.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let condition = |type_: &str| conditions().find(|found| found.type_ == type_ && found.status == "True");
@@ -165,11 +166,7 @@ fn reported(report: Report) -> Failure {
     Failure::Reported { cause: cause.unwrap_or(Cause::Failed), message }
 }
 
-fn has_failed(
-    condition: &JobCondition,
-    newest: Option<&Arc<Pod>>,
-    ended: Option<&ContainerStateTerminated>,
-) -> Looked {
+fn has_failed(condition: &JobCondition, newest: Option<&Arc<Pod>>, ended: Option<&ContainerStateTerminated>) -> Looked {
     let at = time_of(condition);
     let failed = |failure: Failure| Looked::Failed { failure, at };
     let report = ended.and_then(|ended| Report::parse(ended.message.as_deref()?).ok());

@@ -371,8 +371,7 @@ mod tests {
         let taken = report(json!({"outcome": "done", "snapshot": snapshot(), "written_bytes": 7, "verified": true}));
         let taken: Taken = taken.read().unwrap();
         assert_eq!((taken.snapshot.documents, taken.written_bytes, taken.verified), (10, 7, true));
-        let removed: Removed =
-            report(json!({"outcome": "done", "removed": ["a"], "freed_bytes": 3})).read().unwrap();
+        let removed: Removed = report(json!({"outcome": "done", "removed": ["a"], "freed_bytes": 3})).read().unwrap();
         assert_eq!(removed, Removed { removed: vec!["a".into()], freed_bytes: 3 });
         let listed = json!({"name": "a", "began": "2026-11-21T02:00:00Z", "documents": 1, "bytes": 2});
         let listed: Listed = report(json!({"outcome": "done", "snapshots": [listed], "total": 9})).read().unwrap();
@@ -419,7 +418,8 @@ mod tests {
             assert!(Report::parse(&whole[..end]).is_err(), "{}", &whole[..end]);
         }
         let deep = "[".repeat(4000);
-        for hostile in ["", "null", "[]", "{}", "done", &deep, r#"{"outcome": "great"}"#, r#"{"outcome": "done", "cause": 7}"#]
+        for hostile in
+            ["", "null", "[]", "{}", "done", &deep, r#"{"outcome": "great"}"#, r#"{"outcome": "done", "cause": 7}"#]
         {
             assert!(Report::parse(hostile).is_err(), "{hostile}");
         }
