@@ -34,12 +34,13 @@ use tokio::sync::Notify;
 use crate::api::{RagCluster, RagRestore, RagSnapshot, ScaleApproval, labels};
 use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
+use crate::snapshot::snapshots_of;
 use approvals::Concerned;
 pub use children::Children;
 use children::Owners;
 use generations::Generations;
 use job_owners::JobOwners;
-use neighbours::Restores;
+use neighbours::Neighbours;
 
 /// What is known of a kind of our own in a namespace.
 #[derive(Clone)]
@@ -147,11 +148,10 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         running: Vec::new(),
         probes: Vec::new(),
     };
-    let theirs = Restores::default();
-    let (clusters, approvals) = watching.ours(&theirs);
-    let snapshots = watching.own(Arc::default(), theirs.asks::<RagSnapshot>(&clusters));
-    let restores = watching.own(Arc::default(), theirs.asks::<RagRestore>(&clusters));
-    theirs.are(&restores);
+    let neighbours = Neighbours::default();
+    let (clusters, approvals, snapshots) = watching.ours(&neighbours);
+    let restores = watching.own(Arc::default(), neighbours.asks::<RagRestore>());
+    neighbours.are(&clusters, &snapshots, &restores);
     let asking = JobOwners::of(&clusters, &snapshots, &restores);
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     // A StatefulSet gives its claims the labels of its selector, and no other.
@@ -216,15 +216,17 @@ struct Watching<'a> {
 
 impl Watching<'_> {
     /// Our own kinds. A change of one asks for a look at those of the other that it concerns.
-    fn ours(&mut self, restores: &Restores) -> (Watched<RagCluster>, Watched<ScaleApproval>) {
+    fn ours(&mut self, neighbours: &Neighbours) -> (Watched<RagCluster>, Watched<ScaleApproval>, Watched<RagSnapshot>) {
         let (clusters, mut concerned) = (Arc::new(Queue::default()), Concerned::default());
         let waiting = Arc::clone(&clusters);
         let approvals = self.own::<ScaleApproval>(Arc::default(), move |event, _| {
             concerned.after(event).iter().for_each(|cluster| waiting.push(cluster));
         });
-        let (all, restores) = (approvals.clone(), restores.clone());
+        let snapshots = self.own::<RagSnapshot>(Arc::default(), neighbours.asks::<RagSnapshot>());
+        let (all, taken, neighbours) = (approvals.clone(), snapshots.clone(), neighbours.clone());
         let clusters = self.own::<RagCluster>(clusters, move |_, changed| {
-            changed.iter().for_each(|cluster| restores.look_at_those_of(cluster));
+            snapshots_of(&taken.cache.state(), changed).iter().for_each(|name| taken.queue.push(name));
+            changed.iter().for_each(|cluster| neighbours.look_at_restores_of(cluster));
             let approvals = all.cache.state();
             let readable = approvals.iter().filter_map(|approval| approval.0.as_ref().ok());
             let theirs = readable.filter(|approval| changed.contains(&approval.spec.cluster));
@@ -232,7 +234,7 @@ impl Watching<'_> {
         });
         // A namespace that cannot be read is told by its clusters.
         self.probes.reverse();
-        (clusters, approvals)
+        (clusters, approvals, snapshots)
     }
 
     /// The objects of a kind of our own, labelled or not. `also` is told of every event, and of the objects to look at after it.

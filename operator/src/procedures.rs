@@ -4,15 +4,19 @@
 use kube::ResourceExt;
 
 use crate::api::restore::RagRestore;
+use crate::api::snapshot::RagSnapshot;
+use crate::api::steps::StepStatus;
 use crate::caches::Caches;
 use crate::restore;
+use crate::snapshot;
 use crate::steps::Standing;
 
 /// How the procedures of a cluster stand that have not ended, in the order of their names. One whose object is on its way out is
 /// none any more.
 pub fn standings(caches: &Caches, cluster: &str) -> Vec<Standing> {
-    let restores = restores_of(caches, cluster);
-    let mut standings: Vec<Standing> = restores.iter().map(of_restore).collect();
+    let (snapshots, restores) = (snapshots_of(caches, cluster), restores_of(caches, cluster));
+    let mut standings: Vec<Standing> =
+        snapshots.iter().map(of_snapshot).chain(restores.iter().map(of_restore)).collect();
     standings.retain(|standing| standing.current.is_some());
     standings.sort_by(|one, other| one.name.cmp(&other.name));
     standings
@@ -24,6 +28,22 @@ pub fn peers(caches: &Caches, restore: &RagRestore) -> Vec<Standing> {
     let alike = |other: &&RagRestore| other.name_any() != name && other.spec.mode == mode && !other.spec.dry_run;
     let all = restores_of(caches, &restore.spec.cluster);
     if restore.spec.dry_run { Vec::new() } else { all.iter().filter(alike).map(of_restore).collect() }
+}
+
+fn of_snapshot(snapshot: &RagSnapshot) -> Standing {
+    Standing::of(&snapshot::decide::taking(snapshot), steps(snapshot))
+}
+
+fn snapshots_of(caches: &Caches, cluster: &str) -> Vec<RagSnapshot> {
+    let all = caches.snapshots.cache.state();
+    let readable = all.iter().filter_map(|snapshot| snapshot.0.as_ref().ok());
+    let of_it =
+        readable.filter(|snapshot| snapshot.spec.cluster == cluster && snapshot.metadata.deletion_timestamp.is_none());
+    of_it.filter(|snapshot| !snapshot::decide::has_ended(steps(snapshot))).cloned().collect()
+}
+
+fn steps(snapshot: &RagSnapshot) -> &[StepStatus] {
+    snapshot.status.as_ref().map(|status| status.steps.as_slice()).unwrap_or_default()
 }
 
 fn of_restore(restore: &RagRestore) -> Standing {

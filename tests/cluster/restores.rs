@@ -133,20 +133,22 @@ async fn a_drill_is_tried_once_though_the_operator_is_killed_in_the_middle_and_t
     let passed = says(&scene, "weekly", "True", "Passed").await?;
     let result = passed.status.and_then(|status| status.result).context("no result")?;
     assert_eq!((result.snapshot.as_str(), result.destination.as_str()), ("daily", "offsite"));
-    assert_eq!((result.recall_percent, result.rto.as_deref(), result.documents), (Some(100.0), Some("12.3s"), Some(10)));
+    assert_eq!(
+        (result.recall_percent, result.rto.as_deref(), result.documents),
+        (Some(100.0), Some("12.3s"), Some(10))
+    );
     // A drill that finds less than it has to fails for good, and one without room has not passed.
     ends(&scene, "another-drill", &failed("recall")).await?;
     says(&scene, "another", "False", "RecallTooLow").await?;
     restore(&scene, "cramped", drill()).await?;
-    ends(&scene, "cramped-drill", &json!({"outcome": "failed", "cause": "unreachable", "message": "no bucket"})).await?;
+    ends(&scene, "cramped-drill", &json!({"outcome": "failed", "cause": "unreachable", "message": "no bucket"}))
+        .await?;
     says(&scene, "cramped", "False", "Drilling").await?;
     ends(&scene, "cramped-drill-2", &json!({"outcome": "skipped", "cause": "no_room", "message": "full"})).await?;
     says(&scene, "cramped", "False", "Skipped").await?;
     let made = audit.since(mark)?;
-    let jobs: Vec<_> = made
-        .iter()
-        .filter(|r| r.user == user && r.verb == "create" && r.resource == "jobs" && r.code == 201)
-        .collect();
+    let jobs: Vec<_> =
+        made.iter().filter(|r| r.user == user && r.verb == "create" && r.resource == "jobs" && r.code == 201).collect();
     assert_eq!(jobs.len(), 1 + 4, "one of the snapshot and each attempt once");
     let events: BTreeSet<String> = told(&scene, "weekly").await?.into_iter().collect();
     assert_eq!(events, ["Drilling", "Passed"].map(str::to_owned).into());
@@ -154,7 +156,8 @@ async fn a_drill_is_tried_once_though_the_operator_is_killed_in_the_middle_and_t
 }
 
 #[tokio::test]
-async fn a_restore_in_place_keeps_what_is_served_follows_the_servers_and_takes_back_what_is_found_wrong() -> Result<()> {
+async fn a_restore_in_place_keeps_what_is_served_follows_the_servers_and_takes_back_what_is_found_wrong() -> Result<()>
+{
     let test = "a_restore_in_place_keeps_what_is_served_follows_the_servers_and_takes_back_what_is_found_wrong";
     let Some(scene) = served(test).await? else { return Ok(()) };
     let operator = scene.operator(&[]).await?;

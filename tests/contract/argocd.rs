@@ -1,7 +1,7 @@
 //! The health check for Argo CD, asked about the statuses that the operator writes.
 
 use ragops_operator::{
-    api::{ConditionReason, ConditionType, RagCluster, RagRestore, ScaleApproval, restore::RestoreResult},
+    api::{ConditionReason, ConditionType, RagCluster, RagRestore, RagSnapshot, ScaleApproval, restore::RestoreResult},
     approval,
     cluster::{
         decide::decide,
@@ -10,9 +10,14 @@ use ragops_operator::{
         validate::validate,
     },
     error::{Class, Phase},
+    job::Unusable,
     restore::{
         self,
         observed::{Act, Attempt, ClusterSeen, Fault, Seen, Task},
+    },
+    snapshot::{
+        self,
+        observed::{Observed, Obstacle},
     },
     steps::{Turn, Window, advance},
 };
@@ -171,4 +176,45 @@ fn argo_cd_tells_a_drill_that_passed_from_one_that_failed_one_without_room_and_o
     let mut changed = drilled(&nothing);
     changed["metadata"]["generation"] = json!(2);
     is(&changed, "Progressing", "has not looked at this generation");
+}
+
+#[test]
+fn argo_cd_tells_a_snapshot_that_is_there_from_one_on_its_way_and_one_that_needs_somebody() {
+    let mut snapshot: RagSnapshot = serde_json::from_value(json!({
+        "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot",
+        "metadata": {"name": "nightly", "namespace": "team-a", "uid": "s1", "generation": 1},
+        "spec": {"cluster": "handbook"},
+    }))
+    .unwrap();
+    is(&json!(snapshot), "Progressing", "has not looked");
+    let mut after = |way: Obstacle| {
+        let seen = Observed {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            awake: jiff::SignedDuration::ZERO,
+            way: Err(way),
+            sooner: None,
+            take: None,
+            removal: None,
+            made: Vec::new(),
+        };
+        snapshot.status = Some(snapshot::status::status(&snapshot, &seen, Vec::new(), None));
+        json!(snapshot)
+    };
+    is(
+        &after(Obstacle::ClusterMissing("handbook".into())),
+        "Degraded",
+        "ClusterMissing: there is no RagCluster handbook",
+    );
+    is(&after(Obstacle::Paused("handbook".into())), "Suspended", "spec.paused");
+    let starting = Obstacle::Servers(Unusable::NotMade { cluster: "handbook".into() });
+    let waiting = after(starting);
+    is(&waiting, "Progressing", "Starting: ");
+    let settled = with(&waiting, ConditionType::Reconciling, "False", ConditionReason::Settled);
+    let taken = with(&settled, ConditionType::Ready, "True", ConditionReason::Taken);
+    is(&taken, "Healthy", "");
+    let mut unread = taken.clone();
+    unread["status"]["conditions"].as_array_mut().unwrap().push(json!({
+        "type": "Verified", "status": "False", "reason": "NotReadBack", "message": "it was not read back",
+    }));
+    is(&unread, "Degraded", "NotReadBack: it was not read back");
 }

@@ -51,6 +51,14 @@ pub trait Controlled: Reported {
 
     /// One pass over an object. Returns when to look again if nothing happens.
     fn pass<'a>(&'a self, context: &'a Context, caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>>;
+
+    /// The finalizer by which an object of this kind waits for us before it goes. Without one, owner references do the rest.
+    const FINALIZER: Option<&'static str> = None;
+
+    /// One pass over an object that is being deleted and waits for us.
+    fn leave<'a>(&'a self, _context: &'a Context, _caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
+        std::future::ready(Ok(Duration::MAX)).boxed()
+    }
 }
 
 /// Works on the objects of a kind in `namespace` until `stop` resolves; passes under way are finished first.
@@ -99,8 +107,8 @@ async fn pass<K: Controlled>(object: Arc<DeserializeGuard<K>>, context: Arc<Cont
 async fn measured<K: Controlled>(object: &K, context: &Context) -> Result<Action, Error> {
     let id = ObjectId::of(object);
     let Some(caches) = context.caches(&id.namespace) else { return Ok(Action::await_change()) };
-    if object.meta().deletion_timestamp.is_some() {
-        // Owner references do the rest.
+    let is_going = object.meta().deletion_timestamp.is_some();
+    if is_going && !waits_for_us(object) {
         return Ok(Action::await_change());
     }
     let cached = |written: &ObjectKey| cached_version(caches, &id.namespace, written);
@@ -108,7 +116,8 @@ async fn measured<K: Controlled>(object: &K, context: &Context) -> Result<Action
         return Ok(Action::requeue(ECHO));
     }
     let measure = context.metrics.pass(K::KIND);
-    match object.pass(context, caches).await {
+    let passed = if is_going { object.leave(context, caches) } else { object.pass(context, caches) };
+    match passed.await {
         Ok(next_look) => {
             measure.end(Ending::Done);
             context.memory.backoff.reset(&id);
@@ -119,6 +128,10 @@ async fn measured<K: Controlled>(object: &K, context: &Context) -> Result<Action
             Err(error)
         }
     }
+}
+
+fn waits_for_us<K: Controlled>(object: &K) -> bool {
+    K::FINALIZER.is_some_and(|ours| object.finalizers().iter().any(|found| found == ours))
 }
 
 /// An object that is not what its kind says is reported, and left alone until it changes.

@@ -36,6 +36,14 @@ enum MadeKind {
     ServiceAccount,
 }
 
+#[cfg(test)]
+impl Made {
+    /// A Job, for tests.
+    pub(crate) fn job(name: &str) -> Self {
+        Self { kind: MadeKind::Job, name: name.to_owned(), uid: format!("uid-of-{name}") }
+    }
+}
+
 /// Makes a Job for `object`, and before it what it needs; of what is there already for the same owner nothing is changed.
 ///
 /// Each is looked up first. A namesake that somebody makes in between is a conflict, which the next pass looks at.

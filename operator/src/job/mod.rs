@@ -47,6 +47,27 @@ pub fn servers_of(caches: &Caches, cluster: &RagCluster) -> Result<Servers, Unus
     servers(cluster, deployment.as_deref(), &configs)
 }
 
+/// The name of an attempt at what the Jobs of this name do: the first has the name itself. An attempt that failed is followed by
+/// another Job, since a Job is never changed.
+pub fn attempt_name(base: &str, number: u32) -> String {
+    if number <= 1 { base.to_owned() } else { format!("{base}-{number}") }
+}
+
+/// The number of the attempt that a Job is; nothing for another Job.
+pub fn attempt_number(base: &str, name: &str) -> Option<u32> {
+    match name.strip_prefix(base)? {
+        "" => Some(1),
+        rest => rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 1),
+    }
+}
+
+/// The newest attempt that was made for the owner of this uid, and how it stands; nothing where there is none.
+pub fn newest_attempt(caches: &Caches, owner_uid: &str, base: &str) -> Option<(u32, Looked)> {
+    let jobs = caches.jobs.of(owner_uid);
+    let newest = jobs.iter().filter_map(|job| attempt_number(base, &job.name_any())).max()?;
+    Some((newest, look_at(caches, owner_uid, &attempt_name(base, newest))))
+}
+
 /// How the Job of this name stands that was made for the owner of this uid, as the caches show it.
 pub fn look_at(caches: &Caches, owner_uid: &str, name: &str) -> Looked {
     let is_owned = |job: &Arc<Job>| job.owner_references().iter().any(|owner| owner.uid == owner_uid);
@@ -57,4 +78,4 @@ pub fn look_at(caches: &Caches, owner_uid: &str, name: &str) -> Looked {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

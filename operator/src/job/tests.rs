@@ -22,11 +22,11 @@ const SNAPSHOTS: &str = "snapshots: {
       {name: cloud, s3: {bucket: archive, prefix: rag, secretRef: {name: bucket-key}}}],
     encryption: {secretRef: {name: age}}, signing: {secretRef: {name: signing}}}";
 
-fn with_snapshots(rest: &str) -> RagCluster {
+pub(crate) fn with_snapshots(rest: &str) -> RagCluster {
     cluster(&format!("{{{SNAPSHOTS}{rest}}}"))
 }
 
-fn servers_after_a_pass(cluster: &RagCluster) -> Result<Servers, Unusable> {
+pub(crate) fn servers_after_a_pass(cluster: &RagCluster) -> Result<Servers, Unusable> {
     let live = applied(cluster, &nothing()).children;
     let configs: Vec<Arc<ConfigMap>> = live.configs.into_iter().map(Arc::new).collect();
     servers(cluster, live.deployment.as_ref(), &configs)
@@ -317,5 +317,124 @@ fn what_was_made_for_a_job_names_its_owner_and_goes_with_it() {
         assert_eq!(metadata.owner_references.as_deref(), Some([nightly()].as_slice()));
         let labels = metadata.labels.as_ref().unwrap();
         assert_eq!((labels[labels::OWNER_KIND].as_str(), labels[labels::OWNER].as_str()), ("RagSnapshot", "nightly"));
+    }
+}
+
+mod stories {
+    use super::*;
+    use crate::apply::stories::{Play, scene};
+    use crate::error::Error;
+    use crate::objects::ObjectId;
+
+    const ACCOUNT: &str = "/api/v1/namespaces/team-a/serviceaccounts";
+    const POLICY: &str = "/apis/networking.k8s.io/v1/namespaces/team-a/networkpolicies";
+    const CONFIG: &str = "/api/v1/namespaces/team-a/configmaps";
+    const JOB: &str = "/apis/batch/v1/namespaces/team-a/jobs";
+
+    fn whole() -> Built {
+        built(&with_snapshots(""), None)
+    }
+
+    fn object() -> ObjectId {
+        ObjectId { kind: "RagSnapshot", namespace: "team-a".into(), name: "nightly".into() }
+    }
+
+    fn answer(code: u16, reason: &str) -> Value {
+        json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code, "message": reason})
+    }
+
+    fn stored(object: &impl serde::Serialize) -> Value {
+        let mut stored = json!(object);
+        stored["metadata"]["uid"] = json!("made");
+        stored["metadata"]["resourceVersion"] = json!("7");
+        stored
+    }
+
+    /// The requests by which each part is made, with what has been stored of it.
+    fn parts() -> Vec<(&'static str, &'static str, Value)> {
+        let Built { service_account, network_policy, config, job } = whole();
+        vec![
+            ("GET /api/v1/namespaces/team-a/serviceaccounts/nightly-take", ACCOUNT, stored(&service_account)),
+            (
+                "GET /apis/networking.k8s.io/v1/namespaces/team-a/networkpolicies/nightly-take",
+                POLICY,
+                stored(&network_policy.unwrap()),
+            ),
+            ("GET /api/v1/namespaces/team-a/configmaps/nightly-take", CONFIG, stored(&config)),
+            ("GET /apis/batch/v1/namespaces/team-a/jobs/nightly-take", JOB, stored(&job)),
+        ]
+    }
+
+    fn post(path: &str) -> &'static str {
+        match path {
+            ACCOUNT => "POST /api/v1/namespaces/team-a/serviceaccounts?&fieldManager=ragops.dev%2Fcore",
+            POLICY => {
+                "POST /apis/networking.k8s.io/v1/namespaces/team-a/networkpolicies?&fieldManager=ragops.dev%2Fcore"
+            }
+            CONFIG => "POST /api/v1/namespaces/team-a/configmaps?&fieldManager=ragops.dev%2Fcore",
+            _ => "POST /apis/batch/v1/namespaces/team-a/jobs?&fieldManager=ragops.dev%2Fcore",
+        }
+    }
+
+    /// Whoever was killed after any of the writes finds what it made, and makes the rest.
+    #[tokio::test]
+    async fn a_job_is_made_after_what_it_needs_wherever_it_was_cut_off_before() {
+        for made_before in 0..=4 {
+            let mut scenes = Vec::new();
+            for (index, (get, path, stored)) in parts().into_iter().enumerate() {
+                if index < made_before {
+                    scenes.push(scene(get, 200, stored));
+                } else {
+                    scenes.push(scene(get, 404, answer(404, "NotFound")));
+                    scenes.push(scene(post(path), 201, stored));
+                }
+            }
+            let play = Play::of(scenes);
+            create(&play.context, &object(), &whole()).await.unwrap();
+            play.end();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_namesake_of_somebody_elses_is_left_alone_and_one_of_a_snapshot_before_is_waited_for() {
+        let (get, _, mut theirs) = parts().remove(0);
+        theirs["metadata"]["ownerReferences"] = json!([]);
+        let play = Play::of([scene(get, 200, theirs.clone())]);
+        let refused = create(&play.context, &object(), &whole()).await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::NameTaken { object, .. } if object == "ServiceAccount/nightly-take"),
+            "{refused}"
+        );
+        play.end();
+        theirs["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot", "name": "nightly", "uid": "of-another-life",
+        }]);
+        let play = Play::of([scene(get, 200, theirs)]);
+        let refused = create(&play.context, &object(), &whole()).await.unwrap_err();
+        assert!(matches!(&refused, Error::Leftover { .. }), "{refused}");
+        play.end();
+    }
+
+    #[tokio::test]
+    async fn what_is_removed_is_what_was_seen_and_no_namesake() {
+        let path = "DELETE /apis/batch/v1/namespaces/team-a/jobs/nightly-take?";
+        for (code, reason) in [(200, "Success"), (404, "NotFound"), (409, "Conflict")] {
+            let play = Play::of([scene(path, code, answer(code, reason))]);
+            remove(&play.context, &object(), &[Made::job("nightly-take")]).await.unwrap();
+            let body = play.end().remove(0);
+            assert_eq!(body["preconditions"]["uid"], "uid-of-nightly-take");
+            assert_eq!(body["propagationPolicy"], "Background");
+        }
+    }
+}
+
+#[test]
+fn an_attempt_is_known_by_its_name() {
+    for (name, number) in [("a-take", Some(1)), ("a-take-2", Some(2)), ("a-take-17", Some(17))] {
+        assert_eq!(attempt_number("a-take", name), number);
+        assert_eq!(number.map(|number| attempt_name("a-take", number)).as_deref(), Some(name));
+    }
+    for name in ["a", "a-take-1", "a-take-", "a-take-x", "a-takes", "b-take", "a-take-0"] {
+        assert_eq!(attempt_number("a-take", name), None, "{name}");
     }
 }

@@ -13,7 +13,7 @@ pub mod observed;
 mod reported;
 pub mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 

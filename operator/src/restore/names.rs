@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::observed::Task;
 use crate::api::snapshot::SNAPSHOT_NAME_MAX;
+use crate::job::attempt_name;
 
 /// How the name of the snapshot ends that is taken before a restore.
 const BEFORE: &str = "-before";
@@ -13,8 +14,7 @@ const HASH_DIGITS: usize = 8;
 
 /// The name of an attempt at a task: of the first one NAME-drill, NAME-restore or NAME-revert.
 pub(super) fn job_name(restore: &str, task: Task, number: u32) -> String {
-    let suffix = task.suffix();
-    if number == 1 { format!("{restore}-{suffix}") } else { format!("{restore}-{suffix}-{number}") }
+    attempt_name(&format!("{restore}-{}", task.suffix()), number)
 }
 
 /// The name of the RagSnapshot that is taken before: NAME-before, where that is not too long.

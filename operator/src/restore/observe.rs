@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::job::{self, Archive, Unusable};
 use crate::objects::OwnKind;
 use crate::procedures;
+use crate::snapshot;
 
 /// Everything about `restore`. While a Job is under way nobody is asked what stands in the way of one.
 pub(super) async fn observe(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {
@@ -51,7 +52,15 @@ async fn missing(
             return Some((ConditionReason::SecretMissing, why));
         }
     }
-    None
+    let claim = archive.claim()?;
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &namespace);
+    matches!(claims.get_metadata_opt(claim).await, Ok(None)).then(|| {
+        let destination = &source.destination;
+        let why = format!(
+            "there is no PersistentVolumeClaim {claim} in this namespace, which destination {destination} names; create it"
+        );
+        (ConditionReason::ClaimMissing, why)
+    })
 }
 
 fn cached(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {
@@ -103,12 +112,12 @@ fn snapshots_of(caches: &Caches) -> Vec<SnapshotSeen> {
     let all = caches.snapshots.cache.state();
     let readable = all.iter().filter_map(|snapshot| snapshot.0.as_ref().ok());
     let mut seen: Vec<SnapshotSeen> =
-        readable.filter(|snapshot| snapshot.metadata.deletion_timestamp.is_none()).map(snapshot).collect();
+        readable.filter(|snapshot| snapshot.metadata.deletion_timestamp.is_none()).map(seen_snapshot).collect();
     seen.sort_by(|one, other| one.name.cmp(&other.name));
     seen
 }
 
-fn snapshot(snapshot: &RagSnapshot) -> SnapshotSeen {
+fn seen_snapshot(snapshot: &RagSnapshot) -> SnapshotSeen {
     SnapshotSeen {
         name: snapshot.name_any(),
         cluster: snapshot.spec.cluster.clone(),
@@ -128,7 +137,8 @@ fn snapshot_state(snapshot: &RagSnapshot) -> SnapshotState {
             began_at: archive.began_at.0,
         });
     }
-    match is_true(ConditionType::Stalled) {
+    // One that waits for a person is stalled, too, and goes on when that is done.
+    match is_true(ConditionType::Stalled).filter(|_| snapshot::decide::has_ended(&status.steps)) {
         Some(stalled) => SnapshotState::Failed { reason: stalled.reason, why: stalled.message },
         None => {
             let ready = condition(ConditionType::Ready);

@@ -100,7 +100,7 @@ impl Told {
 }
 
 /// As it is recorded when it waits or has ended.
-pub(super) fn after_passes(restore: RagRestore, seen: &Seen, time: &str) -> RagRestore {
+pub(crate) fn after_passes(restore: RagRestore, seen: &Seen, time: &str) -> RagRestore {
     let mut told = Told::of(restore);
     told.answer(seen, time);
     told.restore
