@@ -261,8 +261,6 @@ reasons! {
     Restoring,
     /// Ready of a RagRestore: it looks whether what is served since is what the snapshot holds.
     Verifying,
-    /// Ready of a RagRestore: what was served before is to be served again.
-    Reverting,
     /// Ready of a RagRestore: it restores beside what is served, and measures.
     Drilling,
     /// Ready of a RagRestore: the drill found what the snapshot holds.
