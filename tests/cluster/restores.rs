@@ -95,6 +95,14 @@ async fn has_a_snapshot(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
+/// A restore that ends where what is served cannot be kept.
+pub(crate) async fn keeps_what_is_served_first(scene: &Scene, cluster: &str) -> Result<()> {
+    let source = json!({"archive": {"name": "old"}});
+    restore(scene, "cautious", json!({"cluster": cluster, "mode": "InPlace", "source": source})).await?;
+    ends(scene, "cautious-before-take", &failed("auth_failed")).await?;
+    says(scene, "cautious", "False", "SnapshotFailed").await.map(drop)
+}
+
 /// Reasons of the events about a restore.
 async fn told(scene: &Scene, name: &str) -> Result<Vec<String>> {
     let all = scene.api::<Event>().list(&ListParams::default()).await?.items;

@@ -16,25 +16,29 @@ use crate::error::{Call, Error, Phase, Verb};
 use crate::job::{self, Archive, Request};
 use crate::objects::{ObjectId, OwnKind};
 
-/// Carries out `deed`. What is in its way by now is seen by the next pass.
+/// Carries out `deed`, and says whether it did: what is in its way by now is seen by a later pass.
 pub(super) async fn carry_out(
     (context, caches): (&Context, &Caches),
     restore: &RagRestore,
     seen: &Seen,
     deed: &Deed,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     match deed {
         Deed::Snapshot { .. } => take_snapshot(context, restore, seen).await,
         Deed::Start { task, job } => start(context, caches, (restore, seen), (*task, job)).await,
         Deed::Stop { job } => {
             let made = job::made_for(caches, &restore.uid().unwrap_or_default(), |name| name == job);
-            job::remove(context, &ObjectId::of(restore), &made).await
+            job::remove(context, &ObjectId::of(restore), &made).await.map(|()| true)
+        }
+        Deed::Forget { .. } => {
+            let made = job::made_for(caches, &restore.uid().unwrap_or_default(), |_| true);
+            job::remove(context, &ObjectId::of(restore), &made).await.map(|()| true)
         }
     }
 }
 
-async fn take_snapshot(context: &Context, restore: &RagRestore, seen: &Seen) -> Result<(), Error> {
-    let Ok(source) = source(&restore.spec, created_at(restore), seen) else { return Ok(()) };
+async fn take_snapshot(context: &Context, restore: &RagRestore, seen: &Seen) -> Result<bool, Error> {
+    let Ok(source) = source(&restore.spec, created_at(restore), seen) else { return Ok(false) };
     let wanted = before(restore, &source.destination);
     let (namespace, name) = (restore.namespace().unwrap_or_default(), wanted.name_any());
     let api: Api<RagSnapshot> = Api::namespaced(context.client.clone(), &namespace);
@@ -42,7 +46,7 @@ async fn take_snapshot(context: &Context, restore: &RagRestore, seen: &Seen) -> 
     let made = match api.create(&parameters, &wanted).await {
         Ok(made) => made,
         // Whose it is, the next look says.
-        Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => return Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => return Ok(true),
         Err(source) => {
             let call = Call { verb: Verb::Create, resource: resource_name::<RagSnapshot>(), namespace, name };
             return Err(Error::Call { phase: Phase::Apply, call, source: Box::new(source) });
@@ -53,7 +57,7 @@ async fn take_snapshot(context: &Context, restore: &RagRestore, seen: &Seen) -> 
         let written = (RagSnapshot::KIND.to_owned(), name);
         context.memory.expectations.wrote(&ObjectId::of(restore), written, &version);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// What is restored. The way back needs no snapshot, and is not held up by one that has gone.
@@ -68,13 +72,13 @@ async fn start(
     caches: &Caches,
     (restore, seen): (&RagRestore, &Seen),
     (task, name): (Task, &str),
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let namespace = restore.namespace().unwrap_or_default();
-    let Some(cluster) = cluster_of(caches, &namespace, &restore.spec.cluster) else { return Ok(()) };
-    let Some(source) = source_of(restore, seen, task) else { return Ok(()) };
-    let Ok(servers) = job::servers_of(caches, &cluster) else { return Ok(()) };
+    let Some(cluster) = cluster_of(caches, &namespace, &restore.spec.cluster) else { return Ok(false) };
+    let Some(source) = source_of(restore, seen, task) else { return Ok(false) };
+    let Ok(servers) = job::servers_of(caches, &cluster) else { return Ok(false) };
     let snapshots = cluster.spec.snapshots.as_ref();
-    let Ok(archive) = Archive::of(&cluster.name_any(), snapshots, Some(&source.destination)) else { return Ok(()) };
+    let Ok(archive) = Archive::of(&cluster.name_any(), snapshots, Some(&source.destination)) else { return Ok(false) };
     let built = job::build(&Request {
         name: name.to_owned(),
         owner: job::owner(restore),
@@ -85,5 +89,5 @@ async fn start(
         // Whether another attempt makes sense is decided by what this one says.
         retries: 0,
     });
-    job::create(context, &ObjectId::of(restore), &built).await
+    job::create(context, &ObjectId::of(restore), &built).await.map(|()| true)
 }

@@ -68,6 +68,7 @@ pub(crate) fn server(pod: &str, epoch: Option<i64>) -> ServerSeen {
 
 /// With this last try of a task.
 pub(crate) fn tried(mut seen: Seen, task: Task, number: u32, act: Act) -> Seen {
+    seen.has_leftovers = true;
     seen.attempts.entry(task).or_default().push(Attempt { number, act });
     seen
 }

@@ -86,8 +86,9 @@ async fn reconcile(context: &Context, caches: &Caches, restore: &RagRestore) -> 
             go_on(context, restore, &seen, &standings).await.map(|_| AT_ONCE)
         }
         Ok(Err(error)) => Err(error),
-        // What became of it in its time, or after it, the next look says.
-        Ok(Ok(())) | Err(_) => Ok(AT_ONCE),
+        Ok(Ok(true)) => Ok(AT_ONCE),
+        // What became of it after its time, or is in its way, a later look says.
+        Ok(Ok(false)) | Err(_) => Ok(LOOK_WHILE_MOVING),
     }
 }
 

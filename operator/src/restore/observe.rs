@@ -79,6 +79,7 @@ fn cached(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {
         snapshots: snapshots.iter().filter(is_of_it).filter(|snapshot| snapshot.name != before).cloned().collect(),
         peers: procedures::peers(caches, restore),
         attempts: Task::ALL.into_iter().map(|task| (task, attempts(caches, restore, task))).collect(),
+        has_leftovers: !job::made_for(caches, &restore.uid().unwrap_or_default(), |_| true).is_empty(),
         servers: cluster.as_ref().map(|cluster| servers(context, caches, cluster)).unwrap_or_default(),
         cluster: cluster.as_ref().map(|cluster| facts(caches, cluster)),
         steps: status.steps,

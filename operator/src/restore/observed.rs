@@ -24,6 +24,8 @@ pub struct Seen {
     pub peers: Vec<Standing>,
     /// Its Jobs.
     pub attempts: BTreeMap<Task, Vec<Attempt>>,
+    /// Whether anything that was made for its Jobs is still there.
+    pub has_leftovers: bool,
     /// What the cluster's servers search.
     pub servers: Vec<ServerSeen>,
     /// Its steps, as they are recorded.

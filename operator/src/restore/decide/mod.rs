@@ -54,9 +54,9 @@ pub mod step {
 /// for: a restore in place that nobody remembers must not begin by itself.
 const CHECK_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long a Job is let to be stopped: its command ends within seconds, its pod within the grace period, and a node that does
-/// not answer is given up by Kubernetes after some minutes.
-const STOP_WITHIN: SignedDuration = SignedDuration::from_mins(30);
+/// A command ends within seconds, its pod within the grace period, and a node that does not answer is given up by Kubernetes after
+/// some minutes. What takes longer than this is not waited for any more.
+const SETTLE_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// Something that a restore does to the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,11 @@ pub enum Deed {
         /// Its name.
         job: String,
     },
+    /// Removes what was made for its Jobs.
+    Forget {
+        /// The name of the restore.
+        restore: String,
+    },
 }
 
 impl Effect for Deed {
@@ -86,6 +91,7 @@ impl Effect for Deed {
             Self::Snapshot { name } => format!("create RagSnapshot {name}"),
             Self::Start { job, .. } => format!("create Job {job}"),
             Self::Stop { job } => format!("stop Job {job}"),
+            Self::Forget { restore } => format!("remove the Jobs of RagRestore {restore}"),
         }
     }
 }
@@ -195,11 +201,18 @@ fn check(asked: &Arc<Asked>) -> Step<Seen, Deed> {
     })
 }
 
-/// Nothing is left under way: a Job that outlived its step is stopped.
+/// Nothing is left under way: a Job that outlived its step is stopped. What was made for those that did what they were to goes;
+/// of what failed it stays, with its log, for as long as the restore.
 fn settle(asked: &Arc<Asked>) -> Step<Seen, Deed> {
     let asked = Arc::clone(asked);
-    let step = Step::new(step::SETTLE, Disruption::None, STOP_WITHIN, move |seen: &Seen, _| {
-        task::stopped(&asked, seen).unwrap_or_else(|| Look::Done("nothing of it is under way any more".to_owned()))
+    let step = Step::new(step::SETTLE, Disruption::None, SETTLE_WITHIN, move |seen: &Seen, _| {
+        if let Some(look) = task::stopped(&asked, seen) {
+            return look;
+        }
+        if seen.has_leftovers && task::have_succeeded(seen) {
+            return Look::Continue(Deed::Forget { restore: asked.name.clone() });
+        }
+        Look::Done("nothing of it is under way any more".to_owned())
     });
     step.that_cleans_up()
 }

@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::names::job_name;
 use super::super::observed::{Act, Fault, Seen, Task};
-use super::{Asked, Deed};
+use super::{Asked, Deed, source};
 use crate::api::restore::RestoreResult;
+use crate::api::steps::StepState;
 use crate::steps::{Look, Pause};
 
 /// The pause before each further attempt. A store that restarts is back after the first, what somebody else holds is free after the
@@ -75,10 +76,20 @@ pub(super) fn look(
     match going(asked, seen, task, now) {
         Going::Absent => begin(),
         Going::UnderWay(pause) => Look::UnderWay(pause),
-        Going::Next(number) => Look::Continue(asked.start(task, number)),
+        Going::Next(number) => match source(&asked.spec, asked.created_at, seen) {
+            // The way back needs no snapshot.
+            Err(obstacle) if task != Task::Revert => Look::UnderWay(Pause::for_change(obstacle.why)),
+            Ok(_) | Err(_) => Look::Continue(asked.start(task, number)),
+        },
         Going::Done(result) => done(result),
         Going::Failed(fault) => Look::Failed(fault.why.clone()),
     }
+}
+
+/// Whether the last Job of each task did what it was to, and no step has failed.
+pub(super) fn have_succeeded(seen: &Seen) -> bool {
+    let is_done = |task: &Task| seen.last(*task).is_none_or(|last| matches!(last.act, Act::Done(_)));
+    Task::ALL.iter().all(is_done) && seen.steps.iter().all(|step| step.state != StepState::Failed)
 }
 
 /// What stops the Jobs that have not ended; nothing where none is left.

@@ -48,9 +48,14 @@ impl Told {
     }
 
     fn answer_beside(&mut self, seen: &Seen, time: &str, standings: &[Standing]) -> Answer<Deed> {
-        for _ in 0..4 {
-            match self.pass(seen, at(time), standings).answer {
+        let mut seen = seen.clone();
+        for _ in 0..6 {
+            match self.pass(&seen, at(time), standings).answer {
                 Answer::Record => {}
+                Answer::Do { effect: Deed::Forget { .. }, .. } => {
+                    seen.attempts.clear();
+                    seen.has_leftovers = false;
+                }
                 other => return other,
             }
         }

@@ -132,6 +132,7 @@ impl World {
         let asked_by = run.restore.metadata.uid.clone();
         let before = run.before.clone().map(|state| SnapshotSeen { asked_by, state, ..taken("before", ASKED_AT) });
         let seen = Seen {
+            has_leftovers: !run.jobs.is_empty(),
             before,
             peers: peers.map(|(_, peer)| peer.standing()).collect(),
             attempts,
@@ -185,6 +186,10 @@ impl World {
                 let stopped =
                     run.jobs.iter_mut().find(|((task, attempts), _)| job_name(&name, *task, *attempts) == job);
                 *stopped.unwrap().1 = Act::Stopping;
+            }
+            Deed::Forget { .. } => {
+                assert!(!run.jobs.values().any(Act::is_active), "nothing that is under way is forgotten");
+                run.jobs.clear();
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::api::{ConditionReason, ConditionType};
 use crate::restore::decide::{MAX_ATTEMPTS, procedure};
 use crate::restore::fixtures::{ASKED_AT, at, drill, drilled, fault, restore, seen, tried};
 use crate::restore::observed::{Act, Seen, Task};
-use crate::steps::{Answer, Standing};
+use crate::steps::{Answer, Effect, Standing};
 
 fn with(act: Act) -> Seen {
     tried(seen(), Task::Drill, 1, act)
@@ -128,6 +128,30 @@ fn a_drill_that_is_never_done_is_stopped_and_what_it_left_is_waited_for() {
     assert_eq!(told.condition(ConditionType::Reconciling).0, "True");
     told.waits(&with(Act::Stopping), &late);
     assert_eq!(told.ended(&seen(), &late), ("False".into(), "Timeout".into()));
+}
+
+#[test]
+fn the_jobs_of_a_drill_that_passed_go_and_those_of_one_that_did_not_stay_with_their_log() {
+    let end = |act: Act| {
+        let (mut told, seen) = (Told::of(drill()), with(act));
+        told.pass(&seen, at(ASKED_AT), &[]);
+        told.pass(&seen, at(ASKED_AT), &[]).answer
+    };
+    let forget = "remove the Jobs of RagRestore weekly";
+    assert!(matches!(end(Act::Done(drilled(100.0))), Answer::Do { effect, .. } if effect.name() == forget));
+    assert!(matches!(end(fault(ConditionReason::Damaged, false, ASKED_AT)), Answer::Failed { .. }));
+    assert!(matches!(end(Act::Done(drilled(0.0))), Answer::Failed { .. }));
+}
+
+#[test]
+fn what_may_pass_is_not_tried_again_while_something_is_in_the_way() {
+    let mut told = Told::of(drill());
+    told.deed(&seen(), ASKED_AT);
+    let mut paused = with(fault(ConditionReason::Unreachable, true, ASKED_AT));
+    paused.cluster.as_mut().unwrap().is_paused = true;
+    assert_eq!(told.waits(&paused, &after(60)), "spec.paused of RagCluster handbook is true; remove it");
+    paused.cluster.as_mut().unwrap().is_paused = false;
+    assert_eq!(told.deed(&paused, &after(60)), "create Job weekly-drill-2");
 }
 
 #[test]
