@@ -126,7 +126,7 @@ async fn a_drill_is_tried_once_though_the_operator_is_killed_in_the_middle_and_t
     ensure!(args.contains("snapshot drill daily --min-recall 0.95 --report /dev/termination-log"), "{args}");
     says(&scene, "weekly", "False", "Drilling").await?;
     restore(&scene, "another", drill()).await?;
-    let waits = says(&scene, "another", "False", "Waiting").await?;
+    let waits = says(&scene, "another", "False", "WaitsForTurn").await?;
     ensure!(format!("{:?}", waits.status).contains("waits for RagRestore weekly, which goes first"), "{waits:?}");
     // What is under way stands in the status of the cluster.
     let shows = |what: &'static str| {

@@ -221,7 +221,7 @@ reasons! {
     ClusterMissing,
     /// Ready of a RagSnapshot: it is being taken.
     Taking,
-    /// Ready of a RagSnapshot: another one of the same destination is taken first.
+    /// Ready of a RagSnapshot or a RagRestore: another one is taken, tried or restored first.
     WaitsForTurn,
     /// Ready of a RagSnapshot: it is in the archive.
     Taken,
@@ -253,7 +253,7 @@ reasons! {
     Removing,
     /// Stalled of a RagSnapshot: its copy cannot be removed.
     RemovalFailed,
-    /// Ready of a RagRestore: it waits for something, or for its turn.
+    /// Ready of a RagRestore: it waits for the snapshot that it names.
     Waiting,
     /// Ready of a RagRestore: what is served is kept in a snapshot first.
     Snapshotting,

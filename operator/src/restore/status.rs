@@ -152,7 +152,7 @@ fn progress(restore: &RagRestore, seen: &Seen, current: &StepStatus) -> Conditio
         | StepState::Failed
         | StepState::Skipped => {
             let obstacle = source(&restore.spec, decide::created_at(restore), seen).err();
-            obstacle.map_or(ConditionReason::Waiting, |obstacle| obstacle.reason)
+            obstacle.map_or(ConditionReason::WaitsForTurn, |obstacle| obstacle.reason)
         }
     }
 }

@@ -103,7 +103,7 @@ fn ready<'a>(spec: &RagRestoreSpec, seen: &'a Seen) -> Result<&'a ClusterSeen, O
         return Err(Obstacle::for_now(ConditionReason::Paused, why));
     }
     if let Some(why) = &cluster.not_ready {
-        return Err(Obstacle::for_now(ConditionReason::Waiting, why.clone()));
+        return Err(Obstacle::for_now(ConditionReason::Starting, why.clone()));
     }
     Ok(cluster)
 }

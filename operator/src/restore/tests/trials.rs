@@ -100,7 +100,7 @@ fn one_drill_of_a_cluster_at_a_time_the_older_first() {
     let mut second = Told::of(by_hand);
     let beside = Seen { peers: vec![older(&first)], ..seen() };
     assert_eq!(second.waits(&beside, ASKED_AT), "waits for RagRestore weekly, which goes first");
-    assert_eq!(second.condition(ConditionType::Ready).1, "Waiting");
+    assert_eq!(second.condition(ConditionType::Ready).1, "WaitsForTurn");
     let beside = Seen { peers: vec![older(&second)], ..seen() };
     assert_eq!(first.deed(&beside, ASKED_AT), "create Job weekly-drill", "who waits is not waited for");
     // Two that announce it at the same time both see the other, give it back, and the older one goes.
