@@ -146,8 +146,10 @@ async fn a_drill_is_tried_once_though_the_operator_is_killed_in_the_middle_and_t
         (Some(100.0), Some("12.3s"), Some(10))
     );
     // A drill that finds less than it has to fails for good, and one without room has not passed.
+    snapshot_says(&scene, "daily", "Verified", "True", "DrillPassed").await?;
     ends(&scene, "another-drill", &failed("recall")).await?;
     says(&scene, "another", "False", "RecallTooLow").await?;
+    snapshot_says(&scene, "daily", "Verified", "False", "DrillFailed").await?;
     restore(&scene, "cramped", drill()).await?;
     ends(&scene, "cramped-drill", &json!({"outcome": "failed", "cause": "unreachable", "message": "no bucket"}))
         .await?;
