@@ -5,6 +5,8 @@
 mod approvals;
 mod children;
 mod generations;
+mod job_owners;
+mod neighbours;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -16,6 +18,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -31,10 +34,13 @@ use tokio::sync::Notify;
 use crate::api::{RagCluster, RagRestore, RagSnapshot, ScaleApproval, labels};
 use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
+use crate::snapshot::snapshots_of;
 use approvals::Concerned;
 pub use children::Children;
 use children::Owners;
 use generations::Generations;
+use job_owners::JobOwners;
+use neighbours::Neighbours;
 
 /// What is known of a kind of our own in a namespace.
 #[derive(Clone)]
@@ -90,6 +96,10 @@ pub struct Caches {
     pub services: Children<Service>,
     /// Pods of servers and vector stores, reduced to what is read of them.
     pub pods: Children<Pod>,
+    /// Jobs that were made for an object of ours.
+    pub jobs: Children<Job>,
+    /// Their pods, reduced to what is read of them.
+    pub job_pods: Children<Pod>,
 }
 
 /// Resolves when every cache of a namespace has been filled for the first time.
@@ -138,9 +148,11 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         running: Vec::new(),
         probes: Vec::new(),
     };
-    let (clusters, approvals) = watching.ours();
-    let snapshots = watching.own(Arc::default(), |_, _| {});
-    let restores = watching.own(Arc::default(), |_, _| {});
+    let neighbours = Neighbours::default();
+    let (clusters, approvals, snapshots) = watching.ours(&neighbours);
+    let restores = watching.own(Arc::default(), neighbours.asks::<RagRestore>());
+    neighbours.are(&clusters, &snapshots, &restores);
+    let asking = JobOwners::of(&clusters, &snapshots, &restores);
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     // A StatefulSet gives its claims the labels of its selector, and no other.
     let claims = format!("{} in ({},{})", labels::NAME, labels::name::SERVER, labels::name::QDRANT);
@@ -156,6 +168,8 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         autoscalers: watching.children(&clusters, &managed),
         services: watching.children(&clusters, &managed),
         pods: watching.pods(&clusters, pods_changed),
+        jobs: watching.indexed(labels::OWNER_KIND, |_| {}, asking.clone().asks::<Job>()),
+        job_pods: watching.indexed(labels::OWNER_KIND, reduce_pod, asking.asks::<Pod>()),
         clusters,
         approvals,
         snapshots,
@@ -202,14 +216,17 @@ struct Watching<'a> {
 
 impl Watching<'_> {
     /// Our own kinds. A change of one asks for a look at those of the other that it concerns.
-    fn ours(&mut self) -> (Watched<RagCluster>, Watched<ScaleApproval>) {
+    fn ours(&mut self, neighbours: &Neighbours) -> (Watched<RagCluster>, Watched<ScaleApproval>, Watched<RagSnapshot>) {
         let (clusters, mut concerned) = (Arc::new(Queue::default()), Concerned::default());
         let waiting = Arc::clone(&clusters);
         let approvals = self.own::<ScaleApproval>(Arc::default(), move |event, _| {
             concerned.after(event).iter().for_each(|cluster| waiting.push(cluster));
         });
-        let all = approvals.clone();
+        let snapshots = self.own::<RagSnapshot>(Arc::default(), neighbours.asks::<RagSnapshot>());
+        let (all, taken, neighbours) = (approvals.clone(), snapshots.clone(), neighbours.clone());
         let clusters = self.own::<RagCluster>(clusters, move |_, changed| {
+            snapshots_of(&taken.cache.state(), changed).iter().for_each(|name| taken.queue.push(name));
+            changed.iter().for_each(|cluster| neighbours.look_at_restores_of(cluster));
             let approvals = all.cache.state();
             let readable = approvals.iter().filter_map(|approval| approval.0.as_ref().ok());
             let theirs = readable.filter(|approval| changed.contains(&approval.spec.cluster));
@@ -217,7 +234,7 @@ impl Watching<'_> {
         });
         // A namespace that cannot be read is told by its clusters.
         self.probes.reverse();
-        (clusters, approvals)
+        (clusters, approvals, snapshots)
     }
 
     /// The objects of a kind of our own, labelled or not. `also` is told of every event, and of the objects to look at after it.
@@ -248,7 +265,9 @@ impl Watching<'_> {
             changed.notify_one();
             asks(event);
         };
-        self.indexed(labels::CLUSTER_UID, reduce_pod, seen)
+        // Pods of Jobs bear the cluster's uid, too, and are no servers.
+        let selector = format!("{},!{}", labels::CLUSTER_UID, labels::OWNER_KIND);
+        self.indexed(&selector, reduce_pod, seen)
     }
 
     fn indexed<K: Kind>(

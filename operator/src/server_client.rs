@@ -53,6 +53,9 @@ pub struct ServerStatus {
     /// Whether it refuses writes.
     #[serde(default)]
     pub read_only: bool,
+    /// The epoch of the corpus that it searches; nothing before it searches one.
+    #[serde(default)]
+    pub epoch: Option<u32>,
     /// Documents that it can answer from.
     #[serde(default)]
     pub documents: u64,

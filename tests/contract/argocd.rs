@@ -1,7 +1,7 @@
 //! The health check for Argo CD, asked about the statuses that the operator writes.
 
 use ragops_operator::{
-    api::{ConditionReason, ConditionType, RagCluster, ScaleApproval},
+    api::{ConditionReason, ConditionType, RagCluster, RagRestore, RagSnapshot, ScaleApproval, restore::RestoreResult},
     approval,
     cluster::{
         decide::decide,
@@ -10,6 +10,16 @@ use ragops_operator::{
         validate::validate,
     },
     error::{Class, Phase},
+    job::Unusable,
+    restore::{
+        self,
+        observed::{Act, Attempt, ClusterSeen, Fault, Seen, Task},
+    },
+    snapshot::{
+        self,
+        observed::{Observed, Obstacle},
+    },
+    steps::{Turn, Window, advance},
 };
 use serde_json::{Value, json};
 
@@ -128,4 +138,83 @@ fn argo_cd_tells_an_approval_in_force_from_one_that_has_ended_and_one_for_nothin
     is(&after("2030-01-15T17:00:00Z", true), "Healthy", "create another ScaleApproval");
     is(&after("2029-01-01T00:00:00Z", false), "Degraded", "ClusterMissing: there is no RagCluster handbook");
     is(&after("2030-01-15T18:00:00Z", true), "Suspended", "ended at 2030-01-15T18:00:00Z");
+}
+
+/// A drill after a pass that saw this.
+fn drilled(seen: &Seen) -> Value {
+    let spec = json!({"cluster": "handbook", "mode": "Drill"});
+    let mut drill: RagRestore = serde_json::from_value(json!({
+        "apiVersion": "ragops.dev/v1alpha1", "kind": "RagRestore",
+        "metadata": {"name": "weekly", "namespace": "team-a", "uid": "u", "generation": 1}, "spec": spec,
+    }))
+    .unwrap();
+    let (now, awake) = (jiff::Timestamp::UNIX_EPOCH, jiff::SignedDuration::ZERO);
+    let turn = Turn { now, awake, window: Window::Open, standings: &[] };
+    let after = advance(&restore::decide::procedure(&drill), &[], seen, &turn);
+    drill.status = Some(restore::status::status(&drill, seen, &after, now));
+    json!(drill)
+}
+
+#[test]
+fn argo_cd_tells_a_drill_that_passed_from_one_that_failed_one_without_room_and_one_under_way() {
+    let cluster = ClusterSeen { destinations: vec!["bucket".into()], min_recall_percent: 95, ..ClusterSeen::default() };
+    let nothing = Seen { cluster: Some(cluster), ..Seen::default() };
+    let with = |act: Act| {
+        let attempts = [(Task::Drill, vec![Attempt { number: 1, act }])].into();
+        drilled(&Seen { attempts, ..nothing.clone() })
+    };
+    let failed = |reason: ConditionReason| {
+        let why = "part 7 is not what the manifest says".to_owned();
+        with(Act::Failed(Fault { reason, why, may_pass: false, at: None }))
+    };
+    let passed = RestoreResult { snapshot: "daily-7".into(), recall_percent: Some(100.0), ..RestoreResult::default() };
+    is(&drilled(&nothing), "Progressing", "Drilling: step 2 of 3 (drill): create Job weekly-drill");
+    is(&drilled(&Seen::default()), "Progressing", "ClusterMissing: ");
+    is(&with(Act::Done(passed)), "Healthy", "snapshot daily-7 was restored");
+    is(&failed(ConditionReason::Damaged), "Degraded", "Damaged: step 2 of 3 (drill): part 7 is not what");
+    is(&failed(ConditionReason::Skipped), "Suspended", "part 7");
+    let mut changed = drilled(&nothing);
+    changed["metadata"]["generation"] = json!(2);
+    is(&changed, "Progressing", "has not looked at this generation");
+}
+
+#[test]
+fn argo_cd_tells_a_snapshot_that_is_there_from_one_on_its_way_and_one_that_needs_somebody() {
+    let mut snapshot: RagSnapshot = serde_json::from_value(json!({
+        "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot",
+        "metadata": {"name": "nightly", "namespace": "team-a", "uid": "s1", "generation": 1},
+        "spec": {"cluster": "handbook"},
+    }))
+    .unwrap();
+    is(&json!(snapshot), "Progressing", "has not looked");
+    let mut after = |way: Obstacle| {
+        let seen = Observed {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            awake: jiff::SignedDuration::ZERO,
+            way: Err(way),
+            sooner: None,
+            take: None,
+            removal: None,
+            made: Vec::new(),
+        };
+        snapshot.status = Some(snapshot::status::status(&snapshot, &seen, Vec::new(), None));
+        json!(snapshot)
+    };
+    is(
+        &after(Obstacle::ClusterMissing("handbook".into())),
+        "Degraded",
+        "ClusterMissing: there is no RagCluster handbook",
+    );
+    is(&after(Obstacle::Paused("handbook".into())), "Suspended", "spec.paused");
+    let starting = Obstacle::Servers(Unusable::NotMade { cluster: "handbook".into() });
+    let waiting = after(starting);
+    is(&waiting, "Progressing", "Starting: ");
+    let settled = with(&waiting, ConditionType::Reconciling, "False", ConditionReason::Settled);
+    let taken = with(&settled, ConditionType::Ready, "True", ConditionReason::Taken);
+    is(&taken, "Healthy", "");
+    let mut unread = taken.clone();
+    unread["status"]["conditions"].as_array_mut().unwrap().push(json!({
+        "type": "Verified", "status": "False", "reason": "NotReadBack", "message": "it was not read back",
+    }));
+    is(&unread, "Degraded", "NotReadBack: it was not read back");
 }

@@ -36,6 +36,7 @@ pub(crate) fn nothing(server_image: &str, qdrant_image: &str) -> Observed {
         foreign: Vec::new(),
         referenced_secrets: BTreeMap::new(),
         approvals: Vec::new(),
+        procedures: Vec::new(),
         server_pods: Vec::new(),
         qdrant_pods: Vec::new(),
         reports: BTreeMap::new(),

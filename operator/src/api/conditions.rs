@@ -8,7 +8,8 @@ use std::fmt;
 /// absent, not Unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {
-    /// The service answers: rolls up the three that follow. Of a ScaleApproval: it is in force.
+    /// The service answers: rolls up the three that follow. Of a ScaleApproval: it is in force. Of a RagSnapshot: it is in the
+    /// archive, whole.
     Ready,
     /// Enough query servers are ready.
     ServersReady,
@@ -28,11 +29,13 @@ pub enum ConditionType {
     ReplicasCapped,
     /// Servers refuse writes, or were asked to.
     ReadOnly,
+    /// A snapshot was read back whole, and is what was taken.
+    Verified,
 }
 
 impl ConditionType {
     /// Every type, in the order in which they stand in a status.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ready,
         Self::ServersReady,
         Self::VectorStoreReady,
@@ -43,6 +46,7 @@ impl ConditionType {
         Self::MetricsAvailable,
         Self::ReplicasCapped,
         Self::ReadOnly,
+        Self::Verified,
     ];
 
     /// The type as it stands in a status.
@@ -58,6 +62,7 @@ impl ConditionType {
             Self::MetricsAvailable => "MetricsAvailable",
             Self::ReplicasCapped => "ReplicasCapped",
             Self::ReadOnly => "ReadOnly",
+            Self::Verified => "Verified",
         }
     }
 
@@ -69,7 +74,8 @@ impl ConditionType {
             | Self::VectorStoreReady
             | Self::ConfigurationInSync
             | Self::AutoscalingExact
-            | Self::MetricsAvailable => "False",
+            | Self::MetricsAvailable
+            | Self::Verified => "False",
             Self::Reconciling | Self::Stalled | Self::ReplicasCapped | Self::ReadOnly => "True",
         }
     }
@@ -211,8 +217,82 @@ reasons! {
     EndsSoon,
     /// Ready, Stalled of a ScaleApproval: it has ended.
     Expired,
-    /// Ready, Stalled of a ScaleApproval: the cluster that it names does not exist.
+    /// Ready, Stalled of a ScaleApproval or a RagSnapshot: the cluster that it names does not exist.
     ClusterMissing,
+    /// Ready of a RagSnapshot: it is being taken.
+    Taking,
+    /// Ready of a RagSnapshot or a RagRestore: another one is taken, tried or restored first.
+    WaitsForTurn,
+    /// Ready of a RagSnapshot: it is in the archive.
+    Taken,
+    /// Ready, Stalled of a RagSnapshot: it could not be taken.
+    TakeFailed,
+    /// Ready, Stalled of a RagSnapshot: the archive has one of that name which was taken for somebody else.
+    AlreadyExists,
+    /// Ready, Stalled of a RagSnapshot or a RagRestore: what was written is not what was taken, or is not whole any more.
+    Damaged,
+    /// Ready, Stalled of a RagSnapshot: there are no documents.
+    NothingToTake,
+    /// Ready, Stalled of a RagSnapshot or a RagRestore: the archive has no room for it, or the store none for a second copy.
+    NoRoom,
+    /// Ready, Stalled of a RagSnapshot or a RagRestore: the cluster has no such destination.
+    NoDestination,
+    /// Ready, Stalled of a RagSnapshot: the claim of its destination does not exist.
+    ClaimMissing,
+    /// Ready, Stalled of a RagSnapshot or a RagRestore: the cluster's store can only be read by its own server.
+    Unsupported,
+    /// Verified of a RagSnapshot: all of it was read back.
+    ReadBack,
+    /// Verified of a RagSnapshot: it was not read back.
+    NotReadBack,
+    /// Verified of a RagSnapshot: it was restored, and is what was taken.
+    DrillPassed,
+    /// Verified of a RagSnapshot: what was restored of it is not what was taken.
+    DrillFailed,
+    /// Reconciling of a RagSnapshot: its copy in the archive is being removed.
+    Removing,
+    /// Stalled of a RagSnapshot: its copy cannot be removed.
+    RemovalFailed,
+    /// Ready of a RagRestore: it waits for the snapshot that it names.
+    Waiting,
+    /// Ready of a RagRestore: what is served is kept in a snapshot first.
+    Snapshotting,
+    /// Ready of a RagRestore: it restores what is served.
+    Restoring,
+    /// Ready of a RagRestore: it looks whether what is served since is what the snapshot holds.
+    Verifying,
+    /// Ready of a RagRestore: it restores beside what is served, and measures.
+    Drilling,
+    /// Ready of a RagRestore: the drill found what the snapshot holds.
+    Passed,
+    /// Ready of a RagRestore: what is served is what the snapshot holds.
+    Restored,
+    /// Ready of a RagRestore: it was said what would be done, and nothing was.
+    Previewed,
+    /// Ready, Stalled of a RagRestore: there was no room for the drill, which says nothing about the snapshot.
+    Skipped,
+    /// Ready, Stalled of a RagRestore: too few of the recorded passages were found again.
+    RecallTooLow,
+    /// Ready, Stalled of a RagRestore: the snapshot's signature is missing or does not fit.
+    Untrusted,
+    /// Ready, Stalled of a RagRestore: the snapshot is encrypted, and its key is not there.
+    KeyMissing,
+    /// Ready, Stalled of a RagRestore: the snapshot is of another embedding model.
+    ModelMismatch,
+    /// Ready, Stalled of a RagRestore: a newer program took the snapshot.
+    FormatUnsupported,
+    /// Ready, Stalled of a RagRestore: there is no such snapshot.
+    SnapshotMissing,
+    /// Ready, Stalled of a RagRestore: what is served could not be kept in a snapshot first, and nothing was restored.
+    SnapshotFailed,
+    /// Ready, Stalled of a RagRestore: what is served since is not what the snapshot holds.
+    NotVerified,
+    /// Ready, Stalled of a RagRestore: it is not, and what was served before is served again.
+    Reverted,
+    /// Ready, Stalled of a RagRestore: it is not, and the way back failed.
+    RevertFailed,
+    /// Ready, Stalled: something else, which the message names.
+    Failed,
 }
 
 impl fmt::Display for ConditionReason {

@@ -34,6 +34,13 @@ pub const GRANTED: &str = "ragops.dev/granted-servers";
 pub const LOWERED_AT: &str = "ragops.dev/lowered-at";
 /// Annotation of NAME-corpus: the image of the managed vector store that started last, and so has the data.
 pub const LAST_RUN: &str = "ragops.dev/last-run-image";
+/// Annotation of a RagSnapshot: the uid of the RagRestore that asked for it, of what was served before.
+pub const RESTORE_UID: &str = "ragops.dev/restore-uid";
+
+/// The kind of the object for which a Job was made; on everything that was made for it, its pods too.
+pub const OWNER_KIND: &str = "ragops.dev/owner-kind";
+/// The name of that object.
+pub const OWNER: &str = "ragops.dev/owner";
 
 /// Values of [`NAME`].
 pub mod name {
@@ -41,6 +48,8 @@ pub mod name {
     pub const SERVER: &str = "rag-server";
     /// The managed vector store.
     pub const QDRANT: &str = "qdrant";
+    /// One command of the servers' program, which ends by itself.
+    pub const JOB: &str = "rag-job";
 }
 
 /// Values of [`COMPONENT`].
@@ -49,6 +58,8 @@ pub mod component {
     pub const SERVER: &str = "server";
     /// The managed vector store and what belongs to it.
     pub const VECTOR_STORE: &str = "vector-store";
+    /// What works on the corpus beside the servers: snapshots, restores and drills.
+    pub const JOB: &str = "job";
 }
 
 /// Values of [`COLOUR`].

@@ -70,7 +70,13 @@ use super::steps::StepStatus;
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self == oldSelf").message("a restore cannot be changed: create another RagRestore"))]
+#[x_kube(
+    validation = Rule::new("self == oldSelf").message("a restore cannot be changed: create another RagRestore"),
+    validation = Rule::new("self.mode == 'Drill' || has(self.source)")
+        .message("found none: a restore in place names its source; only a drill takes the newest snapshot by itself"),
+    validation = Rule::new("self.mode == 'InPlace' || !self.withDeleted")
+        .message("withDeleted is for a restore in place; a drill compares with all that the snapshot holds")
+)]
 pub struct RagRestoreSpec {
     /// The RagCluster of this namespace.
     #[schemars(length(min = 1, max = 40))]
@@ -79,9 +85,14 @@ pub struct RagRestoreSpec {
     /// InPlace restores what is served; Drill restores beside it, measures, and removes it again.
     pub mode: RestoreMode,
 
-    /// What is restored. Absent, of a drill: the newest snapshot of the first destination.
+    /// What is restored. Absent, of a drill: the newest snapshot of the first destination. A restore in place names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<RestoreSource>,
+
+    /// Of a restore in place: brings documents back, too, that were deleted since the snapshot. Otherwise they stay deleted, as
+    /// whoever asked for their deletion may rely on.
+    #[serde(default)]
+    pub with_deleted: bool,
 
     /// Says what would be done, and does nothing.
     #[serde(default)]
@@ -185,6 +196,11 @@ pub struct RestoreResult {
     #[schemars(length(max = 63))]
     pub snapshot: String,
 
+    /// The destination, as the RagCluster calls it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 40))]
+    pub destination: String,
+
     /// Documents that were restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<i64>,
@@ -209,4 +225,30 @@ pub struct RestoreResult {
     /// How old the snapshot was, in seconds: what was written after it would have been lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpo_seconds: Option<f64>,
+
+    /// What became of the documents that were served, or would become of them. Absent: a drill, which changes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<RestoreChanges>,
+
+    /// The epoch of the corpus that was built and is searched since. Absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
+
+    /// The epoch that was searched before, and is kept until the next restore or until it is removed by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_epoch: Option<i64>,
+}
+
+/// How the documents of a snapshot differ from those that were served.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreChanges {
+    /// Documents that were not there.
+    pub added: i64,
+    /// Documents that were there with another content.
+    pub changed: i64,
+    /// Documents that are not in the snapshot.
+    pub removed: i64,
+    /// Documents that were there as they are in the snapshot.
+    pub unchanged: i64,
 }

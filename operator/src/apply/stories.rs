@@ -76,6 +76,11 @@ impl Play {
         Writer { context: &self.context, object, owner, corrections: Vec::new(), refused: None }
     }
 
+    /// The bodies that were sent so far.
+    pub(crate) fn sent(&self) -> Vec<Value> {
+        self.bodies.lock().unwrap().clone()
+    }
+
     /// The bodies that were sent, once every scene has been played.
     pub(crate) fn end(self) -> Vec<Value> {
         let left: Vec<&str> = self.scenes.lock().unwrap().iter().map(|scene| scene.request).collect();
@@ -100,6 +105,7 @@ fn context(client: Client) -> Context {
         memory: crate::memory::Memory::default(),
         resync: std::time::Duration::from_secs(600),
         now: jiff::Timestamp::now,
+        began: std::time::Instant::now(),
     }
 }
 

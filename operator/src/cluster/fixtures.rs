@@ -59,6 +59,7 @@ pub(crate) fn nothing() -> Observed {
         foreign: Vec::new(),
         referenced_secrets: BTreeMap::new(),
         approvals: Vec::new(),
+        procedures: Vec::new(),
         server_pods: Vec::new(),
         qdrant_pods: Vec::new(),
         reports: BTreeMap::new(),

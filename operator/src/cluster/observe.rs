@@ -23,6 +23,7 @@ use crate::apply::{Owner, Ownership, child_ownership, is_of_managed_store, owner
 use crate::caches::{Caches, Children, Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
+use crate::procedures;
 use crate::sampler::Sample;
 use crate::server_client::{RECORDS_PART, SeenPart};
 
@@ -56,6 +57,7 @@ async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Resul
         referenced_secrets: reader.referenced_secrets(cluster).await,
         foreign: reader.foreign,
         approvals: approvals_of(caches, &name),
+        procedures: procedures::standings(caches, &name),
         reports: server_pods.iter().filter_map(|pod| report_of(context, pod)).collect(),
         server_pods,
         qdrant_pods,
@@ -298,7 +300,9 @@ impl Reader<'_> {
         for object in self.owned(cache) {
             let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
             let is_going = object.meta().deletion_timestamp.is_some();
-            if !names.contains(&&name) && !is_going {
+            // What was made for a Job goes with it.
+            let is_of_job = object.labels().contains_key(labels::OWNER_KIND);
+            if !names.contains(&&name) && !is_going && !is_of_job {
                 strays.push(ObjectRef { kind, name, uid });
             }
         }

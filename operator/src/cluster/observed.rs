@@ -20,6 +20,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Credential, Revision, labels};
+use crate::steps::Standing;
 
 pub use approval::Approval;
 pub use corpus::{CORPUS_ID_KEY, CORPUS_OF_ANOTHER};
@@ -44,6 +45,8 @@ pub struct Observed {
     pub referenced_secrets: BTreeMap<String, Presence>,
     /// The ScaleApprovals that name this cluster, by name.
     pub approvals: Vec<Approval>,
+    /// How what takes time stands: snapshots, restores and drills of this cluster that have not ended.
+    pub procedures: Vec<Standing>,
     /// The query servers' pods.
     pub server_pods: Vec<Pod>,
     /// The managed vector store's pods.

@@ -7,7 +7,7 @@ mod autoscaling;
 mod configuration;
 mod corpus;
 mod meaning;
-mod pods;
+pub(crate) mod pods;
 mod progress;
 mod read_only;
 mod servers;
@@ -32,6 +32,7 @@ use crate::api::text::cut;
 use crate::api::{ConditionReason, ConditionType, Credential, RagCluster, RagClusterStatus};
 use crate::conditions::{self, Finding, State};
 use crate::error::{Class, Error, Phase};
+use crate::steps;
 
 pub use meaning::is_news;
 pub use unseen::unobserved;
@@ -45,6 +46,9 @@ const LOOK_WHILE_STALLED: Duration = Duration::from_secs(25);
 
 /// A settled cluster is looked at again all the same, in case a watch went deaf.
 const LOOK_WHEN_SETTLED: Duration = Duration::from_secs(600);
+
+/// As many as the field holds.
+const NEXT_MAX_ITEMS: usize = 16;
 
 /// How a pass went.
 #[derive(Clone, Debug)]
@@ -173,6 +177,8 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     next.extend(planned.and_then(|planned| autoscaling::next(planned, observed)));
     next.extend(planned.and_then(budget_waits));
     next.extend(planned.and_then(|planned| removed_clients(planned, observed)));
+    next.extend(steps::next(&observed.procedures, observed.now));
+    next.truncate(NEXT_MAX_ITEMS);
     let described = planned.map(|planned| &planned.cluster);
     let mut conditions = conditions::merge(&previous.conditions, findings, cluster.metadata.generation, observed.now);
     if planned.is_none() {

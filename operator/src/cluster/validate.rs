@@ -29,6 +29,7 @@ pub use cache::Redis;
 pub use memory::{READER_MIB, memory_warning};
 pub use outside::{EMBEDDING, Outside, RERANK, TRACING};
 pub use place::Place;
+pub(crate) use place::place_of;
 pub use qdrant::{client_warning, last_run};
 pub use store::{ExternalStore, ManagedStore, Store};
 

@@ -1,17 +1,48 @@
-//! RagRestore: restores a snapshot, or tries to in a drill, by a Job, and says what came of it.
+//! RagRestore: restores a snapshot, or attempts to in a drill, by a Job, and says what came of it.
+
+pub mod build;
+mod carry_out;
+pub mod decide;
+mod events;
+pub mod evidence;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod names;
+mod observe;
+pub mod observed;
+mod reported;
+pub mod status;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::time::timeout;
 
+use crate::api::ConditionReason;
 use crate::api::restore::{RagRestore, RagRestoreStatus};
 use crate::caches::{Caches, Watched};
 use crate::context::Context;
-use crate::controller::Controlled;
+use crate::controller::{Controlled, pause_until};
 use crate::error::Error;
 use crate::objects::OwnKind;
-use crate::report::Reported;
+use crate::procedures;
+use crate::report::{Reported, report};
+use crate::steps::{Advance, Answer, Standing, Turn, Window, advance};
+use carry_out::carry_out;
+use decide::{Deed, MAX_ATTEMPTS, procedure};
+use names::job_name;
+use observe::observe;
+use observed::{Act, Attempt, Fault, Seen};
+
+/// What was announced is done by the next pass, which waits by itself until the caches show the announcement.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// While something is under way: watches report most changes, and this catches what no watch reports.
+const LOOK_WHILE_MOVING: Duration = Duration::from_secs(15);
 
 impl OwnKind for RagRestore {
     const KIND: &'static str = "RagRestore";
@@ -29,7 +60,66 @@ impl Controlled for RagRestore {
         &caches.restores
     }
 
-    fn pass<'a>(&'a self, _context: &'a Context, _caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
-        async { Ok(Duration::MAX) }.boxed()
+    fn pass<'a>(&'a self, context: &'a Context, caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
+        reconcile(context, caches, self).boxed()
     }
+}
+
+/// One pass: takes the restore as far as it comes by looking, says how far it is, and then does what comes next.
+async fn reconcile(context: &Context, caches: &Caches, restore: &RagRestore) -> Result<Duration, Error> {
+    if status::has_ended(restore) {
+        return Ok(Duration::MAX);
+    }
+    let seen = observe(context, caches, restore).await;
+    let standings = procedures::standings(caches, &restore.spec.cluster);
+    let after = go_on(context, restore, &seen, &standings).await?;
+    let (effect, within) = match after.answer {
+        Answer::Record => return Ok(AT_ONCE),
+        Answer::Wait(pause) => return Ok(next_look(pause.until, (context.now)())),
+        Answer::Done | Answer::Failed { .. } => return Ok(Duration::MAX),
+        Answer::Do { effect, within } => (effect, within),
+    };
+    let within = Duration::try_from(within).unwrap_or_default();
+    match timeout(within, carry_out((context, caches), restore, &seen, &effect)).await {
+        Ok(Err(error @ Error::NameTaken { .. })) => {
+            let Some(seen) = taken_by_another(restore, &seen, &effect, &error) else { return Err(error) };
+            go_on(context, restore, &seen, &standings).await.map(|_| AT_ONCE)
+        }
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(true)) => Ok(AT_ONCE),
+        // What became of it after its time, or is in its way, a later look says.
+        Ok(Ok(false)) | Err(_) => Ok(LOOK_WHILE_MOVING),
+    }
+}
+
+/// As far as it comes by what is seen, and says so.
+async fn go_on(
+    context: &Context,
+    restore: &RagRestore,
+    seen: &Seen,
+    standings: &[Standing],
+) -> Result<Advance<Deed>, Error> {
+    let now = (context.now)();
+    let turn = Turn { now, awake: context.awake(), window: Window::Open, standings };
+    let after = advance(&procedure(restore), &seen.steps, seen, &turn);
+    let status = status::status(restore, seen, &after, now);
+    let events = events::events(restore.status.as_ref(), &status);
+    report(context, restore, &status, &events).await?;
+    Ok(after)
+}
+
+/// A Job whose name is somebody else's fails for good: nothing of it is taken over, and nothing is waited for.
+fn taken_by_another(restore: &RagRestore, seen: &Seen, deed: &Deed, error: &Error) -> Option<Seen> {
+    let Deed::Start { task, job } = deed else { return None };
+    let name = restore.metadata.name.as_deref().unwrap_or_default();
+    let number = (1..=MAX_ATTEMPTS).find(|number| job_name(name, *task, *number) == *job)?;
+    let why = format!("{error}; {}", error.remedy());
+    let act = Act::Failed(Fault { reason: ConditionReason::NameTaken, why, may_pass: false, at: None });
+    let mut seen = seen.clone();
+    seen.attempts.entry(*task).or_default().push(Attempt { number, act });
+    Some(seen)
+}
+
+fn next_look(until: Option<Timestamp>, now: Timestamp) -> Duration {
+    until.map_or(LOOK_WHILE_MOVING, |until| pause_until(until, now).min(LOOK_WHILE_MOVING))
 }

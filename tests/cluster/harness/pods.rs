@@ -39,6 +39,8 @@ pub struct Script {
     pub waiting_for: Vec<String>,
     /// Reports so many documents.
     pub documents: u64,
+    /// Reports to search this epoch.
+    pub epoch: Option<u32>,
     /// Reports that its last call of the vector store was not answered, for a cause of this class.
     pub lost_store: Option<String>,
 }
@@ -170,6 +172,7 @@ async fn answer(served: &Served, address: Option<SocketAddr>, headers: &HeaderMa
         waiting_for: script.waiting_for,
         read_only: mounted.read_only,
         documents: script.documents,
+        epoch: script.epoch,
         credentials: mounted.credentials,
         parts: vec![store(script.lost_store)],
         ..Status::default()
