@@ -253,8 +253,4 @@ impl Archive for ObjectArchive {
     fn place(&self) -> &str {
         &self.place
     }
-
-    fn place(&self) -> &str {
-        &self.place
-    }
 }
