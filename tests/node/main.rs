@@ -11,4 +11,5 @@ mod packed;
 mod pages;
 mod service;
 mod shared;
+mod snapshots;
 mod starts;

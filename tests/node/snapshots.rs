@@ -1,0 +1,249 @@
+//! Snapshots by Jobs of the real image: taken onto a volume, drilled, restored in place while a client asks, and restored by
+//! the volume alone after everything else is gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{DeleteParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use ragops_operator::api::restore::RestoreResult;
+use ragops_operator::api::snapshot::ArchiveStatus;
+use ragops_operator::api::{RagRestore, RagSnapshot};
+use ragops_tests::until;
+use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::documents::room;
+use crate::service::{Server, Service};
+use crate::shared::{NAMESPACE, WITHIN, node, output, program};
+
+const NAME: &str = "minutes";
+const CLAIM: &str = "minutes-archive";
+const ROOMS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_are_taken_proven_and_restored_by_jobs_and_outlive_the_cluster() -> Result<()> {
+    let Some(node) = node("snapshots_are_taken_proven_and_restored_by_jobs_and_outlive_the_cluster").await? else {
+        return Ok(());
+    };
+    let minutes = Minutes(Service::of(&node, NAME).await?);
+    let outcome = match minutes.promises().await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let describe = ["describe", "ragsnap,ragrestore,jobs", "-n", NAMESPACE];
+            let told = output(program(node.cluster, "kubectl").args(describe)).await;
+            Err(error.context(told.unwrap_or_default()).context(node.told().await))
+        }
+    };
+    let delete = ["delete", "ragsnap,ragrestore", "--all", "-n", NAMESPACE, "--timeout=2m"];
+    output(program(node.cluster, "kubectl").args(delete)).await?;
+    outcome
+}
+
+/// A RagCluster with a volume of snapshots.
+struct Minutes<'n>(Service<'n>);
+
+impl Minutes<'_> {
+    async fn promises(&self) -> Result<()> {
+        self.furnish().await?;
+        let server = self.serve().await?;
+        let rooms: Vec<_> = (0..ROOMS).map(|n| (id(n), room(n))).collect();
+        let job = server.ingest(&rooms).await?;
+        server.done(&job).await?;
+
+        let first = self.snapshot("minutes-first").await?;
+        assert_eq!((first.documents, first.left_out), (ROOMS as i64, 0));
+        self.change(&server).await?;
+        self.drills_what_it_took().await?;
+        self.goes_back_while_a_client_asks(server).await?;
+        self.outlives_everything_else().await
+    }
+
+    /// The volume of the snapshots, which is the user's.
+    async fn furnish(&self) -> Result<()> {
+        let claim: PersistentVolumeClaim = serde_json::from_value(json!({
+            "metadata": {"name": CLAIM},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }))?;
+        self.api().create(&PostParams::default(), &claim).await?;
+        Ok(())
+    }
+
+    async fn serve(&self) -> Result<Server> {
+        let destinations = json!([{"name": "volume", "volume": {"claimName": CLAIM}}]);
+        let spec = json!({
+            "profile": "Development", "replicas": 1, "autoscaling": {"enabled": false},
+            "snapshots": {"destinations": destinations, "suspend": true},
+        });
+        self.0.serving(&spec).await?;
+        let servers = self.0.servers().await?;
+        self.0.connect(servers.first().context("no server is ready")?).await
+    }
+
+    /// What somebody regrets later: a document is deleted, one is changed, one is added.
+    async fn change(&self, server: &Server) -> Result<()> {
+        let deleted = server.request(Method::DELETE, &format!("/documents/{}", id(7))).send().await?;
+        ensure!(deleted.status().is_success(), "{}", deleted.status());
+        let changed = [(id(8), "Room 8 was given up.".to_owned()), (id(ROOMS), room(ROOMS))];
+        let job = server.ingest(&changed).await?;
+        server.done(&job).await
+    }
+
+    async fn drills_what_it_took(&self) -> Result<()> {
+        let drill = self.restore("minutes-drill", json!({"cluster": NAME, "mode": "Drill"})).await?;
+        assert_eq!((drill.snapshot.as_str(), drill.documents), ("minutes-first", Some(ROOMS as i64)));
+        assert_eq!(drill.recall_percent, Some(100.0));
+        ensure!(drill.rto_seconds.is_some() && drill.rpo_seconds.is_some_and(|rpo| rpo > 0.0), "{drill:?}");
+        Ok(())
+    }
+
+    async fn goes_back_while_a_client_asks(&self, server: Server) -> Result<()> {
+        let server = Arc::new(server);
+        let asking = Asking::begin(&server);
+        asking.has_answers().await?;
+        let source = json!({"snapshotRef": {"name": "minutes-first"}});
+        let spec = json!({"cluster": NAME, "mode": "InPlace", "source": source, "withDeleted": true});
+        let restored = self.restore("minutes-undo", spec).await?;
+        asking.has_answers().await?;
+        asking.end().await?;
+        let changes = serde_json::to_value(restored.changes.context("no changes")?)?;
+        assert_eq!(changes, json!({"added": 1, "changed": 1, "removed": 1, "unchanged": ROOMS - 2}));
+        self.is_what_was_taken(&server).await?;
+        let before: RagSnapshot = self.api().get("minutes-undo-before").await?;
+        let kept = before.status.and_then(|status| status.archive).context("what was served was not kept")?;
+        assert_eq!(kept.documents, ROOMS as i64);
+        Ok(())
+    }
+
+    /// Everything goes but the volume of the snapshots and their objects; a new cluster of the old name is given the corpus back.
+    async fn outlives_everything_else(&self) -> Result<()> {
+        self.0.clusters.delete(NAME, &DeleteParams::default()).await?;
+        let lost = Instant::now();
+        self.remove::<ConfigMap>(&format!("{NAME}-corpus")).await?;
+        self.remove::<PersistentVolumeClaim>(&format!("data-{NAME}-qdrant-0")).await?;
+        let server = self.serve().await?;
+        let missing = server.request(Method::GET, &format!("/documents/{}", id(1))).send().await?;
+        assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+        let source = json!({"archive": {"name": "minutes-first"}});
+        self.restore("minutes-again", json!({"cluster": NAME, "mode": "InPlace", "source": source})).await?;
+        let answer = server.ask("Where is the key of room 7?").await?;
+        assert_eq!(answer["citations"][0]["document"], id(7), "{answer}");
+        println!("answered {:.0} s after cluster and data were deleted", lost.elapsed().as_secs_f64());
+        self.is_what_was_taken(&server).await
+    }
+
+    async fn is_what_was_taken(&self, server: &Server) -> Result<()> {
+        for n in [7, 8] {
+            let answer = server.ask(&format!("Where is the key of room {n}?")).await?;
+            assert_eq!(answer["status"], "grounded", "{answer}");
+            assert_eq!(answer["citations"][0]["document"], id(n), "{answer}");
+        }
+        let added = server.request(Method::GET, &format!("/documents/{}", id(ROOMS))).send().await?;
+        assert_eq!(added.status(), StatusCode::NOT_FOUND);
+        Ok(())
+    }
+
+    /// Takes a snapshot by hand, and waits until it is in the archive and was read back.
+    async fn snapshot(&self, name: &str) -> Result<ArchiveStatus> {
+        let object = json!({
+            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot", "metadata": {"name": name}, "spec": {"cluster": NAME},
+        });
+        let snapshots: Api<RagSnapshot> = self.api();
+        snapshots.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        until("the snapshot is taken and verified", WITHIN, || async {
+            let status = snapshots.get(name).await?.status.unwrap_or_default();
+            are_true(&["Ready", "Verified"], &status.conditions)?;
+            Ok(status.archive)
+        })
+        .await
+    }
+
+    async fn restore(&self, name: &str, spec: Value) -> Result<RestoreResult> {
+        let object = json!({
+            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagRestore", "metadata": {"name": name}, "spec": spec,
+        });
+        let restores: Api<RagRestore> = self.api();
+        restores.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        until(&format!("{name} is done"), WITHIN, || async {
+            let status = restores.get(name).await?.status.unwrap_or_default();
+            are_true(&["Ready"], &status.conditions)?;
+            Ok(status.result)
+        })
+        .await
+    }
+
+    async fn remove<K>(&self, name: &str) -> Result<()>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let api: Api<K> = self.api();
+        if api.get_opt(name).await?.is_some() {
+            api.delete(name, &DeleteParams::default()).await?;
+        }
+        until(&format!("{name} is gone"), WITHIN, || async { Ok(api.get_opt(name).await?.is_none().then_some(())) })
+            .await
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.0.client.clone(), NAMESPACE)
+    }
+}
+
+/// All of these are true, or what is said instead.
+fn are_true(wanted: &[&str], conditions: &[Condition]) -> Result<()> {
+    let is_true = |type_: &str| conditions.iter().any(|found| found.type_ == type_ && found.status == "True");
+    ensure!(wanted.iter().all(|type_| is_true(type_)), "{conditions:#?}");
+    Ok(())
+}
+
+fn id(number: usize) -> String {
+    format!("rooms/{number}.txt")
+}
+
+/// A client that asks all the time.
+struct Asking {
+    answered: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+    client: tokio::task::JoinHandle<Result<()>>,
+}
+
+impl Asking {
+    fn begin(server: &Arc<Server>) -> Self {
+        let (answered, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let (server, counted, told) = (Arc::clone(server), Arc::clone(&answered), Arc::clone(&over));
+        let client = tokio::spawn(async move {
+            while !told.load(Ordering::SeqCst) {
+                // It is in what stands before and in what stands after.
+                let answer = server.ask("Where is the key of room 3?").await?;
+                ensure!(answer["citations"][0]["document"] == id(3), "{answer}");
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        });
+        Self { answered, over, client }
+    }
+
+    /// Waits until it was answered some more.
+    async fn has_answers(&self) -> Result<()> {
+        let before = self.answered.load(Ordering::SeqCst);
+        until("the client is answered", WITHIN, || async {
+            ensure!(!self.client.is_finished(), "it has stopped asking");
+            Ok((self.answered.load(Ordering::SeqCst) > before + 3).then_some(()))
+        })
+        .await
+    }
+
+    async fn end(self) -> Result<()> {
+        self.over.store(true, Ordering::SeqCst);
+        self.client.await?
+    }
+}
