@@ -155,7 +155,7 @@ impl Error {
     pub fn remedy(&self) -> String {
         match self {
             Self::Call { call, .. } => self.remedy_of(call),
-            Self::NameTaken { .. } => "rename or remove it, or give this RagCluster another name".to_owned(),
+            Self::NameTaken { .. } => "rename or remove it, or use another name".to_owned(),
             Self::Leftover { .. } => "wait until garbage collection has removed it".to_owned(),
         }
     }
@@ -277,6 +277,7 @@ mod tests {
 
     #[test]
     fn a_terminating_namespace_and_a_full_quota_are_not_a_missing_verb() {
+        assert!(!error(api(403, "forbidden")).is_of_terminating_namespace());
         let cause = StatusCause { reason: "NamespaceTerminating".into(), message: String::new(), field: String::new() };
         let details = StatusDetails {
             name: String::new(),
@@ -287,7 +288,8 @@ mod tests {
             retry_after_seconds: 0,
         };
         let status = Status::failure("forbidden", "Forbidden").with_code(403).with_details(details);
-        assert_eq!(class(&kube::Error::Api(status.boxed())), Class::Transient);
+        assert_eq!(class(&kube::Error::Api(status.clone().boxed())), Class::Transient);
+        assert!(error(kube::Error::Api(status.boxed())).is_of_terminating_namespace());
         assert_eq!(class(&api(403, "pods is forbidden: exceeded quota: small")), Class::Transient);
     }
 

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, PodSpec, PodTemplateSpec, ServiceAccount, Volume,
+    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, PodSpec, PodTemplateSpec, ServiceAccount,
+    Volume, VolumeMount,
 };
-use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
-};
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyPeer, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::ResourceExt;
@@ -197,11 +196,7 @@ fn own_volume(request: &Request<'_>, volume: Volume) -> Volume {
     }
 }
 
-fn command(
-    request: &Request<'_>,
-    server: Container,
-    mounts: Vec<k8s_openapi::api::core::v1::VolumeMount>,
-) -> Container {
+fn command(request: &Request<'_>, server: Container, mounts: Vec<VolumeMount>) -> Container {
     let mut args = vec!["--config".to_owned(), format!("{CONFIG_DIR}/{CONFIG_FILE}")];
     args.extend(request.args.iter().cloned());
     args.extend(["--report".to_owned(), REPORT_FILE.to_owned()]);
@@ -231,7 +226,7 @@ fn network_policy(request: &Request<'_>) -> NetworkPolicy {
         let labels = metadata::selector_of(cluster, uid, Part::VectorStore);
         let selector = LabelSelector { match_labels: Some(labels), match_expressions: None };
         let store = NetworkPolicyPeer { pod_selector: Some(selector), ..NetworkPolicyPeer::default() };
-        NetworkPolicyEgressRule { to: Some(vec![store]), ports: Some(ports(QDRANT_GRPC_PORT)) }
+        NetworkPolicyEgressRule { to: Some(vec![store]), ports: Some(vec![port("TCP", QDRANT_GRPC_PORT)]) }
     });
     let way_out = archive.way_out(&servers.namespace);
     let places = servers.stores.external.iter().chain(way_out.iter());
@@ -246,8 +241,4 @@ fn network_policy(request: &Request<'_>) -> NetworkPolicy {
             egress: Some(std::iter::once(to_dns()).chain(to_managed).chain(to_others).collect()),
         }),
     }
-}
-
-fn ports(number: i32) -> Vec<NetworkPolicyPort> {
-    vec![port("TCP", number)]
 }

@@ -6,6 +6,7 @@ use std::hash::Hash;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
@@ -149,10 +150,10 @@ fn is_same_owner<K: Kind>(wanted: &K, found: &K) -> Result<(), Error> {
         return Ok(());
     }
     let object = format!("{}/{}", K::kind(&()), found.name_any());
-    let is_namesakes = |owner: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference| {
+    let is_namesakes = |owner: &OwnerReference| {
         wanted.owner_references().iter().any(|ours| ours.kind == owner.kind && ours.name == owner.name)
     };
-    if found.owner_references().iter().any(|owner| is_namesakes(&owner)) {
+    if found.owner_references().iter().any(is_namesakes) {
         return Err(Error::Leftover { object });
     }
     let owner = found.owner_references().first().map(|owner| format!("{}/{}", owner.kind, owner.name));
