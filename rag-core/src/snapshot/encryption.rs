@@ -55,6 +55,15 @@ pub struct Encryption {
     pub identities: Option<Identities>,
 }
 
+impl Encryption {
+    /// Whether what is written with these keys can be read with them, so that whoever is to read it back need not write first to find out.
+    pub fn reads_what_it_writes(&self) -> bool {
+        let Some(recipients) = &self.recipients else { return true };
+        let identities = self.identities.as_ref().map(Identities::fingerprints).unwrap_or_default();
+        identities.iter().any(|fingerprint| recipients.fingerprints().contains(fingerprint))
+    }
+}
+
 impl fmt::Debug for Recipients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Recipients").field(&self.fingerprints).finish()
@@ -208,6 +217,16 @@ mod tests {
         for cut in 0..encrypted.len() {
             assert!(identities.decrypt(&encrypted[..cut]).is_err(), "{cut}");
         }
+    }
+
+    #[test]
+    fn keys_that_do_not_belong_together_are_told_before_anything_is_written() {
+        let (one, two) = (x25519::Identity::generate(), x25519::Identity::generate());
+        let recipients = Some(Recipients::parse(&one.to_public().to_string()).unwrap());
+        let identities = |of: &x25519::Identity| Some(Identities::parse(of.to_string().expose_secret()).unwrap());
+        let reads = |identities| Encryption { recipients: recipients.clone(), identities }.reads_what_it_writes();
+        assert!(reads(identities(&one)) && !reads(identities(&two)) && !reads(None));
+        assert!(Encryption { recipients: None, identities: identities(&two) }.reads_what_it_writes());
     }
 
     #[test]

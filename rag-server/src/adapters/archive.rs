@@ -29,8 +29,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Tries of a call within that time.
 const RETRIES: usize = 8;
-/// Most objects of a folder that are listed: ten years of hourly snapshots. More are no snapshots of one corpus.
-const MOST_LISTED: usize = 100_000;
+/// Most objects of a folder that are listed: ten years of hourly snapshots, or the parts of some hundred gigabytes. It bounds the memory of whoever lists, to less than 100 MB.
+const MOST_LISTED: usize = 500_000;
 
 /// What is needed to reach a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]

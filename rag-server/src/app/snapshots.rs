@@ -54,6 +54,11 @@ pub enum SnapshotSetupError {
     /// Snapshots are to be encrypted, and nobody said for whom.
     #[error("snapshots.encryption.recipients_file is not set, and a snapshot that is taken is encrypted for them")]
     NoRecipients,
+    /// A snapshot is to be read back, and what is needed for it is not here.
+    #[error(
+        "a snapshot that is to be read back needs the identity of one of its recipients, and snapshots.encryption.identity_file has none; name it, or take the snapshot without --verify"
+    )]
+    NoIdentity,
     /// A file that is to go with the snapshot cannot.
     #[error("snapshots.attached {path} {cause}")]
     Attached {

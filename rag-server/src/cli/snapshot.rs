@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress;
 use crate::{
-    app::{self, ArchivePlace},
+    app::{self, ArchivePlace, SnapshotSetupError},
     config::Config,
     shutdown,
     snapshot::{self, Archived, Created, Manifest, Name, Progress, SnapshotError},
@@ -203,6 +203,9 @@ async fn create(
     (name, taken_for, verify): (Option<Name>, Option<String>, bool),
     stop: &CancellationToken,
 ) -> Result<Said, Box<dyn Error>> {
+    if verify && !archived.encryption.reads_what_it_writes() {
+        return Err(SnapshotSetupError::NoIdentity.into());
+    }
     let name = name.unwrap_or_else(new_name);
     let stores = app::open_stores(config).await?;
     let created = taken(config, &stores, &archived, (name, taken_for), stop).await;

@@ -335,6 +335,17 @@ mod tests {
     const POSTGRES: &str = "[records.postgres]\ndir = \"/etc/ragops/postgres\"\n";
 
     #[test]
+    fn snapshots_are_encrypted_with_some_key_and_read_at_some_speed() {
+        let encryption = "[snapshots.encryption]\n";
+        assert!(told(encryption)[0].contains("snapshots.encryption names no key"));
+        for key in ["recipients_file", "identity_file"] {
+            assert_eq!(told(&format!("{encryption}{key} = \"keys\"\n")), Vec::<String>::new());
+        }
+        assert_eq!(told("[snapshots]\nbytes_per_second = 0\n").len(), 1);
+        assert_eq!(told("[snapshots]\nbytes_per_second = 65536\nattached = \"manifests\"\n"), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_database_is_used_by_at_least_one_server_and_found_by_a_folder() {
         assert_eq!(told("[records.postgres]\nservers = 3\n").len(), 1);
         for (nonsense, said) in [

@@ -338,7 +338,10 @@ fn cause(error: &(dyn Error + 'static)) -> Cause {
         return of_snapshot(error);
     }
     if let Some(error) = error.downcast_ref::<SnapshotSetupError>() {
-        return error.archive().map_or(Cause::Configuration, of_archive);
+        return match error {
+            SnapshotSetupError::NoIdentity => Cause::NoKey,
+            error => error.archive().map_or(Cause::Configuration, of_archive),
+        };
     }
     if let Some(error) = error.downcast_ref::<AppError>() {
         return of_app(error);
