@@ -87,7 +87,7 @@ impl Drill {
         let hold = self.hold().await?;
         clear(&*self.store, &*self.records).await?;
         let drilled = tokio::select! {
-            drilled = self.held(manifest, from, &hold, stop, told) => drilled,
+            drilled = self.held((manifest, from), &hold, stop, told) => drilled,
             () = hold.lost() => Err(SnapshotError::TakenOver),
         };
         let drilled = drilled.map(|drilled| Drilled { rpo: began.duration_since(drilled.manifest.began), ..drilled });
@@ -107,8 +107,7 @@ impl Drill {
 
     async fn held(
         &self,
-        manifest: Manifest,
-        from: Duration,
+        (manifest, from): (Manifest, Duration),
         hold: &Hold,
         stop: &CancellationToken,
         told: &mut (dyn FnMut(Progress) + Send),
