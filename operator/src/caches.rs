@@ -139,8 +139,10 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         probes: Vec::new(),
     };
     let (clusters, approvals) = watching.ours();
-    let snapshots = watching.own(Arc::default(), |_, _| {});
-    let restores = watching.own(Arc::default(), |_, _| {});
+    let mut asks = asks_for_the_cluster_of(&clusters, |snapshot: &RagSnapshot| snapshot.spec.cluster.as_str());
+    let snapshots = watching.own(Arc::default(), move |event, _| asks(event));
+    let mut asks = asks_for_the_cluster_of(&clusters, |restore: &RagRestore| restore.spec.cluster.as_str());
+    let restores = watching.own(Arc::default(), move |event, _| asks(event));
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     // A StatefulSet gives its claims the labels of its selector, and no other.
     let claims = format!("{} in ({},{})", labels::NAME, labels::name::SERVER, labels::name::QDRANT);
@@ -300,6 +302,24 @@ fn asks_for_its_cluster<K: Kind>(clusters: &Watched<RagCluster>) -> impl FnMut(&
         Event::Apply(child) | Event::Delete(child) => {
             if let Some(cluster) = cluster_of(child) {
                 clusters.queue.push(&cluster);
+            }
+        }
+        // After a gap in the watch, what was deleted meanwhile shows only by its absence.
+        Event::InitDone => clusters.look_at_all(),
+        Event::Init | Event::InitApply(_) => {}
+    }
+}
+
+/// What a change of an object of our own asks for that names a cluster; a report on it is one.
+fn asks_for_the_cluster_of<K: Kind>(
+    clusters: &Watched<RagCluster>,
+    cluster: fn(&K) -> &str,
+) -> impl FnMut(&Event<DeserializeGuard<K>>) + Send + 'static + use<K> {
+    let clusters = clusters.clone();
+    move |event| match event {
+        Event::Apply(object) | Event::Delete(object) => {
+            if let Ok(object) = &object.0 {
+                clusters.queue.push(cluster(object));
             }
         }
         // After a gap in the watch, what was deleted meanwhile shows only by its absence.

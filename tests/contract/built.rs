@@ -36,6 +36,8 @@ pub(crate) fn nothing(server_image: &str, qdrant_image: &str) -> Observed {
         foreign: Vec::new(),
         referenced_secrets: BTreeMap::new(),
         approvals: Vec::new(),
+        snapshots: Vec::new(),
+        restores: Vec::new(),
         server_pods: Vec::new(),
         qdrant_pods: Vec::new(),
         reports: BTreeMap::new(),

@@ -28,11 +28,17 @@ pub enum ConditionType {
     ReplicasCapped,
     /// Servers refuse writes, or were asked to.
     ReadOnly,
+    /// Snapshots are taken as the schedules say.
+    SnapshotsHealthy,
+    /// The last trial of a restore passed.
+    RestoreVerified,
+    /// Of a RagSnapshot: it was read back and is what was taken.
+    Verified,
 }
 
 impl ConditionType {
     /// Every type, in the order in which they stand in a status.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Ready,
         Self::ServersReady,
         Self::VectorStoreReady,
@@ -43,6 +49,9 @@ impl ConditionType {
         Self::MetricsAvailable,
         Self::ReplicasCapped,
         Self::ReadOnly,
+        Self::SnapshotsHealthy,
+        Self::RestoreVerified,
+        Self::Verified,
     ];
 
     /// The type as it stands in a status.
@@ -58,6 +67,9 @@ impl ConditionType {
             Self::MetricsAvailable => "MetricsAvailable",
             Self::ReplicasCapped => "ReplicasCapped",
             Self::ReadOnly => "ReadOnly",
+            Self::SnapshotsHealthy => "SnapshotsHealthy",
+            Self::RestoreVerified => "RestoreVerified",
+            Self::Verified => "Verified",
         }
     }
 
@@ -69,7 +81,10 @@ impl ConditionType {
             | Self::VectorStoreReady
             | Self::ConfigurationInSync
             | Self::AutoscalingExact
-            | Self::MetricsAvailable => "False",
+            | Self::MetricsAvailable
+            | Self::SnapshotsHealthy
+            | Self::RestoreVerified
+            | Self::Verified => "False",
             Self::Reconciling | Self::Stalled | Self::ReplicasCapped | Self::ReadOnly => "True",
         }
     }
@@ -205,6 +220,26 @@ reasons! {
     ApprovalEnded,
     /// ReadOnly: the servers were asked to refuse writes.
     Requested,
+    /// SnapshotsHealthy: every schedule has the snapshot that it last asked for.
+    UpToDate,
+    /// SnapshotsHealthy: no schedule has asked for one yet.
+    AwaitingFirst,
+    /// SnapshotsHealthy: there is no place for them.
+    NoDestination,
+    /// SnapshotsHealthy: one that was due is not in the archive, and has not failed either.
+    Overdue,
+    /// SnapshotsHealthy: the spec asks for none.
+    Suspended,
+    /// SnapshotsHealthy: the schedules leave longer gaps than the recovery point objective allows.
+    ObjectiveUnreachable,
+    /// RestoreVerified: what the last trial restored is what the snapshot holds.
+    DrillPassed,
+    /// RestoreVerified: the last trial could not restore what the snapshot holds.
+    DrillFailed,
+    /// RestoreVerified: there was no room for the last trial.
+    DrillSkipped,
+    /// RestoreVerified: the last trial passed, and took longer than the recovery time objective allows.
+    TooSlow,
     /// Ready of a ScaleApproval: it counts.
     InForce,
     /// Ready of a ScaleApproval: it counts, and ends within a day.

@@ -35,6 +35,13 @@ pub const LOWERED_AT: &str = "ragops.dev/lowered-at";
 /// Annotation of NAME-corpus: the image of the managed vector store that started last, and so has the data.
 pub const LAST_RUN: &str = "ragops.dev/last-run-image";
 
+/// The schedule that asked for a RagSnapshot or a RagRestore.
+pub const SCHEDULE: &str = "ragops.dev/schedule";
+/// The value of [`SCHEDULE`] on the trials of a restore; no schedule of snapshots has this name.
+pub const DRILL: &str = "drill";
+/// Annotation of a RagSnapshot or a RagRestore that a schedule asked for: the time of the schedule's line that it is for.
+pub const DUE_AT: &str = "ragops.dev/due-at";
+
 /// Values of [`NAME`].
 pub mod name {
     /// The query servers.

@@ -6,6 +6,7 @@
 mod approval;
 mod corpus;
 mod secrets;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::api::{Credential, Revision, labels};
 pub use approval::Approval;
 pub use corpus::{CORPUS_ID_KEY, CORPUS_OF_ANOTHER};
 pub use secrets::{MATERIAL_KEY, OwnSecrets, QDRANT_KEY, credentials_to_read};
+pub use snapshots::{Kept, Restore, RestoreState, Snapshot, SnapshotState};
 
 /// Everything that one pass over one RagCluster knows.
 #[derive(Clone, Debug)]
@@ -44,6 +46,10 @@ pub struct Observed {
     pub referenced_secrets: BTreeMap<String, Presence>,
     /// The ScaleApprovals that name this cluster, by name.
     pub approvals: Vec<Approval>,
+    /// The RagSnapshots of a cluster of this name, those of one that went before it among them, by name.
+    pub snapshots: Vec<Snapshot>,
+    /// The RagRestores of a cluster of this name, by name.
+    pub restores: Vec<Restore>,
     /// The query servers' pods.
     pub server_pods: Vec<Pod>,
     /// The managed vector store's pods.

@@ -132,6 +132,6 @@ fn owner(cluster: &ValidatedCluster) -> OwnerReference {
     }
 }
 
-fn owned<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+pub(crate) fn owned<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }

@@ -8,8 +8,11 @@ pub mod corpus;
 pub mod credentials;
 pub mod prune;
 pub mod replace;
+pub mod retention;
 pub mod revision;
 pub mod scaling;
+pub mod schedule;
+pub mod snapshots;
 pub mod volume;
 
 use super::observed::{ObjectRef, Observed};
@@ -18,6 +21,7 @@ use crate::api::{CorpusId, Revision};
 use credentials::CredentialPlan;
 use revision::{PlannedRevision, Revisions};
 use scaling::Size;
+use snapshots::SnapshotsPlan;
 use volume::Growth;
 
 /// What should be, and what is in surplus.
@@ -51,6 +55,8 @@ pub struct Plan {
     pub remade: Option<ObjectRef>,
     /// What is to be removed, last of all.
     pub prune: Vec<ObjectRef>,
+    /// Snapshots and trials of a restore, where they are asked for.
+    pub snapshots: Option<SnapshotsPlan>,
 }
 
 /// Asks the deciders in turn.
@@ -76,6 +82,7 @@ pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
         growth: volume::growth(cluster, observed),
         remade,
         prune,
+        snapshots: snapshots::snapshots(cluster, observed),
     }
 }
 
