@@ -5,6 +5,7 @@
 mod approvals;
 mod children;
 mod generations;
+mod job_owners;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -16,6 +17,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -31,10 +33,12 @@ use tokio::sync::Notify;
 use crate::api::{RagCluster, RagRestore, RagSnapshot, ScaleApproval, labels};
 use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
+use crate::snapshot::snapshots_of;
 use approvals::Concerned;
 pub use children::Children;
 use children::Owners;
 use generations::Generations;
+use job_owners::JobOwners;
 
 /// What is known of a kind of our own in a namespace.
 #[derive(Clone)]
@@ -90,6 +94,10 @@ pub struct Caches {
     pub services: Children<Service>,
     /// Pods of servers and vector stores, reduced to what is read of them.
     pub pods: Children<Pod>,
+    /// Jobs that were made for an object of ours.
+    pub jobs: Children<Job>,
+    /// Their pods, reduced to what is read of them.
+    pub job_pods: Children<Pod>,
 }
 
 /// Resolves when every cache of a namespace has been filled for the first time.
@@ -138,11 +146,10 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         running: Vec::new(),
         probes: Vec::new(),
     };
-    let (clusters, approvals) = watching.ours();
-    let mut asks = asks_for_the_cluster_of(&clusters, |snapshot: &RagSnapshot| snapshot.spec.cluster.as_str());
-    let snapshots = watching.own(Arc::default(), move |event, _| asks(event));
-    let mut asks = asks_for_the_cluster_of(&clusters, |restore: &RagRestore| restore.spec.cluster.as_str());
+    let (clusters, approvals, snapshots) = watching.ours();
+    let mut asks = asks_for_the_cluster_of(&clusters.queue, |restore: &RagRestore| restore.spec.cluster.as_str());
     let restores = watching.own(Arc::default(), move |event, _| asks(event));
+    let asking = JobOwners::of(&clusters, &snapshots, &restores);
     let managed = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE);
     // A StatefulSet gives its claims the labels of its selector, and no other.
     let claims = format!("{} in ({},{})", labels::NAME, labels::name::SERVER, labels::name::QDRANT);
@@ -158,6 +165,8 @@ pub fn caches(clients: Clients<'_>, namespace: &str, pods_changed: &Arc<Notify>)
         autoscalers: watching.children(&clusters, &managed),
         services: watching.children(&clusters, &managed),
         pods: watching.pods(&clusters, pods_changed),
+        jobs: watching.indexed(labels::OWNER_KIND, |_| {}, asking.clone().asks::<Job>()),
+        job_pods: watching.indexed(labels::OWNER_KIND, reduce_pod, asking.asks::<Pod>()),
         clusters,
         approvals,
         snapshots,
@@ -204,14 +213,18 @@ struct Watching<'a> {
 
 impl Watching<'_> {
     /// Our own kinds. A change of one asks for a look at those of the other that it concerns.
-    fn ours(&mut self) -> (Watched<RagCluster>, Watched<ScaleApproval>) {
+    fn ours(&mut self) -> (Watched<RagCluster>, Watched<ScaleApproval>, Watched<RagSnapshot>) {
         let (clusters, mut concerned) = (Arc::new(Queue::default()), Concerned::default());
         let waiting = Arc::clone(&clusters);
         let approvals = self.own::<ScaleApproval>(Arc::default(), move |event, _| {
             concerned.after(event).iter().for_each(|cluster| waiting.push(cluster));
         });
         let all = approvals.clone();
+        let mut asks = asks_for_the_cluster_of(&clusters, |snapshot: &RagSnapshot| snapshot.spec.cluster.as_str());
+        let snapshots = self.own::<RagSnapshot>(Arc::default(), move |event, _| asks(event));
+        let taken = snapshots.clone();
         let clusters = self.own::<RagCluster>(clusters, move |_, changed| {
+            snapshots_of(&taken.cache.state(), changed).iter().for_each(|name| taken.queue.push(name));
             let approvals = all.cache.state();
             let readable = approvals.iter().filter_map(|approval| approval.0.as_ref().ok());
             let theirs = readable.filter(|approval| changed.contains(&approval.spec.cluster));
@@ -219,7 +232,7 @@ impl Watching<'_> {
         });
         // A namespace that cannot be read is told by its clusters.
         self.probes.reverse();
-        (clusters, approvals)
+        (clusters, approvals, snapshots)
     }
 
     /// The objects of a kind of our own, labelled or not. `also` is told of every event, and of the objects to look at after it.
@@ -250,7 +263,9 @@ impl Watching<'_> {
             changed.notify_one();
             asks(event);
         };
-        self.indexed(labels::CLUSTER_UID, reduce_pod, seen)
+        // Pods of Jobs bear the cluster's uid, too, and are no servers.
+        let selector = format!("{},!{}", labels::CLUSTER_UID, labels::OWNER_KIND);
+        self.indexed(&selector, reduce_pod, seen)
     }
 
     fn indexed<K: Kind>(
@@ -312,19 +327,18 @@ fn asks_for_its_cluster<K: Kind>(clusters: &Watched<RagCluster>) -> impl FnMut(&
 
 /// What a change of an object of our own asks for that names a cluster; a report on it is one.
 fn asks_for_the_cluster_of<K: Kind>(
-    clusters: &Watched<RagCluster>,
+    clusters: &Arc<Queue>,
     cluster: fn(&K) -> &str,
 ) -> impl FnMut(&Event<DeserializeGuard<K>>) + Send + 'static + use<K> {
-    let clusters = clusters.clone();
+    let (clusters, mut listed) = (Arc::clone(clusters), Vec::new());
     move |event| match event {
         Event::Apply(object) | Event::Delete(object) => {
-            if let Ok(object) = &object.0 {
-                clusters.queue.push(cluster(object));
-            }
+            object.0.iter().for_each(|object| clusters.push(cluster(object)));
         }
-        // After a gap in the watch, what was deleted meanwhile shows only by its absence.
-        Event::InitDone => clusters.look_at_all(),
-        Event::Init | Event::InitApply(_) => {}
+        Event::Init => listed.clear(),
+        Event::InitApply(object) => listed.extend(object.0.iter().map(|object| cluster(object).to_owned())),
+        // The cache shows the list only now. What was deleted during the gap is seen when the cluster is looked at again.
+        Event::InitDone => listed.drain(..).for_each(|cluster| clusters.push(&cluster)),
     }
 }
 

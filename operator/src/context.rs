@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt};
 
@@ -36,12 +36,19 @@ pub struct Context {
     pub resync: Duration,
     /// The clock.
     pub now: fn() -> Timestamp,
+    /// When this process began to look.
+    pub began: Instant,
 }
 
 impl Context {
     /// The caches of `namespace`; nothing if it is not watched.
     pub fn caches(&self, namespace: &str) -> Option<&Caches> {
         self.namespaces.get(namespace)
+    }
+
+    /// For how long this process has been looking, by a clock that never jumps.
+    pub fn awake(&self) -> SignedDuration {
+        SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX)
     }
 }
 

@@ -137,6 +137,12 @@ impl Error {
         }
     }
 
+    /// Whether the namespace is going away, so that nothing can be created in it any more.
+    pub fn is_of_terminating_namespace(&self) -> bool {
+        let Self::Call { source, .. } = self else { return false };
+        matches!(source.as_ref(), kube::Error::Api(status) if status.code == 403 && is_terminating(status))
+    }
+
     /// The pause that the API server itself asked for.
     pub fn retry_after(&self) -> Option<Duration> {
         let Self::Call { source, .. } = self else { return None };

@@ -71,10 +71,16 @@ pub fn transition(type_: ConditionType, before: Option<&Condition>, after: Optio
 
 /// Reconciling is an ordinary state, and so is what has never been up.
 fn is_bad(type_: ConditionType, condition: &Condition) -> bool {
-    let is_ordinary =
-        [ConditionReason::Starting, ConditionReason::Scaling, ConditionReason::NoneReady, ConditionReason::SomeReady]
-            .iter()
-            .any(|reason| reason.as_str() == condition.reason);
+    let is_ordinary = [
+        ConditionReason::Starting,
+        ConditionReason::Scaling,
+        ConditionReason::NoneReady,
+        ConditionReason::SomeReady,
+        ConditionReason::Taking,
+        ConditionReason::WaitsForTurn,
+    ]
+    .iter()
+    .any(|reason| reason.as_str() == condition.reason);
     type_ != ConditionType::Reconciling && condition.status == type_.bad_status() && !is_ordinary
 }
 

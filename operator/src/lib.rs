@@ -19,6 +19,7 @@ pub mod controller;
 pub mod error;
 pub mod events;
 pub mod http;
+pub mod job;
 pub mod leader;
 pub mod memory;
 pub mod metrics;

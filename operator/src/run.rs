@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::select_all;
 use jiff::Timestamp;
@@ -217,6 +217,7 @@ impl Process {
             memory: Memory::default(),
             resync: self.args.resync(),
             now: Timestamp::now,
+            began: Instant::now(),
         };
         Ok((Arc::new(context), all_filled))
     }

@@ -29,6 +29,7 @@ mod reports;
 mod rights;
 mod scaling;
 mod secrets;
+mod snapshots;
 mod sweep;
 mod upgrade;
 mod volumes;

@@ -1,7 +1,7 @@
 //! The health check for Argo CD, asked about the statuses that the operator writes.
 
 use ragops_operator::{
-    api::{ConditionReason, ConditionType, RagCluster, ScaleApproval},
+    api::{ConditionReason, ConditionType, RagCluster, RagSnapshot, ScaleApproval},
     approval,
     cluster::{
         decide::decide,
@@ -10,6 +10,11 @@ use ragops_operator::{
         validate::validate,
     },
     error::{Class, Phase},
+    job::Unusable,
+    snapshot::{
+        self,
+        observed::{Observed, Obstacle},
+    },
 };
 use serde_json::{Value, json};
 
@@ -128,4 +133,45 @@ fn argo_cd_tells_an_approval_in_force_from_one_that_has_ended_and_one_for_nothin
     is(&after("2030-01-15T17:00:00Z", true), "Healthy", "create another ScaleApproval");
     is(&after("2029-01-01T00:00:00Z", false), "Degraded", "ClusterMissing: there is no RagCluster handbook");
     is(&after("2030-01-15T18:00:00Z", true), "Suspended", "ended at 2030-01-15T18:00:00Z");
+}
+
+#[test]
+fn argo_cd_tells_a_snapshot_that_is_there_from_one_on_its_way_and_one_that_needs_somebody() {
+    let mut snapshot: RagSnapshot = serde_json::from_value(json!({
+        "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot",
+        "metadata": {"name": "nightly", "namespace": "team-a", "uid": "s1", "generation": 1},
+        "spec": {"cluster": "handbook"},
+    }))
+    .unwrap();
+    is(&json!(snapshot), "Progressing", "has not looked");
+    let mut after = |way: Obstacle| {
+        let seen = Observed {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            awake: jiff::SignedDuration::ZERO,
+            way: Err(way),
+            sooner: None,
+            take: None,
+            removal: None,
+            made: Vec::new(),
+        };
+        snapshot.status = Some(snapshot::status::status(&snapshot, &seen, Vec::new(), None));
+        json!(snapshot)
+    };
+    is(
+        &after(Obstacle::ClusterMissing("handbook".into())),
+        "Degraded",
+        "ClusterMissing: there is no RagCluster handbook",
+    );
+    is(&after(Obstacle::Paused("handbook".into())), "Suspended", "spec.paused");
+    let starting = Obstacle::Servers(Unusable::NotMade { cluster: "handbook".into() });
+    let waiting = after(starting);
+    is(&waiting, "Progressing", "Starting: ");
+    let settled = with(&waiting, ConditionType::Reconciling, "False", ConditionReason::Settled);
+    let taken = with(&settled, ConditionType::Ready, "True", ConditionReason::Taken);
+    is(&taken, "Healthy", "");
+    let mut unread = taken.clone();
+    unread["status"]["conditions"].as_array_mut().unwrap().push(json!({
+        "type": "Verified", "status": "False", "reason": "NotReadBack", "message": "it was not read back",
+    }));
+    is(&unread, "Degraded", "NotReadBack: it was not read back");
 }

@@ -13,5 +13,6 @@ mod documented;
 mod management;
 mod operations;
 mod rendered;
+mod snapshots;
 mod status;
 mod upgrade;

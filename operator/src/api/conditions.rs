@@ -8,7 +8,8 @@ use std::fmt;
 /// absent, not Unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {
-    /// The service answers: rolls up the three that follow. Of a ScaleApproval: it is in force.
+    /// The service answers: rolls up the three that follow. Of a ScaleApproval: it is in force. Of a RagSnapshot: it is in the
+    /// archive, whole.
     Ready,
     /// Enough query servers are ready.
     ServersReady,
@@ -32,7 +33,7 @@ pub enum ConditionType {
     SnapshotsHealthy,
     /// The last trial of a restore passed.
     RestoreVerified,
-    /// Of a RagSnapshot: it was read back and is what was taken.
+    /// A snapshot was read back whole, and is what was taken.
     Verified,
 }
 
@@ -246,8 +247,38 @@ reasons! {
     EndsSoon,
     /// Ready, Stalled of a ScaleApproval: it has ended.
     Expired,
-    /// Ready, Stalled of a ScaleApproval: the cluster that it names does not exist.
+    /// Ready, Stalled of a ScaleApproval or a RagSnapshot: the cluster that it names does not exist.
     ClusterMissing,
+    /// Ready of a RagSnapshot: it is being taken.
+    Taking,
+    /// Ready of a RagSnapshot: another one of the same destination is taken first.
+    WaitsForTurn,
+    /// Ready of a RagSnapshot: it is in the archive.
+    Taken,
+    /// Ready, Stalled of a RagSnapshot: it could not be taken.
+    TakeFailed,
+    /// Ready, Stalled of a RagSnapshot: the archive has one of that name which was taken for somebody else.
+    AlreadyExists,
+    /// Ready, Stalled of a RagSnapshot: what was written is not what was taken.
+    Damaged,
+    /// Ready, Stalled of a RagSnapshot: there are no documents.
+    NothingToTake,
+    /// Ready, Stalled of a RagSnapshot: the archive has no room for it.
+    NoRoom,
+    /// Ready, Stalled of a RagSnapshot: the cluster has no such destination.
+    NoDestination,
+    /// Ready, Stalled of a RagSnapshot: the claim of its destination does not exist.
+    ClaimMissing,
+    /// Ready, Stalled of a RagSnapshot: the cluster's store can only be read by its own server.
+    Unsupported,
+    /// Verified of a RagSnapshot: all of it was read back.
+    ReadBack,
+    /// Verified of a RagSnapshot: it was not read back.
+    NotReadBack,
+    /// Reconciling of a RagSnapshot: its copy in the archive is being removed.
+    Removing,
+    /// Stalled of a RagSnapshot: its copy cannot be removed.
+    RemovalFailed,
 }
 
 impl fmt::Display for ConditionReason {

@@ -41,6 +41,10 @@ pub const SCHEDULE: &str = "ragops.dev/schedule";
 pub const DRILL: &str = "drill";
 /// Annotation of a RagSnapshot or a RagRestore that a schedule asked for: the time of the schedule's line that it is for.
 pub const DUE_AT: &str = "ragops.dev/due-at";
+/// The kind of the object for which a Job was made; on everything that was made for it, its pods too.
+pub const OWNER_KIND: &str = "ragops.dev/owner-kind";
+/// The name of that object.
+pub const OWNER: &str = "ragops.dev/owner";
 
 /// Values of [`NAME`].
 pub mod name {
@@ -48,6 +52,8 @@ pub mod name {
     pub const SERVER: &str = "rag-server";
     /// The managed vector store.
     pub const QDRANT: &str = "qdrant";
+    /// One command of the servers' program, which ends by itself.
+    pub const JOB: &str = "rag-job";
 }
 
 /// Values of [`COMPONENT`].
@@ -56,6 +62,8 @@ pub mod component {
     pub const SERVER: &str = "server";
     /// The managed vector store and what belongs to it.
     pub const VECTOR_STORE: &str = "vector-store";
+    /// What works on the corpus beside the servers: snapshots, restores and drills.
+    pub const JOB: &str = "job";
 }
 
 /// Values of [`COLOUR`].

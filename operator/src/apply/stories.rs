@@ -100,6 +100,7 @@ fn context(client: Client) -> Context {
         memory: crate::memory::Memory::default(),
         resync: std::time::Duration::from_secs(600),
         now: jiff::Timestamp::now,
+        began: std::time::Instant::now(),
     }
 }
 

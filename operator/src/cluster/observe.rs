@@ -300,7 +300,9 @@ impl Reader<'_> {
         for object in self.owned(cache) {
             let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
             let is_going = object.meta().deletion_timestamp.is_some();
-            if !names.contains(&&name) && !is_going {
+            // What was made for a Job goes with it.
+            let is_of_job = object.labels().contains_key(labels::OWNER_KIND);
+            if !names.contains(&&name) && !is_going && !is_of_job {
                 strays.push(ObjectRef { kind, name, uid });
             }
         }

@@ -7,7 +7,7 @@ mod autoscaling;
 mod configuration;
 mod corpus;
 mod meaning;
-mod pods;
+pub(crate) mod pods;
 mod progress;
 mod read_only;
 mod servers;

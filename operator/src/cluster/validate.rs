@@ -31,6 +31,7 @@ pub use cache::Redis;
 pub use memory::{READER_MIB, memory_warning};
 pub use outside::{EMBEDDING, Outside, RERANK, TRACING};
 pub use place::Place;
+pub(crate) use place::place_of;
 pub use qdrant::{client_warning, last_run};
 pub use snapshots::{DrillSchedule, Schedule, Snapshots};
 pub use store::{ExternalStore, ManagedStore, Store};

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
+use k8s_openapi::Resource as _;
+use k8s_openapi::api::batch::v1::Job;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{Action, Config, Error as RunError, ReconcileRequest, applier};
@@ -49,6 +51,14 @@ pub trait Controlled: Reported {
 
     /// One pass over an object. Returns when to look again if nothing happens.
     fn pass<'a>(&'a self, context: &'a Context, caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>>;
+
+    /// The finalizer by which an object of this kind waits for us before it goes. Without one, owner references do the rest.
+    const FINALIZER: Option<&'static str> = None;
+
+    /// One pass over an object that is being deleted and waits for us.
+    fn leave<'a>(&'a self, _context: &'a Context, _caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
+        std::future::ready(Ok(Duration::MAX)).boxed()
+    }
 }
 
 /// Works on the objects of a kind in `namespace` until `stop` resolves; passes under way are finished first.
@@ -97,8 +107,8 @@ async fn pass<K: Controlled>(object: Arc<DeserializeGuard<K>>, context: Arc<Cont
 async fn measured<K: Controlled>(object: &K, context: &Context) -> Result<Action, Error> {
     let id = ObjectId::of(object);
     let Some(caches) = context.caches(&id.namespace) else { return Ok(Action::await_change()) };
-    if object.meta().deletion_timestamp.is_some() {
-        // Owner references do the rest.
+    let is_going = object.meta().deletion_timestamp.is_some();
+    if is_going && !waits_for_us(object) {
         return Ok(Action::await_change());
     }
     let cached = |written: &ObjectKey| cached_version(caches, &id.namespace, written);
@@ -106,7 +116,8 @@ async fn measured<K: Controlled>(object: &K, context: &Context) -> Result<Action
         return Ok(Action::requeue(ECHO));
     }
     let measure = context.metrics.pass(K::KIND);
-    match object.pass(context, caches).await {
+    let passed = if is_going { object.leave(context, caches) } else { object.pass(context, caches) };
+    match passed.await {
         Ok(next_look) => {
             measure.end(Ending::Done);
             context.memory.backoff.reset(&id);
@@ -117,6 +128,10 @@ async fn measured<K: Controlled>(object: &K, context: &Context) -> Result<Action
             Err(error)
         }
     }
+}
+
+fn waits_for_us<K: Controlled>(object: &K) -> bool {
+    K::FINALIZER.is_some_and(|ours| object.finalizers().iter().any(|found| found == ours))
 }
 
 /// An object that is not what its kind says is reported, and left alone until it changes.
@@ -190,6 +205,7 @@ fn cached_version(caches: &Caches, namespace: &str, (kind, name): &ObjectKey) ->
         _ if is(ChildKind::PodDisruptionBudget) => version_in!(caches.disruption_budgets),
         _ if is(ChildKind::HorizontalPodAutoscaler) => version_in!(caches.autoscalers),
         _ if is(ChildKind::Service) => version_in!(caches.services),
+        _ if kind == Job::KIND => version_in!(caches.jobs),
         _ => None,
     }
 }

@@ -98,7 +98,11 @@ fn node(zone: &str) -> Value {
     })
 }
 
-/// KWOK reads one file; its module ships one stage per file, for one class of volumes. The hold and the other class are ours.
+/// A pod with this label is a Job's of the operator: it runs until the test says how it ended.
+const OF_JOB: &str = "ragops.dev/owner-kind";
+
+/// KWOK reads one file; its module ships one stage per file, for one class of volumes. The hold, the other class and the Jobs
+/// that do not end by themselves are ours.
 fn compose(folder: &Path) -> Result<String> {
     let mut names: Vec<_> = fs::read_dir(folder)
         .with_context(|| format!("cannot read KWOK's stages in {}", folder.display()))?
@@ -111,11 +115,14 @@ fn compose(folder: &Path) -> Result<String> {
         let text = fs::read_to_string(entry.path())?.replace(&of_one_class, &of_both);
         let mut stage: Value =
             serde_yaml_ng::from_str(&text).with_context(|| format!("cannot parse {}", entry.path().display()))?;
-        if stage["metadata"]["name"] == "pod-ready"
-            && let Some(expressions) =
-                stage.pointer_mut("/spec/selector/matchExpressions").and_then(Value::as_array_mut)
+        let left_alone = match stage["metadata"]["name"].as_str() {
+            Some("pod-ready") => Some(format!(".metadata.annotations[\"{HOLD}\"]")),
+            Some("pod-complete") => Some(format!(".metadata.labels[\"{OF_JOB}\"]")),
+            _ => None,
+        };
+        if let (Some(key), Some(expressions)) =
+            (left_alone, stage.pointer_mut("/spec/selector/matchExpressions").and_then(Value::as_array_mut))
         {
-            let key = format!(".metadata.annotations[\"{HOLD}\"]");
             expressions.push(json!({"key": key, "operator": "DoesNotExist"}));
         }
         all.push_str(&format!("---\n{}", serde_yaml_ng::to_string(&stage)?));

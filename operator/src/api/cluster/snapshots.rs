@@ -98,9 +98,15 @@ pub struct S3Destination {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[-a-z0-9]+$"))]
     pub region: String,
 
-    /// The Secret that holds the access key, in the same namespace: keys access-key-id and secret-access-key, and ca.crt where the
-    /// service's certificate is signed by an authority of its own. Only the Jobs mount it; the operator never reads it.
+    /// The Secret that holds the access key, in the same namespace: keys access-key-id and secret-access-key. Only the Jobs mount
+    /// it; the operator never reads it.
     pub secret_ref: SnapshotSecretRef,
+
+    /// The key of the same Secret that holds the certificates (PEM) by which the service's is signed, for example ca.crt. Absent:
+    /// those that the image knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub ca_key: Option<String>,
 }
 
 /// A volume that somebody else made.

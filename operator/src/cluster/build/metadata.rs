@@ -24,15 +24,29 @@ pub enum Part {
 
 /// Labels by which the pods of a part are selected; they never change while the cluster lives.
 pub fn selector(cluster: &ValidatedCluster, part: Part) -> BTreeMap<String, String> {
+    selector_of(cluster.name.as_str(), &cluster.uid, part)
+}
+
+/// The same of the cluster of this name and uid.
+pub(crate) fn selector_of(cluster: &str, uid: &str, part: Part) -> BTreeMap<String, String> {
     let (name, component) = match part {
         Part::Server => (labels::name::SERVER, labels::component::SERVER),
         Part::VectorStore => (labels::name::QDRANT, labels::component::VECTOR_STORE),
     };
+    of_component((name, component), cluster, uid)
+}
+
+/// Labels by which the pods of a cluster's Jobs are selected. What selects servers never selects one of them.
+pub(crate) fn jobs_of(cluster: &str, uid: &str) -> BTreeMap<String, String> {
+    of_component((labels::name::JOB, labels::component::JOB), cluster, uid)
+}
+
+fn of_component((name, component): (&str, &str), cluster: &str, uid: &str) -> BTreeMap<String, String> {
     owned([
         (labels::NAME, name),
-        (labels::INSTANCE, cluster.name.as_str()),
+        (labels::INSTANCE, cluster),
         (labels::COMPONENT, component),
-        (labels::CLUSTER_UID, &cluster.uid),
+        (labels::CLUSTER_UID, uid),
     ])
 }
 

@@ -35,8 +35,6 @@ pub(super) fn network_policy(
         NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", HTTP_PORT)]) },
         NetworkPolicyIngressRule { from: Some(management), ports: Some(vec![port("TCP", MANAGEMENT_PORT)]) },
     ];
-    let dns = DNS_PORTS.into_iter().flat_map(|number| [port("UDP", number), port("TCP", number)]).collect();
-    let dns = NetworkPolicyEgressRule { to: None, ports: Some(dns) };
     let [near, far] = to_others(cluster);
     let to_others = near.into_iter().chain(far);
     NetworkPolicy {
@@ -45,7 +43,7 @@ pub(super) fn network_policy(
             pod_selector: Some(metadata::label_selector(cluster, Part::Server)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(ingress),
-            egress: Some(std::iter::once(dns).chain(to_vector_store(cluster)).chain(to_others).collect()),
+            egress: Some(std::iter::once(to_dns()).chain(to_vector_store(cluster)).chain(to_others).collect()),
         }),
     }
 }
@@ -69,6 +67,12 @@ pub(super) fn with_ways_out_of_servers(
     policy
 }
 
+/// To whatever answers as DNS.
+pub(crate) fn to_dns() -> NetworkPolicyEgressRule {
+    let ports = DNS_PORTS.into_iter().flat_map(|number| [port("UDP", number), port("TCP", number)]).collect();
+    NetworkPolicyEgressRule { to: None, ports: Some(ports) }
+}
+
 fn to_vector_store(cluster: &ValidatedCluster) -> Option<NetworkPolicyEgressRule> {
     matches!(cluster.store, Store::Managed(_)).then(|| NetworkPolicyEgressRule {
         to: Some(vec![pods(cluster, Part::VectorStore)]),
@@ -87,7 +91,15 @@ fn to_others(cluster: &ValidatedCluster) -> [Option<NetworkPolicyEgressRule>; 2]
     let places = store.into_iter().chain(services).chain(cluster.redis.iter().map(|redis| &redis.place));
     // Its host stands in a Secret, which is not read.
     let database = cluster.postgres.as_ref().and_then(|database| u16::try_from(database.port).ok());
-    let (mut namespaces, mut ports) = (BTreeSet::new(), BTreeSet::from_iter(database));
+    to_places(places, database)
+}
+
+/// To these places, and to these ports wherever they are.
+pub(crate) fn to_places<'a>(
+    places: impl Iterator<Item = &'a Place>,
+    ports: Option<u16>,
+) -> [Option<NetworkPolicyEgressRule>; 2] {
+    let (mut namespaces, mut ports) = (BTreeSet::new(), BTreeSet::from_iter(ports));
     for place in places {
         match place {
             Place::Namespace(name) => namespaces.insert(name.as_str()),
@@ -106,7 +118,7 @@ pub(super) fn pods(cluster: &ValidatedCluster, part: Part) -> NetworkPolicyPeer 
     NetworkPolicyPeer { pod_selector: Some(metadata::label_selector(cluster, part)), ..NetworkPolicyPeer::default() }
 }
 
-pub(super) fn port(protocol: &str, port: i32) -> NetworkPolicyPort {
+pub(crate) fn port(protocol: &str, port: i32) -> NetworkPolicyPort {
     NetworkPolicyPort { protocol: Some(protocol.to_owned()), port: Some(IntOrString::Int(port)), end_port: None }
 }
 

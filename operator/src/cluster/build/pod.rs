@@ -85,7 +85,7 @@ pub(super) fn empty_dir(name: &str) -> Volume {
 }
 
 /// Where a volume stands in the container.
-pub(super) fn mount(volume: &str, path: &str, is_read_only: bool) -> VolumeMount {
+pub(crate) fn mount(volume: &str, path: &str, is_read_only: bool) -> VolumeMount {
     VolumeMount {
         name: volume.to_owned(),
         mount_path: path.to_owned(),

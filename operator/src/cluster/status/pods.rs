@@ -73,7 +73,8 @@ fn trouble_of(pod: &Pod, fields: &Fields, now: Timestamp) -> Option<(ConditionRe
     Some((ConditionReason::Unschedulable, format!("pod {name}: {said}; add a node, or lower {requests}")))
 }
 
-fn waiting(container: &ContainerStatus) -> Option<(ConditionReason, String)> {
+/// Why a container does not start.
+pub(crate) fn waiting(container: &ContainerStatus) -> Option<(ConditionReason, String)> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let said = waiting.message.as_deref().unwrap_or_default();
     let image = &container.image;

@@ -12,7 +12,7 @@ pub enum Place {
 }
 
 /// The place of a URL. A host without a dot is a Service of the RagCluster's own namespace.
-pub(super) fn place_of(url: &str, own_namespace: &str) -> Option<Place> {
+pub(crate) fn place_of(url: &str, own_namespace: &str) -> Option<Place> {
     let port = port_of(url)?;
     let url: Uri = url.parse().ok()?;
     let host = url.host()?.trim_end_matches('.').to_ascii_lowercase();

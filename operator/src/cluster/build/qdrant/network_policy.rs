@@ -1,8 +1,10 @@
 //! Which traffic reaches and leaves the managed vector store.
 
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec,
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::stateful_set::{HTTP_PORT, PEER_PORT};
 use crate::cluster::build::config::QDRANT_GRPC_PORT;
@@ -13,14 +15,14 @@ use crate::cluster::validate::ValidatedCluster;
 /// Of the Service, and of the pods behind it where they may not listen below 1024.
 const DNS_PORTS: [i32; 2] = [53, 5353];
 
-/// NAME-qdrant: the servers of this cluster ask it, its peers reach each other, and nobody else does; besides its peers it asks
+/// NAME-qdrant: the servers of this cluster and, where it has snapshots, their Jobs ask it, its peers reach each other, and nobody else does; besides its peers it asks
 /// DNS alone. Whoever reaches the peers' port may write.
 pub(super) fn network_policy(cluster: &ValidatedCluster) -> NetworkPolicy {
     let peers = || Some(vec![pods(cluster, Part::VectorStore)]);
     let among_peers = || Some(vec![port("TCP", HTTP_PORT), port("TCP", PEER_PORT)]);
     let ingress = vec![
         NetworkPolicyIngressRule {
-            from: Some(vec![pods(cluster, Part::Server)]),
+            from: Some(std::iter::once(pods(cluster, Part::Server)).chain(jobs(cluster)).collect()),
             ports: Some(vec![port("TCP", QDRANT_GRPC_PORT)]),
         },
         NetworkPolicyIngressRule { from: peers(), ports: among_peers() },
@@ -40,4 +42,12 @@ pub(super) fn network_policy(cluster: &ValidatedCluster) -> NetworkPolicy {
             egress: Some(egress),
         }),
     }
+}
+
+/// The pods of its Jobs. A cluster without snapshots has none.
+fn jobs(cluster: &ValidatedCluster) -> Option<NetworkPolicyPeer> {
+    cluster.spec.snapshots.as_ref()?;
+    let labels = metadata::jobs_of(cluster.name.as_str(), &cluster.uid);
+    let selector = LabelSelector { match_labels: Some(labels), match_expressions: None };
+    Some(NetworkPolicyPeer { pod_selector: Some(selector), ..NetworkPolicyPeer::default() })
 }

@@ -1,0 +1,90 @@
+//! Does what a step of a snapshot asks for.
+
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::decide::{ATTEMPT_SECONDS, Act, Doing, FINALIZER, removal_base, take_base};
+use super::observed::{Observed, Way};
+use crate::api::snapshot::RagSnapshot;
+use crate::apply::CORE;
+use crate::context::Context;
+use crate::error::{Call, Error, Phase, Verb};
+use crate::job::{Request, attempt_name, build, create, owner, remove};
+use crate::objects::{ObjectId, OwnKind};
+
+/// Does it. An effect whose way has been barred since it was decided does nothing: the next pass sees why.
+pub(super) async fn carry_out(
+    context: &Context,
+    snapshot: &RagSnapshot,
+    seen: &Observed,
+    doing: &Doing,
+) -> Result<(), Error> {
+    let name = snapshot.name_any();
+    match doing.act {
+        Act::Hold => finalizers(context, snapshot, true).await,
+        Act::Release => finalizers(context, snapshot, false).await,
+        Act::Forget => remove(context, &ObjectId::of(snapshot), &seen.made).await,
+        Act::Take(number) => {
+            let uid = snapshot.uid().unwrap_or_default();
+            let args = ["snapshot", "create", &name, "--taken-for", &uid, "--verify"];
+            attempt(context, snapshot, seen, (&take_base(&name), number, &args)).await
+        }
+        Act::Remove(number) => {
+            let args = ["snapshot", "remove", name.as_str()];
+            attempt(context, snapshot, seen, (&removal_base(&name), number, &args)).await
+        }
+    }
+}
+
+/// Makes the Job of an attempt, and then removes those before it.
+async fn attempt(
+    context: &Context,
+    snapshot: &RagSnapshot,
+    seen: &Observed,
+    (base, number, args): (&str, u32, &[&str]),
+) -> Result<(), Error> {
+    let Ok(Way { servers, archive }) = &seen.way else { return Ok(()) };
+    let name = attempt_name(base, number);
+    let built = build(&Request {
+        name: name.clone(),
+        owner: owner(snapshot),
+        servers,
+        archive,
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        deadline_seconds: ATTEMPT_SECONDS,
+        // Whether another attempt makes sense depends on the cause.
+        retries: 0,
+    });
+    let object = ObjectId::of(snapshot);
+    create(context, &object, &built).await?;
+    let earlier: Vec<_> =
+        seen.made.iter().filter(|made| made.name != name && made.name.starts_with(base)).cloned().collect();
+    remove(context, &object, &earlier).await
+}
+
+/// Puts our finalizer on, or takes it off; whoever has changed the object since is not written over.
+async fn finalizers(context: &Context, snapshot: &RagSnapshot, held: bool) -> Result<(), Error> {
+    let (name, namespace) = (snapshot.name_any(), snapshot.namespace().unwrap_or_default());
+    let others = snapshot.finalizers().iter().filter(|found| *found != FINALIZER).cloned();
+    let all: Vec<String> = others.chain(held.then(|| FINALIZER.to_owned())).collect();
+    let body = json!({"metadata": {"finalizers": all, "resourceVersion": snapshot.resource_version()}});
+    let api: Api<RagSnapshot> = Api::namespaced(context.client.clone(), &namespace);
+    let parameters = PatchParams { field_manager: Some(CORE.to_owned()), ..PatchParams::default() };
+    match api.patch(&name, &parameters, &Patch::Merge(&body)).await {
+        Ok(patched) => {
+            context.metrics.wrote(Verb::Patch, RagSnapshot::KIND);
+            let key = (RagSnapshot::KIND.to_owned(), name);
+            if let Some(version) = patched.resource_version().filter(|_| held) {
+                context.memory.expectations.wrote(&ObjectId::of(snapshot), key, &version);
+            }
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(source) => {
+            let resource = crate::caches::resource_name::<RagSnapshot>();
+            let call = Call { verb: Verb::Patch, resource, namespace, name };
+            Err(Error::Call { phase: Phase::Apply, call, source: Box::new(source) })
+        }
+    }
+}
