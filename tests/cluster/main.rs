@@ -28,6 +28,7 @@ mod refusals;
 mod reports;
 mod rights;
 mod scaling;
+mod schedules;
 mod secrets;
 mod snapshots;
 mod sweep;

@@ -37,6 +37,7 @@ pub(crate) fn nothing(server_image: &str, qdrant_image: &str) -> Observed {
         referenced_secrets: BTreeMap::new(),
         approvals: Vec::new(),
         snapshots: Vec::new(),
+        removals: Vec::new(),
         restores: Vec::new(),
         server_pods: Vec::new(),
         qdrant_pods: Vec::new(),

@@ -225,8 +225,6 @@ reasons! {
     UpToDate,
     /// SnapshotsHealthy: no schedule has asked for one yet.
     AwaitingFirst,
-    /// SnapshotsHealthy: there is no place for them.
-    NoDestination,
     /// SnapshotsHealthy: one that was due is not in the archive, and has not failed either.
     Overdue,
     /// SnapshotsHealthy: the spec asks for none.
@@ -265,7 +263,7 @@ reasons! {
     NothingToTake,
     /// Ready, Stalled of a RagSnapshot: the archive has no room for it.
     NoRoom,
-    /// Ready, Stalled of a RagSnapshot: the cluster has no such destination.
+    /// Ready, Stalled of a RagSnapshot: the cluster has no such destination. SnapshotsHealthy: it has none.
     NoDestination,
     /// Ready, Stalled of a RagSnapshot: the claim of its destination does not exist.
     ClaimMissing,
@@ -277,7 +275,7 @@ reasons! {
     NotReadBack,
     /// Reconciling of a RagSnapshot: its copy in the archive is being removed.
     Removing,
-    /// Stalled of a RagSnapshot: its copy cannot be removed.
+    /// Stalled of a RagSnapshot: its copy cannot be removed. SnapshotsHealthy: copies that are not kept any more cannot be.
     RemovalFailed,
 }
 

@@ -129,6 +129,13 @@ impl ClusterName {
         format!("{}{end}", begin.trim_end_matches('-'))
     }
 
+    /// The Job that removes copies of snapshots from a destination.
+    pub fn removal(&self, destination: &str) -> String {
+        use sha2::{Digest, Sha256};
+        let digits = hex::encode(Sha256::digest(destination));
+        format!("{}-expire-{}", self.0, &digits[..Self::SCHEDULED_DIGITS])
+    }
+
     /// Digits kept of the hash of cluster, schedule and time: 32 bits between those of the same minute and the same beginning.
     const SCHEDULED_DIGITS: usize = 8;
 
@@ -313,6 +320,7 @@ mod tests {
             cluster.server(),
             cluster.config(&revision),
             cluster.server_revision(&revision),
+            cluster.removal("off-site"),
         ] {
             assert!(name.len() <= 63, "{name}");
         }

@@ -3,6 +3,8 @@
 //! Children come from the caches. What a cache does not have is asked for by name, since it may be somebody else's, or ours with
 //! its labels gone. Our own Secrets are read by name; of users' Secrets only the metadata is.
 
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use kube::{Api, ResourceExt};
 
 use super::observed::{
     Answer, Approval, ChildKind, Entropy, ForeignObject, LiveChildren, ObjectRef, Observed, OwnSecrets, Presence,
-    Reported, Restore, SeenStore, ServerReport, Snapshot, credentials_to_read,
+    Reported, SeenStore, ServerReport, credentials_to_read,
 };
 use crate::api::{ClientName, ClusterName, Credential, Generation, RagCluster, labels};
 use crate::apply::{Owner, Ownership, child_ownership, is_of_managed_store, ownership};
@@ -25,6 +27,8 @@ use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
 use crate::sampler::Sample;
 use crate::server_client::{RECORDS_PART, SeenPart};
+pub(super) use snapshots::REMOVE;
+use snapshots::{removals_of, restores_of, snapshots_of};
 
 /// Reads everything about `cluster`.
 pub fn observe<'a>(
@@ -57,6 +61,7 @@ async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Resul
         foreign: reader.foreign,
         approvals: approvals_of(caches, &name),
         snapshots: snapshots_of(caches, &name),
+        removals: removals_of(context, caches, cluster),
         restores: restores_of(caches, &name),
         reports: server_pods.iter().filter_map(|pod| report_of(context, pod)).collect(),
         server_pods,
@@ -345,25 +350,6 @@ fn approvals_of(caches: &Caches, cluster: &str) -> Vec<Approval> {
     let mut approvals: Vec<Approval> = ours.collect();
     approvals.sort_by(|one, other| one.name.cmp(&other.name));
     approvals
-}
-
-/// Whichever cluster of this name they are of: snapshots outlive their cluster.
-fn snapshots_of(caches: &Caches, cluster: &str) -> Vec<Snapshot> {
-    let all = caches.snapshots.cache.state();
-    let readable = all.iter().filter_map(|snapshot| snapshot.0.as_ref().ok());
-    let ours = readable.filter(|snapshot| snapshot.spec.cluster == cluster);
-    let mut snapshots: Vec<Snapshot> = ours.filter_map(Snapshot::of).collect();
-    snapshots.sort_by(|one, other| one.name.cmp(&other.name));
-    snapshots
-}
-
-fn restores_of(caches: &Caches, cluster: &str) -> Vec<Restore> {
-    let all = caches.restores.cache.state();
-    let readable = all.iter().filter_map(|restore| restore.0.as_ref().ok());
-    let mut restores: Vec<Restore> =
-        readable.filter(|restore| restore.spec.cluster == cluster).filter_map(Restore::of).collect();
-    restores.sort_by(|one, other| one.name.cmp(&other.name));
-    restores
 }
 
 fn pods_of(caches: &Caches, uid: &str, part: &str) -> Vec<Pod> {

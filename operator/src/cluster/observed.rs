@@ -25,7 +25,7 @@ use crate::api::{Credential, Revision, labels};
 pub use approval::Approval;
 pub use corpus::{CORPUS_ID_KEY, CORPUS_OF_ANOTHER};
 pub use secrets::{MATERIAL_KEY, OwnSecrets, QDRANT_KEY, credentials_to_read};
-pub use snapshots::{Kept, Restore, RestoreState, Snapshot, SnapshotState};
+pub use snapshots::{Kept, Removal, RemovalState, Restore, RestoreState, Snapshot, SnapshotState};
 
 /// Everything that one pass over one RagCluster knows.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub struct Observed {
     pub approvals: Vec<Approval>,
     /// The RagSnapshots of a cluster of this name, those of one that went before it among them, by name.
     pub snapshots: Vec<Snapshot>,
+    /// The Jobs of this cluster that remove copies of snapshots.
+    pub removals: Vec<Removal>,
     /// The RagRestores of a cluster of this name, by name.
     pub restores: Vec<Restore>,
     /// The query servers' pods.

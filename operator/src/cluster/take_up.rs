@@ -5,22 +5,34 @@
 
 use std::fmt::Debug;
 
+use futures::FutureExt;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 
 use super::build::snapshots::{drill, snapshot};
+use super::decide::removal::Removing;
 use super::decide::snapshots::{Surplus, SurplusKind};
+use super::observe::REMOVE;
 use super::status::Planned;
 use crate::api::{RagCluster, RagRestore, RagSnapshot};
 use crate::apply::CORE;
-use crate::caches::{Kind, resource_name};
+use crate::caches::{Caches, Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
+use crate::job::{Archive, Request, build, create, made_for, owner, remove, servers_of};
 use crate::objects::{ObjectId, OwnKind};
 
+/// A removal reads the manifests of an archive and deletes objects; an hour is long for both.
+const REMOVAL_SECONDS: i64 = 3600;
+
 /// Carries out the part of a plan that is about snapshots.
-pub(super) async fn take_up(context: &Context, cluster: &RagCluster, planned: &Planned) -> Result<(), Error> {
+pub(super) async fn take_up(
+    context: &Context,
+    caches: &Caches,
+    cluster: &RagCluster,
+    planned: &Planned,
+) -> Result<(), Error> {
     let Some(plan) = &planned.plan.snapshots else { return Ok(()) };
     let hand = Hand { context, object: ObjectId::of(cluster) };
     for due in &plan.due {
@@ -34,6 +46,9 @@ pub(super) async fn take_up(context: &Context, cluster: &RagCluster, planned: &P
             SurplusKind::Snapshot => hand.delete::<RagSnapshot>(surplus).await?,
             SurplusKind::Restore => hand.delete::<RagRestore>(surplus).await?,
         }
+    }
+    for act in &plan.removing {
+        hand.remove(caches, cluster, planned, act).boxed().await?;
     }
     Ok(())
 }
@@ -60,6 +75,46 @@ impl Hand<'_> {
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
             Err(source) => Err(self.failed::<K>(Verb::Create, &name, source)),
+        }
+    }
+
+    /// The copies go first, then the objects that stand for them, then the Job that says so.
+    async fn remove(
+        &self,
+        caches: &Caches,
+        cluster: &RagCluster,
+        planned: &Planned,
+        act: &Removing,
+    ) -> Result<(), Error> {
+        let name = &planned.cluster.name;
+        match act {
+            Removing::Start { destination, names } => {
+                let archive = Archive::of(name.as_str(), cluster.spec.snapshots.as_ref(), Some(destination));
+                let servers = servers_of(caches, cluster);
+                let (Ok(archive), Ok(servers)) = (archive, servers) else {
+                    tracing::debug!(destination, "no Job can be made yet that removes snapshots");
+                    return Ok(());
+                };
+                let words = ["snapshot", REMOVE].into_iter().map(str::to_owned);
+                let built = build(&Request {
+                    name: name.removal(destination),
+                    owner: owner(cluster),
+                    servers: &servers,
+                    archive: &archive,
+                    args: words.chain(names.iter().cloned()).collect(),
+                    deadline_seconds: REMOVAL_SECONDS,
+                    retries: 0,
+                });
+                create(self.context, &self.object, &built).await
+            }
+            Removing::Finish { destination, objects } => {
+                for object in objects {
+                    self.delete::<RagSnapshot>(object).await?;
+                }
+                let job = name.removal(destination);
+                let made = made_for(caches, &planned.cluster.uid, |made| made == job);
+                remove(self.context, &self.object, &made).await
+            }
         }
     }
 

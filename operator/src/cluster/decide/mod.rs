@@ -7,6 +7,7 @@ pub mod ceiling;
 pub mod corpus;
 pub mod credentials;
 pub mod prune;
+pub mod removal;
 pub mod replace;
 pub mod retention;
 pub mod revision;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::removal::{Removing, removing, tried_again_at};
 use super::retention::{Retention, retention};
 use super::schedule::{Asked, Jitter, Turn, gap_beyond, turn};
 use crate::api::labels;
@@ -24,6 +25,8 @@ pub struct SnapshotsPlan {
     pub standings: Vec<Standing>,
     /// Which snapshots may go.
     pub retention: Retention,
+    /// What is to be done about those that may go.
+    pub removing: Vec<Removing>,
     /// Objects that are to be removed: snapshots that failed long ago, and trials of which there are enough.
     pub surplus: Vec<Surplus>,
     /// The longest time between two snapshots, where the recovery point objective does not allow it.
@@ -101,7 +104,9 @@ pub fn snapshots(cluster: &ValidatedCluster, observed: &Observed) -> Option<Snap
         .filter_map(|restore| restore.snapshot.as_deref())
         .collect();
     let retention = retention(&asked.schedules, &observed.snapshots, &in_use);
-    let mut plan = SnapshotsPlan { surplus: surplus(&retention, observed), retention, ..SnapshotsPlan::default() };
+    let removing = removing(asked, &retention, observed);
+    let mut plan =
+        SnapshotsPlan { removing, surplus: surplus(&retention, observed), retention, ..SnapshotsPlan::default() };
     if !asked.suspended {
         take(&mut plan, cluster, asked, observed);
         plan.drill = try_restore(&mut plan.standings, cluster, asked, observed);
@@ -109,10 +114,11 @@ pub fn snapshots(cluster: &ValidatedCluster, observed: &Observed) -> Option<Snap
         let objective = asked.objectives.rpo_seconds.map(SignedDuration::from_secs).filter(|_| !timers.is_empty());
         plan.gap = objective.and_then(|objective| gap_beyond(&timers, objective, observed.now));
     }
+    let again = observed.removals.iter().map(tried_again_at);
     let turns = plan.standings.iter().map(|standing| &standing.turn);
     let stale_at =
         asked.objectives.rpo_seconds.and_then(|seconds| stale_at(observed, SignedDuration::from_secs(seconds)));
-    let times = turns.flat_map(|turn| [turn.next_at, turn.overdue_at]).chain([stale_at]).flatten();
+    let times = turns.flat_map(|turn| [turn.next_at, turn.overdue_at]).chain([stale_at]).chain(again).flatten();
     plan.changes_at = times.filter(|at| *at > observed.now).min();
     Some(plan)
 }

@@ -89,6 +89,37 @@ impl Snapshot {
     }
 }
 
+/// A Job that removes copies of snapshots from an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The destination.
+    pub destination: String,
+    /// The snapshots.
+    pub names: Vec<String>,
+    /// How far it is.
+    pub state: RemovalState,
+}
+
+/// How far a removal is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RemovalState {
+    /// It runs, or waits for that.
+    UnderWay,
+    /// The copies are gone.
+    Done,
+    /// Some of them may be there still.
+    Failed {
+        /// When it ended.
+        at: Timestamp,
+        /// The class of the cause.
+        reason: String,
+        /// The sentence for people.
+        message: String,
+    },
+    /// The Job has gone, and what was made for it has not.
+    Remains,
+}
+
 /// A RagRestore.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restore {

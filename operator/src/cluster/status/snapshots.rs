@@ -11,7 +11,7 @@ use crate::api::cluster::{
 use crate::api::restore::RestoreResult;
 use crate::api::{ConditionReason, ConditionType, labels};
 use crate::cluster::decide::snapshots::{SnapshotsPlan, Standing};
-use crate::cluster::observed::{Observed, Restore, RestoreState, Snapshot, SnapshotState};
+use crate::cluster::observed::{Observed, RemovalState, Restore, RestoreState, Snapshot, SnapshotState};
 use crate::cluster::validate::{Problem, Snapshots, ValidatedCluster};
 use crate::conditions::{Finding, State};
 use crate::error::Class;
@@ -164,6 +164,7 @@ fn healthy(cluster: &ValidatedCluster, asked: &Snapshots, plan: &SnapshotsPlan, 
     }
     let trouble = failing(asked, observed)
         .or_else(|| overdue(asked, plan, observed))
+        .or_else(|| unremoved(observed))
         .or_else(|| Some(sparse(asked, plan.gap?)))
         .map(|(reason, message)| found(State::False, reason, message));
     trouble.unwrap_or_else(|| match newest_first(observed).first() {
@@ -230,6 +231,20 @@ fn overdue(asked: &Snapshots, plan: &SnapshotsPlan, observed: &Observed) -> Opti
         })
     })?;
     Some((ConditionReason::Overdue, format!("{late}; see the RagSnapshots of this cluster for what they wait for")))
+}
+
+/// Copies that nothing keeps any more, and that are there still.
+fn unremoved(observed: &Observed) -> Option<(ConditionReason, String)> {
+    observed.removals.iter().find_map(|removal| match &removal.state {
+        RemovalState::Failed { at, message, .. } => {
+            let (destination, names) = (&removal.destination, removal.names.join(", "));
+            let message = format!(
+                "{names} could not be removed from destination {destination} at {at}: {message}; it is tried again an hour later"
+            );
+            Some((ConditionReason::RemovalFailed, message))
+        }
+        RemovalState::UnderWay | RemovalState::Done | RemovalState::Remains => None,
+    })
 }
 
 fn sparse(asked: &Snapshots, gap: SignedDuration) -> (ConditionReason, String) {

@@ -1,4 +1,5 @@
 mod hindered;
+mod snapshots;
 mod store;
 
 use super::*;
