@@ -3,6 +3,7 @@
 //! Only objects that carry our labels are watched, Secrets never. Every change of one asks for a look at its cluster.
 
 mod approvals;
+mod asks;
 mod children;
 mod generations;
 mod job_owners;
@@ -36,6 +37,7 @@ use crate::controller::Queue;
 use crate::error::{Call, Error, Phase, Verb};
 use crate::snapshot::snapshots_of;
 use approvals::Concerned;
+use asks::asks_for_its_cluster;
 pub use children::Children;
 use children::Owners;
 use generations::Generations;
@@ -312,21 +314,6 @@ impl Watching<'_> {
     }
 }
 
-/// What a change of a child asks for.
-fn asks_for_its_cluster<K: Kind>(clusters: &Watched<RagCluster>) -> impl FnMut(&Event<K>) + Send + 'static + use<K> {
-    let clusters = clusters.clone();
-    move |event| match event {
-        Event::Apply(child) | Event::Delete(child) => {
-            if let Some(cluster) = cluster_of(child) {
-                clusters.queue.push(&cluster);
-            }
-        }
-        // After a gap in the watch, what was deleted meanwhile shows only by its absence.
-        Event::InitDone => clusters.look_at_all(),
-        Event::Init | Event::InitApply(_) => {}
-    }
-}
-
 /// The least that can be asked for: the metadata of one object.
 fn probe<K: Kind>(client: &Client, namespace: &str, params: ListParams) -> Probe {
     let (api, params) = (Api::<K>::namespaced(client.clone(), namespace), params.limit(1));
@@ -392,15 +379,6 @@ fn fill<K: Kind>(
     (reader, watch)
 }
 
-/// The cluster that a child belongs to: by its owner, or by its label where the owner is another child or nobody.
-fn cluster_of<K: Resource<DynamicType = ()>>(child: &K) -> Option<String> {
-    let owners = child.meta().owner_references.iter().flatten();
-    let owner = owners
-        .into_iter()
-        .find(|owner| owner.kind == RagCluster::kind(&()) && owner.api_version == RagCluster::api_version(&()));
-    owner.map(|owner| owner.name.clone()).or_else(|| child.labels().get(labels::INSTANCE).cloned())
-}
-
 /// Keeps of a pod what is read of it: thousands of them are held in memory.
 fn reduce_pod(pod: &mut Pod) {
     pod.metadata.managed_fields = None;
@@ -415,7 +393,7 @@ fn reduce_pod(pod: &mut Pod) {
 mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::{Container, PodSpec};
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
     fn pod(metadata: ObjectMeta) -> Pod {
         Pod { metadata, ..Pod::default() }
@@ -423,25 +401,6 @@ mod tests {
 
     fn label(name: &str) -> Option<std::collections::BTreeMap<String, String>> {
         Some([(labels::INSTANCE.to_owned(), name.to_owned())].into())
-    }
-
-    #[test]
-    fn a_child_leads_to_its_cluster_by_owner_or_else_by_label() {
-        let owner = |kind: &str, name: &str| OwnerReference {
-            api_version: if kind == "RagCluster" { "ragops.dev/v1alpha1" } else { "apps/v1" }.to_owned(),
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            ..OwnerReference::default()
-        };
-        let owned = pod(ObjectMeta { owner_references: Some(vec![owner("RagCluster", "a")]), ..ObjectMeta::default() });
-        assert_eq!(cluster_of(&owned).as_deref(), Some("a"));
-        let grandchild = ObjectMeta {
-            owner_references: Some(vec![owner("ReplicaSet", "x")]),
-            labels: label("b"),
-            ..ObjectMeta::default()
-        };
-        assert_eq!(cluster_of(&pod(grandchild)).as_deref(), Some("b"));
-        assert_eq!(cluster_of(&pod(ObjectMeta::default())), None);
     }
 
     #[test]

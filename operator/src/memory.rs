@@ -2,6 +2,7 @@
 //! a request, or a moment.
 
 use crate::apply::Unsettled;
+use crate::cluster::figures::Figures;
 use crate::controller::{Backoff, Expectations};
 use crate::objects::ObjectId;
 use crate::report::Written;
@@ -17,16 +18,19 @@ pub struct Memory {
     pub unsettled: Unsettled,
     /// When each status was last written.
     pub written: Written,
+    /// What was last seen of the snapshots of each cluster.
+    pub figures: Figures,
 }
 
 impl Memory {
     /// Forgets an object that is gone.
     pub fn forget(&self, object: &ObjectId) {
-        let Self { backoff, expectations, unsettled, written } = self;
+        let Self { backoff, expectations, unsettled, written, figures } = self;
         backoff.reset(object);
         expectations.forget(object);
         unsettled.forget(object);
         written.forget(object);
+        figures.forget(object);
     }
 }
 

@@ -29,6 +29,7 @@ mod reports;
 mod restores;
 mod rights;
 mod scaling;
+mod schedules;
 mod secrets;
 mod snapshots;
 mod sweep;

@@ -48,6 +48,20 @@ fn what_cannot_work() -> Vec<(Value, &'static str)> {
             json!({"profile": "Development", "replicas": 1, "vectorStore": {"embedded": {}}}),
             "autoscaling.enabled: false",
         ),
+        (
+            json!({"snapshots": {"schedules": [{"name": "a", "schedule": "0 2 * * *", "keep": 1, "destination": "b"}]}}),
+            "a schedule names a destination that is none of destinations",
+        ),
+        (
+            json!({"snapshots": {"schedules": [{"name": "drill", "schedule": "0 2 * * *", "keep": 1}]}}),
+            "the name drill belongs to the trials of a restore",
+        ),
+        (
+            json!({"snapshots": {"schedules": [{"name": "a", "schedule": "0 2 * *", "keep": 1}]}}),
+            "spec.snapshots.schedules[0].schedule",
+        ),
+        (json!({"snapshots": {"drill": {"schedule": "weekly"}}}), "spec.snapshots.drill.schedule"),
+        (json!({"objectives": {"rpoSeconds": 1}}), "spec.objectives.rpoSeconds"),
         (json!({"replicas": 21}), "must not exceed autoscaling.maxReplicas"),
         (json!({"profile": "Staging"}), "Unsupported value: \"Staging\""),
         (json!({"autoscaling": {"scaleDown": {"cpuPercent": 80}}}), "must be below scaleUp.cpuPercent"),

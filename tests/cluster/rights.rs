@@ -61,6 +61,7 @@ async fn live_through_everything(scene: &Scene) -> Result<()> {
     scene.serving("elsewhere").await?;
     crate::snapshots::comes_and_goes_with_its_copy(scene, "elsewhere").await?;
     crate::restores::keeps_what_is_served_first(scene, "elsewhere").await?;
+    crate::schedules::come_and_leave_nothing_over(scene, "elsewhere").await?;
     approve(scene, "launch", 25, 7 * 24 * 3600).await?;
     scene.becomes("an approval in force", "launch", |found: &ScaleApproval| is(found, "True", "InForce")).await?;
     // Less is wanted: what is in surplus goes.

@@ -12,8 +12,10 @@ struct Reference {
     path: String,
     /// Whether it names a key in the Secret.
     has_key: bool,
-    /// The fields beside it that say where the key is sent.
-    addresses: Vec<&'static str>,
+    /// Its deepest part that may be absent, itself or what it is in.
+    guard: String,
+    /// The fields beside it that say where the key is sent, or what is reached with it, and whether they may be absent.
+    addresses: Vec<(&'static str, bool)>,
     /// How many of them a spec can have.
     most: u64,
 }
@@ -31,18 +33,21 @@ impl Found {
         let definition = serde_json::to_value(definition.unwrap()).unwrap();
         let spec = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").unwrap();
         let mut found = Self::default();
-        found.walk("", spec, 1);
+        found.walk(("", ""), spec, 1);
         found
     }
 
     /// Takes in what lies in an object of the schema; `most` objects of its shape can be there.
-    fn walk(&mut self, place: &str, object: &Value, most: u64) {
+    fn walk(&mut self, (place, guard): (&str, &str), object: &Value, most: u64) {
         let Some(properties) = object["properties"].as_object() else { return };
+        let required: Vec<&str> =
+            object["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         for (name, property) in properties {
             let path = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
             if name.to_lowercase().ends_with("image") {
                 self.images.push(path.clone());
             }
+            let guard = if required.contains(&name.as_str()) { guard.to_owned() } else { path.clone() };
             let (path, inner, most) = match &property["items"] {
                 Value::Null => (path, property, most),
                 items => {
@@ -53,10 +58,11 @@ impl Found {
             if names_a_secret(name, inner) {
                 let is_beside = |address: &&'static str| properties.contains_key(*address);
                 let has_key = inner["properties"]["key"].is_object();
-                let addresses = ["url", "baseUrl", "endpoint"].into_iter().filter(is_beside).collect();
-                self.references.push(Reference { path, has_key, addresses, most });
+                let addresses = ["url", "baseUrl", "endpoint", "bucket"].into_iter().filter(is_beside);
+                let addresses = addresses.map(|address| (address, !required.contains(&address))).collect();
+                self.references.push(Reference { path, has_key, guard, addresses, most });
             } else {
-                self.walk(&path, inner, most);
+                self.walk((&path, &guard), inner, most);
             }
         }
     }
@@ -82,6 +88,16 @@ fn defined(name: &str) -> String {
     rest.split_once("{{- end -}}").unwrap().0.trim().to_owned()
 }
 
+/// The templates of a policy: what it names, and for how many pairs of Secrets it asks.
+type Templates = (&'static str, &'static str);
+const POLICY_OF_PODS: Templates = ("ragops.references", "ragops.pairs");
+const POLICY_OF_SNAPSHOTS: Templates = ("ragops.snapshotReferences", "ragops.snapshotPairs");
+
+/// What snapshots use has a policy of its own, since each has a budget.
+fn policy_of(reference: &Reference) -> Templates {
+    if reference.path.starts_with("snapshots.") { POLICY_OF_SNAPSHOTS } else { POLICY_OF_PODS }
+}
+
 /// The CEL that stands for a reference.
 fn expected(reference: &Reference) -> String {
     let read = |field: &str| match reference.path.split_once("[]") {
@@ -92,20 +108,24 @@ fn expected(reference: &Reference) -> String {
     let place = reference.path.rsplit_once('.').map_or("", |(place, _)| place);
     let mut parts = vec![read(&format!("{}.name", reference.path))];
     parts.extend(reference.has_key.then(|| read(&format!("{}.key", reference.path))));
-    parts.extend(reference.addresses.iter().map(|address| read(&format!("{place}.{address}"))));
+    parts.extend(reference.addresses.iter().map(|(address, may_be_absent)| {
+        let address = read(&format!("{place}.{address}"));
+        if *may_be_absent { format!("(has({address}) ? {address} : \"\")") } else { address }
+    }));
     let named = parts.join(" + \" \" + ");
     match reference.path.split_once("[]") {
         None => format!("? [{named}] : [])"),
         Some((list, "")) => format!("? {{{{ . }}}}.spec.{list}.map(s, {named}) : [])"),
-        Some((list, inner)) => {
-            format!("? {{{{ . }}}}.spec.{list}.filter(p, has(p{inner})).map(p, {named}) : [])")
+        Some((list, _)) => {
+            let guard = reference.guard.split_once("[]").unwrap().1;
+            format!("? {{{{ . }}}}.spec.{list}.filter(p, has(p{guard})).map(p, {named}) : [])")
         }
     }
 }
 
 #[test]
 fn the_admission_policy_names_every_reference_to_a_secret_with_its_key_and_its_address() {
-    let (references, found) = (defined("ragops.references"), Found::in_the_crd().references);
+    let found = Found::in_the_crd().references;
     let paths: Vec<&str> = found.iter().map(|reference| reference.path.as_str()).collect();
     // The walk finds something: each shape that there is today.
     for known in ["vectorStore.externalQdrant.apiKeySecretRef", "generation.providers[].secretRef"] {
@@ -113,7 +133,7 @@ fn the_admission_policy_names_every_reference_to_a_secret_with_its_key_and_its_a
     }
     assert!(paths.contains(&"podTemplate.imagePullSecrets[]"), "{paths:?}");
     for reference in &found {
-        let expression = expected(reference);
+        let (expression, references) = (expected(reference), defined(policy_of(reference).0));
         assert!(references.contains(&expression), "_references.tpl lacks, for {}: {expression}", reference.path);
     }
 }
@@ -131,9 +151,13 @@ fn the_admission_policy_names_every_image() {
 /// The API server grants two questions to an expression.
 #[test]
 fn the_admission_policy_asks_for_as_many_secrets_as_a_spec_can_name() {
-    let most: u64 = Found::in_the_crd().references.iter().map(|reference| reference.most).sum();
-    let pairs: u64 = defined("ragops.pairs").parse().unwrap();
-    assert!(most <= 2 * pairs, "a spec can name {most} Secrets, and ragops.pairs covers {}", 2 * pairs);
-    // Every evaluation of a policy has a budget of ten million, and one question costs 350,000.
-    assert!((2 * pairs + 1) * 350_000 < 9_500_000, "{pairs} pairs cost more than the API server grants");
+    for (references, name) in [POLICY_OF_PODS, POLICY_OF_SNAPSHOTS] {
+        let found = Found::in_the_crd().references;
+        let of_it = found.iter().filter(|reference| policy_of(reference).0 == references);
+        let most: u64 = of_it.map(|reference| reference.most).sum();
+        let pairs: u64 = defined(name).parse().unwrap();
+        assert!(most > 0 && most <= 2 * pairs, "a spec can name {most} Secrets, and {name} covers {}", 2 * pairs);
+        // Every evaluation of a policy has a budget of ten million, and one question costs 350,000.
+        assert!((2 * pairs + 1) * 350_000 < 9_500_000, "{pairs} pairs cost more than the API server grants");
+    }
 }

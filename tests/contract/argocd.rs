@@ -39,7 +39,7 @@ fn after_a_pass(cluster: &RagCluster) -> Value {
     let outcome = match validate(&cluster, &observed) {
         Ok(valid) => {
             let plan = decide(&valid, &observed);
-            let planned = Box::new(Planned { cluster: valid, plan });
+            let planned = Box::new(Planned::of(valid, plan));
             if cluster.spec.paused {
                 Outcome::Paused { planned }
             } else {

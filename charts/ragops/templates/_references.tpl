@@ -22,6 +22,16 @@
 ? {{ . }}.spec.podTemplate.imagePullSecrets.map(s, s.name) : [])
 {{- end -}}
 
+{{- /* The same of what only the Jobs of snapshots use: with the bucket, since whoever names another one sends the archive there. */ -}}
+{{- define "ragops.snapshotReferences" -}}
+(has({{ . }}.spec.snapshots) && has({{ . }}.spec.snapshots.destinations)
+? {{ . }}.spec.snapshots.destinations.filter(p, has(p.s3)).map(p, p.s3.secretRef.name + " " + (has(p.s3.endpoint) ? p.s3.endpoint : "") + " " + p.s3.bucket) : [])
++ (has({{ . }}.spec.snapshots) && has({{ . }}.spec.snapshots.encryption)
+? [{{ . }}.spec.snapshots.encryption.secretRef.name] : [])
++ (has({{ . }}.spec.snapshots) && has({{ . }}.spec.snapshots.signing)
+? [{{ . }}.spec.snapshots.signing.secretRef.name] : [])
+{{- end -}}
+
 {{- /* The images, in a fixed order: whoever chooses one reads what is mounted beside it. */ -}}
 {{- define "ragops.images" -}}
 [has({{ . }}.spec.image) ? {{ . }}.spec.image : "",
@@ -30,3 +40,4 @@ has({{ . }}.spec.vectorStore) && has({{ . }}.spec.vectorStore.qdrant) && has({{ 
 
 {{- /* One CEL expression may ask the authorizer twice, so that many pairs cover every Secret that a spec can name. */ -}}
 {{- define "ragops.pairs" -}}13{{- end -}}
+{{- define "ragops.snapshotPairs" -}}3{{- end -}}

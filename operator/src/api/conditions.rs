@@ -29,13 +29,17 @@ pub enum ConditionType {
     ReplicasCapped,
     /// Servers refuse writes, or were asked to.
     ReadOnly,
+    /// Snapshots are taken as the schedules say.
+    SnapshotsHealthy,
+    /// The last trial of a restore passed.
+    RestoreVerified,
     /// A snapshot was read back whole, and is what was taken.
     Verified,
 }
 
 impl ConditionType {
     /// Every type, in the order in which they stand in a status.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Ready,
         Self::ServersReady,
         Self::VectorStoreReady,
@@ -46,6 +50,8 @@ impl ConditionType {
         Self::MetricsAvailable,
         Self::ReplicasCapped,
         Self::ReadOnly,
+        Self::SnapshotsHealthy,
+        Self::RestoreVerified,
         Self::Verified,
     ];
 
@@ -62,6 +68,8 @@ impl ConditionType {
             Self::MetricsAvailable => "MetricsAvailable",
             Self::ReplicasCapped => "ReplicasCapped",
             Self::ReadOnly => "ReadOnly",
+            Self::SnapshotsHealthy => "SnapshotsHealthy",
+            Self::RestoreVerified => "RestoreVerified",
             Self::Verified => "Verified",
         }
     }
@@ -75,6 +83,8 @@ impl ConditionType {
             | Self::ConfigurationInSync
             | Self::AutoscalingExact
             | Self::MetricsAvailable
+            | Self::SnapshotsHealthy
+            | Self::RestoreVerified
             | Self::Verified => "False",
             Self::Reconciling | Self::Stalled | Self::ReplicasCapped | Self::ReadOnly => "True",
         }
@@ -211,6 +221,26 @@ reasons! {
     ApprovalEnded,
     /// ReadOnly: the servers were asked to refuse writes.
     Requested,
+    /// SnapshotsHealthy: every schedule has the snapshot that it last asked for.
+    UpToDate,
+    /// SnapshotsHealthy: no schedule has asked for one yet.
+    AwaitingFirst,
+    /// SnapshotsHealthy: one that was due is not in the archive, and has not failed either.
+    Overdue,
+    /// SnapshotsHealthy: the spec asks for none.
+    Suspended,
+    /// SnapshotsHealthy: the schedules leave longer gaps than the recovery point objective allows.
+    ObjectiveUnreachable,
+    /// RestoreVerified: what the last trial restored is what the snapshot holds. Verified of a RagSnapshot: it was restored, and
+    /// is what was taken.
+    DrillPassed,
+    /// RestoreVerified: the last trial could not restore what the snapshot holds. Verified of a RagSnapshot: what was restored of
+    /// it is not what was taken.
+    DrillFailed,
+    /// RestoreVerified: there was no room for the last trial.
+    DrillSkipped,
+    /// RestoreVerified: the last trial passed, and took longer than the recovery time objective allows.
+    TooSlow,
     /// Ready of a ScaleApproval: it counts.
     InForce,
     /// Ready of a ScaleApproval: it counts, and ends within a day.
@@ -235,7 +265,7 @@ reasons! {
     NothingToTake,
     /// Ready, Stalled of a RagSnapshot or a RagRestore: the archive has no room for it, or the store none for a second copy.
     NoRoom,
-    /// Ready, Stalled of a RagSnapshot or a RagRestore: the cluster has no such destination.
+    /// Ready, Stalled of a RagSnapshot or a RagRestore: the cluster has no such destination. SnapshotsHealthy: it has none.
     NoDestination,
     /// Ready, Stalled of a RagSnapshot: the claim of its destination does not exist.
     ClaimMissing,
@@ -245,13 +275,9 @@ reasons! {
     ReadBack,
     /// Verified of a RagSnapshot: it was not read back.
     NotReadBack,
-    /// Verified of a RagSnapshot: it was restored, and is what was taken.
-    DrillPassed,
-    /// Verified of a RagSnapshot: what was restored of it is not what was taken.
-    DrillFailed,
     /// Reconciling of a RagSnapshot: its copy in the archive is being removed.
     Removing,
-    /// Stalled of a RagSnapshot: its copy cannot be removed.
+    /// Stalled of a RagSnapshot: its copy cannot be removed. SnapshotsHealthy: copies that are not kept any more cannot be.
     RemovalFailed,
     /// Ready of a RagRestore: it waits for the snapshot that it names.
     Waiting,

@@ -37,6 +37,12 @@ pub const LAST_RUN: &str = "ragops.dev/last-run-image";
 /// Annotation of a RagSnapshot: the uid of the RagRestore that asked for it, of what was served before.
 pub const RESTORE_UID: &str = "ragops.dev/restore-uid";
 
+/// The schedule that asked for a RagSnapshot or a RagRestore.
+pub const SCHEDULE: &str = "ragops.dev/schedule";
+/// The value of [`SCHEDULE`] on the trials of a restore; no schedule of snapshots has this name.
+pub const DRILL: &str = "drill";
+/// Annotation of a RagSnapshot or a RagRestore that a schedule asked for: the time of the schedule's line that it is for.
+pub const DUE_AT: &str = "ragops.dev/due-at";
 /// The kind of the object for which a Job was made; on everything that was made for it, its pods too.
 pub const OWNER_KIND: &str = "ragops.dev/owner-kind";
 /// The name of that object.

@@ -4,7 +4,10 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::credential::{Credential, Generation};
+use super::snapshot::SNAPSHOT_NAME_MAX;
 
 /// The longest name of a cluster: leaves room for the suffixes of its children in a DNS label of 63.
 pub const CLUSTER_NAME_MAX: usize = 40;
@@ -113,6 +116,28 @@ impl ClusterName {
     pub fn generation(&self, credential: &Credential, generation: Generation) -> String {
         format!("{}-{credential}-g{generation}", self.0)
     }
+
+    /// The RagSnapshot, or the trial of a restore, that a schedule asks for at a time: the same name whoever asks, and never that
+    /// of another cluster's or another schedule's. What does not fit of the two names stands for itself in the hash.
+    pub fn by_schedule(&self, schedule: &str, due: Timestamp) -> String {
+        use sha2::{Digest, Sha256};
+        let digits = hex::encode(Sha256::digest(format!("{}/{schedule}/{}", self.0, due.as_second())));
+        let (digits, time) = (&digits[..Self::SCHEDULED_DIGITS], due.strftime("%Y%m%d%H%M"));
+        let end = format!("-{time}-{digits}");
+        let whole = format!("{}-{schedule}", self.0);
+        let begin: String = whole.chars().take(SNAPSHOT_NAME_MAX.saturating_sub(end.len())).collect();
+        format!("{}{end}", begin.trim_end_matches('-'))
+    }
+
+    /// The Job that removes copies of snapshots from a destination.
+    pub fn removal(&self, destination: &str) -> String {
+        use sha2::{Digest, Sha256};
+        let digits = hex::encode(Sha256::digest(destination));
+        format!("{}-expire-{}", self.0, &digits[..Self::SCHEDULED_DIGITS])
+    }
+
+    /// Digits kept of the hash of cluster, schedule and time: 32 bits between those of the same minute and the same beginning.
+    const SCHEDULED_DIGITS: usize = 8;
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
@@ -295,10 +320,26 @@ mod tests {
             cluster.server(),
             cluster.config(&revision),
             cluster.server_revision(&revision),
+            cluster.removal("off-site"),
         ] {
             assert!(name.len() <= 63, "{name}");
         }
         assert!(cluster.qdrant().len() + 11 <= 63);
+    }
+
+    #[test]
+    fn what_a_schedule_asks_for_has_one_name_that_fits_and_belongs_to_it_alone() {
+        let due: Timestamp = "2026-11-28T02:00:00Z".parse().unwrap();
+        let name = |cluster: &str, schedule: &str, due| ClusterName::parse(cluster).unwrap().by_schedule(schedule, due);
+        assert_eq!(name("handbook", "daily", due), name("handbook", "daily", due));
+        assert!(name("handbook", "daily", due).starts_with("handbook-daily-202611280200-"));
+        let longest = name(&"a".repeat(CLUSTER_NAME_MAX), &"b".repeat(20), due);
+        assert_eq!(longest.len(), SNAPSHOT_NAME_MAX, "{longest}");
+        // A dash at the cut, names that only their seam tells apart, and names that only their end does.
+        assert!(!name(&format!("{}-x", "a".repeat(29)), "daily", due).contains("--"));
+        assert_ne!(name("a-b", "c", due), name("a", "b-c", due));
+        assert_ne!(name(&"a".repeat(40), "daily", due), name(&"a".repeat(40), "weekly", due));
+        assert_ne!(name("handbook", "daily", due), name("handbook", "daily", "2026-11-29T02:00:00Z".parse().unwrap()));
     }
 
     #[test]

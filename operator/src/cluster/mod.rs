@@ -5,11 +5,13 @@
 pub mod build;
 pub mod decide;
 pub mod events;
+pub mod figures;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod observe;
 pub mod observed;
 pub mod status;
+mod take_up;
 pub mod validate;
 
 use std::time::{Duration, Instant};
@@ -30,6 +32,7 @@ use decide::decide;
 use observe::observe;
 use observed::Observed;
 use status::{Failure, Outcome, Planned, is_news, next_look, status, unobserved};
+use take_up::take_up;
 use validate::validate;
 
 /// Secrets are not watched, so nothing tells that a removed one has gone; what remembers its name is written by the next pass.
@@ -65,12 +68,13 @@ async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster) -> 
         Err(problems) => (Outcome::Invalid { problems }, None),
         Ok(valid) => {
             let plan = decide(&valid, &observed);
-            carry_out(context, cluster, &observed, Planned { cluster: valid, plan }).await
+            carry_out((context, caches), cluster, &observed, Planned::of(valid, plan)).await
         }
     };
     let status = status(cluster, &observed, &outcome);
     let events = events::events(cluster.status.as_ref(), &status);
     let rest = report(context, cluster, &status, &events).await?;
+    figures::count(context, cluster, &status);
     let again = if outcome.has_removed() { LOOK_AFTER_REMOVAL } else { Duration::MAX };
     let changes = outcome.changes_at().map_or(Duration::MAX, |at| pause_until(at, observed.now));
     let looks = [rest.unwrap_or(Duration::MAX), again, changes];
@@ -87,19 +91,22 @@ async fn report_unobserved(context: &Context, cluster: &RagCluster, error: Error
 }
 
 async fn carry_out(
-    context: &Context,
+    (context, caches): (&Context, &Caches),
     cluster: &RagCluster,
     observed: &Observed,
-    planned: Planned,
+    mut planned: Planned,
 ) -> (Outcome, Option<Error>) {
     if planned.plan.paused {
         return (Outcome::Paused { planned: Box::new(planned) }, None);
     }
     let children = build(&planned.cluster, &planned.plan, observed);
     let applied = apply(context, cluster, children, &observed.children).await;
+    // What keeps servers from being applied keeps no snapshot from being taken, and the other way round.
+    let unscheduled = take_up(context, caches, cluster, &planned).boxed().await.err();
+    planned.unscheduled = unscheduled.as_ref().map(Failure::from);
     let planned = Box::new(planned);
     match applied {
-        Ok(Written { corrections, refused, .. }) => (Outcome::Applied { planned, corrections, refused }, None),
+        Ok(Written { corrections, refused, .. }) => (Outcome::Applied { planned, corrections, refused }, unscheduled),
         Err(error) => (Outcome::Failed { planned, failure: Failure::from(&error) }, Some(error)),
     }
 }

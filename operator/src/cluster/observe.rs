@@ -3,6 +3,8 @@
 //! Children come from the caches. What a cache does not have is asked for by name, since it may be somebody else's, or ours with
 //! its labels gone. Our own Secrets are read by name; of users' Secrets only the metadata is.
 
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ use crate::error::{Call, Error, Phase, Verb};
 use crate::procedures;
 use crate::sampler::Sample;
 use crate::server_client::{RECORDS_PART, SeenPart};
+pub(super) use snapshots::REMOVE;
+use snapshots::{removals_of, restores_of, snapshots_of};
 
 /// Reads everything about `cluster`.
 pub fn observe<'a>(
@@ -58,6 +62,9 @@ async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Resul
         foreign: reader.foreign,
         approvals: approvals_of(caches, &name),
         procedures: procedures::standings(caches, &name),
+        snapshots: snapshots_of(caches, &name),
+        removals: removals_of(context, caches, cluster),
+        restores: restores_of(caches, &name),
         reports: server_pods.iter().filter_map(|pod| report_of(context, pod)).collect(),
         server_pods,
         qdrant_pods,

@@ -6,6 +6,7 @@
 mod approval;
 mod corpus;
 mod secrets;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::steps::Standing;
 pub use approval::Approval;
 pub use corpus::{CORPUS_ID_KEY, CORPUS_OF_ANOTHER};
 pub use secrets::{MATERIAL_KEY, OwnSecrets, QDRANT_KEY, credentials_to_read};
+pub use snapshots::{Kept, Removal, RemovalState, Restore, RestoreState, Snapshot, SnapshotState};
 
 /// Everything that one pass over one RagCluster knows.
 #[derive(Clone, Debug)]
@@ -47,6 +49,12 @@ pub struct Observed {
     pub approvals: Vec<Approval>,
     /// How what takes time stands: snapshots, restores and drills of this cluster that have not ended.
     pub procedures: Vec<Standing>,
+    /// The RagSnapshots of a cluster of this name, those of one that went before it among them, by name.
+    pub snapshots: Vec<Snapshot>,
+    /// The Jobs of this cluster that remove copies of snapshots.
+    pub removals: Vec<Removal>,
+    /// The RagRestores of a cluster of this name, by name.
+    pub restores: Vec<Restore>,
     /// The query servers' pods.
     pub server_pods: Vec<Pod>,
     /// The managed vector store's pods.

@@ -11,6 +11,7 @@ pub(crate) mod pods;
 mod progress;
 mod read_only;
 mod servers;
+mod snapshots;
 mod store;
 mod unseen;
 
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::build::config::BUDGET_SCHEMA;
 use super::build::metadata::{self, Part};
@@ -48,7 +49,7 @@ const LOOK_WHILE_STALLED: Duration = Duration::from_secs(25);
 const LOOK_WHEN_SETTLED: Duration = Duration::from_secs(600);
 
 /// As many as the field holds.
-const NEXT_MAX_ITEMS: usize = 16;
+const NEXT_MAX: usize = 16;
 
 /// How a pass went.
 #[derive(Clone, Debug)]
@@ -88,6 +89,15 @@ pub struct Planned {
     pub cluster: ValidatedCluster,
     /// The plan.
     pub plan: Plan,
+    /// Why what the schedules ask for could not be written, if it could not.
+    pub unscheduled: Option<Failure>,
+}
+
+impl Planned {
+    /// A plan that nothing has kept from being carried out yet.
+    pub fn of(cluster: ValidatedCluster, plan: Plan) -> Self {
+        Self { cluster, plan, unscheduled: None }
+    }
 }
 
 /// A field of ours that somebody else had changed.
@@ -137,7 +147,9 @@ impl Outcome {
 
     /// When the plan is another one although nothing happens; never while nobody carries it out.
     pub fn changes_at(&self) -> Option<Timestamp> {
-        self.planned().filter(|planned| !planned.plan.paused)?.plan.size.changes_at
+        let plan = &self.planned().filter(|planned| !planned.plan.paused)?.plan;
+        let of_snapshots = plan.snapshots.as_ref().and_then(|snapshots| snapshots.changes_at);
+        [plan.size.changes_at, of_snapshots].into_iter().flatten().min()
     }
 
     fn planned(&self) -> Option<&Planned> {
@@ -171,18 +183,21 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     let mut findings = vec![ready, rollup.servers, rollup.store, rollup.configuration];
     findings.extend(progress.findings());
     findings.extend(autoscaling::findings(planned, observed));
+    findings.extend(snapshots::findings(planned, observed));
     let phase = progress.phase(&findings, &servers, (store::summary(cluster, observed), read_only.is_some()));
     findings.extend(read_only);
     let mut next = progress.next(expected.as_ref(), &findings);
     next.extend(planned.and_then(|planned| autoscaling::next(planned, observed)));
+    next.extend(planned.into_iter().flat_map(snapshots::next));
     next.extend(planned.and_then(budget_waits));
     next.extend(planned.and_then(|planned| removed_clients(planned, observed)));
     next.extend(steps::next(&observed.procedures, observed.now));
-    next.truncate(NEXT_MAX_ITEMS);
+    next.truncate(NEXT_MAX);
     let described = planned.map(|planned| &planned.cluster);
     let mut conditions = conditions::merge(&previous.conditions, findings, cluster.metadata.generation, observed.now);
     if planned.is_none() {
-        conditions.extend(previous.conditions.iter().filter(|before| autoscaling::is_ours(&before.type_)).cloned());
+        let stays = |before: &&Condition| autoscaling::is_ours(&before.type_) || snapshots::is_ours(&before.type_);
+        conditions.extend(previous.conditions.iter().filter(stays).cloned());
     }
     RagClusterStatus {
         observed_generation: cluster.metadata.generation,
@@ -196,6 +211,7 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
         conditions,
         autoscaling: planned.map_or(previous.autoscaling, |planned| autoscaling::status(planned, observed)),
         configuration: expected,
+        snapshots: planned.map_or(previous.snapshots, |planned| snapshots::status(planned, observed)),
         last_correction: correction(outcome, observed).or(previous.last_correction),
         next,
     }

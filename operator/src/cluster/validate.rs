@@ -12,7 +12,9 @@ mod place;
 mod qdrant;
 mod records;
 mod secrets;
+mod snapshots;
 mod store;
+mod timer;
 
 use std::collections::BTreeMap;
 
@@ -31,7 +33,9 @@ pub use outside::{EMBEDDING, Outside, RERANK, TRACING};
 pub use place::Place;
 pub(crate) use place::place_of;
 pub use qdrant::{client_warning, last_run};
+pub use snapshots::{DrillSchedule, Schedule, Snapshots};
 pub use store::{ExternalStore, ManagedStore, Store};
+pub use timer::{InvalidTimer, Timer};
 
 /// Servers that are there for a while beside those that are asked for: the one that a roll-out starts first.
 pub const SURGE: i32 = 1;
@@ -42,6 +46,8 @@ pub enum Scope {
     /// No new revision is made. The one in use stays, and what needs no revision is applied: the number of servers, live settings,
     /// credentials, disruption budget, network.
     Revision,
+    /// No snapshot is taken by the schedule in question. Everything else is carried out.
+    Snapshots,
     /// Nothing is written.
     Cluster,
 }
@@ -129,6 +135,8 @@ pub struct ValidatedCluster {
     pub retention: Retention,
     /// The services outside that the servers call.
     pub outside: Vec<Outside>,
+    /// Snapshots, where they are asked for, with what is wrong about them.
+    pub snapshots: Option<Snapshots>,
     /// Who has a key; never empty, ordered by name.
     pub clients: BTreeMap<ClientName, Client>,
     /// Who may scrape, where NetworkPolicies are kept.
@@ -204,6 +212,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
     }
     store::check_embedded(spec, &mut problems);
     let postgres = records::postgres(spec, &mut problems);
+    let snapshots = snapshots::snapshots(cluster, observed);
     match (name, store, embedder) {
         (Some(name), Some(store), Some(embedder)) if problems.leave_what_runs(&name, observed) => {
             Ok(ValidatedCluster {
@@ -225,6 +234,7 @@ pub fn validate(cluster: &RagCluster, observed: &Observed) -> Result<ValidatedCl
                 redis,
                 retention: spec.retention.clone().unwrap_or_default(),
                 outside,
+                snapshots,
                 clients,
                 network: spec.network_policy.enabled.then(|| spec.network_policy.scrape_from.clone()),
                 pod_template: spec.pod_template.clone().unwrap_or_default(),

@@ -11,6 +11,7 @@ mod cache;
 mod embedding;
 mod generation;
 mod network_policy;
+mod objectives;
 mod pod_template;
 mod quota;
 mod records;
@@ -29,6 +30,7 @@ pub use cache::{Cache, MemoryCache, RedisCache, RedisSecretRef};
 pub use embedding::{Embedding, EmbeddingModel, EmbeddingPricing, LocalEmbedding, OpenAiEmbedding};
 pub use generation::{Budget, CircuitBreaker, Fallback, Generation, OnLimit, Pricing, Provider};
 pub use network_policy::{NetworkPolicySpec, ScrapePeer};
+pub use objectives::Objectives;
 pub use pod_template::{PodTemplate, PullSecret};
 pub use quota::Quota;
 pub use records::{Postgres, PostgresSecretRef, PostgresTls, Records, VectorStoreRecords};
@@ -39,7 +41,10 @@ pub use snapshots::{
     Destination, Drill, S3Destination, SnapshotEncryption, SnapshotSchedule, SnapshotSecretRef, SnapshotSigning,
     Snapshots, VolumeDestination,
 };
-pub use status::{AutoscalingStatus, ConfigurationStatus, CorrectionStatus, NextStep, RagClusterStatus};
+pub use status::{
+    AutoscalingStatus, ConfigurationStatus, CorrectionStatus, DrillOutcome, DrillStatus, ExpiringSnapshot,
+    FailedSnapshot, KeptSnapshot, NextStep, RagClusterStatus, ScheduleStatus, SnapshotsStatus,
+};
 pub use storage::Storage;
 pub use tracing::Tracing;
 pub use vector_store::{DeletionPolicy, EmbeddedStore, ExternalQdrant, ManagedQdrant, SecretKeyRef, VectorStore};
@@ -98,6 +103,12 @@ pub const PRODUCTION_MIN_REPLICAS: i32 = 3;
         description = "The revision that is applied."
     ),
     printcolumn(
+        name = "LAST-SNAPSHOT",
+        type_ = "date",
+        json_path = ".status.snapshots.last.takenAt",
+        description = "What was acknowledged before this time is in the newest snapshot."
+    ),
+    printcolumn(
         name = "AGE",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
@@ -108,6 +119,13 @@ pub const PRODUCTION_MIN_REPLICAS: i32 = 3;
         type_ = "string",
         json_path = ".status.endpoint",
         description = "Where clients inside Kubernetes reach the service.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "LAST-DRILL",
+        type_ = "string",
+        json_path = ".status.snapshots.lastDrill.summary",
+        description = "How the last trial of a restore ended, and how long it took.",
         priority = 1
     ),
     validation = Rule::new(
@@ -274,6 +292,10 @@ pub struct RagClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<Snapshots>,
 
+    /// What the service has to reach. What cannot be reached with the rest of the spec is said at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
+
     /// Who may use the service.
     #[serde(default)]
     pub auth: Auth,
@@ -312,6 +334,13 @@ fn default_replicas() -> i32 {
 impl RagClusterSpec {
     /// Every Secret of the user's that the spec names, with the field that names it.
     pub fn referenced_secrets(&self) -> Vec<(String, &str)> {
+        let mut secrets = self.secrets_of_pods();
+        secrets.extend(self.snapshots.iter().flat_map(Snapshots::referenced_secrets));
+        secrets
+    }
+
+    /// Those that servers and the managed vector store need.
+    pub fn secrets_of_pods(&self) -> Vec<(String, &str)> {
         let external = self.vector_store.as_ref().and_then(|store| store.external_qdrant.as_ref());
         let embedder = self.embedding.as_ref().and_then(|embedding| embedding.open_ai.as_ref());
         let services = [

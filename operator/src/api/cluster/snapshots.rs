@@ -10,6 +10,17 @@ use serde::{Deserialize, Serialize};
 /// Snapshots of the corpus. Without a destination none is taken, and the condition SnapshotsHealthy says so.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(
+        "!has(self.schedules) || self.schedules.all(s, !has(s.destination) \
+         || (has(self.destinations) && self.destinations.exists(d, d.name == s.destination)))"
+    )
+    .message("a schedule names a destination that is none of destinations; correct it, or leave it out for the first of them")
+    .field_path(".schedules"),
+    validation = Rule::new("!has(self.schedules) || self.schedules.all(s, s.name != 'drill')")
+        .message("the name drill belongs to the trials of a restore; give the schedule another one")
+        .field_path(".schedules")
+)]
 pub struct Snapshots {
     /// Where snapshots are kept. The first is that of every schedule and RagSnapshot that names none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -116,7 +127,7 @@ pub struct SnapshotSchedule {
     pub name: String,
 
     /// When, as a line of crontab: minute, hour, day of month, month, day of week, for example "0 2 * * *".
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^\s*(@[A-Za-z]+|\S+(\s+\S+){4})\s*$"))]
     pub schedule: String,
 
     /// The time zone of the schedule, for example Europe/Berlin. Absent: UTC.
@@ -166,7 +177,7 @@ pub struct SnapshotSecretRef {
 pub struct Drill {
     /// When, as a line of crontab. Absent: weekly.
     #[serde(default = "default_drill")]
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^\s*(@[A-Za-z]+|\S+(\s+\S+){4})\s*$"))]
     pub schedule: String,
 
     /// The time zone of the schedule. Absent: UTC.
@@ -182,6 +193,40 @@ pub struct Drill {
     /// Tries none while this is true.
     #[serde(default)]
     pub suspend: bool,
+}
+
+impl Snapshots {
+    /// Every Secret that is named here, with the field that names it.
+    pub fn referenced_secrets(&self) -> Vec<(String, &str)> {
+        let buckets = self.destinations.iter().enumerate().filter_map(|(index, destination)| {
+            let secret = &destination.s3.as_ref()?.secret_ref;
+            Some((format!("spec.snapshots.destinations[{index}].s3.secretRef.name"), secret.name.as_str()))
+        });
+        let keys = [
+            ("encryption", self.encryption.as_ref().map(|encryption| &encryption.secret_ref)),
+            ("signing", self.signing.as_ref().map(|signing| &signing.secret_ref)),
+        ];
+        let keys = keys.into_iter().filter_map(|(field, secret)| {
+            Some((format!("spec.snapshots.{field}.secretRef.name"), secret?.name.as_str()))
+        });
+        buckets.chain(keys).collect()
+    }
+
+    /// What is asked for where `schedules` is absent: each corpus is taken daily, and a longer past is kept in longer steps.
+    pub fn default_schedules() -> Vec<SnapshotSchedule> {
+        let schedule = |name: &str, line: &str, keep: i32| SnapshotSchedule {
+            name: name.to_owned(),
+            schedule: line.to_owned(),
+            time_zone: None,
+            keep,
+            destination: None,
+        };
+        vec![
+            schedule("daily", "0 2 * * *", 7),
+            schedule("weekly", "0 3 * * 0", 5),
+            schedule("monthly", "0 4 1 * *", 12),
+        ]
+    }
 }
 
 impl Default for Drill {

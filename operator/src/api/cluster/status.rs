@@ -1,9 +1,15 @@
 //! What a person reads about a cluster. Times, never ages; no secret.
 
+mod snapshots;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use snapshots::{
+    DrillOutcome, DrillStatus, ExpiringSnapshot, FailedSnapshot, KeptSnapshot, ScheduleStatus, SnapshotsStatus,
+};
 
 /// What the operator last saw and did.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -59,6 +65,10 @@ pub struct RagClusterStatus {
     /// What every server is expected to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<ConfigurationStatus>,
+
+    /// Snapshots and trials of a restore, while the spec asks for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<SnapshotsStatus>,
 
     /// The last time that the operator put back a field of its own that somebody else had changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,6 +18,7 @@ mod revision;
 mod secrets;
 pub mod service;
 mod service_account;
+pub mod snapshots;
 
 use std::marker::PhantomData;
 

@@ -7,9 +7,13 @@ pub mod ceiling;
 pub mod corpus;
 pub mod credentials;
 pub mod prune;
+pub mod removal;
 pub mod replace;
+pub mod retention;
 pub mod revision;
 pub mod scaling;
+pub mod schedule;
+pub mod snapshots;
 pub mod volume;
 
 use super::observed::{ObjectRef, Observed};
@@ -18,6 +22,7 @@ use crate::api::{CorpusId, Revision};
 use credentials::CredentialPlan;
 use revision::{PlannedRevision, Revisions};
 use scaling::Size;
+use snapshots::SnapshotsPlan;
 use volume::Growth;
 
 /// What should be, and what is in surplus.
@@ -51,6 +56,8 @@ pub struct Plan {
     pub remade: Option<ObjectRef>,
     /// What is to be removed, last of all.
     pub prune: Vec<ObjectRef>,
+    /// Snapshots and trials of a restore, where they are asked for.
+    pub snapshots: Option<SnapshotsPlan>,
 }
 
 /// Asks the deciders in turn.
@@ -76,6 +83,7 @@ pub fn decide(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
         growth: volume::growth(cluster, observed),
         remade,
         prune,
+        snapshots: snapshots::snapshots(cluster, observed),
     }
 }
 

@@ -190,7 +190,7 @@ mod tests {
         let cluster = fixtures::cluster("{}");
         let world = fixtures::applied(&cluster, &fixtures::nothing());
         let (valid, plan, _) = fixtures::pass(&cluster, &world);
-        let planned = Box::new(Planned { cluster: valid.clone(), plan });
+        let planned = Box::new(Planned::of(valid.clone(), plan));
         let given = applied(&Outcome::Applied { planned, corrections: Vec::new(), refused: None }, &world).unwrap();
         let expected = expected(&RagClusterStatus::default(), Some(&given), &world);
         let mut world = world.later(3600);

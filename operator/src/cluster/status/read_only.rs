@@ -39,7 +39,7 @@ mod tests {
 
     fn planned(cluster: &RagCluster, world: &Observed) -> Box<Planned> {
         let (valid, plan, _) = pass(cluster, world);
-        Box::new(Planned { cluster: valid, plan })
+        Box::new(Planned::of(valid, plan))
     }
 
     fn message(status: &RagClusterStatus) -> Option<String> {

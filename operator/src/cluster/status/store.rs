@@ -254,7 +254,7 @@ mod tests {
 
     fn after(cluster: &RagCluster, world: &Observed) -> RagClusterStatus {
         let (valid, plan, _) = pass(cluster, world);
-        let planned = Box::new(Planned { cluster: valid, plan });
+        let planned = Box::new(Planned::of(valid, plan));
         status(cluster, world, &Outcome::Applied { planned, corrections: Vec::new(), refused: None })
     }
 

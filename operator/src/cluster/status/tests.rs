@@ -1,4 +1,5 @@
 mod hindered;
+mod snapshots;
 mod store;
 
 use super::*;
@@ -11,7 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, Containe
 
 fn carried_out(cluster: &RagCluster, observed: &Observed) -> Outcome {
     let (valid, plan, _) = pass(cluster, observed);
-    Outcome::Applied { planned: Box::new(Planned { cluster: valid, plan }), corrections: Vec::new(), refused: None }
+    Outcome::Applied { planned: Box::new(Planned::of(valid, plan)), corrections: Vec::new(), refused: None }
 }
 
 fn after(cluster: &RagCluster, observed: &Observed) -> RagClusterStatus {

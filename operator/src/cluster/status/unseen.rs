@@ -54,7 +54,7 @@ mod tests {
         let mut cluster = cluster("{}");
         let world = applied(&cluster, &nothing());
         let (valid, plan, _) = pass(&cluster, &world);
-        let planned = Box::new(Planned { cluster: valid, plan });
+        let planned = Box::new(Planned::of(valid, plan));
         cluster.status =
             Some(status(&cluster, &world, &Outcome::Applied { planned, corrections: Vec::new(), refused: None }));
         cluster

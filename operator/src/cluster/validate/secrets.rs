@@ -10,7 +10,7 @@ use crate::api::{ClientName, ClusterName, ConditionReason, Credential, Generatio
 use crate::cluster::observed::{MATERIAL_KEY, Observed, Presence};
 
 pub(super) fn check_named(spec: &RagClusterSpec, observed: &Observed, problems: &mut Problems) {
-    for (field, name) in spec.referenced_secrets() {
+    for (field, name) in spec.secrets_of_pods() {
         if observed.referenced_secrets.get(name) == Some(&Presence::Missing) {
             problems.add(
                 (Scope::Revision, ConditionReason::SecretMissing),

@@ -119,7 +119,7 @@ fn a_volume_that_may_not_grow_stalls_and_takes_nothing_away() {
     let refused = |said: &str, world: &Observed| {
         let (valid, plan, _) = pass(&cluster, world);
         let refused = Refusal { growth: plan.growth.clone().unwrap(), said: said.to_owned() };
-        let planned = Box::new(Planned { cluster: valid, plan });
+        let planned = Box::new(Planned::of(valid, plan));
         status(&cluster, world, &Outcome::Applied { planned, corrections: Vec::new(), refused: Some(refused) })
     };
     let new = refused("the storageclass that provisions the pvc must support resize", &world);
