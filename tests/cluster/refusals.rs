@@ -106,6 +106,7 @@ fn what_cannot_search() -> Vec<(Value, &'static str)> {
         (json!({"cache": {"memory": {}, "redis": {"url": "redis://redis"}}}), "found both: name exactly one"),
         (json!({"cache": {"redis": {"url": "redis://:secret@redis"}}}), "spec.cache.redis.url"),
         (json!({"cache": {"redis": {"url": "http://redis"}}}), "spec.cache.redis.url"),
+        (json!({"cache": {"redis": {"url": "redisss://redis"}}}), "spec.cache.redis.url"),
         (embedder("m", 0), "should be greater than or equal to 1"),
     ]
 }

@@ -14,7 +14,7 @@ use ragops_operator::{
     cluster::{
         build::config::{
             CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, HTTP_PORT, LIVE_DIR, LIVE_FILE, MANAGEMENT_PORT, POSTGRES_DIR,
-            PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_DIR, REDIS_PASSWORD, REDIS_USER,
+            PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_CA, REDIS_DIR, REDIS_PASSWORD, REDIS_USER,
         },
         observed::CORPUS_ID_KEY,
     },
@@ -47,6 +47,8 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         assert_eq!(config.owner_id.as_deref(), Some(text(&corpus, CORPUS_ID_KEY)), "{file}");
         assert_eq!(config.server.listen.to_string(), format!("[::]:{HTTP_PORT}"), "{file}");
         assert_eq!(config.server.management_listen.to_string(), format!("[::]:{MANAGEMENT_PORT}"), "{file}");
+        let slow = spec.slow_query_seconds.map_or(5, |seconds| u64::try_from(seconds).unwrap());
+        assert_eq!(config.server.slow_query_seconds, slow, "{file}");
         assert_eq!(config.auth.credentials_dir.as_deref(), Some(Path::new(CREDENTIALS_DIR)), "{file}");
         assert_eq!(config.live.file, Some(Path::new(LIVE_DIR).join(LIVE_FILE)), "{file}");
         // A list of the user's may change its order without a change of meaning, so it is rendered by name.
@@ -68,6 +70,19 @@ fn the_server_parses_the_configuration_of_every_example_to_the_values_of_its_spe
         retention(&config, &cluster, name);
         budget(&cluster, name);
     }
+}
+
+#[test]
+fn what_no_example_sets_reaches_the_server_as_well() {
+    let (_, mut cluster) = examples().into_iter().find(|(_, cluster)| cluster.spec.budget.is_some()).unwrap();
+    cluster.spec.slow_query_seconds = Some(9);
+    cluster.spec.budget.as_mut().unwrap().prefer_cheaper_percent = Some(80);
+    let redis = json!({"url": "rediss://redis.example.com:6380/", "secretRef": {"name": "redis"}});
+    cluster.spec.cache = Some(serde_json::from_value(json!({ "redis": redis })).unwrap());
+    let config = parsed(&cluster);
+    assert_eq!(config.server.slow_query_seconds, 9);
+    cache(&config, &cluster, "TLS");
+    budget(&cluster, "cheaper");
 }
 
 fn embedding(config: &Config, cluster: &RagCluster, name: &str) {
@@ -188,6 +203,8 @@ fn cache(config: &Config, cluster: &RagCluster, name: &str) {
         let file = |key: &str| asked.secret_ref.as_ref().map(|_| Path::new(REDIS_DIR).join(key));
         assert_eq!(got.url, asked.url.trim_end_matches('/'), "{name}");
         assert_eq!((&got.user_file, &got.password_file), (&file(REDIS_USER), &file(REDIS_PASSWORD)), "{name}");
+        let is_secured = asked.url.starts_with("rediss:");
+        assert_eq!(got.ca_file, file(REDIS_CA).filter(|_| is_secured), "{name}");
     }
 }
 
@@ -209,6 +226,8 @@ fn budget(cluster: &RagCluster, name: &str) {
     assert_eq!(got["daily_usd"].as_f64(), asked.and_then(|budget| budget.daily_usd), "{name}");
     let percents = asked.map_or(serde_json::json!([50, 80, 100]), |budget| serde_json::json!(budget.alert_percents));
     assert_eq!(got["alert_percents"], percents, "{name}");
+    let cheaper = asked.and_then(|budget| budget.prefer_cheaper_percent).map(i64::from);
+    assert_eq!(got["prefer_cheaper_percent"].as_i64(), cheaper, "{name}");
     assert_eq!(got["on_limit"], serde_json::json!(asked.map(|budget| budget.on_limit).unwrap_or_default()), "{name}");
 }
 

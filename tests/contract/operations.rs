@@ -6,6 +6,7 @@ use rag_server::{
     config::{Config, Live},
     http::{self, error::Code},
     metrics::Metrics,
+    operations::Watched,
     ports::{ChatError, ProviderFailure, RateLimit, StoreError},
 };
 use serde_json::Value;
@@ -76,6 +77,11 @@ fn every_metric_of_the_server_is_documented_with_its_labels() {
         let told: Vec<_> = told.iter().map(|label| format!("`{label}`")).collect();
         assert_eq!(labels[&name], told.join(", "), "{name}");
     }
+}
+
+#[test]
+fn every_certificate_that_is_watched_is_documented() {
+    assert_eq!(named("## Certificates"), Watched::ALL.iter().map(|watched| watched.as_str().to_owned()).collect());
 }
 
 #[test]

@@ -21,7 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::build::config::BUDGET_SCHEMA;
+use super::build::config::{BUDGET_SCHEMA, CHEAPER_SCHEMA};
 use super::build::metadata::{self, Part};
 use super::build::service;
 use super::decide::Plan;
@@ -274,8 +274,14 @@ impl Rollup {
 
 /// Servers that an earlier operator gave their configuration refuse a file with keys that they do not know.
 fn budget_waits(planned: &Planned) -> Option<NextStep> {
-    let waits = planned.cluster.budget.is_some() && planned.plan.live_schema < BUDGET_SCHEMA;
-    waits.then(|| step("hold the providers to spec.budget, once no server is of a revision that knows no budget", None))
+    let (budget, schema) = (planned.cluster.budget.as_ref()?, planned.plan.live_schema);
+    if schema < BUDGET_SCHEMA {
+        let what = "hold the providers to spec.budget, once no server is of a revision that knows no budget";
+        return Some(step(what, None));
+    }
+    let waits = budget.prefer_cheaper_percent.is_some() && schema < CHEAPER_SCHEMA;
+    let what = "ask the cheapest provider first from spec.budget.preferCheaperPercent on, once no server is of a revision that does not know it";
+    waits.then(|| step(what, None))
 }
 
 /// Servers accept what they mounted until they have read what took its place.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::ports::{EmbedError, Embedder, EmbedderDecorator, ModelIdentity};
+use crate::ports::{EmbedError, Embedder, EmbedderDecorator, ModelIdentity, ProviderFailure};
 
 /// Embeds by counting words: texts that share words are near, others are orthogonal.
 #[derive(Clone)]
@@ -88,5 +88,39 @@ impl EmbedderDecorator for HighCosines {
 
     async fn around_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.around_passages(texts).await
+    }
+}
+
+/// A model whose provider is not asked any more, because the budget is spent.
+#[derive(Clone, Default)]
+pub struct OverBudget(EmbedderDouble);
+
+impl OverBudget {
+    fn refused() -> EmbedError {
+        EmbedError::Unavailable {
+            model: "double".to_owned(),
+            failure: ProviderFailure::OverBudget,
+            cause: "the budget is spent".to_owned(),
+            retry_after_seconds: Some(60),
+        }
+    }
+}
+
+#[async_trait]
+impl EmbedderDecorator for OverBudget {
+    fn inner(&self) -> &dyn Embedder {
+        &self.0
+    }
+
+    async fn around_query(&self, _: &str) -> Result<Vec<f32>, EmbedError> {
+        Err(Self::refused())
+    }
+
+    async fn around_passages(&self, _: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        Err(Self::refused())
+    }
+
+    async fn around_texts(&self, _: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        Err(Self::refused())
     }
 }

@@ -26,6 +26,9 @@ use crate::{
     spans,
 };
 
+/// What is said of an answer whose question the budget kept from being embedded.
+const BY_WORDS: &str = "found by the words of the question alone, and written without a language model, because the budget is spent; what says the same in other words was not looked for";
+
 /// The parts of the flow. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Flow {
@@ -75,6 +78,10 @@ impl Flow {
         let checked = if passages.is_empty() {
             outlet.say(REFUSAL).await;
             refusal()
+        } else if degraded.contains(&Degradation::DenseSkipped) {
+            // The sentences of what a provider writes could not be checked either.
+            generation.notice = Some(BY_WORDS.to_owned());
+            self.extract((question, ask.deadline), &passages, (&mut outlet, &mut generation)).await?
         } else {
             self.write((ask, question), &passages, (&mut outlet, &mut generation), since).await?
         };
@@ -104,14 +111,17 @@ impl Flow {
             return Ok(Found { searched: passages.len() as u64, passages, ..Found::default() });
         }
         let deadline = Some(ask.deadline);
-        let mut found = self.retrieve.retrieve(&ask.query, deadline).await.map_err(AnswerError::Retrieve)?;
+        let mut found = self.retrieve.retrieve(&ask.query, deadline).await;
         let mut question = None;
-        if found.passages.is_empty()
-            && let Some(query) = follow_up(ask)
-        {
-            found = self.retrieve.retrieve(&query, deadline).await.map_err(AnswerError::Retrieve)?;
+        let is_nothing = match &found {
+            Ok(found) => found.passages.is_empty(),
+            Err(error) => error.is_over_budget(),
+        };
+        if is_nothing && let Some(query) = follow_up(ask) {
+            found = self.retrieve.retrieve(&query, deadline).await;
             question = Some(query.text);
         }
+        let found = found.map_err(AnswerError::Retrieve)?;
         let Retrieved { passages, searched, degraded, explanation, respelt, .. } = found;
         Ok(Found { passages, searched, degraded, explanation, question: respelt.or(question) })
     }

@@ -210,9 +210,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        doubles::{self, EmbedderDouble, RecordsDouble, StoreDouble},
+        doubles::{self, EmbedderDouble, OverBudget, RecordsDouble, StoreDouble},
         lexical,
-        model::{AnswerStatus, Chunk, Point, Query, Speaker, Turn},
+        model::{AnswerStatus, Chunk, Degradation, Point, Query, Speaker, Turn},
         ports::{Draft, Epoch, Form, Kind, Passage, Records, Sentence, VectorStore},
         retrieve::Settings,
     };
@@ -241,6 +241,11 @@ mod tests {
 
     /// Answers over one document.
     async fn over(text: &str, generator: Arc<dyn Generator>) -> Answers {
+        Answers::new(Arc::new(search_of(text).await), generator)
+    }
+
+    /// The search in one document.
+    async fn search_of(text: &str) -> Retrieve {
         let (store, records) = (Arc::<StoreDouble>::default(), Arc::<RecordsDouble>::default());
         let embedder = Arc::<EmbedderDouble>::default();
         store.create_epoch(Epoch(1), 512).await.unwrap();
@@ -252,7 +257,7 @@ mod tests {
         store.upsert(Epoch(1), vec![Point { chunk, dense, sparse, labels: Vec::new() }]).await.unwrap();
         let body = serde_json::json!({ "version": "v" });
         records.put_if_absent(Kind::Document, "ops/backup.md", body).await.unwrap();
-        Answers::new(Arc::new(Retrieve::new(store, records, embedder, Settings::default())), generator)
+        Retrieve::new(store, records, embedder, Settings::default())
     }
 
     /// What picks the words of an answer by this nearness.
@@ -310,6 +315,27 @@ mod tests {
         let ask = Ask { history: vec![before], ..Ask::from(question("And the rest?")) };
         let answer = answers.answer(ask).await.unwrap();
         assert_eq!(answer.status, AnswerStatus::Grounded, "{}", answer.text);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_found_by_words_alone_says_so_and_why() {
+        let unpaid =
+            |retrieve: Retrieve| retrieve.uncached(Arc::new(OverBudget::default())).searching_by_words(|| true);
+        let extractive = Extractive::comparing(Arc::new(OverBudget::default()), Some(Extractive::FAR_LOCAL));
+        let search = unpaid(search_of("The gate opens at noon in winter.").await);
+        let answers = Answers::new(Arc::new(search), Arc::new(extractive));
+        let before = Turn { speaker: Speaker::User, text: "When does the gate open?".to_owned() };
+        for (asked, history) in [("When does the gate open?", Vec::new()), ("And the rest?", vec![before])] {
+            let answer = answers.answer(Ask { history, ..Ask::from(question(asked)) }).await.unwrap();
+            let text = "The gate opens at noon in winter. [1]";
+            assert_eq!((answer.status, answer.text.as_str()), (AnswerStatus::Grounded, text), "{asked}");
+            assert_eq!(answer.degraded, [Degradation::DenseSkipped]);
+            assert_eq!(answer.generation.by.as_deref(), Some(EXTRACTIVE));
+            let notice = answer.generation.notice.unwrap();
+            assert!(notice.contains("words of the question alone") && notice.contains("budget is spent"), "{notice}");
+        }
+        let nothing = answers.answer(question("who won the football cup")).await.unwrap_err();
+        assert!(matches!(&nothing, AnswerError::Retrieve(error) if error.is_over_budget()), "{nothing}");
     }
 
     #[tokio::test]

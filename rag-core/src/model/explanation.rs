@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What was left out because the time was short, or because a service failed; in the order in which things are given up.
+/// What was left out because the time was short, a service failed or the budget is spent; in the order in which things are given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Degradation {
@@ -15,6 +15,8 @@ pub enum Degradation {
     LexicalSkipped,
     /// Fewer passages than were asked for.
     ContextShortened,
+    /// Only the words of the question were searched for, not its meaning: the budget for embedding it is spent.
+    DenseSkipped,
 }
 
 /// A stage and how long it took.

@@ -1,5 +1,6 @@
 //! Why nothing could be said about a question.
 
+use super::unembedded::is_over_budget;
 use crate::ports::{EmbedError, StoreError};
 
 /// Why nothing could be said about a question. It never means that nothing was found.
@@ -14,4 +15,14 @@ pub enum RetrieveError {
     /// The documents' records did not answer.
     #[error("{0}; this is not an empty result")]
     Records(#[source] StoreError),
+}
+
+impl RetrieveError {
+    /// Whether the budget is what keeps the question from being embedded, and its words found nothing or may not be searched for alone.
+    pub fn is_over_budget(&self) -> bool {
+        match self {
+            Self::Embed(error) => is_over_budget(error),
+            Self::Search(_) | Self::Records(_) => false,
+        }
+    }
 }

@@ -41,6 +41,7 @@ impl Notes {
         let evidence = match evidence {
             Evidence::Near(_) => "near",
             Evidence::Worded(_) => "worded",
+            Evidence::Covered(_) => "covered",
             Evidence::Identifier => "identifier",
             Evidence::None => "none",
         };

@@ -43,10 +43,10 @@ pub(super) struct HybridSearch<'a> {
 }
 
 impl HybridSearch<'_> {
-    /// Searches both legs; deeper when so many hits are hidden that too few are left.
+    /// Searches both legs, or the lexical one alone where the question has no vector; deeper when so many hits are hidden that too few are left.
     pub(super) async fn find(
         &self,
-        dense: Vec<f32>,
+        dense: Option<Vec<f32>>,
         (terms, reads_all): (&SparseVector, bool),
     ) -> Result<Found, RetrieveError> {
         let Reader { store, epoch, query, .. } = self.reader;
@@ -56,7 +56,7 @@ impl HybridSearch<'_> {
         };
         let (wanted, asks_lexical) = (query.top_k, lexical.is_some());
         let only = Only { tenant: self.tenants.then(|| query.tenant.clone()), labels: query.filter.wanted() };
-        let mut search = Search { epoch, dense: Some(dense), lexical, limit: DEPTH, only };
+        let mut search = Search { epoch, dense, lexical, limit: DEPTH, only };
         loop {
             let legs = store.search(&search).await.map_err(RetrieveError::Search)?;
             let exhausted = (legs.dense.len() < search.limit, legs.lexical.len() < search.limit || !asks_lexical);

@@ -25,6 +25,7 @@ mod respelt;
 mod size;
 mod spread;
 pub mod threshold;
+mod unembedded;
 mod visible;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use rerank::{Candidate, Rerank};
 use serde::{Deserialize, Serialize};
 use size::CorpusSize;
 use threshold::Evidence;
+use unembedded::{Allowed, Embedded};
 
 use crate::{
     folding::folded,
@@ -104,6 +106,7 @@ pub struct Retrieve {
     size: CorpusSize,
     memory: Option<Memory>,
     rerank: Option<Rerank>,
+    words_alone: Option<Allowed>,
     clock: Arc<dyn Clock>,
 }
 
@@ -127,6 +130,7 @@ impl Retrieve {
             size: CorpusSize::default(),
             memory: None,
             rerank: None,
+            words_alone: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -166,6 +170,13 @@ impl Retrieve {
         self
     }
 
+    /// Searches by the words of a question alone where the budget keeps it from being embedded, as long as `allowed` tells so; without this there is an error.
+    #[must_use]
+    pub fn searching_by_words(mut self, allowed: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.words_alone = Some(Arc::new(allowed));
+        self
+    }
+
     /// The same search, with the same threshold, that remembers nothing and embeds with `embedder`: for whoever measures the search itself.
     #[must_use]
     pub fn uncached(&self, embedder: Arc<dyn Embedder>) -> Self {
@@ -180,6 +191,7 @@ impl Retrieve {
             size: CorpusSize::default(),
             memory: None,
             rerank: self.rerank.clone(),
+            words_alone: None,
             clock: Arc::clone(&self.clock),
         }
     }
@@ -224,14 +236,13 @@ impl Retrieve {
         let mut notes = Notes::new(min_score);
         let mut degraded = Vec::new();
         let text = folded(&query.text);
-        let dense = notes.stage("embed", self.embedder.embed_query(&text)).await.map_err(RetrieveError::Embed)?;
-        let mode = match query.mode {
-            Mode::Hybrid if is_short(deadline, LEXICAL_NEEDS) => {
-                degraded.push(Degradation::LexicalSkipped);
-                Mode::Dense
-            }
-            asked => asked,
+        let embedded = notes.stage("embed", self.embedder.embed_query(&text)).await;
+        let (dense, unembedded) = match Embedded::of(embedded, query.mode, self.words_alone.as_ref())? {
+            Embedded::Whole(dense) => (Some(dense), None),
+            Embedded::WordsAlone(error) => (None, Some(error)),
         };
+        let (mode, left_out) = mode(query.mode, dense.is_some(), deadline);
+        degraded.extend(left_out);
         let question = Question::of(&query.text);
         let identifiers = Identifiers::of(&query.text);
         let search = self.hybrid(query, mode);
@@ -239,7 +250,13 @@ impl Retrieve {
         let found = self.size.beside(counting, search.find(dense, (question.vector(), !identifiers.is_empty())));
         let Found { candidates, ranking } = notes.stage("search", found).await?;
         let identifiers = threshold::rare(&candidates, identifiers);
-        let evidence = threshold::evidence(&candidates, &question, &identifiers, min_score);
+        let evidence = match unembedded {
+            None => threshold::evidence(&candidates, &question, &identifiers, min_score),
+            Some(error) => match threshold::evidence_of_words(&candidates, &question, &identifiers) {
+                Evidence::None => return Err(RetrieveError::Embed(error)),
+                found => found,
+            },
+        };
         notes.searched(mode, &candidates, evidence);
         let ranking = ranking.into_iter().filter(|hit| threshold::is_citable(evidence, &hit.chunk, &identifiers));
         let ranking = ranking.map(|hit| Candidate { hit, reranked: None }).collect();
@@ -274,6 +291,15 @@ impl Retrieve {
             fusion: self.settings.fusion,
             at_least: self.rerank.as_ref().map_or(0, |rerank| rerank.candidates),
         }
+    }
+}
+
+/// Which legs rank, and what of those that were asked for is left out.
+fn mode(asked: Mode, has_vector: bool, deadline: Option<Deadline>) -> (Mode, Option<Degradation>) {
+    match asked {
+        _ if !has_vector => (Mode::Lexical, Some(Degradation::DenseSkipped)),
+        Mode::Hybrid if is_short(deadline, LEXICAL_NEEDS) => (Mode::Dense, Some(Degradation::LexicalSkipped)),
+        asked => (asked, None),
     }
 }
 

@@ -1,5 +1,6 @@
 mod languages;
 mod pressure;
+mod unembedded;
 mod visibility;
 mod words;
 

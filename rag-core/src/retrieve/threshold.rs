@@ -20,6 +20,8 @@ const COVERAGE_WEIGHT: f32 = 0.2;
 
 /// Of the chunks that were found, which are two hundred at most, so many may hold an identifier that is rare. What a corpus is about stands in most of them.
 const RARE: usize = 10;
+/// The share of a question's terms and pairs that a passage must hold where nothing else speaks for it: as much as of what stands beside an identifier. A pair is only held together with both of its words, so it is most of them.
+const COVERED: f32 = REST;
 /// The share of what else the question asks for that a chunk with its identifier must hold.
 const REST: f32 = 0.5;
 
@@ -30,6 +32,8 @@ pub enum Evidence {
     Near(Similarity),
     /// No passage is near enough by itself, but with the question's own words it is. Holds the relevance.
     Worded(Similarity),
+    /// How near anything is was not asked, but a passage holds this share of the question's terms, and pairs of neighbouring terms.
+    Covered(f32),
     /// No passage is near, but one holds a rare identifier of the question, and what it asks of it. Only such passages may be cited.
     Identifier,
     /// Nothing: the answer is a refusal.
@@ -57,11 +61,24 @@ pub(super) fn evidence(found: &Candidates, question: &Question, identifiers: &Id
     Evidence::None
 }
 
+/// The same where the question has no vector: its words alone must tell, so a passage must hold most of what it asks for.
+pub(super) fn evidence_of_words(found: &Candidates, question: &Question, identifiers: &Identifiers) -> Evidence {
+    let covered = coverage(found, question);
+    if covered >= COVERED {
+        return Evidence::Covered(covered);
+    }
+    if found.read().any(|chunk| is_named(chunk, identifiers)) { Evidence::Identifier } else { Evidence::None }
+}
+
 /// The best cosine and a fifth of the best coverage, from minus infinity (nothing was found) to 1.2.
 pub(super) fn relevance(found: &Candidates, question: &Question) -> f32 {
     let cosine = found.best_cosine().unwrap_or(f32::NEG_INFINITY);
-    let coverage = found.worded().map(|chunk| question.coverage(chunk)).fold(0.0, f32::max);
-    cosine + COVERAGE_WEIGHT * coverage
+    cosine + COVERAGE_WEIGHT * coverage(found, question)
+}
+
+/// The best coverage of the first of each leg, 0 to 1.
+fn coverage(found: &Candidates, question: &Question) -> f32 {
+    found.worded().map(|chunk| question.coverage(chunk)).fold(0.0, f32::max)
 }
 
 /// Those identifiers of a question that few of the found chunks hold.
@@ -76,7 +93,7 @@ fn is_named(chunk: &Chunk, identifiers: &Identifiers) -> bool {
 /// Whether a chunk may be cited under this evidence.
 pub(super) fn is_citable(evidence: Evidence, chunk: &Chunk, identifiers: &Identifiers) -> bool {
     match evidence {
-        Evidence::Near(_) | Evidence::Worded(_) => true,
+        Evidence::Near(_) | Evidence::Worded(_) | Evidence::Covered(_) => true,
         Evidence::Identifier => is_named(chunk, identifiers),
         Evidence::None => false,
     }

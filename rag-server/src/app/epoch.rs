@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::{AppError, Models, Nobody, Observer, Process, Stores, models::Model, owner, process::Reranking, unwatched};
 use crate::{
     adapters::cached_embedder::CachedEmbedder,
-    config::{self, Cache, Config, Embedding, EmbeddingChoice, Fallback, FusionChoice, Server},
+    config::{self, Cache, Config, Embedding, EmbeddingChoice, Fallback, FusionChoice, OnLimit, Server},
     corpus::{self, Owner},
     generate::{AnswerIds, Answers, Extractive, Feedback, Writers},
     http::readiness::Part,
@@ -87,6 +87,8 @@ impl App {
         };
         // An epoch, and not whichever is active: a question that is on its way when that changes is answered from vectors of its own model.
         let retrieve = retrieve(config, stores, &asked, process.reranker.clone()).of_epoch(epoch);
+        let live = process.operations.live().follow();
+        let retrieve = retrieve.searching_by_words(move || live.borrow().live.budget.on_limit == OnLimit::Extractive);
         if let Err(error) = retrieve.recall_threshold().await {
             tracing::warn!(%error, "the calibrated threshold was not read; it is looked for again while the server runs");
         }

@@ -120,6 +120,7 @@ fn link(
         url: redis.url.clone(),
         user_file: redis.user_file.clone(),
         password_file: redis.password_file.clone(),
+        ca_file: redis.ca_file.clone(),
         budget: redis.budget(),
     };
     let names = Names::of(&config.owner, config.owner_id.as_deref());

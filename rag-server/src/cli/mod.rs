@@ -27,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{Layers, Loaded, Origin, Problem, Problems, Setting},
-    telemetry,
+    outside, telemetry,
 };
 
 /// Exit code of a call that makes no sense.
@@ -108,6 +108,7 @@ pub fn main() -> ExitCode {
     if let Some(Command::ReadDocument(args)) = &cli.command {
         return read_document::run(args);
     }
+    outside::choose_cryptography();
     // A command that ends by itself says on standard output what it did; its log is for trouble. That of a server, and its traces, begin with its configuration.
     if !matches!(cli.command, None | Some(Command::Serve(_))) {
         telemetry::start("warn");

@@ -1,6 +1,7 @@
 //! `rag-server serve`: listen at once, be ready when everything is loaded, drain when told to stop.
 
 mod background;
+mod certificates;
 mod moving;
 mod ports;
 
@@ -88,6 +89,7 @@ pub(super) async fn run(loaded: &Loaded) -> Result<ExitCode, Box<dyn Error>> {
     }
     let api = Api::new(loaded, keys, metrics, operations);
     let ports = Ports::open(config, &api, &stop).await?;
+    tokio::spawn(certificates::watch(config.clone(), api.operations.clone(), ports.drained.clone()));
     let source = Source::new(config, &api);
     let opened = tokio::select! {
         opened = source.open() => Some(opened?),

@@ -21,7 +21,7 @@ pub struct Cache {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
-    /// Its address, such as `redis://redis:6379`.
+    /// Its address, such as `redis://redis:6379`; over TLS `rediss://redis.example.com:6380`, whose certificate must be for that host.
     #[schemars(extend("format" = "redis-url"))]
     pub url: String,
     /// File that holds the name of its user; read for each connection. Without it, and where there is no such file, the default user.
@@ -30,6 +30,9 @@ pub struct Redis {
     /// File that holds the password; read for each connection, so a new one needs no restart. Without it none is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// File with the CA certificates, in PEM, that a `rediss://` address is checked against; read for each connection. Without it, and where there is no such file, those of the system count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// How long a call of it may take; one that takes longer counts like one that failed, and after three in a row it is left alone for five seconds.
     #[serde(default = "Redis::default_budget_millis")]
     #[schemars(range(min = 1, max = 1000))]

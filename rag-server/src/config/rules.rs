@@ -270,6 +270,12 @@ fn redis(config: &Config) -> Option<Broken> {
             "cache.redis.user_file needs cache.redis.password_file: a user has a password",
         );
     }
+    if redis.ca_file.is_some() && !redis.url.starts_with("rediss:") {
+        return broken(
+            "cache.redis.ca_file",
+            "cache.redis.ca_file is set and the address does not begin with rediss://; a redis:// address shows no certificate",
+        );
+    }
     None
 }
 
@@ -454,13 +460,22 @@ mod tests {
         assert_eq!(told(&with("password_file = \"/p\"\nuser_file = \"/u\"\n")), Vec::<String>::new());
         let said = told(&format!("[cache]\nmax_bytes = 0\n{}", with("")));
         assert!(said.len() == 1 && said[0].starts_with("c line 3: cache.redis stands behind the memory"), "{said:?}");
+        let encrypted = "[cache.redis]\nurl = \"rediss://redis:6380\"\nca_file = \"/ca\"\n";
+        assert_eq!(told(encrypted), Vec::<String>::new());
+        let said = told(&with("ca_file = \"/ca\"\n"));
+        assert!(said.len() == 1 && said[0].starts_with("c line 3: cache.redis.ca_file is set and the"), "{said:?}");
         assert_eq!(
             told(&with("user_file = \"/u\"\n")),
             ["c line 3: cache.redis.user_file needs cache.redis.password_file: a user has a password"]
         );
-        for url in
-            ["redis:6379", "http://redis:6379", "redis://u:secret@redis", "redis://redis/3", "redis://redis?db=secret"]
-        {
+        for url in [
+            "redis:6379",
+            "http://redis:6379",
+            "rediss://u:secret@redis",
+            "redis://u:secret@redis",
+            "redis://redis/3",
+            "redis://redis?db=secret",
+        ] {
             let said = told(&format!("[cache.redis]\nurl = \"{url}\"\n")).concat();
             assert!(said.contains("cache.redis.url is not such a URL; it must be a URL such as"), "{said}");
             assert!(!said.contains("secret"), "{said}");

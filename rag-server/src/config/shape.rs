@@ -119,7 +119,7 @@ impl<'s> Shape<'s> {
                     "a URL such as \"https://api.example.com/v1\", without a user or a query".to_owned()
                 }
                 (Some("redis-url"), ..) => {
-                    "a URL such as \"redis://redis:6379\", without a user, a password or a database".to_owned()
+                    "a URL such as \"redis://redis:6379\" or \"rediss://redis:6379\", without a user, a password or a database".to_owned()
                 }
                 (_, Some(least), Some(most)) => format!("a text of {least} to {most} bytes"),
                 _ => "a text".to_owned(),

@@ -126,7 +126,7 @@ fn is_http_url(text: &str) -> bool {
 
 /// A server and no database of it: entries have names of their own.
 fn is_redis_url(text: &str) -> bool {
-    is_url(text, &["redis"]) && text.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.path(), "" | "/"))
+    is_url(text, &["redis", "rediss"]) && text.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.path(), "" | "/"))
 }
 
 fn is_url(text: &str, schemes: &[&str]) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! Guarantees: an answer costs no call of a store, and every figure is read where it is kept anyway: nothing is counted twice. Fields are only ever added, so that a reader of another version finds what it knows.
 
+mod certificates;
 mod class;
 mod counters;
 mod deny;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{ToSchema, openapi::HttpMethod};
 
 pub use self::{
+    certificates::CertificateExpiry,
     counters::{Bucket, ClassRequests, Counters, PartCost, Questions, ServerSeconds},
     deny::{DENY_PATH, DenyAnswer, DenyRequest},
 };
@@ -119,6 +121,9 @@ pub struct Status {
     /// The slow questions that ended last, the newest first, at most 20.
     #[serde(default)]
     pub slow_queries: Vec<SlowQuery>,
+    /// When the files of certificates expire that connections are checked against, the first one first. Empty where there are none.
+    #[serde(default)]
+    pub certificates: Vec<CertificateExpiry>,
     /// What this server knows of what holds for all servers; null from a server that does not tell.
     #[serde(default)]
     pub fleet: Option<Fleet>,
@@ -282,6 +287,7 @@ fn look(api: &Api) {
     if let Some(Resident { bytes, .. }) = Resident::of_this_process() {
         looks.resident_bytes.set(gauge(bytes));
     }
+    certificates::take_down(&api.operations, looks);
     looks.started.set(api.operations.started().as_duration().as_secs_f64());
 }
 
@@ -321,6 +327,7 @@ pub(super) async fn status_of(api: &Api) -> Status {
         memory: Resident::of_this_process().map(memory),
         database: operations.database(),
         slow_queries: operations.slow_queries().into_iter().map(slow_query).collect(),
+        certificates: certificates::certificates(operations),
         fleet: Some(fleet(operations)),
     }
 }

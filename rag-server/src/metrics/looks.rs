@@ -1,6 +1,6 @@
 //! What whoever is on call looks at first: errors, slow questions, parts, what is stored, traces, and the process itself.
 
-use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector};
+use prometheus::{Gauge, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector};
 
 use super::book::Book;
 
@@ -27,6 +27,8 @@ pub struct Looks {
     pub indexed_vectors: IntGauge,
     /// 1 where nothing waits to be optimised, 0 where something does; absent where the store does not tell.
     pub index_optimized: IntGaugeVec,
+    /// Seconds until the first certificate of a watched file expires, by the file's name; negative once it did. Absent where there is none.
+    pub certificate_expiry: GaugeVec,
     /// Memory of the process that is really there.
     pub resident_bytes: IntGauge,
     /// When the process began, in seconds since 1970.
@@ -44,6 +46,8 @@ impl Looks {
         let gauge = |name, help| registered(book, IntGauge::new(name, help)?);
         let part_up = Opts::new("rag_part_up", "1 where the last call of a part was answered, 0 where it was not.");
         let optimized = Opts::new("rag_index_optimized", "1 where nothing of the index waits to be optimised.");
+        let expiry =
+            Opts::new("rag_certificate_expiry_seconds", "Seconds until the first certificate of a file expires.");
         let started = Gauge::new("process_start_time_seconds", "When the process began, in seconds since 1970.")?;
         let looks = Self {
             errors: counters("rag_errors_total", "Requests that were answered with an error, by cause.", &["cause"])?,
@@ -60,6 +64,7 @@ impl Looks {
             index_segments: gauge("rag_index_segments", "Segments of the index that is searched.")?,
             indexed_vectors: gauge("rag_index_vectors", "Vectors that the index finds; the others are compared.")?,
             index_optimized: registered(book, IntGaugeVec::new(optimized, &[])?)?,
+            certificate_expiry: registered(book, GaugeVec::new(expiry, &["certificate"])?)?,
             resident_bytes: gauge("process_resident_memory_bytes", "Memory of the process that is really there.")?,
             started: registered(book, started)?,
         };

@@ -2,6 +2,7 @@
 //!
 //! Filled by composition while the parts come up, shown by the management port. Looking costs nothing: no part is called, and what the stores hold is counted in the background.
 
+mod certificates;
 mod fleet;
 mod jobs;
 mod resident;
@@ -18,6 +19,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::{
+    certificates::{Expiries, Watched},
     fleet::{Block, Change, Changed, FleetError, FleetState, Known},
     jobs::{Jobs, Work},
     resident::Resident,
@@ -58,6 +60,7 @@ struct Handles {
     cache: OnceLock<Arc<dyn Cache>>,
     database: Mutex<Option<LookAtDatabase>>,
     costs: OnceLock<Arc<Costs>>,
+    certificates: Mutex<Expiries>,
     fleet: fleet::Handle,
     now: Mutex<Now>,
     slow: Mutex<VecDeque<SlowQuery>>,
@@ -131,6 +134,7 @@ impl Operations {
             cache: OnceLock::new(),
             database: Mutex::default(),
             costs: OnceLock::new(),
+            certificates: Mutex::default(),
             fleet: fleet::Handle::default(),
             now: Mutex::default(),
             slow: Mutex::default(),
@@ -247,6 +251,16 @@ impl Operations {
     /// What all replicas spent today, by what for and by whom, when it was last looked at; none before that.
     pub fn costs(&self) -> Option<CostReport> {
         self.0.costs.get()?.report()
+    }
+
+    /// This certificate expires then; nothing is known of it without a time.
+    pub fn expires(&self, certificate: Watched, at: Option<Timestamp>) {
+        self.0.certificates.lock().unwrap_or_else(PoisonError::into_inner).note(certificate, at);
+    }
+
+    /// When certificates expire, as they were last looked at.
+    pub fn certificates(&self) -> Expiries {
+        self.0.certificates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// This epoch is searched from now on, and this worker takes its jobs.

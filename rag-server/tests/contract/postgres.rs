@@ -22,7 +22,7 @@ use rag_server::{
 use serde_json::json;
 
 use self::postgres_server::{Database, MAX_CONNECTIONS, Postgres};
-use crate::records;
+use crate::{certificates, records};
 
 /// Far more than a call takes on a busy machine, and far less than a test may.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -412,7 +412,7 @@ async fn a_certificate_counts_only_by_the_named_authority_and_for_the_host() {
     let error = refusal(tls()).await;
     assert!(error.cause() == "unreachable" && error.to_string().contains("certificate"), "{error}");
     let folder = tempfile::tempdir().unwrap();
-    postgres_server::certificates(folder.path(), "foreign", "localhost");
+    certificates::authority(folder.path(), "foreign", certificates::DAYS);
     database.write("ca.crt", &std::fs::read_to_string(folder.path().join("foreign.crt")).unwrap());
     let error = refusal(tls()).await;
     assert!(error.cause() == "unreachable" && error.to_string().contains("certificate"), "{error}");

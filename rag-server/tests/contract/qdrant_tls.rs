@@ -1,6 +1,6 @@
 //! The Qdrant adapters over TLS: a relay that shows a certificate stands before the double.
 //!
-//! The certificates are made by `openssl` and shown by a few lines of Python: no library that the tests have does either.
+//! The certificates are shown by a few lines of Python: no library that the tests have does it.
 
 use std::{
     io::{BufRead, BufReader},
@@ -15,7 +15,10 @@ use rag_server::{
 };
 use tempfile::TempDir;
 
-use crate::qdrant::{DEADLINE, OnDouble, records_of};
+use crate::{
+    certificates,
+    qdrant::{DEADLINE, OnDouble, records_of},
+};
 
 /// Shows the certificate of the folder, and passes on to the port.
 const RELAY: &str = r#"
@@ -41,23 +44,11 @@ async def main():
 asyncio.run(main())
 "#;
 
-fn openssl(folder: &Path, arguments: &str) {
-    let made = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().unwrap();
-    assert!(made.status.success(), "{arguments}: {}", String::from_utf8_lossy(&made.stderr));
-}
-
 /// A CA, and a certificate of it for this machine.
 fn authority() -> TempDir {
-    const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     let folder = TempDir::new().unwrap();
-    let path = folder.path();
-    std::fs::write(path.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
-    openssl(path, &format!("req -x509 {KEY} -days 2 -subj /CN=authority -keyout ca.key -out ca.crt"));
-    openssl(path, &format!("req {KEY} -subj /CN=server -keyout server.key -out server.csr"));
-    openssl(
-        path,
-        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt",
-    );
+    certificates::authority(folder.path(), "ca", certificates::DAYS);
+    certificates::signed(folder.path(), "ca", "localhost", certificates::DAYS);
     folder
 }
 

@@ -19,12 +19,16 @@ use rag_server::{
         memory_cache::MemoryCache,
         redis::{Link, Names, RedisSettings, TieredCache},
     },
+    outside,
     ports::{Cache, CacheKey, CacheKind, Health, Held, Sight},
     resilience::{BreakerPolicy, Guard},
 };
 
 use self::redis_server::RedisServer;
-use crate::cache::{ROOM, Storage, cache_suite, key, value};
+use crate::{
+    cache::{ROOM, Storage, cache_suite, key, value},
+    certificates,
+};
 
 /// Long enough for a busy machine: what is slow is made so on purpose.
 const BUDGET: Duration = Duration::from_secs(10);
@@ -46,6 +50,7 @@ struct Way {
     url: String,
     owner: (&'static str, Option<&'static str>),
     password_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
     budget: Duration,
     memory: u64,
 }
@@ -53,7 +58,7 @@ struct Way {
 impl Way {
     fn to(server: &RedisServer) -> Self {
         let owner = ("team-a/handbook", Some("1"));
-        Self { url: server.url(), owner, password_file: None, budget: BUDGET, memory: ROOM }
+        Self { url: server.url(), owner, password_file: None, ca_file: None, budget: BUDGET, memory: ROOM }
     }
 
     fn replica(self) -> Replica {
@@ -61,8 +66,8 @@ impl Way {
         // One failure opens it, and it is tried again at the next call: what is tested waits for no pause.
         let policy = BreakerPolicy { failures: 1, open: Duration::ZERO, successes: 1 };
         let guard = Arc::new(Guard::new("redis", policy, Box::new(|_, _, _| {})).unlogged());
-        let Self { url, owner: (owner, id), password_file, budget, memory } = self;
-        let settings = RedisSettings { url, user_file: None, password_file, budget };
+        let Self { url, owner: (owner, id), password_file, ca_file, budget, memory } = self;
+        let settings = RedisSettings { url, user_file: None, password_file, ca_file, budget };
         let link = Link::new(settings, Names::of(owner, id), guard, Arc::clone(&sight)).unwrap();
         let counted = Counted::default();
         let counts = Arc::clone(&counted);
@@ -387,6 +392,54 @@ async fn a_password_is_read_from_its_file_whenever_redis_refuses_the_one_before(
     server.ask::<i64>(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes")).await;
     here.await_cause("auth_failed").await;
     assert_eq!(here.found("d").await.as_deref(), Some("4"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_only_the_redis_that_was_meant_is_used_and_one_that_was_put_right_is_used_by_itself() {
+    if is_skipped() {
+        return;
+    }
+    outside::choose_cryptography();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    certificates::authority(folder.path(), "ca", certificates::DAYS);
+    certificates::authority(folder.path(), "foreign", certificates::DAYS);
+    certificates::signed(folder.path(), "ca", "localhost", certificates::DAYS);
+    let server = RedisServer::start_tls(folder.path()).await;
+    let trust = |name: &str| {
+        std::fs::copy(path(name), path("new")).unwrap();
+        std::fs::rename(path("new"), path("trusted.crt")).unwrap();
+    };
+    let way = || Way { url: server.tls_url("localhost"), ca_file: Some(path("trusted.crt")), ..Way::to(&server) };
+    let end_connections = async || {
+        server.ask::<i64>(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes")).await;
+    };
+
+    way().replica().await_cause("tls").await;
+    trust("foreign.crt");
+    let here = way().replica();
+    here.await_cause("tls").await;
+    here.cache.put(key("a"), value("1")).await;
+    assert_eq!(here.found("a").await.as_deref(), Some("1"), "the memory works alone");
+    trust("ca.crt");
+    here.put("b", "2").await;
+    assert_eq!(way().connected().await.found("b").await.as_deref(), Some("2"), "another replica finds it over TLS");
+
+    for (host, days) in [("localhost", -1), ("another.example.com", certificates::DAYS)] {
+        certificates::signed(folder.path(), "ca", host, days);
+        server.reload_certificate().await;
+        end_connections().await;
+        here.await_cause("tls").await;
+        certificates::signed(folder.path(), "ca", "localhost", certificates::DAYS);
+        server.reload_certificate().await;
+        here.put(&format!("after {host}"), "3").await;
+    }
+
+    server.ask::<()>(redis::cmd("CONFIG").arg("SET").arg("tls-auth-clients").arg("yes")).await;
+    end_connections().await;
+    here.await_cause("tls").await;
+    server.ask::<()>(redis::cmd("CONFIG").arg("SET").arg("tls-auth-clients").arg("no")).await;
+    here.put("c", "4").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

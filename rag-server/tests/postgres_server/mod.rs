@@ -16,6 +16,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 
+use crate::certificates;
+
 /// Where the programs of the server are, if not where Debian puts them.
 const BIN: &str = "RAGOPS_TEST_POSTGRES_BIN";
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -93,7 +95,8 @@ impl Postgres {
         let data = folder.join("data");
         fs::create_dir(&data).unwrap();
         fs::write(folder.join("admin"), ADMIN.1).unwrap();
-        certificates(&folder, "ca", "localhost");
+        certificates::authority(&folder, "ca", certificates::DAYS);
+        certificates::signed(&folder, "ca", "localhost", certificates::DAYS);
         for name in ["data", "admin", "server.key", "server.crt"] {
             if is_root() {
                 chown(folder.join(name), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -191,9 +194,14 @@ impl Postgres {
 
     /// A new database, and a user of the same name who owns it.
     pub(crate) async fn database(&'_ self) -> Database<'_> {
-        let name = format!("t{}", uuid::Uuid::new_v4().simple());
         let folder = tempfile::tempdir().unwrap();
-        let database = Database { server: self, folder, name: name.clone() };
+        let name = self.database_in(folder.path()).await;
+        Database { server: self, folder, name }
+    }
+
+    /// The name of a new database that a user of the same name owns; how to reach it is written into the folder.
+    pub(crate) async fn database_in(&self, folder: &Path) -> String {
+        let name = format!("t{}", uuid::Uuid::new_v4().simple());
         self.does(format!("CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")).await;
         self.does(format!("CREATE DATABASE {name} OWNER {name}")).await;
         for (file, text) in [
@@ -204,9 +212,9 @@ impl Postgres {
             ("password", PASSWORD),
             ("ca.crt", self.ca().as_str()),
         ] {
-            database.write(file, text);
+            fs::write(folder.join(file), text).unwrap();
         }
-        database
+        name
     }
 }
 
@@ -240,23 +248,5 @@ impl Database<'_> {
         let count = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut admin).await.unwrap();
         admin.close().await.unwrap();
         count
-    }
-}
-
-/// An authority `NAME.crt`, and `server.crt` with `server.key` that it signed for this host and 127.0.0.1.
-pub(crate) fn certificates(folder: &Path, name: &str, host: &str) {
-    let authority = format!(
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=of-a-test \
-         -keyout {name}.key -out {name}.crt"
-    );
-    let request = format!(
-        "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={host} -keyout server.key -out server.csr"
-    );
-    let signed = format!(
-        "x509 -req -in server.csr -CA {name}.crt -CAkey {name}.key -CAcreateserial -days 2 -extfile names -out server.crt"
-    );
-    fs::write(folder.join("names"), format!("subjectAltName=DNS:{host},IP:127.0.0.1\n")).unwrap();
-    for step in [authority, request, signed] {
-        run(Command::new("openssl").args(step.split_whitespace()).current_dir(folder));
     }
 }

@@ -18,6 +18,8 @@ const PROGRAM: &str = "redis-server";
 pub(crate) struct RedisServer {
     child: Child,
     port: u16,
+    /// Where it speaks TLS, if it does.
+    tls_port: Option<u16>,
     arguments: Vec<String>,
     folder: tempfile::TempDir,
     password: Option<String>,
@@ -52,9 +54,29 @@ impl RedisServer {
             let mut child = spawn(port, folder.path(), &arguments);
             // Somebody else may take the port in between; then it ends.
             if is_up(&mut child, port, password.as_deref()).await {
-                return Self { child, port, arguments, folder, password };
+                return Self { child, port, tls_port: None, arguments, folder, password };
             }
         }
+    }
+
+    /// Starts one that also speaks TLS, with `server.crt` and `server.key` of the folder, and asks for no certificate of its clients.
+    pub(crate) async fn start_tls(certificates: &Path) -> Self {
+        let file = |name: &str| certificates.join(name).display().to_string();
+        let (port, certificate, key) = (free_port(), file("server.crt"), file("server.key"));
+        let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no", "--tls-ca-cert-file", &certificate];
+        let shown = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
+        let mut server = Self::start_with(&[&tls[..], &shown[..]].concat()).await;
+        server.tls_port = Some(port);
+        server
+    }
+
+    /// Shows what is in the files of its certificate now.
+    pub(crate) async fn reload_certificate(&self) {
+        let file = self.arguments.iter().skip_while(|argument| *argument != "--tls-cert-file").nth(1).unwrap();
+        let key = self.arguments.iter().skip_while(|argument| *argument != "--tls-key-file").nth(1).unwrap();
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg("tls-cert-file").arg(file).arg("tls-key-file").arg(key);
+        self.ask::<()>(&command).await;
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -63,6 +85,11 @@ impl RedisServer {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its address under this name, over TLS.
+    pub(crate) fn tls_url(&self, host: &str) -> String {
+        format!("rediss://{host}:{}", self.tls_port.unwrap())
     }
 
     /// Ends it at once.

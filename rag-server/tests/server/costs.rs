@@ -138,3 +138,47 @@ async fn a_text_that_the_budget_does_not_allow_is_not_embedded_and_a_job_waits_f
     eventually("the job is done", async || looked().await["state"] == "done").await;
     assert_eq!(search(&server, "What of the boiler?").await.status(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_budget_is_spent_words_alone_are_searched_which_is_said_and_what_they_do_not_find_is_402() {
+    let (home, store, (services, config)) = (Home::new(), SharedStore::start().await, Services::start().await);
+    // What it writes costs nothing, and is not asked for: nobody could check it.
+    let writer = format!(
+        "{config}[[generation.providers]]\nname = \"writer\"\nbase_url = \"http://127.0.0.1:1/v1\"\nmodel = \"m\"\n"
+    );
+    let server = server(&home, &store, &writer, "monthly_usd = 100").await;
+    server.ingest("pump.md", "The pump of the boiler is greased with soap.", KEY).await;
+    let budget = |on_limit: &str| format!("[budget]\nmonthly_usd = 0.000001\non_limit = \"{on_limit}\"\n");
+    home.swap("live.toml", &budget("Extractive"));
+    let asked = async |text: &str| {
+        server.post("/query").header("x-api-key", KEY).json(&json!({ "query": text })).send().await.unwrap()
+    };
+    let mut number = 0;
+    eventually("the budget is spent", async || {
+        number += 1;
+        let answer: Value = asked(&format!("Is the pump of the boiler greased {number}?")).await.json().await.unwrap();
+        answer["degraded"] == json!(["dense_skipped"])
+    })
+    .await;
+    let before = services.texts();
+
+    let answer: Value = asked("What is the pump of the boiler greased with?").await.json().await.unwrap();
+    assert_eq!((&answer["status"], &answer["degraded"]), (&json!("grounded"), &json!(["dense_skipped"])), "{answer}");
+    let told = answer.to_string();
+    assert!(told.contains("with soap. [1]") && told.contains("found by the words of the question alone"), "{answer}");
+    let found = search(&server, "the greased pump of the boiler").await;
+    let found: Value = found.json().await.unwrap();
+    assert_eq!(
+        (&found["passages"][0]["document"], &found["degraded"][0]),
+        (&json!("pump.md"), &json!("dense_skipped"))
+    );
+    problem(asked("Which club won the football league?").await, 402, "budget-spent").await;
+
+    home.swap("live.toml", &budget("Refuse"));
+    eventually("it is refused", async || {
+        number += 1;
+        asked(&format!("What is the pump of the boiler greased with, {number}?")).await.status() == 402
+    })
+    .await;
+    assert_eq!(services.texts(), before, "nothing was sent");
+}

@@ -1,15 +1,11 @@
 //! Servers whose records are in a real Postgres; skipped where Postgres is not installed.
 
-#[path = "../postgres_server/mod.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-pub(crate) mod postgres_server;
-
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use self::postgres_server::{Database, MAX_CONNECTIONS, Postgres};
 use crate::{
     credentials::keyed,
+    postgres_server::{self, Database, MAX_CONNECTIONS, Postgres},
     process::{Home, Server, eventually},
     shared_store::SharedStore,
 };

@@ -1,11 +1,11 @@
-//! The rows of docs/failures.md that are about the vector store, the language model, the embedding provider and the reranker: each of them a process that is killed, that stands still, and that comes back.
+//! The rows of docs/failures.md, as one table: the vector store, Postgres, Redis, the language model, the embedding provider and the reranker, each a process that is killed, that stands still, and that comes back. Postgres and Redis are real, and their rows are skipped where they are not installed.
 //!
 //! Whatever fails, an answer says so: no way to ask gives an empty result, or a refusal for want of documents, because something is down; and what was acknowledged is there afterwards.
 
 use std::{
     io::Read as _,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 use crate::{
     credentials::keyed,
+    postgres_server::{self, Postgres},
     process::{Home, Server, eventually},
+    redis_server::RedisServer,
     shared_store::qdrant_double::{ApiKeys, Double, Settings},
 };
 
@@ -33,10 +35,10 @@ const DOCUMENTS: [(&str, &str); 3] = [
     ("ops/weekly.md", "Weekly snapshots are kept for 5 weeks."),
     ("ops/pumps.md", "A pump is greased every month by the person on duty."),
 ];
-const DIMENSIONS: usize = 64;
+pub(crate) const DIMENSIONS: usize = 64;
 
 /// One vector store, or one provider of vectors, answers or orders: a process of its own.
-struct Component {
+pub(crate) struct Component {
     what: &'static str,
     child: Child,
     port: u16,
@@ -44,7 +46,7 @@ struct Component {
 }
 
 impl Component {
-    async fn start(what: &'static str) -> Self {
+    pub(crate) async fn start(what: &'static str) -> Self {
         // Free a moment ago, and asked for at once; the component comes back to where it was.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
@@ -56,7 +58,7 @@ impl Component {
     /// This very program, told to be the component.
     fn spawn(what: &str, port: u16, folder: PathBuf) -> Child {
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "failures::a_component_is_a_process_of_its_own", "--ignored", "--nocapture"])
+            .args(["--exact", "failures::a_component_is_a_process_of_its_own", "--nocapture"])
             .env(COMPONENT, format!("{what} {port} {}", folder.display()))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -70,7 +72,7 @@ impl Component {
         eventually("the component listens", async || tokio::net::TcpStream::connect(address).await.is_ok()).await;
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
@@ -79,7 +81,7 @@ impl Component {
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
-    fn fail(&mut self, how: How) {
+    pub(crate) fn fail(&mut self, how: How) {
         match how {
             How::Killed => {
                 self.child.kill().unwrap();
@@ -89,7 +91,7 @@ impl Component {
         }
     }
 
-    async fn come_back(&mut self, how: How) {
+    pub(crate) async fn come_back(&mut self, how: How) {
         match how {
             How::Killed => {
                 self.child = Self::spawn(self.what, self.port, self.folder.path().to_owned());
@@ -110,14 +112,13 @@ impl Drop for Component {
 
 /// How a component fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(crate) enum How {
     Killed,
     StandsStill,
 }
 
-/// The process of a component, which is this program with another name: it ends with whoever started it.
+/// The process of a component, which is this program with another name: it ends with whoever started it. Nobody else says what to be, and then there is nothing to do.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the other tests of this file start it, as what its environment says"]
 async fn a_component_is_a_process_of_its_own() {
     let Ok(told) = std::env::var(COMPONENT) else { return };
     let [what, port, folder] = told.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
@@ -178,25 +179,51 @@ fn said() -> String {
     format!("data: {piece}\n\ndata: {end}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
 }
 
-/// A server over four components, which trusts a service soon again.
+/// A server over four components, and a database or a Redis where that is what fails, which trusts a service soon again.
 struct World {
     store: Component,
     embedder: Component,
     generator: Component,
     reranker: Component,
+    postgres: Option<Postgres>,
+    redis: Option<RedisServer>,
     server: Server,
     _home: Home,
+    /// What the server reads of its database.
+    _folder: tempfile::TempDir,
+}
+
+/// The part of a configuration that says where records are and what is remembered, where this part is to fail.
+async fn memory(part: Part, folder: &Path) -> (String, Option<Postgres>, Option<RedisServer>) {
+    const NOTHING: &str = "[cache]\nmax_bytes = 0\n";
+    match part {
+        // Entries must not hide that the store is down.
+        Part::Store => (String::new(), None, None),
+        Part::Postgres => {
+            let postgres = Postgres::start();
+            postgres.database_in(folder).await;
+            (format!("[records.postgres]\ndir = {folder:?}\n"), Some(postgres), None)
+        }
+        Part::Redis => {
+            let redis = RedisServer::start().await;
+            // No entry has room in the memory in front of it, so that it is asked; what is slow on a busy machine is none of this.
+            let cache = "[cache]\nmax_bytes = 1\n[cache.redis]\nbudget_millis = 1000\n";
+            (format!("{cache}url = {:?}\n", redis.url()), None, Some(redis))
+        }
+        // It would hide that a service is down.
+        Part::Embedder | Part::Generator | Part::Reranker => (NOTHING.to_owned(), None, None),
+    }
 }
 
 impl World {
-    /// With a cache where its entries must not hide that the store is down; elsewhere it would hide that a service is.
-    async fn start(cached: bool) -> Self {
-        let (home, store) = (Home::new(), Component::start("store").await);
+    async fn start(part: Part) -> Self {
+        let (home, store, folder) = (Home::new(), Component::start("store").await, tempfile::tempdir().unwrap());
+        let (memory, postgres, redis) = memory(part, folder.path()).await;
         let (embedder, generator) = (Component::start("embedder").await, Component::start("generator").await);
         let reranker = Component::start("reranker").await;
         let config = [
             keyed(&home),
-            if cached { String::new() } else { "[cache]\nmax_bytes = 0\n".to_owned() },
+            memory,
             format!("[vector_store.qdrant]\nurl = \"{}\"\ncollection = \"handbook\"\n", store.url()),
             format!("[embedding.openai]\nbase_url = \"{}/v1\"\nmodel = \"double\"\n", embedder.url()),
             format!("dimensions = {DIMENSIONS}\n[retrieval]\nmin_score = 0.1\n"),
@@ -212,15 +239,34 @@ impl World {
         for (id, text) in DOCUMENTS {
             server.ingest(id, text, WRITER).await;
         }
-        Self { store, embedder, generator, reranker, server, _home: home }
+        Self { store, embedder, generator, reranker, postgres, redis, server, _home: home, _folder: folder }
     }
 
-    fn component(&mut self, part: Part) -> &mut Component {
-        match part {
-            Part::Store => &mut self.store,
-            Part::Embedder => &mut self.embedder,
-            Part::Generator => &mut self.generator,
-            Part::Reranker => &mut self.reranker,
+    /// Makes it fail.
+    fn fail(&mut self, part: Part, how: How) {
+        match (part, how) {
+            (Part::Store, how) => self.store.fail(how),
+            (Part::Embedder, how) => self.embedder.fail(how),
+            (Part::Generator, how) => self.generator.fail(how),
+            (Part::Reranker, how) => self.reranker.fail(how),
+            (Part::Postgres, How::Killed) => self.postgres.as_ref().unwrap().leave(),
+            (Part::Postgres, How::StandsStill) => self.postgres.as_ref().unwrap().stall(),
+            (Part::Redis, How::Killed) => self.redis.as_mut().unwrap().kill(),
+            (Part::Redis, How::StandsStill) => self.redis.as_ref().unwrap().stall(),
+        }
+    }
+
+    /// Starts it again, or lets it go on.
+    async fn come_back(&mut self, part: Part, how: How) {
+        match (part, how) {
+            (Part::Store, how) => self.store.come_back(how).await,
+            (Part::Embedder, how) => self.embedder.come_back(how).await,
+            (Part::Generator, how) => self.generator.come_back(how).await,
+            (Part::Reranker, how) => self.reranker.come_back(how).await,
+            (Part::Postgres, How::Killed) => self.postgres.as_ref().unwrap().come_back(),
+            (Part::Postgres, How::StandsStill) => self.postgres.as_ref().unwrap().go_on(),
+            (Part::Redis, How::Killed) => self.redis.as_mut().unwrap().come_back().await,
+            (Part::Redis, How::StandsStill) => self.redis.as_ref().unwrap().go_on(),
         }
     }
 
@@ -253,6 +299,35 @@ enum Part {
     Embedder,
     Generator,
     Reranker,
+    Postgres,
+    Redis,
+}
+
+impl Part {
+    /// Why it cannot be had here, if it cannot.
+    fn missing(self) -> Option<String> {
+        match self {
+            Self::Postgres => postgres_server::skipped(),
+            Self::Redis => RedisServer::missing(),
+            Self::Store | Self::Embedder | Self::Generator | Self::Reranker => None,
+        }
+    }
+
+    /// Whether documents are kept in it.
+    fn is_a_store(self) -> bool {
+        matches!(self, Self::Store | Self::Postgres)
+    }
+}
+
+/// What becomes of a question meanwhile.
+#[derive(Debug, Clone, Copy)]
+enum Meanwhile {
+    /// Every way to ask gives this kind of problem.
+    Problem(&'static str),
+    /// It is answered all the same, and the answer says so in these words.
+    Says(&'static str),
+    /// It is answered as ever.
+    AsEver,
 }
 
 /// Every way to ask.
@@ -329,10 +404,7 @@ async fn ask_all(server: &Server, doors: &[&'static str]) -> Vec<Outcome> {
 struct Row {
     part: Part,
     how: How,
-    /// The kind of problem that every way to ask gives; none where there is an answer all the same.
-    problem: Option<&'static str>,
-    /// What an answer that is given all the same says of it.
-    says: &'static str,
+    meanwhile: Meanwhile,
     /// The part of `/ops/status` and of the detailed health, and what is said of it.
     seen: (&'static str, &'static str),
     /// The message in the log.
@@ -344,18 +416,22 @@ struct Row {
 /// Ways to ask that need the component.
 fn doors(part: Part) -> Vec<&'static str> {
     let unneeded = |door: &str| {
-        let embeds = matches!(part, Part::Store | Part::Generator | Part::Reranker) && door == "/v1/embeddings";
+        let embeds = part != Part::Embedder && door == "/v1/embeddings";
         embeds || (matches!(part, Part::Generator) && matches!(door, "/search" | "/mcp search"))
     };
     DOORS.into_iter().filter(|door| !unneeded(door)).collect()
 }
 
 async fn the_row_holds(row: Row) {
-    let mut world = World::start(row.part == Part::Store).await;
+    if let Some(why) = row.part.missing() {
+        eprintln!("skipped, because {why}");
+        return;
+    }
+    let mut world = World::start(row.part).await;
     for outcome in ask_all(&world.server, &DOORS).await {
         assert!(outcome.status == 200 && outcome.problem.is_none(), "well: {outcome:?}");
     }
-    world.component(row.part).fail(row.how);
+    world.fail(row.part, row.how);
     for outcome in ask_all(&world.server, &doors(row.part)).await {
         is_as_told(&outcome, &row);
     }
@@ -364,9 +440,9 @@ async fn the_row_holds(row: Row) {
     let late = json!({"documents": [{"id": "late.md", "text": "Yearly snapshots are kept for ever."}]});
     let accepted = world.server.post("/ingest").header("x-api-key", WRITER).json(&late).send().await.unwrap();
     let accepted = accepted.status() == 202;
-    assert_eq!(accepted, row.part != Part::Store, "what cannot be kept is not accepted, and everything else is");
+    assert_eq!(accepted, !row.part.is_a_store(), "what cannot be kept is not accepted, and everything else is");
 
-    world.component(row.part).come_back(row.how).await;
+    world.come_back(row.part, row.how).await;
     heals(&world, &row).await;
     let standing = async |id: &str| {
         world.server.get(&format!("/documents/{id}")).header("x-api-key", READER).send().await.unwrap().status() == 200
@@ -386,33 +462,59 @@ async fn the_row_holds(row: Row) {
 fn is_as_told(outcome: &Outcome, row: &Row) {
     let body = outcome.body.to_lowercase();
     assert!(!body.contains("nothing in these documents"), "it was presented as nothing found: {outcome:?}");
-    match row.problem {
-        Some(problem) => {
+    match row.meanwhile {
+        Meanwhile::Problem(problem) => {
             assert_eq!(outcome.problem.as_deref(), Some(problem), "{outcome:?}");
             let is_status = outcome.status == 503 || outcome.door.starts_with("/mcp");
             assert!(is_status && body.contains("not an empty result"), "{outcome:?}");
         }
-        None => {
+        Meanwhile::Says(_) | Meanwhile::AsEver => {
             assert!(outcome.status == 200 && outcome.problem.is_none() && body.contains("7 days"), "{outcome:?}");
             let shows = ["/query", "/query, streamed", "/query, in a session"].contains(&outcome.door);
-            assert!(!shows || outcome.body.contains(row.says), "{} is not in {outcome:?}", row.says);
+            assert!(!shows || is_said(outcome, row), "{:?} is not in {outcome:?}", row.meanwhile);
         }
     }
+}
+
+/// Whether the answer says what it is to say meanwhile.
+fn is_said(outcome: &Outcome, row: &Row) -> bool {
+    match row.meanwhile {
+        Meanwhile::Says(words) => outcome.body.contains(words),
+        Meanwhile::Problem(_) | Meanwhile::AsEver => true,
+    }
+}
+
+/// Waits for a condition. Nobody is called to be looked at, and what was asked before may be remembered, so that something new is asked meanwhile.
+async fn asking_until(world: &World, what: &str, mut holds: impl AsyncFnMut(&World) -> bool) {
+    let mut number = 0;
+    eventually(what, async || {
+        let held = holds(world).await;
+        if !held {
+            number += 1;
+            let question = json!({"query": format!("{QUESTION} {what} {number}")});
+            world.server.post("/query").header("x-api-key", WRITER).json(&question).send().await.unwrap();
+        }
+        held
+    })
+    .await;
 }
 
 /// The log, the parts and the metrics while the component fails; the server lives and is ready all the time.
 async fn is_seen(world: &mut World, row: &Row) {
     let (name, cause) = row.seen;
+    if row.part != Part::Generator {
+        asking_until(world, "the part is seen failing", async |world| world.seen(name).await == [cause, cause]).await;
+    }
     let told = world.server.await_log(row.log);
     assert_eq!(told["level"], "WARN", "{told}");
     if row.part == Part::Generator {
         let breakers = world.status().await["breakers"].clone();
         assert!(breakers.as_array().unwrap().contains(&json!({"provider": name, "state": cause})), "{breakers}");
-    } else {
-        eventually("the part is seen failing", async || world.seen(name).await == [cause, cause]).await;
     }
-    let metrics = world.metrics().await;
-    assert!(metrics.lines().any(|line| line.starts_with(row.metric)), "{} is not in\n{metrics}", row.metric);
+    asking_until(world, row.metric, async |world| {
+        world.metrics().await.lines().any(|line| line.starts_with(row.metric))
+    })
+    .await;
     for probe in ["/health/live", "/health/ready"] {
         let status = world.server.get(probe).send().await.unwrap().status();
         assert_eq!(status, 200, "{probe}: a dependency that fails takes no server away");
@@ -422,104 +524,71 @@ async fn is_seen(world: &mut World, row: &Row) {
 /// Everything is as it was, by itself.
 async fn heals(world: &World, row: &Row) {
     eventually("everything is answered as before", async || {
-        let well =
-            |outcome: &Outcome| outcome.status == 200 && outcome.problem.is_none() && !outcome.body.contains(row.says);
+        let well = |outcome: &Outcome| {
+            let says_so = matches!(row.meanwhile, Meanwhile::Says(_)) && is_said(outcome, row);
+            outcome.status == 200 && outcome.problem.is_none() && !says_so
+        };
         ask_all(&world.server, &DOORS).await.iter().all(well)
     })
     .await;
     if row.part != Part::Generator {
-        // What was answered from the cache called no store, so the next look of the background may be what sees it.
-        eventually("the part is seen well", async || world.seen(row.seen.0).await == ["ok", "ok"]).await;
+        asking_until(world, "the part is seen well", async |world| world.seen(row.seen.0).await == ["ok", "ok"]).await;
     }
 }
 
-/// What is said where nothing is, which no answer contains.
-const NOTHING: &str = "\u{0}";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_vector_store_that_is_killed_fails_every_question_in_words_and_heals_by_itself() {
-    the_row_holds(Row {
-        part: Part::Store,
-        how: How::Killed,
-        problem: Some("store-unreachable"),
-        says: NOTHING,
-        seen: ("vector store", "unreachable"),
-        log: "a store failed",
-        metric: r#"http_requests_total{route="/query",status="503"}"#,
-    })
-    .await;
+/// One test for each row.
+macro_rules! rows {
+    ($($name:ident: $part:ident $how:ident, $meanwhile:expr, $seen:expr, $log:literal, $metric:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            let (part, how, meanwhile) = (Part::$part, How::$how, $meanwhile);
+            the_row_holds(Row { part, how, meanwhile, seen: $seen, log: $log, metric: $metric }).await;
+        }
+    )*};
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_vector_store_that_stands_still_fails_every_question_in_time_and_heals_by_itself() {
-    the_row_holds(Row {
-        part: Part::Store,
-        how: How::StandsStill,
-        problem: Some("store-unreachable"),
-        says: NOTHING,
-        seen: ("vector store", "timeout"),
-        log: "a store failed",
-        metric: r#"http_requests_total{route="/query",status="503"}"#,
-    })
-    .await;
-}
+/// What a question gets while a store does not answer.
+const NO_STORE: Meanwhile = Meanwhile::Problem("store-unreachable");
+/// What it gets while it cannot be embedded.
+const NO_VECTOR: Meanwhile = Meanwhile::Problem("embedder-unavailable");
+const WITHOUT_MODEL: Meanwhile = Meanwhile::Says("no provider answered");
+const NOT_RERANKED: Meanwhile = Meanwhile::Says("rerank_failed");
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_embedding_provider_that_is_killed_fails_questions_and_documents_wait_for_it() {
-    the_row_holds(Row {
-        part: Part::Embedder,
-        how: How::Killed,
-        problem: Some("embedder-unavailable"),
-        says: NOTHING,
-        seen: ("embedding model", "unreachable"),
-        log: "the embedding provider failed",
-        metric: r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#,
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_embedding_provider_that_stands_still_fails_questions_in_time_and_documents_wait_for_it() {
-    the_row_holds(Row {
-        part: Part::Embedder,
-        how: How::StandsStill,
-        problem: Some("embedder-unavailable"),
-        says: NOTHING,
-        seen: ("embedding model", "timeout"),
-        log: "the embedding provider failed",
-        metric: r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#,
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_its_language_model_a_server_answers_in_sentences_of_the_documents_and_says_so() {
-    for how in [How::Killed, How::StandsStill] {
-        the_row_holds(Row {
-            part: Part::Generator,
-            how,
-            problem: None,
-            says: "no provider answered",
-            seen: ("writer", "open"),
-            log: "the provider ",
-            metric: r#"rag_circuit_breaker_transitions_total{provider="writer",to="open"}"#,
-        })
-        .await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_its_reranker_a_server_answers_in_the_order_of_the_search_and_says_so() {
-    for how in [How::Killed, How::StandsStill] {
-        the_row_holds(Row {
-            part: Part::Reranker,
-            how,
-            problem: None,
-            says: "rerank_failed",
-            seen: ("reranker", "unreachable"),
-            log: "the reranker failed",
-            metric: r#"rag_circuit_breaker_transitions_total{provider="rerank_provider",to="open"}"#,
-        })
-        .await;
-    }
+rows! {
+    a_vector_store_that_is_killed_fails_every_question_in_words_and_heals_by_itself:
+        Store Killed, NO_STORE, ("vector store", "unreachable"), "a store failed",
+        r#"http_requests_total{route="/query",status="503"}"#;
+    a_vector_store_that_stands_still_fails_every_question_in_time_and_heals_by_itself:
+        Store StandsStill, NO_STORE, ("vector store", "timeout"), "a store failed",
+        r#"http_requests_total{route="/query",status="503"}"#;
+    a_database_that_is_killed_fails_every_question_in_words_and_heals_by_itself:
+        Postgres Killed, NO_STORE, ("records", "unreachable"), "a store failed",
+        r#"http_requests_total{route="/query",status="503"}"#;
+    a_database_that_stands_still_fails_every_question_in_time_and_heals_by_itself:
+        Postgres StandsStill, NO_STORE, ("records", "timeout"), "a store failed",
+        r#"http_requests_total{route="/query",status="503"}"#;
+    a_redis_that_is_killed_costs_no_question_and_is_used_again_by_itself:
+        Redis Killed, Meanwhile::AsEver, ("cache", "unreachable"), "the cache in Redis cannot be used",
+        r#"rag_circuit_breaker_transitions_total{provider="redis_cache",to="open"}"#;
+    a_redis_that_stands_still_costs_no_question_and_is_used_again_by_itself:
+        Redis StandsStill, Meanwhile::AsEver, ("cache", "timeout"), "the cache in Redis cannot be used",
+        r#"rag_circuit_breaker_transitions_total{provider="redis_cache",to="open"}"#;
+    an_embedding_provider_that_is_killed_fails_questions_and_documents_wait_for_it:
+        Embedder Killed, NO_VECTOR, ("embedding model", "unreachable"), "the embedding provider failed",
+        r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#;
+    an_embedding_provider_that_stands_still_fails_questions_in_time_and_documents_wait_for_it:
+        Embedder StandsStill, NO_VECTOR, ("embedding model", "timeout"), "the embedding provider failed",
+        r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#;
+    without_its_language_model_a_server_answers_in_sentences_of_the_documents_and_says_so:
+        Generator Killed, WITHOUT_MODEL, ("writer", "open"), "the provider ",
+        r#"rag_circuit_breaker_transitions_total{provider="writer",to="open"}"#;
+    a_language_model_that_stands_still_is_given_up_in_time_for_sentences_of_the_documents:
+        Generator StandsStill, WITHOUT_MODEL, ("writer", "open"), "the provider ",
+        r#"rag_circuit_breaker_transitions_total{provider="writer",to="open"}"#;
+    without_its_reranker_a_server_answers_in_the_order_of_the_search_and_says_so:
+        Reranker Killed, NOT_RERANKED, ("reranker", "unreachable"), "the reranker failed",
+        r#"rag_circuit_breaker_transitions_total{provider="rerank_provider",to="open"}"#;
+    a_reranker_that_stands_still_is_given_up_in_time_for_the_order_of_the_search:
+        Reranker StandsStill, NOT_RERANKED, ("reranker", "unreachable"), "the reranker failed",
+        r#"rag_circuit_breaker_transitions_total{provider="rerank_provider",to="open"}"#;
 }

@@ -12,6 +12,9 @@ mod archives;
 mod billing;
 mod bodies;
 mod caches;
+// Those of the contract's tests are made with the same words.
+#[path = "../certificates/mod.rs"]
+mod certificates;
 mod clients;
 mod configuration;
 mod costs;
@@ -24,6 +27,7 @@ mod doors;
 mod drain;
 mod endings;
 mod evaluate;
+mod expiring;
 mod expiry;
 mod failures;
 mod fake_collector;
@@ -41,6 +45,10 @@ mod neighbours;
 mod operator;
 mod ownership;
 mod pages;
+// One test's Postgres and Redis; the contract's tests start theirs with the same words.
+#[path = "../postgres_server/mod.rs"]
+#[allow(dead_code, reason = "only a part of it is used here")]
+mod postgres_server;
 mod probes;
 mod process;
 mod provider;
@@ -48,6 +56,9 @@ mod query;
 mod quota;
 mod real_llm;
 mod redis;
+#[path = "../redis_server/mod.rs"]
+#[allow(dead_code, reason = "only a part of it is used here")]
+mod redis_server;
 mod replicas;
 mod restores;
 mod shared_store;
@@ -56,6 +67,7 @@ mod soak;
 mod takeover;
 mod tenants;
 mod traces;
+mod unrest;
 mod v1;
 mod watching;
 #[path = "../contract/archive/weed.rs"]

@@ -1,10 +1,5 @@
 //! A Redis that replicas share: what one computed the other finds, nothing stale comes from it, and nobody notices when it goes.
 
-// One test's Redis; the contract's tests start theirs with the same words.
-#[path = "../redis_server/mod.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod redis_server;
-
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,9 +7,10 @@ use std::sync::{
 
 use serde_json::{Value, json};
 
-use self::redis_server::RedisServer;
 use crate::{
+    certificates,
     process::{FREE_PORTS, Home, Server, eventually},
+    redis_server::RedisServer,
     shared_store::SharedStore,
 };
 
@@ -244,4 +240,51 @@ async fn a_password_that_redis_refuses_is_said_and_not_shown_and_the_next_one_ne
     assert!(!server.seen.iter().any(|line| line.contains("-password-4711")), "{:?}", server.seen);
     let breaker = metric(&server, "rag_circuit_breaker_state{provider=\"redis_cache\"}").await;
     assert_eq!(breaker, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_whose_certificate_is_not_trusted_is_said_once_and_costs_no_question_and_is_used_once_it_is() {
+    if is_skipped() {
+        return;
+    }
+    let (home, folder) = (Home::new(), tempfile::tempdir().unwrap());
+    for authority in ["ca", "foreign"] {
+        certificates::authority(folder.path(), authority, certificates::DAYS);
+    }
+    certificates::signed(folder.path(), "ca", "localhost", certificates::DAYS);
+    let redis = RedisServer::start_tls(folder.path()).await;
+    let certificate = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let ca_file = home.write("trusted.crt", &certificate("foreign.crt"));
+    let url = redis.tls_url("localhost");
+    let config = format!("{FREE_PORTS}[cache.redis]\nurl = {url:?}\nca_file = {ca_file:?}\nbudget_millis = 1000\n");
+    let mut server = home.serve(&config);
+    server.await_ready().await;
+    server.ingest("plan.md", &plan(7), "").await;
+    let mut number = 0;
+    let mut ask_until = async |status: &str| {
+        eventually(status, async || {
+            number += 1;
+            let answer = ask(&server, &format!("{QUESTION} {number}")).await;
+            assert!(answer["answer"].as_str().unwrap().contains("for 7 days"), "{answer}");
+            cache_status(&server).await == status
+        })
+        .await;
+    };
+    ask_until("tls").await;
+    let before = outcomes(&server, "get", "left_alone").await;
+    eventually("it was tried again", async || {
+        ask(&server, QUESTION).await;
+        metric(&server, "rag_circuit_breaker_state{provider=\"redis_cache\"}").await == 1
+            || outcomes(&server, "get", "left_alone").await > before + 5
+    })
+    .await;
+    home.swap("trusted.crt", &certificate("ca.crt"));
+    ask_until("ok").await;
+    server.await_log("answers again");
+    let said = |line: &&String| line.contains("the cache in Redis cannot be used");
+    let said: Vec<_> = server.seen.iter().filter(said).collect();
+    assert!(
+        said.len() == 1 && said[0].contains("invalid peer certificate") && said[0].contains("cache.redis.ca_file"),
+        "{said:?}"
+    );
 }

@@ -13,11 +13,11 @@ use axum::{Json, Router, routing::post};
 use rag_server::{
     adapters::qdrant::{Layout, PeerTold, QdrantConnection, QdrantRecords, QdrantSettings, QdrantVectorStore},
     model::{ChunkId, DocumentRecord},
-    ports::{Epoch, Kind, Records as _, VectorStore as _, stands},
+    ports::{Epoch, Kind, Records, VectorStore as _, stands},
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     process::{FREE_PORTS, Home, PATIENCE, Server, eventually},
@@ -36,10 +36,10 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Numbers that follow from a seed (splitmix64).
 #[derive(Clone)]
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -47,7 +47,7 @@ impl Dice {
     }
 }
 
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
@@ -124,10 +124,10 @@ pub(crate) fn start(home: &Home) -> Server {
 }
 
 /// What must stand under a name: the words of its text, one for each paragraph. Empty: nothing.
-type Expected = BTreeMap<String, Vec<String>>;
+pub(crate) type Expected = BTreeMap<String, Vec<String>>;
 
 /// A client that sends documents and deletes them, through whichever replica answers.
-struct Writer {
+pub(crate) struct Writer {
     name: u64,
     dice: Dice,
     client: Client,
@@ -139,13 +139,13 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(name: u64, seed: u64, addresses: Addresses) -> Self {
+    pub(crate) fn new(name: u64, seed: u64, addresses: Addresses) -> Self {
         let client = Client::builder().timeout(IMPATIENCE).build().unwrap();
         let dice = Dice(seed.wrapping_add(1 + name));
         Self { name, dice, client, addresses, expected: Expected::new(), gone: BTreeSet::new(), versions: 0 }
     }
 
-    async fn run(mut self, until: Instant) -> Self {
+    pub(crate) async fn run(mut self, until: Instant) -> Self {
         while Instant::now() < until {
             let id = format!("w{}/d{}.md", self.name, self.dice.below(NAMES));
             if self.dice.below(3) == 0 {
@@ -170,9 +170,9 @@ impl Writer {
         let (until, mut looks) = (Instant::now() + PATIENCE, tokio::time::interval(LOOK));
         loop {
             looks.tick().await;
-            let at = self.dice.below(REPLICAS as u64) as usize;
-            let address = self.addresses.lock().unwrap()[at].clone();
-            if let Ok(response) = request(&self.client, &address).send().await {
+            let addresses = self.addresses.lock().unwrap().clone();
+            let address = &addresses[self.dice.below(addresses.len() as u64) as usize];
+            if let Ok(response) = request(&self.client, address).send().await {
                 let status = response.status();
                 let location = response.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
                 if !status.is_server_error()
@@ -226,9 +226,21 @@ impl Writer {
     }
 }
 
+/// What must stand, and which words must be gone, once all writers have ended.
+pub(crate) async fn ended(writers: Vec<JoinHandle<Writer>>) -> (Expected, BTreeSet<String>) {
+    let (mut expected, mut gone) = (Expected::new(), BTreeSet::new());
+    for writer in writers {
+        let writer = writer.await.unwrap();
+        expected.extend(writer.expected);
+        gone.extend(writer.gone);
+    }
+    println!("{} documents are to stand, {} texts to be gone", expected.len(), gone.len());
+    (expected, gone)
+}
+
 /// The store itself, looked at beside the servers.
 pub(crate) struct Look {
-    records: QdrantRecords,
+    records: Arc<dyn Records>,
     pub(crate) vectors: QdrantVectorStore,
 }
 
@@ -239,9 +251,14 @@ impl Look {
         let nobody: PeerTold = Arc::new(|_, _, _| {});
         let connection = QdrantConnection::new(settings, &nobody).unwrap();
         Self {
-            records: QdrantRecords::new(connection.clone(), "handbook", Layout::of_records(None, None)),
+            records: Arc::new(QdrantRecords::new(connection.clone(), "handbook", Layout::of_records(None, None))),
             vectors: QdrantVectorStore::new(connection, "handbook", Layout::default()),
         }
+    }
+
+    /// The same where the records are elsewhere.
+    pub(crate) fn with_records(self, records: Arc<dyn Records>) -> Self {
+        Self { records, ..self }
     }
 
     pub(crate) async fn documents(&self) -> Vec<DocumentRecord> {
@@ -257,7 +274,7 @@ impl Look {
     }
 
     /// Whether no text waits to be embedded, and nothing is stored that no record holds.
-    async fn is_quiet(&self) -> bool {
+    pub(crate) async fn is_quiet(&self) -> bool {
         let held: BTreeSet<ChunkId> = self.documents().await.iter().flat_map(chunks).collect();
         !self.has_work().await && self.stored().await.is_subset(&held)
     }
@@ -297,7 +314,7 @@ async fn finds(server: &Server, word: &str) -> bool {
     found["passages"].as_array().unwrap().iter().any(|passage| holds(passage["text"].as_str().unwrap()))
 }
 
-async fn check(look: &Look, servers: &[Server], expected: &Expected, gone: &BTreeSet<String>) {
+pub(crate) async fn check(look: &Look, servers: &[Server], expected: &Expected, gone: &BTreeSet<String>) {
     let documents = look.documents().await;
     let names: BTreeSet<&str> = documents.iter().map(|document| document.id.as_str()).collect();
     assert_eq!(names, expected.keys().map(String::as_str).collect(), "these stand, those were acknowledged");
@@ -311,10 +328,10 @@ async fn check(look: &Look, servers: &[Server], expected: &Expected, gone: &BTre
         assert_eq!(words, expected[document.id.as_str()].iter().map(String::as_str).collect(), "{}", document.id);
     }
     for (at, word) in expected.values().flatten().enumerate() {
-        assert!(finds(&servers[at % REPLICAS], word).await, "{word} is not found");
+        assert!(finds(&servers[at % servers.len()], word).await, "{word} is not found");
     }
     for (at, word) in gone.iter().enumerate() {
-        assert!(!finds(&servers[at % REPLICAS], word).await, "{word} is found although it was deleted");
+        assert!(!finds(&servers[at % servers.len()], word).await, "{word} is found although it was deleted");
     }
 }
 
@@ -340,13 +357,7 @@ async fn three_servers_that_are_stopped_and_killed_keep_what_they_acknowledged_a
     let writers: Vec<_> =
         (0..WRITERS).map(|name| tokio::spawn(Writer::new(name, seed, Arc::clone(&addresses)).run(until))).collect();
     let servers = disturb(homes, servers, addresses, (Dice(seed), until)).await;
-    let (mut expected, mut gone) = (Expected::new(), BTreeSet::new());
-    for writer in writers {
-        let writer = writer.await.unwrap();
-        expected.extend(writer.expected);
-        gone.extend(writer.gone);
-    }
-    println!("{} documents are to stand, {} texts to be gone", expected.len(), gone.len());
+    let (expected, gone) = ended(writers).await;
     assert!(expected.len() > 3 && gone.len() > 20, "too little was done to show anything");
     let look = Look::at(&store);
     eventually("nothing is in work or left over", async || look.is_quiet().await).await;

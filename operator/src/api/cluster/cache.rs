@@ -36,12 +36,14 @@ pub struct MemoryCache {}
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisCache {
-    /// Where it is, for example redis://redis:6379. Several RagClusters may share one; their entries never meet.
-    #[schemars(length(min = 9, max = 512), regex(pattern = r"^redis://[^\s/?#@]+/?$"))]
+    /// Where it is, for example redis://redis:6379, or over TLS rediss://redis.example.com:6380, whose certificate must be for that
+    /// host. Several RagClusters may share one; their entries never meet.
+    #[schemars(length(min = 9, max = 512), regex(pattern = r"^rediss?://[^\s/?#@]+/?$"))]
     pub url: String,
 
-    /// The Secret that holds its password as `password`, and its user as `user` where it is not the default user, in the same
-    /// namespace. Both are mounted, and read again by the servers whenever Redis refuses what they have. Absent: no password.
+    /// The Secret that holds its password as `password`, its user as `user` where it is not the default user, and for rediss:// the
+    /// certificates in PEM of the authority that signed its certificate as `ca.crt` where that is none of the web, in the same
+    /// namespace. They are mounted, and read again by the servers for each connection. Absent: no password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<RedisSecretRef>,
 }

@@ -153,6 +153,12 @@ pub struct Budget {
     /// What happens once a limit is reached.
     #[serde(default)]
     pub on_limit: OnLimit,
+
+    /// From which share of a limit on, in percent, the cheapest provider is asked first, and the others in the order of their
+    /// prices. Absent: they are asked in the order of the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub prefer_cheaper_percent: Option<i32>,
 }
 
 /// What happens once a budget is spent.

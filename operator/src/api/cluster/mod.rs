@@ -287,6 +287,12 @@ pub struct RagClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
 
+    /// From how many seconds on a question is slow: it is logged with where the time went, counted, and listed in the servers'
+    /// status. 0 takes every question for one. Absent: 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 600))]
+    pub slow_query_seconds: Option<i32>,
+
     /// Snapshots of the corpus: where they are kept, when they are taken, and how often a restore is tried. Absent: none is taken
     /// but by hand, for which a destination is needed all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]

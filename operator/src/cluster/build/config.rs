@@ -44,12 +44,14 @@ pub const PROVIDERS_DIR: &str = "/etc/ragops/providers";
 pub const PROVIDER_KEY_FILE: &str = "key";
 /// Where the Secret of the database of the records is mounted.
 pub const POSTGRES_DIR: &str = "/etc/ragops/postgres";
-/// Where the user and the password of Redis are mounted, as [`REDIS_USER`] and [`REDIS_PASSWORD`].
+/// Where the user, the password and the CA certificates of Redis are mounted, as [`REDIS_USER`], [`REDIS_PASSWORD`] and [`REDIS_CA`].
 pub const REDIS_DIR: &str = "/etc/ragops/redis";
 /// The file of the user of Redis, and its key in the user's Secret.
 pub const REDIS_USER: &str = "user";
 /// The same of the password.
 pub const REDIS_PASSWORD: &str = "password";
+/// The same of the certificates of the authority that signed its certificate.
+pub const REDIS_CA: &str = "ca.crt";
 /// Where the volume of the embedded store is mounted.
 pub const DATA_DIR: &str = "/data";
 
@@ -81,6 +83,8 @@ struct Server {
     listen: String,
     management_listen: String,
     drain_seconds: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_query_seconds: Option<i32>,
 }
 
 #[derive(Serialize)]
@@ -168,6 +172,9 @@ struct LiveBudget {
     daily_usd: Option<f64>,
     alert_percents: Vec<i32>,
     on_limit: OnLimit,
+    /// Since [`CHEAPER_SCHEMA`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefer_cheaper_percent: Option<i32>,
 }
 
 #[derive(Serialize)]
@@ -182,6 +189,8 @@ struct Redis {
     user_file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     password_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -199,6 +208,7 @@ pub fn render(cluster: &ValidatedCluster, corpus: &CorpusId) -> String {
             listen: format!("[::]:{HTTP_PORT}"),
             management_listen: format!("[::]:{MANAGEMENT_PORT}"),
             drain_seconds: DRAIN_SECONDS,
+            slow_query_seconds: cluster.spec.slow_query_seconds,
         },
         auth: Auth {
             credentials_dir: CREDENTIALS_DIR,
@@ -272,13 +282,21 @@ fn records(cluster: &ValidatedCluster) -> Records {
 }
 
 fn redis(redis: &validate::Redis) -> Redis {
-    // Whether the Secret names a user only the servers can see.
+    // Whether the Secret names a user or holds certificates only the servers can see.
     let file = |name: &str| redis.secret.as_ref().map(|_| format!("{REDIS_DIR}/{name}"));
-    Redis { url: redis.url.clone(), user_file: file(REDIS_USER), password_file: file(REDIS_PASSWORD) }
+    Redis {
+        url: redis.url.clone(),
+        user_file: file(REDIS_USER),
+        password_file: file(REDIS_PASSWORD),
+        ca_file: file(REDIS_CA).filter(|_| redis.tls),
+    }
 }
 
 /// The first version of the schema whose servers know a budget.
 pub const BUDGET_SCHEMA: u32 = 2;
+
+/// The first whose servers know from when on the cheapest provider is preferred.
+pub const CHEAPER_SCHEMA: u32 = 3;
 
 /// The live settings, as servers of the given schema version read them.
 pub fn render_live(cluster: &ValidatedCluster, schema: u32) -> String {
@@ -287,6 +305,7 @@ pub fn render_live(cluster: &ValidatedCluster, schema: u32) -> String {
         daily_usd: budget.daily_usd,
         alert_percents: budget.alert_percents.clone(),
         on_limit: budget.on_limit,
+        prefer_cheaper_percent: budget.prefer_cheaper_percent.filter(|_| schema >= CHEAPER_SCHEMA),
     };
     let settings = LiveSettings {
         read_only: cluster.read_only,

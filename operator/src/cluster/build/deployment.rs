@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{
     CONFIG_DIR, CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, DRAIN_SECONDS, HTTP_PORT, LIVE_DIR, MANAGEMENT_PORT,
-    POSTGRES_DIR, PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_DIR, REDIS_PASSWORD, REDIS_USER,
+    POSTGRES_DIR, PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_CA, REDIS_DIR, REDIS_PASSWORD, REDIS_USER,
 };
 use super::metadata::{self, Part};
 use super::pod;
@@ -105,7 +105,7 @@ fn server(cluster: &ValidatedCluster, image: &str) -> Container {
     if cluster.postgres.is_some() {
         mounts.push(pod::mount("postgres", POSTGRES_DIR, true));
     }
-    if redis_secret(cluster).is_some() {
+    if redis(cluster).is_some() {
         mounts.push(pod::mount("redis", REDIS_DIR, true));
     }
     if matches!(cluster.store, Store::Embedded { .. }) {
@@ -149,7 +149,7 @@ fn volumes(cluster: &ValidatedCluster, revision: &Revision) -> Vec<Volume> {
         volumes.push(providers(cluster));
     }
     volumes.extend(cluster.postgres.as_ref().map(postgres));
-    volumes.extend(redis_secret(cluster).map(redis));
+    volumes.extend(redis(cluster));
     if matches!(cluster.store, Store::Embedded { .. }) {
         volumes.push(Volume {
             name: "data".to_owned(),
@@ -227,18 +227,15 @@ fn postgres(database: &Postgres) -> Volume {
     }
 }
 
-/// The Secret with the password of Redis, if it needs one.
-fn redis_secret(cluster: &ValidatedCluster) -> Option<&str> {
-    cluster.redis.as_ref()?.secret.as_deref()
-}
-
-/// What the user's Secret holds of the user and the password of Redis. Without either a server answers from its memory, so none
-/// waits for it to start.
-fn redis(name: &str) -> Volume {
+/// What the user's Secret of Redis, if there is one, holds of its user, its password and, where it shows a certificate, the
+/// authority of that. Without any of it a server answers from its memory, so none waits for it to start.
+fn redis(cluster: &ValidatedCluster) -> Option<Volume> {
+    let redis = cluster.redis.as_ref()?;
     let item = |key: &str| KeyToPath { key: key.to_owned(), path: key.to_owned(), mode: None, user: None };
-    let items = Some([REDIS_USER, REDIS_PASSWORD].map(item).to_vec());
-    let source = SecretProjection { name: name.to_owned(), items, optional: Some(true) };
-    Volume {
+    let keys = [REDIS_USER, REDIS_PASSWORD].into_iter().chain(redis.tls.then_some(REDIS_CA));
+    let items = Some(keys.map(item).collect());
+    let source = SecretProjection { name: redis.secret.clone()?, items, optional: Some(true) };
+    Some(Volume {
         name: "redis".to_owned(),
         projected: Some(ProjectedVolumeSource {
             default_mode: Some(CREDENTIAL_MODE),
@@ -246,7 +243,7 @@ fn redis(name: &str) -> Volume {
             ..ProjectedVolumeSource::default()
         }),
         ..Volume::default()
-    }
+    })
 }
 
 fn secret(name: String, items: Option<Vec<KeyToPath>>) -> VolumeProjection {

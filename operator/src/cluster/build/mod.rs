@@ -351,6 +351,23 @@ mod tests {
     }
 
     #[test]
+    fn the_authority_of_a_redis_over_tls_is_mounted_beside_its_password_and_no_server_waits_for_it() {
+        let built = children("cache: {redis: {url: 'rediss://redis.example.com:6380', secretRef: {name: cache}}}");
+        let config = &built.config.data.as_ref().unwrap()[config::CONFIG_FILE];
+        for line in ["url = \"rediss://redis.example.com:6380\"", "ca_file = \"/etc/ragops/redis/ca.crt\""] {
+            assert!(config.lines().any(|found| found == line), "no {line} in {config}");
+        }
+        let volumes = built.deployment.spec.template.spec.unwrap().volumes.unwrap();
+        let volume = volumes.into_iter().find(|volume| volume.name == "redis").unwrap();
+        let source = json!(volume.projected.unwrap().sources.unwrap()[0].secret);
+        assert_eq!((&source["optional"], &source["items"][2]["key"]), (&json!(true), &json!("ca.crt")), "{source}");
+        let egress = json!(built.network_policy.unwrap().spec.unwrap().egress);
+        assert!(egress.to_string().contains("6380"), "{egress}");
+        let of_the_web = children("cache: {redis: {url: 'rediss://redis.example.com:6380'}}");
+        assert!(!of_the_web.config.data.unwrap()[config::CONFIG_FILE].contains("ca_file"));
+    }
+
+    #[test]
     fn a_redis_without_a_password_mounts_nothing_and_memory_alone_is_what_an_absent_cache_is() {
         let open = children("cache: {redis: {url: 'redis://redis.example.com'}}");
         let pod = open.deployment.spec.template.spec.unwrap();

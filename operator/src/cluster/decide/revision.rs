@@ -33,7 +33,7 @@ pub struct PlannedRevision {
 }
 
 /// The version of the configuration's schema that this operator renders. Since 2 there is a budget among the live settings,
-/// since 3 an `owner_id`.
+/// since 3 an `owner_id`, and a budget may prefer the cheaper providers.
 pub const CONFIG_SCHEMA: u32 = 3;
 
 /// The revisions that are to run.
@@ -147,6 +147,8 @@ struct ServerInputs<'a> {
     tracing: Option<&'a Tracing>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retention: Option<&'a Retention>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_query_seconds: Option<i32>,
     clients: BTreeMap<&'a str, Role>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tenants: BTreeMap<&'a str, &'a str>,
@@ -197,6 +199,7 @@ fn server_revision(cluster: &ValidatedCluster) -> Revision {
         cache: spec.cache.as_ref().and_then(|cache| cache.redis.as_ref()),
         tracing: spec.tracing.as_ref(),
         retention: spec.retention.as_ref().filter(|retention| !retention.is_empty()),
+        slow_query_seconds: spec.slow_query_seconds,
         clients: cluster.clients.iter().map(|(name, client)| (name.as_str(), client.role)).collect(),
         tenants: cluster
             .clients
@@ -265,6 +268,7 @@ mod tests {
             "auth: {apiKeys: [{name: nightly, role: Writer}]}",
             "auth: {apiKeys: [{name: default, role: Writer, tenant: acme}]}",
             "retention: {sessionDays: 30}",
+            "slowQuerySeconds: 10",
             "podTemplate: {affinity: {}}",
             "records: {postgres: {secretRef: {name: db}}}",
             "cache: {redis: {url: 'redis://cache:6379'}}",

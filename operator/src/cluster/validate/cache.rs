@@ -11,6 +11,8 @@ pub struct Redis {
     pub url: String,
     /// Where that is.
     pub place: Place,
+    /// Whether it shows a certificate.
+    pub tls: bool,
     /// The Secret with its password, if it needs one.
     pub secret: Option<String>,
 }
@@ -34,10 +36,11 @@ pub(super) fn redis(cluster: &RagCluster, problems: &mut Problems) -> Option<Red
         problems.invalid(
             "spec.cache.redis.url",
             "a URL that names no host, or no valid port",
-            "write it as redis://HOST:6379",
+            "write it as redis://HOST:6379, or over TLS as rediss://HOST:6379",
         );
         return None;
     };
     let secret = redis.secret_ref.as_ref().map(|secret| secret.name.clone());
-    Some(Redis { url: redis.url.trim_end_matches('/').to_owned(), place, secret })
+    let tls = redis.url.starts_with("rediss:");
+    Some(Redis { url: redis.url.trim_end_matches('/').to_owned(), place, tls, secret })
 }

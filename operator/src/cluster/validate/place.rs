@@ -39,7 +39,7 @@ fn port_of(url: &str) -> Option<u16> {
     let default = match url.scheme_str() {
         Some("http") => 80,
         Some("https") => 443,
-        Some("redis") => 6379,
+        Some("redis" | "rediss") => 6379,
         _ => return None,
     };
     let authority = url.authority().filter(|authority| !authority.host().is_empty())?;
@@ -65,6 +65,7 @@ mod tests {
             ("http://llm.rag.svc:8000/v1/", Some(8000)),
             ("redis://redis", Some(6379)),
             ("redis://redis.example.com:6380/", Some(6380)),
+            ("rediss://redis", Some(6379)),
             ("https:///v1", None),
             ("https://:6334", None),
             ("https://host:0", None),

@@ -18,14 +18,12 @@ use sqlx::{
 use super::STORE;
 use crate::{
     key_file::{Key, NoKey},
+    outside::MAX_CERTIFICATES_BYTES,
     ports::StoreError,
 };
 
 /// Where Postgres listens unless something else is said.
 const PORT: u16 = 5432;
-
-/// What is read of a file of CA certificates; the bundle of a whole system has a quarter of a megabyte.
-const MAX_CA_BYTES: u64 = 1 << 20;
 
 /// How this program is called in the server's list of its sessions.
 const APPLICATION: &str = "rag-server";
@@ -142,7 +140,7 @@ fn certificates(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     };
     let mut pem = Vec::new();
     match File::open(path) {
-        Ok(file) => file.take(MAX_CA_BYTES).read_to_end(&mut pem).map_err(unreadable)?,
+        Ok(file) => file.take(MAX_CERTIFICATES_BYTES).read_to_end(&mut pem).map_err(unreadable)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };

@@ -4,9 +4,7 @@
 
 use std::{
     fmt,
-    fs::File,
     future::Future,
-    io::Read,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -25,7 +23,7 @@ use super::{
     failure::{Failure, Reach},
     peers::{PeerTold, Peers},
 };
-use crate::{key_file::Key, ports::StoreError, resilience::Guard};
+use crate::{key_file::Key, outside, ports::StoreError, resilience::Guard};
 
 /// Oldest and newest minor of Qdrant 1 that is served: the client's own and one either side.
 const MINORS: std::ops::RangeInclusive<u64> = 19..=21;
@@ -35,9 +33,6 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest wait for a connection; a server that is up accepts at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// What of a CA file is read at most: all CAs of a system are a quarter of it.
-const MAX_CA_BYTES: u64 = 1024 * 1024;
 
 /// Where the servers are, and how long they may take.
 #[derive(Debug, Clone)]
@@ -268,16 +263,8 @@ fn kept<T: Clone>(file: &str, read: Result<T, StoreError>, known: Option<&T>) ->
 
 /// The CA certificates of a file.
 fn certificates(path: &Path) -> Result<Arc<[u8]>, StoreError> {
-    let wrong =
-        |why: String| StoreError::Failed { store: STORE, cause: format!("its ca_file {} {why}", path.display()) };
-    let mut pem = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_CA_BYTES).read_to_end(&mut pem));
-    read.map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    const BEGINS: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    if !pem.windows(BEGINS.len()).any(|window| window == BEGINS) {
-        return Err(wrong("holds no certificate in PEM".to_owned()));
-    }
-    Ok(pem.into())
+    let wrong = |error| StoreError::Failed { store: STORE, cause: format!("its ca_file {} {error}", path.display()) };
+    outside::certificates(path).map(Arc::from).map_err(wrong)
 }
 
 /// The key as a header that no log shows.

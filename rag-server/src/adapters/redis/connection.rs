@@ -1,7 +1,7 @@
 //! The one connection to Redis: made and tried beside the requests, given up when it fails, and left alone behind a breaker.
 //!
 //! Flow: a call without a connection begins one and is not answered; a connection is used once it was made, its user was accepted, and a read and a write were answered within the budget.
-//! Guarantees: a call takes no longer than the budget; files of credentials are read for each connection, so a password that changed is found by the next one; what is wrong is said once for each cause until Redis answers again.
+//! Guarantees: a call takes no longer than the budget; files of credentials and of CA certificates are read for each connection, so what changed is found by the next one; what is wrong is said once for each cause until Redis answers again.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,12 +15,13 @@ use std::{
 
 use jiff::Timestamp;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Cmd, FromRedisValue, RedisConnectionInfo, RedisError, Value, aio::MultiplexedConnection,
+    io::tcp::TcpSettings,
 };
 use tokio::time::timeout;
 
 use super::{
+    address::Address,
     entry::Names,
     failure::{Cause, Failure},
 };
@@ -33,34 +34,33 @@ use crate::{
 /// Longest wait for a connection. No request waits for it; one that takes longer is no connection that keeps a budget of milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The port where none is named.
-const PORT: u16 = 6379;
-
 /// How long the entry of a try is kept, in milliseconds; it is never asked for again.
 const TRIAL_MILLIS: u64 = 1000;
 
 /// Where Redis is, and how long it may take.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
-    /// Its address, `redis://HOST:PORT`.
+    /// Its address, `redis://HOST:PORT`, or `rediss://HOST:PORT` over TLS.
     pub url: String,
     /// The file of the user's name; where there is none, it is the default user.
     pub user_file: Option<PathBuf>,
     /// The file of the password, if it wants one.
     pub password_file: Option<PathBuf>,
+    /// The file of the CA certificates, in PEM, that its own is checked against over TLS; where there is none, those of the system.
+    pub ca_file: Option<PathBuf>,
     /// Each call ends by then.
     pub budget: Duration,
 }
 
 /// The address is none; it may hold a secret, and is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the address of Redis is not of the form redis://HOST:PORT")]
+#[error("the address of Redis is not of the form redis://HOST:PORT or rediss://HOST:PORT")]
 pub struct BadAddress;
 
 /// The way to one Redis.
 pub struct Link {
     settings: RedisSettings,
-    address: (String, u16),
+    address: Address,
     names: Names,
     guard: Arc<Guard>,
     sight: Arc<Sight>,
@@ -107,7 +107,7 @@ impl Link {
         guard: Arc<Guard>,
         sight: Arc<Sight>,
     ) -> Result<Arc<Self>, BadAddress> {
-        let address = address(&settings.url).ok_or(BadAddress)?;
+        let address = Address::parse(&settings.url).ok_or(BadAddress)?;
         let (current, made, reaching, said) = Default::default();
         Ok(Arc::new(Self { settings, address, names, guard, sight, current, made, reaching, said }))
     }
@@ -197,13 +197,12 @@ impl Link {
 
     /// A connection that was tried.
     async fn opened(&self) -> Result<MultiplexedConnection, Failure> {
-        let (host, port) = self.address.clone();
-        let info = ConnectionAddr::Tcp(host, port).into_connection_info()?;
-        let info =
-            info.set_redis_settings(self.credentials()?).set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let info = self.address.info()?.set_redis_settings(self.credentials()?);
+        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let client = self.address.client(info, self.settings.ca_file.as_deref())?;
         // Times are kept here, around a call or a connection as a whole.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let mut connection = Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         self.try_out(&mut connection).await?;
         Ok(connection)
     }
@@ -269,9 +268,8 @@ impl Link {
     /// Says what is wrong, once for each cause until it answers again.
     fn say(&self, failure: &Failure) {
         if self.said().insert(failure.cause) {
-            let (host, port) = &self.address;
             let cause = failure.cause.as_str();
-            tracing::warn!(cause, redis = format!("{host}:{port}"), "the cache in Redis cannot be used: {failure}");
+            tracing::warn!(cause, redis = %self.address, "the cache in Redis cannot be used: {failure}");
         }
     }
 
@@ -300,35 +298,9 @@ fn refuse(mut said: HashMap<String, Value>) -> Result<(), Failure> {
     }
 }
 
-/// Host and port of an address.
-fn address(url: &str) -> Option<(String, u16)> {
-    let uri = url.parse::<http::Uri>().ok()?;
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let is_whole = uri.scheme_str() == Some("redis") && matches!(uri.path(), "" | "/") && uri.query().is_none();
-    (is_whole && !host.is_empty()).then(|| (host.to_owned(), authority.port_u16().unwrap_or(PORT)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_is_a_host_and_a_port_and_nothing_secret() {
-        for (url, host, port) in [
-            ("redis://redis:6380", "redis", 6380),
-            ("redis://redis", "redis", 6379),
-            ("redis://127.0.0.1:1/", "127.0.0.1", 1),
-            ("redis://[::1]:7", "::1", 7),
-        ] {
-            assert_eq!(address(url), Some((host.to_owned(), port)), "{url}");
-        }
-        for url in
-            ["redis:6379", "http://redis", "redis://", "redis://:secret@redis", "redis://redis/1", "redis://r?a=b"]
-        {
-            assert_eq!(address(url), None, "{url}");
-        }
-    }
 
     #[test]
     fn what_is_no_single_primary_is_refused() {

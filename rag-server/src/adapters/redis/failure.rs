@@ -1,16 +1,18 @@
 //! Why Redis did not do what it was asked, by the class of the cause, with what a person can do about it.
 
-use std::time::Duration;
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use redis::{ErrorKind, RedisError};
 
-use crate::key_file::NoKey;
+use crate::{key_file::NoKey, outside};
 
 /// The class of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// No connection, or one that broke.
     Unreachable,
+    /// No secure connection: its certificate was not accepted, or it does not speak TLS as it should.
+    Tls,
     /// No answer within the budget.
     Timeout,
     /// The user or the password was refused, or there is none to show.
@@ -33,8 +35,9 @@ pub enum Cause {
 
 impl Cause {
     /// Every class.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unreachable,
+        Self::Tls,
         Self::Timeout,
         Self::AuthFailed,
         Self::Forbidden,
@@ -50,6 +53,7 @@ impl Cause {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::AuthFailed => "auth_failed",
             Self::Forbidden => "forbidden",
@@ -66,6 +70,9 @@ impl Cause {
     fn remedy(self) -> &'static str {
         match self {
             Self::Unreachable | Self::Timeout | Self::Loading => "it is asked again in a while",
+            Self::Tls => {
+                "its certificate must be for the host of cache.redis.url, valid now, and by an authority of cache.redis.ca_file (without one, of the system); it must ask for none of its clients (`tls-auth-clients no`)"
+            }
             Self::AuthFailed => "check the files that cache.redis.user_file and cache.redis.password_file name",
             Self::Forbidden => "the user needs `~ragops:* +getrange +set`, and best `+hello`, too",
             Self::Cluster => {
@@ -111,6 +118,7 @@ impl Failure {
             // A slow one is given up only with the next ones: it may have been a moment.
             Cause::Timeout | Cause::Full => false,
             Cause::Unreachable
+            | Cause::Tls
             | Cause::AuthFailed
             | Cause::Forbidden
             | Cause::Cluster
@@ -137,9 +145,12 @@ impl From<RedisError> for Failure {
         if error.kind() == ErrorKind::AuthenticationFailed {
             return Self::new(Cause::AuthFailed, "the user or the password was refused");
         }
+        if let Some(error) = of_tls(&error) {
+            return Self::new(Cause::Tls, error.to_string());
+        }
         let Some(code) = error.code() else {
             let cause = if error.is_io_error() { Cause::Unreachable } else { Cause::Failed };
-            return Self::new(cause, innermost(&error));
+            return Self::new(cause, outside::innermost(&error));
         };
         let cause = match code {
             "NOAUTH" | "WRONGPASS" => Cause::AuthFailed,
@@ -154,13 +165,13 @@ impl From<RedisError> for Failure {
     }
 }
 
-/// What the network said.
-fn innermost(error: &RedisError) -> String {
-    let mut error: &dyn std::error::Error = error;
-    while let Some(source) = error.source() {
-        error = source;
+/// What went wrong in the encryption of the connection, if that is what went wrong. The client hands it on in an error of the network, whose sources leave out what it holds itself.
+fn of_tls(error: &RedisError) -> Option<&rustls::Error> {
+    let held = error.source()?.downcast_ref::<Arc<dyn Error + Send + Sync>>()?;
+    match held.downcast_ref::<io::Error>() {
+        Some(network) => network.get_ref()?.downcast_ref(),
+        None => held.downcast_ref(),
     }
-    error.to_string()
 }
 
 #[cfg(test)]
@@ -194,6 +205,16 @@ mod tests {
             assert_eq!(failure.cause, cause, "{line}");
             assert!(said.contains(remedy) && !said.contains("10.0.0.7") && !said.contains("secret"), "{said}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_from_a_network_that_is_down() {
+        let wrong = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let failure = Failure::from(RedisError::from(io::Error::new(io::ErrorKind::InvalidData, wrong)));
+        assert_eq!(failure.cause, Cause::Tls);
+        assert!(failure.to_string().contains("UnknownIssuer") && failure.to_string().contains("ca_file"), "{failure}");
+        let down = Failure::from(RedisError::from(io::Error::from(io::ErrorKind::ConnectionRefused)));
+        assert_eq!(down.cause, Cause::Unreachable);
     }
 
     #[test]

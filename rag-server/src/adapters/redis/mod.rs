@@ -4,6 +4,7 @@
 //! Guarantees: nothing waits for a connection; a call that is slow counts like one that fails; after a few of them Redis is left alone, the memory works by itself, that is said once, and a try beside the requests finds out when it is there again.
 //! What comes from Redis was kept by this version for this owner under this very name, or is as good as absent. Redis is one server: no cluster, no Sentinel, no replica.
 
+mod address;
 mod connection;
 mod entry;
 mod failure;

@@ -24,7 +24,7 @@ pub(super) struct SearchResponse {
     searched: u64,
     /// The passages, best first; empty when nothing relevant is stored.
     passages: Vec<PassageView>,
-    /// What was left out because the time was short or a service failed; absent nearly always.
+    /// What was left out because the time was short, a service failed or the budget is spent; absent nearly always.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<Degradation>,
     /// Finds the request in the log.

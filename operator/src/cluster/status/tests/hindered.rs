@@ -81,6 +81,21 @@ fn a_budget_waits_for_servers_that_know_it() {
 }
 
 #[test]
+fn the_preference_of_cheaper_providers_waits_for_servers_that_know_it() {
+    let spec = "{generation: {providers: [{name: a, baseUrl: 'https://a/v1', model: m}]},
+                 budget: {monthlyUsd: 20, preferCheaperPercent: 80}}";
+    let (cluster, mut world) = serving(spec);
+    let live = |world: &Observed| pass(&cluster, world).2.live.data.unwrap()["live.toml"].clone();
+    assert!(live(&world).ends_with("\non_limit = \"Extractive\"\nprefer_cheaper_percent = 80\n"), "{}", live(&world));
+    for revision in &mut world.children.revisions {
+        revision.data.0["configSchema"] = serde_json::json!(2);
+    }
+    assert!(live(&world).ends_with("\non_limit = \"Extractive\"\n"), "{}", live(&world));
+    let waiting = after(&cluster, &world).next;
+    assert!(waiting.iter().any(|step| step.what.contains("preferCheaperPercent")), "{waiting:?}");
+}
+
+#[test]
 fn the_key_of_a_removed_client_is_told_while_a_server_accepts_it() {
     let (mut cluster, mut world) = serving("auth: {apiKeys: [{name: nightly}, {name: web}]}");
     let names = ["api-key.nightly", "api-key.web", "operator", "vector-store"];

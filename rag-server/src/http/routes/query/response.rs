@@ -32,7 +32,7 @@ pub(super) struct QueryResponse {
     /// Why it was not written by a provider although one is configured, or why its session does not remember it.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
-    /// What was left out because the time was short or a service failed; absent nearly always.
+    /// What was left out because the time was short, a service failed or the budget is spent; absent nearly always.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<Degradation>,
     /// How the answer came about, if that was asked for.
