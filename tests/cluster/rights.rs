@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::approvals::{approve, is};
 use crate::scene::{Scene, WITHIN};
+use crate::snapshots;
 
 /// Group, resource with its subresource, verb.
 type Right = (String, String, String);
@@ -55,11 +56,7 @@ async fn live_through_everything(scene: &Scene) -> Result<()> {
     for name in ["handbook", "notes", "elsewhere"] {
         scene.serving(name).await?;
     }
-    crate::snapshots::key(scene).await?;
-    let snapshots = json!({"spec": {"snapshots": crate::snapshots::destination()}});
-    scene.clusters.patch("elsewhere", &PatchParams::default(), &Patch::Merge(&snapshots)).await?;
-    scene.serving("elsewhere").await?;
-    crate::snapshots::comes_and_goes_with_its_copy(scene, "elsewhere").await?;
+    a_snapshot(scene, "elsewhere").await?;
     approve(scene, "launch", 25, 7 * 24 * 3600).await?;
     scene.becomes("an approval in force", "launch", |found: &ScaleApproval| is(found, "True", "InForce")).await?;
     // Less is wanted: what is in surplus goes.
@@ -101,6 +98,15 @@ async fn live_through_everything(scene: &Scene) -> Result<()> {
         Ok(deployments.list(&servers).await?.items.is_empty().then_some(()))
     })
     .await
+}
+
+/// One is taken, and goes with its copy.
+async fn a_snapshot(scene: &Scene, cluster: &str) -> Result<()> {
+    snapshots::key(scene).await?;
+    let spec = json!({"spec": {"snapshots": snapshots::destination()}});
+    scene.clusters.patch(cluster, &PatchParams::default(), &Patch::Merge(&spec)).await?;
+    scene.serving(cluster).await?;
+    snapshots::comes_and_goes_with_its_copy(scene, cluster).await
 }
 
 /// Old revisions beyond the history go.
