@@ -15,7 +15,7 @@ use crate::shared::{Shared, shared};
 type Check = fn(&Rendered) -> Result<()>;
 
 /// Every template with values that switch its parts on or off, and what has to come of it.
-const TABLE: [(&str, &str, Check); 14] = [
+const TABLE: [(&str, &str, Check); 16] = [
     ("admission_policy.yaml", "{}", |chart| {
         let policy = chart.one("ValidatingAdmissionPolicy", "ragops-secret-references")?;
         ensure!(policy["spec"]["failurePolicy"] == "Fail", "{policy}");
@@ -68,6 +68,16 @@ const TABLE: [(&str, &str, Check); 14] = [
     }),
     ("crd_ragclusters.yaml", "{}", |chart| {
         let kind = chart.one("CustomResourceDefinition", "ragclusters.ragops.dev")?;
+        ensure!(kind["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "it would go with the release");
+        Ok(())
+    }),
+    ("crd_ragrestores.yaml", "{}", |chart| {
+        let kind = chart.one("CustomResourceDefinition", "ragrestores.ragops.dev")?;
+        ensure!(kind["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "it would go with the release");
+        Ok(())
+    }),
+    ("crd_ragsnapshots.yaml", "{}", |chart| {
+        let kind = chart.one("CustomResourceDefinition", "ragsnapshots.ragops.dev")?;
         ensure!(kind["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "it would go with the release");
         Ok(())
     }),

@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::approvals::{approve, is};
 use crate::scene::{Scene, WITHIN};
+use crate::{restores, schedules, snapshots};
 
 /// Group, resource with its subresource, verb.
 type Right = (String, String, String);
@@ -55,13 +56,7 @@ async fn live_through_everything(scene: &Scene) -> Result<()> {
     for name in ["handbook", "notes", "elsewhere"] {
         scene.serving(name).await?;
     }
-    crate::snapshots::key(scene).await?;
-    let snapshots = json!({"spec": {"snapshots": crate::snapshots::destination()}});
-    scene.clusters.patch("elsewhere", &PatchParams::default(), &Patch::Merge(&snapshots)).await?;
-    scene.serving("elsewhere").await?;
-    crate::snapshots::comes_and_goes_with_its_copy(scene, "elsewhere").await?;
-    crate::restores::keeps_what_is_served_first(scene, "elsewhere").await?;
-    crate::schedules::come_and_leave_nothing_over(scene, "elsewhere").await?;
+    snapshots_and_restores(scene, "elsewhere").await?;
     approve(scene, "launch", 25, 7 * 24 * 3600).await?;
     scene.becomes("an approval in force", "launch", |found: &ScaleApproval| is(found, "True", "InForce")).await?;
     // Less is wanted: what is in surplus goes.
@@ -103,6 +98,17 @@ async fn live_through_everything(scene: &Scene) -> Result<()> {
         Ok(deployments.list(&servers).await?.items.is_empty().then_some(()))
     })
     .await
+}
+
+/// One is taken and goes with its copy, one is restored, and schedules come and leave nothing over.
+async fn snapshots_and_restores(scene: &Scene, cluster: &str) -> Result<()> {
+    snapshots::key(scene).await?;
+    let spec = json!({"spec": {"snapshots": snapshots::destination()}});
+    scene.clusters.patch(cluster, &PatchParams::default(), &Patch::Merge(&spec)).await?;
+    scene.serving(cluster).await?;
+    snapshots::comes_and_goes_with_its_copy(scene, cluster).await?;
+    restores::keeps_what_is_served_first(scene, cluster).await?;
+    schedules::come_and_leave_nothing_over(scene, cluster).await
 }
 
 /// Old revisions beyond the history go.

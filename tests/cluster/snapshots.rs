@@ -138,7 +138,7 @@ async fn a_snapshot_is_taken_once_though_the_operator_is_killed_in_the_middle() 
     let uid = scene.api::<RagSnapshot>().get("by-hand").await?.uid().unwrap_or_default();
     ensure!(args.contains(&format!("snapshot create by-hand --taken-for {uid} --verify --report")), "{args}");
     // It is no server to anybody.
-    ensure!(!pod.labels().get(labels::NAME).is_some_and(|name| name == labels::name::SERVER), "{:?}", pod.labels());
+    ensure!(pod.labels().get(labels::NAME).is_some_and(|name| name == labels::name::JOB), "{:?}", pod.labels());
     // A second one for the same destination waits for it.
     ask(&scene, "second", json!({"cluster": "handbook"})).await?;
     let waits = says(&scene, "second", "Ready", "False", "WaitsForTurn").await?;

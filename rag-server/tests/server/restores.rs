@@ -19,7 +19,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    database::postgres_server::{self, Postgres},
+    postgres_server::{self, Postgres},
     process::{Call, FREE_PORTS, Home, Server, eventually, problem},
     shared_store::SharedStore,
 };
