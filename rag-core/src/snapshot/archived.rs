@@ -144,7 +144,7 @@ impl Archived {
         if size > MOST_OBJECT {
             return Err(damaged(manifest, part, format!("has {size} bytes, which no part has")));
         }
-        Ok(self.archive.get(&name).await?.ok_or_else(missing)?)
+        self.archive.get(&name).await?.ok_or_else(missing)
     }
 }
 

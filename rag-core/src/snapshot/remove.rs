@@ -10,7 +10,7 @@ use super::{
     Archived, Name, SnapshotError, manifest, part,
     underway::{Mark, Work},
 };
-use crate::ports::Clock;
+use crate::ports::{Clock, Object};
 
 /// The parts of a run.
 pub struct Remove {
@@ -52,10 +52,9 @@ impl Remove {
         let archive = &self.archived.archive;
         let manifests = archive.list(manifest::FOLDER).await?;
         let is_named = |object: &str| Name::of_object(object).filter(|name| names.contains(name));
-        let stays =
-            |object: &&crate::ports::Object| Name::of_object(&object.name).is_some_and(|name| !names.contains(&name));
+        let stays = |object: &Object| Name::of_object(&object.name).is_some_and(|name| !names.contains(&name));
         let goes: Vec<_> = manifests.iter().filter_map(|object| Some((is_named(&object.name)?, object))).collect();
-        if !self.even_last && !goes.is_empty() && manifests.iter().find(stays).is_none() {
+        if !self.even_last && !goes.is_empty() && !manifests.iter().any(stays) {
             return Err(SnapshotError::Last);
         }
         let mut removed = Removed::default();
