@@ -80,7 +80,7 @@ demo-local: model ## rag-server alone: ingest the sample documents, ask three qu
 eval: build model ## retrieval quality on judged sets, through the real HTTP server
 	@bash tests/eval/run.sh $(TARGET)
 
-bench: build model ## speed and memory beside goals and a peer (PARTS="server corpora peers operator" chooses)
+bench: build model ## speed and memory beside goals and a peer (PARTS="server records snapshots corpora peers operator" chooses)
 	@bash tests/bench/run.sh $(TARGET) $(PARTS)
 
 deny: ## licences, advisories and sources of the dependencies

@@ -138,7 +138,7 @@ async fn ask(server: &Server, pid: u32, documents: &[Listed]) -> anyhow::Result<
     server.search("is the model loaded?", TOP_K).await?;
     // Sphinx puts the name of the whole behind the name of the page.
     let title = |page: &Listed| page.title.split(" \u{2014} ").next().unwrap_or_default().to_owned();
-    let asked = load::ask(pid, &pages, 1, async |page: &&Listed| server.search(&title(page), TOP_K).await).await?;
+    let asked = load::ask(&[pid], &pages, 1, async |page: &&Listed| server.search(&title(page), TOP_K).await).await?;
     let found = asked.answers.iter().zip(&pages).filter(|(found, page)| found.contains(&page.id)).count();
     row("a search by a page's title: p50, ms", asked.p50_ms, "");
     row("a search by a page's title: p95, ms", asked.p95_ms, "");

@@ -1,4 +1,4 @@
-//! Questions to a server, so many at once, and what they cost it.
+//! Questions to servers, so many at once, and what they cost them.
 
 use std::{
     process::Command,
@@ -15,21 +15,24 @@ pub(super) struct Asked<T> {
     pub(super) per_second: f64,
     pub(super) p50_ms: f64,
     pub(super) p95_ms: f64,
-    /// The server's processor time for each question.
+    /// The servers' processor time for each question.
     pub(super) cpu_ms: f64,
+    /// How long each took, the shortest first.
+    pub(super) times_ms: Vec<f64>,
     /// The answers in the order of the questions.
     pub(super) answers: Vec<T>,
 }
 
-/// Asks questions in turn, so many at once, of the server with this process id.
+/// Asks questions in turn, so many at once, of the servers with these process ids.
 pub(super) async fn ask<Q, T>(
-    pid: u32,
+    pids: &[u32],
     questions: &[Q],
     clients: usize,
     ask: impl AsyncFn(&Q) -> anyhow::Result<T>,
 ) -> anyhow::Result<Asked<T>> {
     let ask = &ask;
-    let (began, cpu) = (Instant::now(), process::cpu_seconds(pid)?);
+    let used = || pids.iter().map(|pid| process::cpu_seconds(*pid)).sum::<anyhow::Result<f64>>();
+    let (began, cpu) = (Instant::now(), used()?);
     let mut answered: Vec<(usize, f64, T)> = stream::iter(questions.iter().enumerate())
         .map(|(place, question)| async move {
             let began = Instant::now();
@@ -39,7 +42,7 @@ pub(super) async fn ask<Q, T>(
         .buffer_unordered(clients)
         .try_collect()
         .await?;
-    let (took, used) = (began.elapsed().as_secs_f64(), process::cpu_seconds(pid)? - cpu);
+    let (took, used) = (began.elapsed().as_secs_f64(), used()? - cpu);
     answered.sort_by_key(|(place, _, _)| *place);
     let mut times: Vec<f64> = answered.iter().map(|(_, time, _)| *time).collect();
     times.sort_by(f64::total_cmp);
@@ -48,6 +51,7 @@ pub(super) async fn ask<Q, T>(
         p50_ms: percentile(&times, 0.50),
         p95_ms: percentile(&times, 0.95),
         cpu_ms: used * 1000.0 / questions.len() as f64,
+        times_ms: times,
         answers: answered.into_iter().map(|(_, _, answer)| answer).collect(),
     })
 }

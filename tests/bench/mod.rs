@@ -8,6 +8,10 @@ mod load;
 pub(crate) mod operator;
 pub(crate) mod peers;
 mod process;
+pub(crate) mod records;
+pub(crate) mod snapshots;
+mod stores;
+mod vectors;
 
 use std::{path::Path, time::Instant};
 
@@ -96,5 +100,5 @@ async fn searched(server: &Server, collection: &Cranfield) -> anyhow::Result<f64
 
 /// Asks for answers, so many at once.
 async fn query(server: &Server, questions: &[String], clients: usize) -> anyhow::Result<Asked<Answered>> {
-    ask(server.pid()?, questions, clients, async |question: &String| server.query(question, None, TOP_K).await).await
+    ask(&[server.pid()?], questions, clients, async |question: &String| server.query(question, None, TOP_K).await).await
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Measures speed and memory: run.sh FOLDER-WITH-THE-PROGRAMS [server|corpora|peers|operator]... (what `make build` wrote; all parts without one).
+# Measures speed and memory: run.sh FOLDER-WITH-THE-PROGRAMS [server|records|snapshots|corpora|peers|operator]... (what `make build` wrote; all parts without one).
 #
-# What cannot be had here is skipped, and said. RAGOPS_BENCH_DOCUMENTS bounds how many files of each documentation are ingested.
+# What cannot be had here is skipped, and said. RAGOPS_BENCH_DOCUMENTS bounds how many files of each documentation are ingested,
+# RAGOPS_BENCH_CHUNKS how many chunks snapshots are taken of, RAGOPS_BENCH_REPLICAS how many servers share one store.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 programs=$1
 shift
-[ $# -gt 0 ] || set -- server corpora peers operator
+[ $# -gt 0 ] || set -- server records snapshots corpora peers operator
 
 # Unpacked and packed, with room to spare for everything else on this disk.
 peer_gib=12
@@ -47,9 +48,11 @@ for part in "$@"; do
   echo "== $part"
   case $part in
     server) "$programs/measure" bench --server "$programs/rag-server" --data tests/eval ;;
+    records) "$programs/measure" records --server "$programs/rag-server" --data tests/eval ;;
+    snapshots) "$programs/measure" snapshots --server "$programs/rag-server" --data tests/eval ;;
     corpora) corpora ;;
     peers) peers ;;
     operator) "$programs/measure" operator ;;
-    *) echo "unknown part \"$part\"; use server, corpora, peers or operator" >&2; exit 2 ;;
+    *) echo "unknown part \"$part\"; use server, records, snapshots, corpora, peers or operator" >&2; exit 2 ;;
   esac
 done

@@ -1,4 +1,4 @@
-//! Measures a real `rag-server` as a process (`measure quality`, `measure fusions`, `measure answers`, `measure bench`, `measure corpora`, `measure peers`), and the operator on simulated nodes (`measure operator`).
+//! Measures a real `rag-server` as a process (`measure quality`, `measure fusions`, `measure answers`, `measure bench`, `measure corpora`, `measure peers`, `measure records`, `measure snapshots`), and the operator on simulated nodes (`measure operator`).
 
 mod answers;
 #[path = "../bench/mod.rs"]
@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::{
     answers::Answers,
-    bench::{corpora::Corpora, peers::Peers},
+    bench::{corpora::Corpora, peers::Peers, records::Records, snapshots::Snapshots},
     fusions::Fusions,
 };
 
@@ -40,6 +40,10 @@ enum What {
     Corpora(Corpora),
     /// One table of rag-server and a peer on the same passages and questions
     Peers(Peers),
+    /// Records in SQLite, in Qdrant and in Postgres side by side: documents and questions for each second
+    Records(Records),
+    /// Snapshots of many chunks: seconds, bytes and memory of each act, and questions beside it
+    Snapshots(Snapshots),
     /// Memory and latency of the operator at many RagClusters on simulated nodes
     Operator,
 }
@@ -66,6 +70,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         What::Bench(paths) => bench::run(&paths.server, &paths.data).await.map(|()| ExitCode::SUCCESS),
         What::Corpora(corpora) => bench::corpora::run(&corpora).await.map(|()| ExitCode::SUCCESS),
         What::Peers(peers) => bench::peers::run(&peers).await.map(|()| ExitCode::SUCCESS),
+        What::Records(records) => bench::records::run(&records).await.map(|()| ExitCode::SUCCESS),
+        What::Snapshots(snapshots) => bench::snapshots::run(&snapshots).await.map(|()| ExitCode::SUCCESS),
         What::Operator => bench::operator::run().await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -80,21 +80,34 @@ impl Server {
     /// Starts the program with an empty data folder on free ports of loopback, and waits until it is ready; `pinned` to the second core, with these variables in its environment.
     pub(crate) async fn start(binary: &Path, pinned: bool, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
-        let began = Instant::now();
         let mut command = if pinned { Command::new("taskset") } else { Command::new(binary) };
         if pinned {
             command.args(["-c", "1"]).arg(binary);
         }
+        command.arg("serve").arg("--data").arg(data.path()).envs(variables.iter().copied());
+        Self::launch(command, data).await
+    }
+
+    /// Starts the program with this configuration on free ports of loopback and on all cores, and waits until it is ready.
+    pub(crate) async fn configured(binary: &Path, config: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("rag.toml");
+        std::fs::write(&file, config)?;
+        let mut command = Command::new(binary);
+        command.arg("serve").arg("--config").arg(file);
+        Self::launch(command, folder).await
+    }
+
+    async fn launch(mut command: Command, data: TempDir) -> anyhow::Result<Self> {
+        let began = Instant::now();
         let mut process = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--data"])
-            .arg(data.path())
+            .args(["--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"])
             .env("RAG_LOG", "info")
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("{} does not start", binary.display()))?;
+            .with_context(|| format!("it does not start: {command:?}"))?;
         let stderr = process.stderr.take().context("the server has no standard error")?;
         let address = listening(stderr).await?;
         let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
@@ -150,6 +163,15 @@ impl Server {
     pub(crate) async fn stop(mut self) -> anyhow::Result<TempDir> {
         self.process.kill().await?;
         Ok(self.data)
+    }
+
+    /// Asks the process to end, and waits until it has done what it had begun.
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        let told = Command::new("kill").arg(self.pid()?.to_string()).status().await?;
+        ensure!(told.success(), "the server cannot be told to end");
+        let status = self.process.wait().await?;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
     }
 
     async fn until_done(&self, job: &str) -> anyhow::Result<()> {

@@ -188,12 +188,15 @@ impl Load {
         };
         let before = counted();
         until(&format!("{more} more at each server: {count:?}"), WITHIN, || async {
-            self.heard_nothing_wrong()?;
+            if !self.seen().wrong.is_empty() {
+                return Ok(Some(()));
+            }
             let now = counted();
             ensure!(now.iter().zip(&before).all(|(now, before)| *now >= before + more), "{before:?}, then {now:?}");
             Ok(Some(()))
         })
-        .await
+        .await?;
+        self.heard_nothing_wrong()
     }
 
     /// Waits until the detailed health of every server says this of the cache.

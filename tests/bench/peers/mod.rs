@@ -112,8 +112,8 @@ async fn measure(contender: Contender, items: &KnownItems) -> anyhow::Result<Fig
         contender.search(&question.heading).await?;
     }
     let search = async |question: &passages::Question| contender.search(&question.heading).await;
-    let alone = load::ask(pid, &items.questions, 1, search).await?;
-    let together = load::ask(pid, &items.questions, CLIENTS, search).await?;
+    let alone = load::ask(&[pid], &items.questions, 1, search).await?;
+    let together = load::ask(&[pid], &items.questions, CLIENTS, search).await?;
     let right = items.questions.iter().zip(&alone.answers).filter(|(question, found)| items.answers(question, found));
     let right = right.count() as f64 / items.questions.len() as f64;
     Ok([
