@@ -228,7 +228,9 @@ pub fn next_look(status: &RagClusterStatus) -> Duration {
     let stalled = conditions::find(&status.conditions, ConditionType::Stalled);
     if is_moving {
         LOOK_WHILE_MOVING
-    } else if stalled.is_some_and(|stalled| stalled.status == State::True.as_str()) {
+    } else if stalled.is_some_and(|stalled| stalled.status == State::True.as_str())
+        || snapshots::wait_for_a_person(status)
+    {
         LOOK_WHILE_STALLED
     } else {
         LOOK_WHEN_SETTLED

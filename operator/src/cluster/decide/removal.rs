@@ -200,7 +200,7 @@ mod tests {
                         }
                         1 => {
                             // Some are gone all the same.
-                            running.names.iter().take(1).for_each(|name| drop(archive.remove(name)));
+                            running.names.iter().take(1).for_each(|name| archive.retain(|kept| kept != name));
                             let (reason, message) = ("Unreachable".to_owned(), String::new());
                             running.state = RemovalState::Failed { at: now, reason, message };
                         }

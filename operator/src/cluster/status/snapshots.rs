@@ -9,11 +9,11 @@ use crate::api::cluster::{
     SnapshotsStatus,
 };
 use crate::api::restore::RestoreResult;
-use crate::api::{ConditionReason, ConditionType, labels};
+use crate::api::{ConditionReason, ConditionType, RagClusterStatus, labels};
 use crate::cluster::decide::snapshots::{SnapshotsPlan, Standing};
 use crate::cluster::observed::{Observed, RemovalState, Restore, RestoreState, Snapshot, SnapshotState};
 use crate::cluster::validate::{Problem, Snapshots, ValidatedCluster};
-use crate::conditions::{Finding, State};
+use crate::conditions::{self, Finding, State};
 use crate::error::Class;
 
 /// More of what is removed next than fits a glance is only counted by whoever looks at the objects.
@@ -49,6 +49,12 @@ pub(super) fn findings(planned: Option<&Planned>, observed: &Observed) -> Vec<Fi
 pub(super) fn is_ours(type_: &str) -> bool {
     let ours = [ConditionType::SnapshotsHealthy, ConditionType::RestoreVerified];
     ours.iter().any(|ours| ours.as_str() == type_)
+}
+
+/// Whether snapshots wait for a Secret, which nobody watches.
+pub(super) fn wait_for_a_person(status: &RagClusterStatus) -> bool {
+    let found = conditions::find(&status.conditions, ConditionType::SnapshotsHealthy);
+    found.is_some_and(|found| found.reason == ConditionReason::SecretMissing.as_str())
 }
 
 /// What comes next of them. While nobody carries the plan out, nothing does.
