@@ -107,7 +107,6 @@ fn every_example_with_snapshots_gives_jobs_that_the_server_can_read() {
 }
 
 #[test]
-#[ignore = "the server's parser learns the keys of the encryption with the encrypted archive"]
 fn the_server_parses_the_configuration_of_a_job_with_encryption() {
     let destinations = json!([{"name": "offsite", "s3": bucket()}]);
     let cluster = with_snapshots(json!({"destinations": destinations, "encryption": {"secretRef": {"name": "age"}}}));

@@ -31,7 +31,8 @@ pub(super) async fn carry_out(
             attempt(context, snapshot, seen, (&take_base(&name), number, &args)).await
         }
         Act::Remove(number) => {
-            let args = ["snapshot", "remove", name.as_str()];
+            // Whoever deletes it with its copy means it, also where it is the last.
+            let args = ["snapshot", "remove", name.as_str(), "--last"];
             attempt(context, snapshot, seen, (&removal_base(&name), number, &args)).await
         }
     }
