@@ -1,14 +1,16 @@
 //! The operator's own figures, for Prometheus. Labels come from closed sets, never from the names of objects.
 
+mod snapshots;
+
 use std::time::Instant;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
-use crate::cluster::figures::Worst;
 use crate::error::Verb;
+pub use snapshots::SnapshotMetrics;
 
 /// How a pass over one object ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +48,8 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// Watched namespaces in which something cannot be listed.
     pub unreadable_namespaces: IntGauge,
-    /// Snapshots of clusters, by what became of them.
-    pub snapshots: IntCounterVec,
-    /// Trials of a restore that have ended, by how.
-    pub drills: IntCounterVec,
-    verified_at: IntGauge,
-    drill_rto: Gauge,
-    drill_rpo: Gauge,
+    /// Snapshots of clusters, and the trials of a restore.
+    pub snapshots: SnapshotMetrics,
 }
 
 impl Metrics {
@@ -83,22 +80,8 @@ impl Metrics {
             "ragops_namespaces_unreadable",
             "Watched namespaces that are gone, or in which the operator may not list what it runs",
         )?;
-        let snapshots = IntCounterVec::new(
-            Opts::new("ragops_snapshots_total", "Snapshots of RagClusters, by what became of them"),
-            &["outcome"],
-        )?;
-        let drills = IntCounterVec::new(
-            Opts::new("ragops_drills_total", "Trials of a restore that have ended, by how"),
-            &["outcome"],
-        )?;
-        let verified_at = IntGauge::new(
-            "ragops_snapshot_verified_timestamp_seconds",
-            "When the newest verified snapshot was taken of the RagCluster whose one is the oldest",
-        )?;
-        let drill_rto = Gauge::new("ragops_drill_rto_seconds", "The slowest of the last restores that were tried")?;
-        let drill_rpo =
-            Gauge::new("ragops_drill_rpo_seconds", "The age of the oldest of the snapshots that were tried last")?;
-        let figures: [Box<dyn Collector>; 12] = [
+        let snapshots = SnapshotMetrics::new()?;
+        let figures: [Box<dyn Collector>; 7] = [
             Box::new(reconciles.clone()),
             Box::new(writes.clone()),
             Box::new(samples.clone()),
@@ -106,14 +89,9 @@ impl Metrics {
             Box::new(unreadable.clone()),
             Box::new(leader.clone()),
             Box::new(unreadable_namespaces.clone()),
-            Box::new(snapshots.clone()),
-            Box::new(drills.clone()),
-            Box::new(verified_at.clone()),
-            Box::new(drill_rto.clone()),
-            Box::new(drill_rpo.clone()),
         ];
         let mut names = Vec::new();
-        for figure in figures {
+        for figure in figures.into_iter().chain(snapshots.collectors()) {
             names.extend(figure.desc().into_iter().map(|described| described.fq_name.clone()));
             registry.register(figure)?;
         }
@@ -128,10 +106,6 @@ impl Metrics {
             leader,
             unreadable_namespaces,
             snapshots,
-            drills,
-            verified_at,
-            drill_rto,
-            drill_rpo,
         })
     }
 
@@ -148,13 +122,6 @@ impl Metrics {
     /// Counts a mutating request.
     pub fn wrote(&self, verb: Verb, kind: &str) {
         self.writes.with_label_values(&[verb.name(), kind]).inc();
-    }
-
-    /// Shows what the snapshots of all clusters come to; 0 where there is nothing to show.
-    pub fn worst(&self, worst: Worst) {
-        self.verified_at.set(worst.verified_at.unwrap_or_default());
-        self.drill_rto.set(worst.rto_seconds.unwrap_or_default());
-        self.drill_rpo.set(worst.rpo_seconds.unwrap_or_default());
     }
 
     /// Counts a question to a query server.

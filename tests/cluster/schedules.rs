@@ -75,14 +75,14 @@ async fn a_schedule_asks_for_one_at_a_time_removes_what_it_does_not_keep_and_out
     until("the next one is due", WITHIN, || async move { Ok(is_next_due().then_some(())) }).await?;
     passes(&operator, 6.0).await?;
     let names: Vec<String> = of_schedule(&scene, "often").await?.iter().map(RagSnapshot::name_any).collect();
-    assert_eq!(names, [first.clone()]);
+    assert_eq!(names, std::slice::from_ref(&first));
     let waits = scene.clusters.get("handbook").await?.status.unwrap_or_default().next;
     ensure!(waits.iter().any(|step| step.what.contains(&first)), "nobody says what the next one waits for: {waits:?}");
 
     // Once it is taken the newest of those that were missed is asked for, and when that is taken the first goes.
     ends(&scene, &format!("{first}-take"), &taken(&first)).await?;
     says(&scene, &first, "Ready", "True", "Taken").await?;
-    let second = another(&scene, "often", &[first.clone()]).await?;
+    let second = another(&scene, "often", std::slice::from_ref(&first)).await?;
     scene.says("handbook", "SnapshotsHealthy", "True", "UpToDate").await?;
     ends(&scene, &format!("{second}-take"), &taken(&second)).await?;
     let job = removal(&scene).await?;

@@ -70,12 +70,12 @@ pub(super) fn count(context: &Context, cluster: &RagCluster, status: &RagCluster
     let before = cluster.status.as_ref().and_then(|before| before.snapshots.as_ref());
     let after = status.snapshots.as_ref();
     for outcome in outcomes(before, after) {
-        context.metrics.snapshots.with_label_values(&[outcome]).inc();
+        context.metrics.snapshots.taken.with_label_values(&[outcome]).inc();
     }
     if let Some(drill) = new_drill(before, after) {
-        context.metrics.drills.with_label_values(&[drill.outcome.as_str()]).inc();
+        context.metrics.snapshots.drills.with_label_values(&[drill.outcome.as_str()]).inc();
     }
-    context.metrics.worst(context.memory.figures.note(&ObjectId::of(cluster), after));
+    context.metrics.snapshots.worst(context.memory.figures.note(&ObjectId::of(cluster), after));
 }
 
 /// What became of snapshots between two statuses. Nothing is known of what was before the first.

@@ -149,7 +149,7 @@ mod tests {
         assert!(acts(&world).is_empty());
         let later = world.clone().later(3600);
         let finish = Removing::Finish { destination: "near".to_owned(), objects: Vec::new() };
-        assert_eq!(acts(&later), [finish.clone()]);
+        assert_eq!(acts(&later), std::slice::from_ref(&finish));
         world.removals = vec![removal(&[], RemovalState::Remains)];
         assert_eq!(acts(&world), [finish]);
     }
