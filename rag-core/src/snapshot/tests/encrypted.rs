@@ -199,7 +199,8 @@ async fn encrypted_parts_that_are_swapped_or_of_somebody_elses_making_are_named(
     let (archive, archived) = archive_of_two(&keys).await;
     let manifest = archived.read(&name("two")).await.unwrap();
     let [one, two] = [0, 1].map(|n| part::object_name(manifest.parts[n].called()));
-    let (first, second) = (archive.objects()[&one].clone(), archive.objects()[&two].clone());
+    let first = archive.objects()[&one].clone();
+    let second = archive.objects()[&two].clone();
     archive.objects().insert(one.clone(), second.clone());
     archive.objects().insert(two.clone(), first.clone());
     let refused = whole(&archived, "two").await.unwrap_err();
