@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
-        TcpListener, TcpStream,
+        TcpListener, TcpSocket, TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
     sync::watch,
@@ -52,11 +52,27 @@ struct Relay {
 
 impl Relay {
     async fn before(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind(SocketAddr::from(LOOPBACK)).await.unwrap();
+        // Keeps the port while nobody listens at it: another test would get it otherwise.
+        let port = Self::bound(SocketAddr::from(LOOPBACK));
         let (way, ways) = watch::channel(Way::Open);
-        let relay = Self { address: listener.local_addr().unwrap(), way, asked: Arc::default() };
-        tokio::spawn(Self::listen(listener, server, ways, Arc::clone(&relay.asked)));
+        let relay = Self { address: port.local_addr().unwrap(), way, asked: Arc::default() };
+        let (listener, asked) = (Self::listening(relay.address), Arc::clone(&relay.asked));
+        tokio::spawn(async move {
+            let _kept = port;
+            Self::listen(listener, server, ways, asked).await;
+        });
         relay
+    }
+
+    fn bound(address: SocketAddr) -> TcpSocket {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseport(true).unwrap();
+        socket.bind(address).unwrap();
+        socket
+    }
+
+    fn listening(address: SocketAddr) -> TcpListener {
+        Self::bound(address).listen(1024).unwrap()
     }
 
     fn set(&self, way: Way) {
@@ -93,7 +109,7 @@ impl Relay {
                         Way::Open | Way::Still => {}
                     }
                     if listener.is_none() && *ways.borrow() != Way::Closed {
-                        listener = Some(TcpListener::bind(address).await.unwrap());
+                        listener = Some(Self::listening(address));
                     }
                 }
             }
