@@ -13,6 +13,7 @@ use ragops_tests::until;
 use serde_json::{Value, json};
 
 use crate::quiet::passes;
+use crate::restores;
 use crate::scene::{Scene, WITHIN};
 use crate::snapshots::{ask, destination, ends, key, says, taken};
 
@@ -115,7 +116,7 @@ async fn a_schedule_asks_for_one_at_a_time_removes_what_it_does_not_keep_and_out
 }
 
 /// A RagRestore or a RagSnapshot that has ended long ago, as its own pass would have left it.
-fn ended(conditions: &[(&str, &str, &str)], more: Value) -> Value {
+fn ended((step, state): (&str, &str), conditions: &[(&str, &str, &str)], more: Value) -> Value {
     let conditions: Vec<Value> = conditions
         .iter()
         .map(|(type_, status, reason)| {
@@ -125,8 +126,10 @@ fn ended(conditions: &[(&str, &str, &str)], more: Value) -> Value {
             })
         })
         .collect();
-    let steps = json!([{"number": 1, "name": "settle", "state": "Done", "startedAt": "2026-01-01T00:00:00Z",
-        "finishedAt": "2026-01-01T00:00:00Z"}]);
+    let at = "2026-01-01T00:00:00Z";
+    let taken = |(number, (name, state)): (usize, (&str, &str))| json!({"number": number + 1, "name": name, "state": state, "startedAt": at, "finishedAt": at, "message": "as the test says"});
+    let steps = [("check", "Done"), (step, state), ("settle", "Done")].into_iter().enumerate().map(taken);
+    let steps: Vec<Value> = steps.collect();
     let mut status = json!({"observedGeneration": 1, "steps": steps, "conditions": conditions});
     if let (Some(status), Value::Object(more)) = (status.as_object_mut(), more) {
         status.extend(more);
@@ -137,22 +140,29 @@ fn ended(conditions: &[(&str, &str, &str)], more: Value) -> Value {
 /// Everything that schedules write: a snapshot and a trial are asked for, and what is in surplus of both goes. The cluster has a
 /// destination.
 pub(crate) async fn come_and_leave_nothing_over(scene: &Scene, cluster: &str) -> Result<()> {
-    let (snapshots, restores) = (&scene.api::<RagSnapshot>(), &scene.api::<RagRestore>());
+    let (snapshots, trials) = (&scene.api::<RagSnapshot>(), &scene.api::<RagRestore>());
     let patch = PatchParams::default();
     let archive = json!({
         "destination": "offsite", "place": "s3://archive/somewhere", "name": "kept", "sha256": "ab", "documents": 1, "chunks": 1,
         "bytes": 1, "beganAt": "2026-01-01T00:00:00Z", "endedAt": "2026-01-01T00:00:01Z",
     });
-    let ready = ended(&[("Ready", "True", "Taken"), ("Verified", "True", "ReadBack")], json!({"archive": archive}));
-    let failed = ended(&[("Ready", "False", "TakeFailed"), ("Stalled", "True", "TakeFailed")], json!({}));
-    // Paused, nobody takes them before they have their end.
+    let ready = ended(
+        ("take", "Done"),
+        &[("Ready", "True", "Taken"), ("Verified", "True", "ReadBack")],
+        json!({"archive": archive}),
+    );
+    let failed =
+        ended(("take", "Failed"), &[("Ready", "False", "TakeFailed"), ("Stalled", "True", "TakeFailed")], json!({}));
+    // Paused, nobody takes them before they have their end; it is written only when the operator has looked, and writes no more.
     let paused = |paused: bool| json!({"spec": {"paused": paused}});
     scene.clusters.patch(cluster, &patch, &Patch::Merge(&paused(true))).await?;
     ask(scene, "kept", json!({"cluster": cluster})).await?;
+    says(scene, "kept", "Ready", "False", "Paused").await?;
     snapshots.patch_status("kept", &patch, &Patch::Merge(&ready)).await?;
     for number in 1..=4 {
         let name = format!("failed-{number}");
         ask(scene, &name, json!({"cluster": cluster, "schedule": "often"})).await?;
+        says(scene, &name, "Ready", "False", "Paused").await?;
         snapshots.patch_status(&name, &patch, &Patch::Merge(&failed)).await?;
     }
     for number in 1..=13 {
@@ -164,9 +174,14 @@ pub(crate) async fn come_and_leave_nothing_over(scene: &Scene, cluster: &str) ->
             "apiVersion": "ragops.dev/v1alpha1", "kind": "RagRestore", "metadata": metadata,
             "spec": {"cluster": cluster, "mode": "Drill"},
         });
-        restores.create(&PostParams::default(), &serde_json::from_value(drill)?).await?;
-        let passed = ended(&[("Ready", "True", "Passed")], json!({"result": {"snapshot": "kept", "rto": "1.0s"}}));
-        restores.patch_status(&name, &patch, &Patch::Merge(&passed)).await?;
+        trials.create(&PostParams::default(), &serde_json::from_value(drill)?).await?;
+        restores::says(scene, &name, "False", "Paused").await?;
+        let passed = ended(
+            ("drill", "Done"),
+            &[("Ready", "True", "Passed")],
+            json!({"result": {"snapshot": "kept", "rto": "1.0s"}}),
+        );
+        trials.patch_status(&name, &patch, &Patch::Merge(&passed)).await?;
     }
     let mut spec = often(3);
     spec["snapshots"]["drill"] = json!({"schedule": OFTEN});
@@ -175,7 +190,7 @@ pub(crate) async fn come_and_leave_nothing_over(scene: &Scene, cluster: &str) ->
     another(scene, "often", &[]).await?;
     until("a trial is asked for, and the oldest of both has gone", WITHIN, || async move {
         let drills = ListParams::default().labels(&format!("{}={}", labels::SCHEDULE, labels::DRILL));
-        let drills: Vec<String> = restores.list(&drills).await?.items.iter().map(RagRestore::name_any).collect();
+        let drills: Vec<String> = trials.list(&drills).await?.items.iter().map(RagRestore::name_any).collect();
         let is_asked = drills.iter().any(|name| !name.starts_with("drill-"));
         let failed = snapshots.list(&ListParams::default()).await?.items;
         let failed = failed.iter().filter(|snapshot| snapshot.name_any().starts_with("failed-")).count();
