@@ -137,9 +137,9 @@ fn ended((step, state): (&str, &str), conditions: &[(&str, &str, &str)], more: V
     json!({"status": status})
 }
 
-/// Everything that schedules write: a snapshot and a trial are asked for, and what is in surplus of both goes. The cluster has a
-/// destination.
-pub(crate) async fn come_and_leave_nothing_over(scene: &Scene, cluster: &str) -> Result<()> {
+/// More snapshots and trials that have ended than are kept. The cluster is paused, so that nobody takes them before they have their
+/// end, which is written only when the operator has looked, and writes no more.
+async fn more_than_is_kept(scene: &Scene, cluster: &str) -> Result<()> {
     let (snapshots, trials) = (&scene.api::<RagSnapshot>(), &scene.api::<RagRestore>());
     let patch = PatchParams::default();
     let archive = json!({
@@ -153,9 +153,6 @@ pub(crate) async fn come_and_leave_nothing_over(scene: &Scene, cluster: &str) ->
     );
     let failed =
         ended(("take", "Failed"), &[("Ready", "False", "TakeFailed"), ("Stalled", "True", "TakeFailed")], json!({}));
-    // Paused, nobody takes them before they have their end; it is written only when the operator has looked, and writes no more.
-    let paused = |paused: bool| json!({"spec": {"paused": paused}});
-    scene.clusters.patch(cluster, &patch, &Patch::Merge(&paused(true))).await?;
     ask(scene, "kept", json!({"cluster": cluster})).await?;
     says(scene, "kept", "Ready", "False", "Paused").await?;
     snapshots.patch_status("kept", &patch, &Patch::Merge(&ready)).await?;
@@ -183,6 +180,17 @@ pub(crate) async fn come_and_leave_nothing_over(scene: &Scene, cluster: &str) ->
         );
         trials.patch_status(&name, &patch, &Patch::Merge(&passed)).await?;
     }
+    Ok(())
+}
+
+/// Everything that schedules write: a snapshot and a trial are asked for, and what is in surplus of both goes. The cluster has a
+/// destination.
+pub(crate) async fn come_and_leave_nothing_over(scene: &Scene, cluster: &str) -> Result<()> {
+    let (snapshots, trials) = (&scene.api::<RagSnapshot>(), &scene.api::<RagRestore>());
+    let patch = PatchParams::default();
+    let paused = |paused: bool| json!({"spec": {"paused": paused}});
+    scene.clusters.patch(cluster, &patch, &Patch::Merge(&paused(true))).await?;
+    more_than_is_kept(scene, cluster).await?;
     let mut spec = often(3);
     spec["snapshots"]["drill"] = json!({"schedule": OFTEN});
     scene.clusters.patch(cluster, &patch, &Patch::Merge(&json!({"spec": spec}))).await?;

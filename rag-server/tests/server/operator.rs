@@ -133,6 +133,7 @@ async fn the_status_tells_the_hash_of_the_exact_bytes_and_the_accepted_credentia
             "counters": null,
             "memory": null,
             "database": null,
+            "certificates": [],
         })
     );
 }
