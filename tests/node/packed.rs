@@ -19,14 +19,10 @@ const REDIS_SERVER: &str = "/usr/bin/redis-server";
 /// Makes a database where there is none yet, and serves it. What it acknowledged is on the disk, as its defaults say.
 const SERVE: &str = r#"
 set -e
-# What was cut short while it was made is left alone, and another one made.
-n=1
-while [ -d /data/$n ] && [ ! -e /data/$n/made ]; do n=$((n + 1)); done
-data=/data/$n
-if [ ! -e $data/made ]; then
+data=/data/postgres
+if [ ! -s $data/PG_VERSION ]; then
   $PROGRAMS/initdb -D $data --auth=scram-sha-256 --encoding=UTF8 --locale=C --username="$(cat /etc/postgres/username)" --pwfile=/etc/postgres/password
   echo 'host all all all scram-sha-256' >> $data/pg_hba.conf
-  : > $data/made
 fi
 exec $PROGRAMS/postgres -D $data -c listen_addresses='*' -c unix_socket_directories=
 "#;
