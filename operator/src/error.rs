@@ -110,7 +110,7 @@ pub enum Error {
         /// Whose it is.
         owner: String,
     },
-    /// A child of a deleted RagCluster of the same name is still there. Garbage collection removes it in a moment.
+    /// A child of a deleted RagCluster of the same name, or one of its servers, is still there. It goes in a moment.
     #[error("{object} still belongs to a RagCluster of the same name that was deleted")]
     Leftover {
         /// The object, as KIND/NAME.
@@ -156,7 +156,9 @@ impl Error {
         match self {
             Self::Call { call, .. } => self.remedy_of(call),
             Self::NameTaken { .. } => "rename or remove it, or use another name".to_owned(),
-            Self::Leftover { .. } => "wait until garbage collection has removed it".to_owned(),
+            Self::Leftover { .. } => {
+                "wait until it has gone; a pod whose node is lost goes when somebody deletes it with --force".to_owned()
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
 use ragops_operator::api::restore::RestoreResult;
@@ -125,13 +125,6 @@ impl Minutes<'_> {
     async fn outlives_everything_else(&self) -> Result<()> {
         self.0.clusters.delete(NAME, &DeleteParams::default()).await?;
         let lost = Instant::now();
-        // A kubelet keeps an immutable ConfigMap for as long as a pod mounts it, also when there is another one of that name.
-        until("the pods are gone", WITHIN, || async {
-            let labels = format!("app.kubernetes.io/instance={NAME}");
-            let left = self.0.pods().list(&ListParams::default().labels(&labels)).await?;
-            Ok(left.items.is_empty().then_some(()))
-        })
-        .await?;
         self.remove::<ConfigMap>(&format!("{NAME}-corpus")).await?;
         self.remove::<PersistentVolumeClaim>(&format!("data-{NAME}-qdrant-0")).await?;
         let server = self.serve().await?;

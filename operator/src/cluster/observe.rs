@@ -3,6 +3,7 @@
 //! Children come from the caches. What a cache does not have is asked for by name, since it may be somebody else's, or ours with
 //! its labels gone. Our own Secrets are read by name; of users' Secrets only the metadata is.
 
+mod pods;
 mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use crate::error::{Call, Error, Phase, Verb};
 use crate::procedures;
 use crate::sampler::Sample;
 use crate::server_client::{RECORDS_PART, SeenPart};
+use pods::{pods_of, server_of_predecessor};
 pub(super) use snapshots::REMOVE;
 use snapshots::{removals_of, restores_of, snapshots_of};
 
@@ -50,6 +52,11 @@ async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Resul
         Ok(name) => reader.children(caches, cluster, &name).await?,
         Err(_) => LiveChildren::default(),
     };
+    if children.deployment.is_none()
+        && let Some(pod) = server_of_predecessor(&caches.pods.all(), owner)
+    {
+        return Err(Error::Leftover { object: format!("Pod/{pod}") });
+    }
     let pods = |part: &str| pods_of(caches, &uid, part);
     let (server_pods, qdrant_pods) = (pods(labels::name::SERVER), pods(labels::name::QDRANT));
     Ok(Observed {
@@ -352,13 +359,6 @@ fn approvals_of(caches: &Caches, cluster: &str) -> Vec<Approval> {
     let mut approvals: Vec<Approval> = ours.collect();
     approvals.sort_by(|one, other| one.name.cmp(&other.name));
     approvals
-}
-
-fn pods_of(caches: &Caches, uid: &str, part: &str) -> Vec<Pod> {
-    let has = |pod: &Pod, key: &str, value: &str| pod.labels().get(key).is_some_and(|found| found == value);
-    let pods = caches.pods.of(uid);
-    let pods = pods.iter().filter(|pod| has(pod, labels::CLUSTER_UID, uid) && has(pod, labels::NAME, part));
-    pods.map(|pod| Pod::clone(pod)).collect()
 }
 
 fn report_of(context: &Context, pod: &Pod) -> Option<(String, ServerReport)> {
