@@ -74,7 +74,7 @@ async fn reconcile(context: &Context, caches: &Caches, cluster: &RagCluster) -> 
     let status = status(cluster, &observed, &outcome);
     let events = events::events(cluster.status.as_ref(), &status);
     let rest = report(context, cluster, &status, &events).await?;
-    figures::count(context, cluster, &status);
+    figures::count(context, cluster, &observed, &status);
     let again = if outcome.has_removed() { LOOK_AFTER_REMOVAL } else { Duration::MAX };
     let changes = outcome.changes_at().map_or(Duration::MAX, |at| pause_until(at, observed.now));
     let looks = [rest.unwrap_or(Duration::MAX), again, changes];

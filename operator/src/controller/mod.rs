@@ -178,6 +178,7 @@ fn after_pass<K: Controlled, T>(context: &Context, namespace: &str, ended: &Resu
     if let Err(RunError::ObjectNotFound(gone)) = ended {
         let (namespace, name) = (namespace.to_owned(), gone.name.clone());
         context.memory.forget(&ObjectId { kind: K::KIND, namespace, name });
+        context.metrics.snapshots.worst(context.memory.figures.worst());
     }
     context.metrics.backing_off.set(i64::try_from(context.memory.backoff.len()).unwrap_or(i64::MAX));
 }
@@ -213,6 +214,28 @@ fn cached_version(caches: &Caches, namespace: &str, (kind, name): &ObjectKey) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::cluster::{KeptSnapshot, SnapshotsStatus};
+    use crate::apply::stories::Play;
+
+    /// Otherwise it would stand for ever where no other cluster takes snapshots.
+    #[tokio::test]
+    async fn what_a_cluster_contributed_to_the_figures_goes_with_it() {
+        let context = Play::of([]).context;
+        let taken_at = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::from_second(100).unwrap());
+        let kept = KeptSnapshot { name: "s".to_owned(), destination: "near".to_owned(), taken_at };
+        let status = SnapshotsStatus { last_verified: Some(kept), ..SnapshotsStatus::default() };
+        let (namespace, name) = ("ns".to_owned(), "handbook".to_owned());
+        context.memory.figures.note(&ObjectId { kind: RagCluster::KIND, namespace, name }, Some(&status));
+        context.metrics.snapshots.worst(context.memory.figures.worst());
+        let shows = |seconds: i64| {
+            let line = format!("ragops_snapshot_verified_timestamp_seconds {seconds}\n");
+            context.metrics.text().unwrap().contains(&line)
+        };
+        assert!(shows(100));
+        let gone = ObjectRef::<RagCluster>::new("handbook").within("ns").erase();
+        after_pass::<RagCluster, ()>(&context, "ns", &Err(RunError::ObjectNotFound(Box::new(gone))));
+        assert!(shows(0));
+    }
 
     #[test]
     fn a_moment_is_waited_for_and_never_looked_for_without_a_pause() {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::retention::Retention;
-use super::snapshots::{Surplus, SurplusKind};
+use super::snapshots::Surplus;
 use crate::cluster::observed::{Observed, Removal, RemovalState};
 use crate::cluster::validate::Snapshots;
 
@@ -81,9 +81,7 @@ fn objects(removal: &Removal, observed: &Observed) -> Vec<Surplus> {
             && !snapshot.is_going
             && snapshot.kept().is_some_and(|kept| is_of_it(&kept.destination))
     });
-    let surplus =
-        |name: &String, uid: &String| Surplus { kind: SurplusKind::Snapshot, name: name.clone(), uid: uid.clone() };
-    gone.map(|snapshot| surplus(&snapshot.name, &snapshot.uid)).collect()
+    gone.map(Surplus::from).collect()
 }
 
 #[cfg(test)]
@@ -144,14 +142,30 @@ mod tests {
         let mut world = nothing();
         world.snapshots = (0..5).map(kept).collect();
         let at = NOW.parse::<Timestamp>().unwrap();
-        let (reason, message) = ("Unreachable".to_owned(), "no".to_owned());
-        world.removals = vec![removal(&["d00"], RemovalState::Failed { at, reason, message })];
+        world.removals = vec![removal(&["d00"], RemovalState::Failed { at, message: "no".to_owned() })];
         assert!(acts(&world).is_empty());
         let later = world.clone().later(3600);
         let finish = Removing::Finish { destination: "near".to_owned(), objects: Vec::new() };
         assert_eq!(acts(&later), std::slice::from_ref(&finish));
         world.removals = vec![removal(&[], RemovalState::Remains)];
         assert_eq!(acts(&world), [finish]);
+    }
+
+    #[test]
+    fn a_job_answers_for_its_own_destination_and_for_what_is_not_going_already() {
+        let mut world = nothing();
+        world.snapshots = (0..4).map(kept).collect();
+        let far = Removal { destination: "far".to_owned(), ..removal(&["d00"], RemovalState::UnderWay) };
+        world.removals = vec![far];
+        assert!(matches!(&acts(&world)[..], [Removing::Start { names, .. }] if *names == ["d00", "d01"]));
+        // One of its names is in another destination by now, and one is deleted by somebody else.
+        let began_at = world.snapshots[0].due_at;
+        world.snapshots[0].state =
+            SnapshotState::Kept(Kept { destination: "far".to_owned(), began_at, is_verified: true });
+        world.snapshots[1].is_going = true;
+        world.removals = vec![removal(&["d00", "d01", "d02"], RemovalState::Done)];
+        let [Removing::Finish { objects, .. }] = &acts(&world)[..] else { panic!() };
+        assert_eq!(objects.iter().map(|object| object.name.as_str()).collect::<Vec<_>>(), ["d02"]);
     }
 
     /// What a crash leaves: some of the writes of an act, in their order.
@@ -201,8 +215,7 @@ mod tests {
                         1 => {
                             // Some are gone all the same.
                             running.names.iter().take(1).for_each(|name| archive.retain(|kept| kept != name));
-                            let (reason, message) = ("Unreachable".to_owned(), String::new());
-                            running.state = RemovalState::Failed { at: now, reason, message };
+                            running.state = RemovalState::Failed { at: now, message: String::new() };
                         }
                         _ => {}
                     }

@@ -114,7 +114,7 @@ fn next(timer: &Timer, jitter: Jitter, since: Timestamp, asked: &[Asked], now: T
     None
 }
 
-/// The longest time between two snapshots, where it is longer than `objective`: what would be lost of what was written in it.
+/// A time between two snapshots that is longer than `objective`: what was written in it would be lost.
 pub fn gap_beyond(timers: &[&Timer], objective: SignedDuration, now: Timestamp) -> Option<SignedDuration> {
     let allowed = if objective < SignedDuration::from_hours(24) { objective } else { objective + CLOCK_CHANGE };
     let end = now.checked_add(LOOK_AHEAD).unwrap_or(Timestamp::MAX);

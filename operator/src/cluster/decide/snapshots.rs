@@ -29,7 +29,7 @@ pub struct SnapshotsPlan {
     pub removing: Vec<Removing>,
     /// Objects that are to be removed: snapshots that failed long ago, and trials of which there are enough.
     pub surplus: Vec<Surplus>,
-    /// The longest time between two snapshots, where the recovery point objective does not allow it.
+    /// A time between two snapshots that the recovery point objective does not allow.
     pub gap: Option<SignedDuration>,
     /// When the plan is another one although nothing happens.
     pub changes_at: Option<Timestamp>,
@@ -85,6 +85,18 @@ pub struct Surplus {
     pub uid: String,
 }
 
+impl From<&Snapshot> for Surplus {
+    fn from(snapshot: &Snapshot) -> Self {
+        Self { kind: SurplusKind::Snapshot, name: snapshot.name.clone(), uid: snapshot.uid.clone() }
+    }
+}
+
+impl From<&Restore> for Surplus {
+    fn from(restore: &Restore) -> Self {
+        Self { kind: SurplusKind::Restore, name: restore.name.clone(), uid: restore.uid.clone() }
+    }
+}
+
 /// A kind of which there may be too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SurplusKind {
@@ -103,7 +115,8 @@ pub fn snapshots(cluster: &ValidatedCluster, observed: &Observed) -> Option<Snap
         .filter(|restore| restore.state == RestoreState::UnderWay)
         .filter_map(|restore| restore.snapshot.as_deref())
         .collect();
-    let retention = retention(&asked.schedules, &observed.snapshots, &in_use);
+    let mut retention = retention(&asked.schedules, &observed.snapshots, &in_use);
+    leave_unnamed(&mut retention, asked, observed);
     let removing = removing(asked, &retention, observed);
     let mut plan =
         SnapshotsPlan { removing, surplus: surplus(&retention, observed), retention, ..SnapshotsPlan::default() };
@@ -123,16 +136,24 @@ pub fn snapshots(cluster: &ValidatedCluster, observed: &Observed) -> Option<Snap
     Some(plan)
 }
 
+/// Nothing is removed where the spec names no destination any more: nobody knows how to reach it.
+fn leave_unnamed(retention: &mut Retention, asked: &Snapshots, observed: &Observed) {
+    let is_named = |destination: &str| asked.destinations.iter().any(|one| one.name == destination);
+    let is_there = |snapshot: &Snapshot| snapshot.kept().is_some_and(|kept| is_named(&kept.destination));
+    retention.expired.retain(|destination, _| is_named(destination));
+    retention.next.retain(|name| observed.snapshots.iter().any(|one| one.name == *name && is_there(one)));
+}
+
 /// When the newest snapshot is older than the objective allows.
 fn stale_at(observed: &Observed, objective: SignedDuration) -> Option<Timestamp> {
-    let newest = observed.snapshots.iter().filter_map(|snapshot| Some(snapshot.kept()?.began_at)).max()?;
+    let there = observed.snapshots.iter().filter(|snapshot| !snapshot.is_going);
+    let newest = there.filter_map(|snapshot| Some(snapshot.kept()?.began_at)).max()?;
     newest.checked_add(objective).ok()
 }
 
 fn take(plan: &mut SnapshotsPlan, cluster: &ValidatedCluster, asked: &Snapshots, observed: &Observed) {
     for schedule in &asked.schedules {
-        let ours = observed.snapshots.iter().filter(|snapshot| snapshot.schedule.as_ref() == Some(&schedule.name));
-        let known = ours.map(asked_for).chain(noted(schedule.last_asked)).collect();
+        let known = observed.of_schedule(&schedule.name).map(asked_for).chain(noted(schedule.last_asked)).collect();
         let standing = stands(cluster, (&schedule.name, &schedule.timer, schedule.since), known, observed.now);
         plan.due.extend(standing.turn.due.map(|due| DueSnapshot {
             name: cluster.name.by_schedule(&schedule.name, due),
@@ -204,11 +225,6 @@ fn is_under_way(restore: &Restore) -> bool {
 
 fn surplus(retention: &Retention, observed: &Observed) -> Vec<Surplus> {
     let failed = observed.snapshots.iter().filter(|snapshot| retention.failed.contains(&snapshot.name));
-    let failed = failed.map(|snapshot| Surplus {
-        kind: SurplusKind::Snapshot,
-        name: snapshot.name.clone(),
-        uid: snapshot.uid.clone(),
-    });
     let mut ended: Vec<&Restore> = observed
         .restores
         .iter()
@@ -216,16 +232,16 @@ fn surplus(retention: &Retention, observed: &Observed) -> Vec<Surplus> {
         .collect();
     ended.sort_by_key(|restore| std::cmp::Reverse((restore.due_at, restore.name.as_str())));
     let old = ended.into_iter().skip(DRILLS_KEPT);
-    let old =
-        old.map(|restore| Surplus { kind: SurplusKind::Restore, name: restore.name.clone(), uid: restore.uid.clone() });
-    failed.chain(old).collect()
+    failed.map(Surplus::from).chain(old.map(Surplus::from)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
     use crate::cluster::fixtures::{cluster, nothing};
-    use crate::cluster::observed::Kept;
+    use crate::cluster::observed::{Kept, Removal, RemovalState};
     use crate::cluster::validate::validate;
 
     const SPEC: &str = "snapshots: {
@@ -303,6 +319,19 @@ mod tests {
     }
 
     #[test]
+    fn what_another_schedule_or_somebody_asked_for_is_nothing_that_a_schedule_asked_for() {
+        let mut world = nothing();
+        world.snapshots = vec![taken("hourly", "2026-11-28T12:00:00Z", kept("near", "2026-11-28T12:01:00Z"))];
+        world.restores = vec![Restore { is_scheduled: false, ..drill("2026-11-28T06:00:00Z", RestoreState::UnderWay) }];
+        let then = plan(SPEC, &world);
+        assert_eq!(then.due.iter().map(|due| due.schedule.as_str()).collect::<Vec<_>>(), ["daily"]);
+        assert_eq!(then.drill.unwrap().due, time("2026-11-28T05:00:00Z"));
+        // What is about to go is nothing to try.
+        world.snapshots[0].is_going = true;
+        assert_eq!(plan(SPEC, &world).drill, None);
+    }
+
+    #[test]
     fn what_was_suspended_asks_for_nothing_and_still_keeps_only_what_it_says() {
         let mut world = nothing();
         world.snapshots = ["25", "26", "27"]
@@ -336,6 +365,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_a_destination_that_is_not_named_any_more_is_not_said_to_go() {
+        let mut world = nothing();
+        world.snapshots = [("24", "old"), ("25", "old"), ("26", "near"), ("27", "near"), ("28", "near")]
+            .map(|(day, destination)| {
+                let began = format!("2026-11-{day}T02:01:00Z");
+                taken("daily", &format!("2026-11-{day}T02:00:00Z"), kept(destination, &began))
+            })
+            .into();
+        let plan = plan(&SPEC.replace("keep: 1", "keep: 2"), &world);
+        let expired = BTreeMap::from([("near".to_owned(), vec!["daily-2026-11-26T02:00:00Z".to_owned()])]);
+        assert_eq!(plan.retention.expired, expired);
+        assert_eq!(plan.retention.next, ["daily-2026-11-27T02:00:00Z"]);
+        assert_eq!(plan.removing.len(), 1);
+    }
+
+    #[test]
     fn a_snapshot_that_a_restore_uses_stays_and_twelve_drills_that_ended_do() {
         let mut world = nothing();
         world.snapshots = ["25", "26", "27"]
@@ -350,6 +395,16 @@ mod tests {
                 snapshot: Some("daily-2026-11-25T02:00:00Z".to_owned()),
                 ..drill("2026-11-20T05:00:00Z", RestoreState::UnderWay)
             }])
+            // One that has ended uses nothing; what is somebody's own, or going already, is not in surplus.
+            .chain([
+                Restore {
+                    snapshot: Some("daily-2026-11-26T02:00:00Z".to_owned()),
+                    is_drill: false,
+                    ..drill("2026-10-03T05:00:00Z", RestoreState::Passed { at })
+                },
+                Restore { is_scheduled: false, ..drill("2026-10-02T05:00:00Z", RestoreState::Passed { at }) },
+                Restore { is_going: true, ..drill("2026-10-01T05:00:00Z", RestoreState::Passed { at }) },
+            ])
             .collect();
         let plan = plan(SPEC, &world);
         assert_eq!(plan.retention.expired["near"], ["daily-2026-11-26T02:00:00Z"]);
@@ -368,6 +423,47 @@ mod tests {
         let at = plan(SPEC, &world).changes_at.unwrap();
         // The hourly one is overdue an hour after its time, and its next one comes up to six minutes after the hour.
         assert!(at >= time("2026-11-28T13:00:00Z") && at <= time("2026-11-28T13:06:00Z"), "{at}");
+    }
+
+    /// One schedule and no trials: when it is looked at again, of a world at noon.
+    fn looked_at_again(line: &str, objectives: &str, change: impl Fn(&mut Observed)) -> Timestamp {
+        let spec = format!(
+            "{{objectives: {{{objectives}}}, snapshots: {{destinations: [{{name: near, volume: {{claimName: shelf}}}}],
+               schedules: [{{name: daily, schedule: '{line}', keep: 1}}], drill: {{suspend: true}}}}}}"
+        );
+        let mut world = nothing();
+        world.snapshots = vec![taken("daily", "2026-11-28T02:00:00Z", kept("near", "2026-11-28T02:01:00Z"))];
+        change(&mut world);
+        plan(&spec, &world).changes_at.unwrap()
+    }
+
+    #[test]
+    fn it_is_looked_at_again_when_the_newest_grows_too_old_a_removal_is_tried_again_or_one_is_late() {
+        let stale = looked_at_again("0 2 * * *", "rpoSeconds: 43200", |world| {
+            let newer = taken("daily", "2026-11-28T03:00:00Z", kept("near", "2026-11-28T03:01:00Z"));
+            world.snapshots.push(Snapshot { is_going: true, ..newer });
+        });
+        assert_eq!(stale, time("2026-11-28T14:01:00Z"));
+        let again = looked_at_again("0 2 * * *", "", |world| {
+            let (at, message) = (time("2026-11-28T12:00:00Z"), "no".to_owned());
+            let state = RemovalState::Failed { at, message };
+            world.removals = vec![Removal { destination: "near".to_owned(), names: Vec::new(), state }];
+        });
+        assert_eq!(again, time("2026-11-28T13:00:00Z"));
+        let late = looked_at_again("0 12 * * *", "", |world| {
+            world.snapshots = vec![taken("daily", "2026-11-28T12:00:00Z", SnapshotState::UnderWay)];
+        });
+        assert!(late >= time("2026-11-28T18:00:00Z") && late <= time("2026-11-28T18:10:00Z"), "{late}");
+    }
+
+    #[test]
+    fn one_that_is_on_its_way_out_holds_nothing() {
+        let mut world = nothing();
+        let running = taken("hourly", "2026-11-28T11:00:00Z", SnapshotState::UnderWay);
+        world.snapshots = vec![Snapshot { is_going: true, ..running }];
+        let plan = plan(SPEC, &world);
+        assert!(plan.due.iter().any(|due| due.schedule == "hourly"), "{:?}", plan.due);
+        assert_eq!(plan.standings[1].turn.held_by, None);
     }
 
     #[test]

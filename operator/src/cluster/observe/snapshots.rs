@@ -33,11 +33,9 @@ pub(super) fn removals_of(context: &Context, caches: &Caches, cluster: &RagClust
             Looked::NotThere => RemovalState::Remains,
             Looked::Pending { .. } | Looked::Running => RemovalState::UnderWay,
             Looked::Done { .. } => RemovalState::Done,
-            Looked::Failed { failure, at } => RemovalState::Failed {
-                at: at.unwrap_or_else(context.now),
-                reason: failure.cause().map(ToString::to_string).unwrap_or_default(),
-                message: failure.words(),
-            },
+            Looked::Failed { failure, at } => {
+                RemovalState::Failed { at: at.unwrap_or_else(context.now), message: failure.words() }
+            }
         };
         let names = caches.jobs.named(&job).map(|job| names_of(&job)).unwrap_or_default();
         Some(Removal { destination: destination.to_owned(), names, state })

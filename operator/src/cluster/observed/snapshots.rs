@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
+use super::Observed;
 use crate::api::restore::{RestoreMode, RestoreResult};
-use crate::api::{ConditionType, RagRestore, RagSnapshot, labels};
-
-/// The reason of Ready on a trial of a restore for which there was no room.
-const SKIPPED: &str = "Skipped";
+use crate::api::{ConditionReason, ConditionType, RagRestore, RagSnapshot, labels};
+use crate::conditions::find;
 
 /// A RagSnapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +88,13 @@ impl Snapshot {
     }
 }
 
+impl Observed {
+    /// The snapshots that a schedule has asked for.
+    pub fn of_schedule<'o>(&'o self, schedule: &'o str) -> impl Iterator<Item = &'o Snapshot> {
+        self.snapshots.iter().filter(move |snapshot| snapshot.schedule.as_deref() == Some(schedule))
+    }
+}
+
 /// A Job that removes copies of snapshots from an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
@@ -111,8 +117,6 @@ pub enum RemovalState {
     Failed {
         /// When it ended.
         at: Timestamp,
-        /// The class of the cause.
-        reason: String,
         /// The sentence for people.
         message: String,
     },
@@ -213,7 +217,10 @@ fn ending(conditions: &[Condition], metadata: &ObjectMeta) -> RestoreState {
     let ready = find(conditions, ConditionType::Ready);
     match ready {
         Some(ready) if ready.status == "True" => RestoreState::Passed { at },
-        Some(ready) if ready.reason == SKIPPED => RestoreState::Skipped { at, message: ready.message.clone() },
+        // There was no room for the trial.
+        Some(ready) if ready.reason == ConditionReason::Skipped.as_str() => {
+            RestoreState::Skipped { at, message: ready.message.clone() }
+        }
         _ => match failure(conditions) {
             Some((reason, message)) => RestoreState::Failed { at, reason, message },
             None => RestoreState::UnderWay,
@@ -235,10 +242,6 @@ fn failure(conditions: &[Condition]) -> Option<(String, String)> {
 
 fn is_true(conditions: &[Condition], type_: ConditionType) -> bool {
     find(conditions, type_).is_some_and(|condition| condition.status == "True")
-}
-
-fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
-    conditions.iter().find(|condition| condition.type_ == type_.as_str())
 }
 
 #[cfg(test)]

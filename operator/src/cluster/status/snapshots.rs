@@ -65,15 +65,11 @@ pub(super) fn next(planned: &Planned) -> Vec<NextStep> {
         labels::DRILL => "try a restore of the newest snapshot".to_owned(),
         name => format!("take a snapshot by schedule {name}"),
     };
-    let is_drill = |standing: &&Standing| standing.name == labels::DRILL;
-    let coming = |standings: Vec<&Standing>| {
-        let first = standings.into_iter().filter(|standing| standing.turn.next_at.is_some());
-        first
-            .min_by_key(|standing| standing.turn.next_at)
-            .map(|standing| step(what(standing), time(standing.turn.next_at)))
-    };
-    next.extend(coming(plan.standings.iter().filter(|standing| !is_drill(standing)).collect()));
-    next.extend(coming(plan.standings.iter().filter(is_drill).collect()));
+    for is_drill in [false, true] {
+        let ours = plan.standings.iter().filter(|standing| (standing.name == labels::DRILL) == is_drill);
+        let first = ours.filter_map(|standing| Some((standing.turn.next_at?, standing))).min_by_key(|(at, _)| *at);
+        next.extend(first.map(|(at, standing)| step(what(standing), Some(Time(at)))));
+    }
     next.extend(plan.standings.iter().filter_map(|standing| {
         let holder = standing.turn.held_by.as_ref()?;
         Some(step(format!("{}, which is due, when {holder} has ended", what(standing)), None))
@@ -180,7 +176,8 @@ fn healthy(cluster: &ValidatedCluster, asked: &Snapshots, plan: &SnapshotsPlan, 
             found(State::True, ConditionReason::UpToDate, message)
         }
         None => {
-            let message = "no schedule has come yet; see status.next for when the first does".to_owned();
+            let message =
+                "there is no snapshot yet, and none is late; status.next says when the next is taken".to_owned();
             found(State::True, ConditionReason::AwaitingFirst, message)
         }
     })
@@ -190,14 +187,15 @@ fn healthy(cluster: &ValidatedCluster, asked: &Snapshots, plan: &SnapshotsPlan, 
 fn failing(asked: &Snapshots, observed: &Observed) -> Option<(ConditionReason, String)> {
     let mut failing = Vec::new();
     for schedule in &asked.schedules {
-        let ours = observed.snapshots.iter().filter(|one| one.schedule.as_ref() == Some(&schedule.name));
-        let ended = ours.filter(|one| one.state != SnapshotState::UnderWay && one.due_at <= observed.now);
+        let ended = observed
+            .of_schedule(&schedule.name)
+            .filter(|one| one.state != SnapshotState::UnderWay && one.due_at <= observed.now);
         let newest = ended.max_by_key(|one| (one.due_at, one.name.as_str()));
-        if let Some((SnapshotState::Failed { reason, message }, one)) = newest.map(|one| (&one.state, one)) {
-            failing.push((known(reason, ConditionReason::Failing), format!("RagSnapshot {}: {message}", one.name)));
+        if let Some(Snapshot { name, state: SnapshotState::Failed { reason, message }, .. }) = newest {
+            failing.push((known(reason, ConditionReason::Failing), format!("RagSnapshot {name}: {message}")));
         }
     }
-    let (reason, _) = *failing.first().map(|(reason, message)| (*reason, message)).as_ref()?;
+    let (reason, _) = *failing.first()?;
     let all: Vec<String> = failing.into_iter().map(|(_, message)| message).collect();
     Some((reason, format!("{}; the next is tried when its schedule comes", all.join("; "))))
 }
@@ -210,12 +208,15 @@ fn known(reason: &str, otherwise: ConditionReason) -> ConditionReason {
 fn overdue(asked: &Snapshots, plan: &SnapshotsPlan, observed: &Observed) -> Option<(ConditionReason, String)> {
     let now = observed.now;
     let is_there = |standing: &Standing, owed: Timestamp| {
-        let ours = observed.snapshots.iter().filter(|one| one.schedule.as_ref() == Some(&standing.name));
-        ours.filter(|one| one.kept().is_some()).any(|one| one.due_at >= owed && one.due_at <= now)
+        observed
+            .of_schedule(&standing.name)
+            .filter(|one| one.kept().is_some())
+            .any(|one| one.due_at >= owed && one.due_at <= now)
     };
     // What was asked for and deleted since is nobody's fault but whose who deleted it.
     let is_deleted = |standing: &Standing, owed: Timestamp| {
-        standing.last_due.is_some_and(|last| last >= owed) && !observed.snapshots.iter().any(|one| one.due_at == owed)
+        standing.last_due.is_some_and(|last| last >= owed)
+            && !observed.of_schedule(&standing.name).any(|one| one.due_at == owed)
     };
     let late = plan.standings.iter().filter(|standing| standing.name != labels::DRILL).find_map(|standing| {
         let (owed, told_at) = (standing.turn.owed?, standing.turn.overdue_at?);

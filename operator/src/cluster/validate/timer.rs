@@ -8,7 +8,7 @@ use std::fmt;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, ToSpan, Zoned};
+use jiff::{RoundMode, Span, Timestamp, TimestampRound, ToSpan, Unit, Zoned};
 
 /// Every line that anybody means comes within that time: the 29th of February is eight years apart at the most.
 const COMES_WITHIN_YEARS: i64 = 8;
@@ -79,8 +79,7 @@ impl Timer {
 
     /// A time as clocks there show it, in whole seconds: lines know no parts of them.
     fn local(&self, time: Timestamp) -> Zoned {
-        let whole = time.as_nanosecond().div_euclid(1_000_000_000);
-        let whole = i64::try_from(whole).ok().and_then(|second| Timestamp::from_second(second).ok());
+        let whole = time.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor));
         whole.unwrap_or(time).to_zoned(self.zone.clone())
     }
 

@@ -74,6 +74,24 @@ fn a_clock_that_was_years_ahead_for_a_while_stops_no_schedule() {
 }
 
 #[test]
+fn until_a_time_comes_with_its_delay_the_one_before_is_owed() {
+    let late = Jitter(u32::MAX);
+    let turn = |asked: &[Asked]| super::turn(&daily(), late, at(LONG_AGO), asked, at("2026-11-28T02:05:00Z"));
+    let missed = turn(&[done("2026-11-26T02:00:00Z")]);
+    assert_eq!((missed.due, missed.owed), (Some(at("2026-11-27T02:00:00Z")), Some(at("2026-11-27T02:00:00Z"))));
+    assert_eq!(missed.next_at, Some(at("2026-11-28T02:10:00Z")));
+    let asked = turn(&[running("2026-11-27T02:00:00Z")]);
+    assert_eq!((asked.due, asked.owed, asked.held_by), (None, Some(at("2026-11-27T02:00:00Z")), None));
+}
+
+#[test]
+fn what_was_asked_for_before_the_clock_was_put_back_does_not_come_next() {
+    let asked = [done("2026-11-27T02:00:00Z"), done("2026-11-28T02:00:00Z")];
+    let turn = super::turn(&daily(), PUNCTUAL, at(LONG_AGO), &asked, at("2026-11-28T01:00:00Z"));
+    assert_eq!((turn.due, turn.next_at), (None, Some(at("2026-11-29T02:00:00Z"))));
+}
+
+#[test]
 fn the_delay_is_stable_at_most_ten_minutes_or_a_tenth_and_spreads_clusters() {
     let (due, most) = (at("2026-11-28T02:00:00Z"), SignedDuration::from_mins(10));
     let delays: BTreeSet<SignedDuration> = (0..200)

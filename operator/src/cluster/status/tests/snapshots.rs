@@ -18,9 +18,13 @@ fn at_noon(spec: &str, change: impl Fn(&mut Observed)) -> RagClusterStatus {
     let mut world = applied(&cluster, &nothing());
     world.now = time("2026-11-28T12:00:00Z");
     change(&mut world);
-    let (valid, plan, _) = pass(&cluster, &world);
+    said(&cluster, &world)
+}
+
+fn said(cluster: &RagCluster, world: &Observed) -> RagClusterStatus {
+    let (valid, plan, _) = pass(cluster, world);
     let planned = Box::new(Planned::of(valid, plan));
-    status(&cluster, &world, &Outcome::Applied { planned, corrections: Vec::new(), refused: None })
+    status(cluster, world, &Outcome::Applied { planned, corrections: Vec::new(), refused: None })
 }
 
 fn healthy(spec: &str, change: impl Fn(&mut Observed)) -> (String, String, String) {
@@ -107,6 +111,20 @@ fn what_was_due_and_is_not_there_is_overdue_after_its_time_and_not_before() {
 }
 
 #[test]
+fn what_somebody_deleted_is_not_overdue_whatever_another_schedule_took_at_the_same_time() {
+    let two = SPEC.replace("keep: 2}", "keep: 2}, {name: nightly, schedule: '0 2 * * *', keep: 2}");
+    let mut cluster = cluster(&two);
+    cluster.metadata.creation_timestamp = Some(Time(time("2026-11-01T00:00:00Z")));
+    let mut world = applied(&cluster, &nothing());
+    world.now = time("2026-11-28T12:00:00Z");
+    let nightly = Snapshot { name: "nightly-28".to_owned(), schedule: Some("nightly".to_owned()), ..kept("28", true) };
+    world.snapshots = vec![kept("28", true), nightly];
+    cluster.status = Some(said(&cluster, &world));
+    world.snapshots.remove(0);
+    is(told(&said(&cluster, &world), ConditionType::SnapshotsHealthy).unwrap(), "True", "UpToDate");
+}
+
+#[test]
 fn an_objective_is_said_at_once_where_no_schedule_meets_it_and_when_it_is_missed() {
     let with = |seconds: i64| format!("{{{SPEC}, objectives: {{rpoSeconds: {seconds}}}}}");
     let message = is(healthy(&with(3600), |world| world.snapshots = vec![kept("28", true)]), "False", "Overdue");
@@ -124,8 +142,7 @@ fn an_objective_is_said_at_once_where_no_schedule_meets_it_and_when_it_is_missed
 fn copies_that_cannot_be_removed_are_said_with_what_the_job_said() {
     let stuck = |world: &mut Observed| {
         world.snapshots = vec![kept("28", true)];
-        let (reason, message) = ("unreachable".to_owned(), "unreachable: no route".to_owned());
-        let state = RemovalState::Failed { at: world.now, reason, message };
+        let state = RemovalState::Failed { at: world.now, message: "unreachable: no route".to_owned() };
         world.removals = vec![Removal { destination: "near".to_owned(), names: vec!["daily-25".to_owned()], state }];
     };
     let message = is(healthy(SPEC, stuck), "False", "RemovalFailed");
@@ -153,6 +170,27 @@ fn the_block_shows_the_last_the_last_verified_what_comes_and_what_goes() {
     assert!(
         status.next.iter().any(|step| step.what == "take a snapshot by schedule daily" && step.at == Some(Time(next)))
     );
+}
+
+#[test]
+fn nothing_is_said_to_come_while_all_is_paused() {
+    let status = at_noon(&format!("{{paused: true, {SPEC}}}"), |world| {
+        world.snapshots = vec![kept("26", true), kept("27", true), kept("28", true)];
+    });
+    assert!(status.next.iter().all(|step| !step.what.contains("daily")), "{:?}", status.next);
+    assert_eq!(status.snapshots.unwrap().schedules[0].next_at, None);
+}
+
+#[test]
+fn a_failure_is_the_last_until_a_newer_one_of_the_same_schedule_is_taken() {
+    let last_failed = |snapshots: Vec<Snapshot>| {
+        let status = at_noon(SPEC, |world| world.snapshots.clone_from(&snapshots));
+        status.snapshots.unwrap().last_failed.map(|failed| failed.name)
+    };
+    let by_hand = Snapshot { schedule: None, ..kept("28", true) };
+    assert_eq!(last_failed(vec![failed("27", "NoRoom"), by_hand]).as_deref(), Some("daily-27"));
+    assert_eq!(last_failed(vec![failed("27", "NoRoom"), kept("28", true)]), None);
+    assert_eq!(last_failed(vec![kept("26", true), failed("27", "NoRoom")]).as_deref(), Some("daily-27"));
 }
 
 fn drill(day: &str, state: fn(Timestamp) -> RestoreState, took: f64) -> Restore {
@@ -219,11 +257,6 @@ fn a_pass_that_finds_nothing_new_says_the_same() {
     let mut world = applied(&cluster, &nothing());
     world.now = time("2026-11-28T12:00:00Z");
     world.snapshots = vec![kept("27", true), kept("28", true)];
-    let said = |cluster: &RagCluster, world: &Observed| {
-        let (valid, plan, _) = pass(cluster, world);
-        let planned = Box::new(Planned::of(valid, plan));
-        status(cluster, world, &Outcome::Applied { planned, corrections: Vec::new(), refused: None })
-    };
     cluster.status = Some(said(&cluster, &world));
     let later = world.clone().later(600);
     let again = said(&cluster, &later);
