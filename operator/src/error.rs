@@ -110,8 +110,8 @@ pub enum Error {
         /// Whose it is.
         owner: String,
     },
-    /// A child of a deleted RagCluster of the same name is still there. Garbage collection removes it in a moment.
-    #[error("{object} still belongs to a RagCluster of the same name that was deleted")]
+    /// What belongs to a deleted object of the same name is still there. Garbage collection removes it in a moment.
+    #[error("{object} still belongs to a namesake of its owner that was deleted")]
     Leftover {
         /// The object, as KIND/NAME.
         object: String,
