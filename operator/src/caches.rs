@@ -65,6 +65,15 @@ impl<K: Kind> Watched<K> {
     }
 }
 
+impl Watched<RagCluster> {
+    /// The cluster of this name; one that is on its way out is none.
+    pub fn present(&self, namespace: &str, name: &str) -> Option<RagCluster> {
+        let found = self.cache.get(&ObjectRef::new(name).within(namespace))?;
+        let cluster = found.0.as_ref().ok()?;
+        cluster.metadata.deletion_timestamp.is_none().then(|| cluster.clone())
+    }
+}
+
 /// The caches of one namespace.
 #[derive(Clone)]
 pub struct Caches {
@@ -390,16 +399,42 @@ fn reduce_pod(pod: &mut Pod) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::{Container, PodSpec};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-    fn pod(metadata: ObjectMeta) -> Pod {
+    /// Caches of namespace team-a, in which there is nothing.
+    pub(crate) fn empty() -> Caches {
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
+        });
+        let client = Client::new(silent, "default");
+        caches(Clients { asking: &client, watching: &client }, "team-a", &Arc::new(Notify::new())).0
+    }
+
+    /// What is known of a kind where these are all its objects.
+    pub(crate) fn watched<K: Kind>(objects: impl IntoIterator<Item = K>) -> Watched<K> {
+        let (cache, mut writer) = store();
+        writer.apply_watcher_event(&Event::Init);
+        for object in objects {
+            writer.apply_watcher_event(&Event::InitApply(DeserializeGuard(Ok(object))));
+        }
+        writer.apply_watcher_event(&Event::InitDone);
+        Watched { cache, queue: Arc::default() }
+    }
+
+    /// The names that wait to be looked at; they wait no longer.
+    pub(super) fn asked<K: Kind>(watched: &Watched<K>) -> Vec<String> {
+        let mut names = Box::pin(Arc::clone(&watched.queue).stream());
+        std::iter::from_fn(|| names.next().now_or_never().flatten()).collect()
+    }
+
+    pub(super) fn pod(metadata: ObjectMeta) -> Pod {
         Pod { metadata, ..Pod::default() }
     }
 
-    fn label(name: &str) -> Option<std::collections::BTreeMap<String, String>> {
+    pub(super) fn label(name: &str) -> Option<std::collections::BTreeMap<String, String>> {
         Some([(labels::INSTANCE.to_owned(), name.to_owned())].into())
     }
 

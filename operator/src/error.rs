@@ -110,8 +110,8 @@ pub enum Error {
         /// Whose it is.
         owner: String,
     },
-    /// A child of a deleted RagCluster of the same name, or one of its servers, is still there. It goes in a moment.
-    #[error("{object} still belongs to a RagCluster of the same name that was deleted")]
+    /// What belongs to a deleted object of the same name, a child or a server of it, is still there. It goes in a moment.
+    #[error("{object} still belongs to a namesake of its owner that was deleted")]
     Leftover {
         /// The object, as KIND/NAME.
         object: String,

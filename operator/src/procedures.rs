@@ -5,7 +5,6 @@ use kube::ResourceExt;
 
 use crate::api::restore::RagRestore;
 use crate::api::snapshot::RagSnapshot;
-use crate::api::steps::StepStatus;
 use crate::caches::Caches;
 use crate::restore;
 use crate::snapshot;
@@ -14,9 +13,8 @@ use crate::steps::Standing;
 /// How the procedures of a cluster stand that have not ended, in the order of their names. One whose object is on its way out is
 /// none any more.
 pub fn standings(caches: &Caches, cluster: &str) -> Vec<Standing> {
-    let (snapshots, restores) = (snapshots_of(caches, cluster), restores_of(caches, cluster));
-    let mut standings: Vec<Standing> =
-        snapshots.iter().map(of_snapshot).chain(restores.iter().map(of_restore)).collect();
+    let mut standings = snapshots_of(caches, cluster);
+    standings.extend(restores_of(caches, cluster, |_| true));
     standings.retain(|standing| standing.current.is_some());
     standings.sort_by(|one, other| one.name.cmp(&other.name));
     standings
@@ -24,26 +22,34 @@ pub fn standings(caches: &Caches, cluster: &str) -> Vec<Standing> {
 
 /// How those stand that go one after the other with `restore`: drills with drills, restores in place with restores in place.
 pub fn peers(caches: &Caches, restore: &RagRestore) -> Vec<Standing> {
+    if restore.spec.dry_run {
+        return Vec::new();
+    }
     let (name, mode) = (restore.name_any(), restore.spec.mode);
-    let alike = |other: &&RagRestore| other.name_any() != name && other.spec.mode == mode && !other.spec.dry_run;
-    let all = restores_of(caches, &restore.spec.cluster);
-    if restore.spec.dry_run { Vec::new() } else { all.iter().filter(alike).map(of_restore).collect() }
+    restores_of(caches, &restore.spec.cluster, |other| {
+        other.name_any() != name && other.spec.mode == mode && !other.spec.dry_run
+    })
 }
 
-fn of_snapshot(snapshot: &RagSnapshot) -> Standing {
-    Standing::of(&snapshot::decide::taking(snapshot), steps(snapshot))
-}
-
-fn snapshots_of(caches: &Caches, cluster: &str) -> Vec<RagSnapshot> {
+fn snapshots_of(caches: &Caches, cluster: &str) -> Vec<Standing> {
     let all = caches.snapshots.cache.state();
     let readable = all.iter().filter_map(|snapshot| snapshot.0.as_ref().ok());
     let of_it =
         readable.filter(|snapshot| snapshot.spec.cluster == cluster && snapshot.metadata.deletion_timestamp.is_none());
-    of_it.filter(|snapshot| !snapshot::decide::has_ended(steps(snapshot))).cloned().collect()
+    let going_on = of_it.filter(|snapshot| !snapshot::decide::has_ended(snapshot::decide::recorded(snapshot)));
+    going_on.map(of_snapshot).collect()
 }
 
-fn steps(snapshot: &RagSnapshot) -> &[StepStatus] {
-    snapshot.status.as_ref().map(|status| status.steps.as_slice()).unwrap_or_default()
+fn of_snapshot(snapshot: &RagSnapshot) -> Standing {
+    Standing::of(&snapshot::decide::taking(snapshot), snapshot::decide::recorded(snapshot))
+}
+
+fn restores_of(caches: &Caches, cluster: &str, counts: impl Fn(&RagRestore) -> bool) -> Vec<Standing> {
+    let all = caches.restores.cache.state();
+    let readable = all.iter().filter_map(|restore| restore.0.as_ref().ok());
+    let of_it =
+        readable.filter(|restore| restore.spec.cluster == cluster && restore.metadata.deletion_timestamp.is_none());
+    of_it.filter(|restore| !restore::status::has_ended(restore) && counts(restore)).map(of_restore).collect()
 }
 
 fn of_restore(restore: &RagRestore) -> Standing {
@@ -51,10 +57,43 @@ fn of_restore(restore: &RagRestore) -> Standing {
     Standing::of(&restore::decide::procedure(restore), recorded)
 }
 
-fn restores_of(caches: &Caches, cluster: &str) -> Vec<RagRestore> {
-    let all = caches.restores.cache.state();
-    let readable = all.iter().filter_map(|restore| restore.0.as_ref().ok());
-    let of_it =
-        readable.filter(|restore| restore.spec.cluster == cluster && restore.metadata.deletion_timestamp.is_none());
-    of_it.filter(|restore| !restore::status::has_ended(restore)).cloned().collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caches::tests::{empty, watched};
+    use crate::restore::fixtures::{ASKED_AT, drill, in_place, restore, seen};
+    use crate::restore::tests::after_passes;
+    use serde_json::json;
+
+    fn names(standings: Vec<Standing>) -> Vec<String> {
+        standings.into_iter().map(|standing| standing.name).collect()
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_is_on_its_way_out_or_is_of_another_cluster_is_no_procedure_of_it() {
+        let mut caches = empty();
+        let at_work = after_passes(drill(), &seen(), ASKED_AT);
+        let previewed = restore("looked", json!({"cluster": "handbook", "mode": "Drill", "dryRun": true}));
+        let ended = after_passes(previewed, &seen(), ASKED_AT);
+        let mut going = at_work.clone();
+        going.metadata.name = Some("going".into());
+        going.metadata.deletion_timestamp = going.metadata.creation_timestamp.clone();
+        let mut elsewhere = at_work.clone();
+        (elsewhere.metadata.name, elsewhere.spec.cluster) = (Some("elsewhere".into()), "guides".into());
+        caches.restores = watched([at_work, ended, going, elsewhere]);
+        assert_eq!(names(standings(&caches, "handbook")), ["RagRestore weekly"]);
+    }
+
+    #[tokio::test]
+    async fn drills_wait_for_drills_and_restores_for_restores_and_who_only_looks_for_nobody() {
+        let mut caches = empty();
+        let mut looking = drill();
+        (looking.metadata.name, looking.spec.dry_run) = (Some("looking".into()), true);
+        let mut second = drill();
+        second.metadata.name = Some("second".into());
+        caches.restores = watched([drill(), second, in_place(), looking.clone()]);
+        assert_eq!(names(peers(&caches, &drill())), ["RagRestore second"]);
+        assert_eq!(names(peers(&caches, &in_place())), [] as [&str; 0]);
+        assert_eq!(names(peers(&caches, &looking)), [] as [&str; 0]);
+    }
 }

@@ -14,8 +14,6 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, WITHIN};
 
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
-
 /// A cluster with a bucket, and the Secret of its key.
 pub(crate) fn destination() -> Value {
     json!({"destinations": [{"name": "offsite", "s3": {"bucket": "archive", "secretRef": {"name": "archive-key"}}}]})
@@ -60,7 +58,7 @@ pub(crate) async fn says(scene: &Scene, name: &str, type_: &str, status: &str, r
 /// The pod of a Job, once a simulated node runs it.
 async fn pod_of(scene: &Scene, job: &str) -> Result<Pod> {
     let pods = &scene.api::<Pod>();
-    let of_job = &ListParams::default().labels(&format!("{JOB_NAME}={job}"));
+    let of_job = &ListParams::default().labels(&format!("{}={job}", labels::JOB_NAME));
     until(&format!("the pod of Job {job} runs"), WITHIN, || async move {
         let pod = pods.list(of_job).await?.items.pop();
         let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());

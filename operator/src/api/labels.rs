@@ -47,6 +47,8 @@ pub const DUE_AT: &str = "ragops.dev/due-at";
 pub const OWNER_KIND: &str = "ragops.dev/owner-kind";
 /// The name of that object.
 pub const OWNER: &str = "ragops.dev/owner";
+/// The name of the Job that a pod is of; Kubernetes gives it to them.
+pub const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
 /// Values of [`NAME`].
 pub mod name {

@@ -26,7 +26,7 @@ use serde::Serialize;
 
 pub use drift::{Cause, Difference, drift};
 pub use memory::Unsettled;
-pub use ownership::{Owner, Ownership, child_ownership, is_of_managed_store, ownership};
+pub use ownership::{Owner, Ownership, child_ownership, is_of_managed_store, ownership, ownership_like};
 pub use version::has_reached;
 pub use writer::{CORE, SCALING};
 

@@ -1,21 +1,37 @@
 //! Whose a live object is. Pure. An object is never adopted: it is ours by the uid of its owner, or it is not ours. What a
 //! deletion retains, the data and the id of who owns it, is found again by the cluster of the same namespace and name.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use kube::core::ObjectMeta;
 
 use crate::api::{ClusterName, RagCluster, labels};
 use crate::cluster::observed::ChildKind;
+use crate::error::Error;
 
-/// Whose a live object is, seen from one RagCluster.
+/// Whose a live object is, seen from one object of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// This RagCluster's.
+    /// This object's.
     Ours,
-    /// A RagCluster's of the same name that was deleted; garbage collection will remove it.
+    /// One's of the same kind and name that was deleted; garbage collection will remove it.
     Leftover,
     /// Somebody else's, in words for a person.
     Foreign(String),
+}
+
+impl Ownership {
+    /// Only what is ours is used. `object` names it as KIND/NAME.
+    ///
+    /// # Errors
+    /// Whose it is otherwise.
+    pub fn ours(self, object: String) -> Result<(), Error> {
+        match self {
+            Self::Ours => Ok(()),
+            Self::Leftover => Err(Error::Leftover { object }),
+            Self::Foreign(owner) => Err(Error::NameTaken { object, owner }),
+        }
+    }
 }
 
 /// A RagCluster as an owner.
@@ -29,15 +45,39 @@ pub struct Owner<'a> {
 
 /// Whose an object is that should have an owner.
 pub fn ownership(object: &ObjectMeta, cluster: Owner<'_>) -> Ownership {
+    let is_ours = |owner: &OwnerReference| owner.uid == cluster.uid;
+    let is_namesakes = |owner: &OwnerReference| {
+        let is_cluster = owner.kind == RagCluster::kind(&()) && group_of(owner) == RagCluster::group(&());
+        is_cluster && owner.name == cluster.name
+    };
+    whose(object, is_ours, is_namesakes)
+}
+
+/// Whose an object is that should have the owners of `wanted`.
+pub fn ownership_like(object: &ObjectMeta, wanted: &ObjectMeta) -> Ownership {
+    let ours = || wanted.owner_references.iter().flatten();
+    let is_ours = |owner: &OwnerReference| ours().any(|ours| ours.uid == owner.uid);
+    let is_namesakes = |owner: &OwnerReference| {
+        ours().any(|ours| ours.kind == owner.kind && group_of(ours) == group_of(owner) && ours.name == owner.name)
+    };
+    whose(object, is_ours, is_namesakes)
+}
+
+fn group_of(owner: &OwnerReference) -> &str {
+    owner.api_version.split('/').next().unwrap_or_default()
+}
+
+fn whose(
+    object: &ObjectMeta,
+    is_ours: impl Fn(&OwnerReference) -> bool,
+    is_namesakes: impl Fn(&OwnerReference) -> bool,
+) -> Ownership {
     let owners = || object.owner_references.iter().flatten();
-    if owners().any(|owner| owner.uid == cluster.uid) {
+    if owners().any(is_ours) {
         return Ownership::Ours;
     }
-    let is_cluster = |kind: &str, version: &str| {
-        kind == RagCluster::kind(&()) && version.split('/').next() == Some(RagCluster::group(&()).as_ref())
-    };
     match owners().find(|owner| owner.controller == Some(true)).or_else(|| owners().next()) {
-        Some(owner) if is_cluster(&owner.kind, &owner.api_version) && owner.name == cluster.name => Ownership::Leftover,
+        Some(owner) if is_namesakes(owner) => Ownership::Leftover,
         Some(owner) => Ownership::Foreign(format!("{}/{}", owner.kind, owner.name)),
         None => Ownership::Foreign("nobody (it has no owner reference)".to_owned()),
     }
@@ -80,7 +120,6 @@ pub fn is_of_managed_store(object: &ObjectMeta, cluster: Owner<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
     const CLUSTER: Owner<'static> = Owner { name: "handbook", uid: "u1" };
 
@@ -119,6 +158,23 @@ mod tests {
         );
         // Our labels alone prove nothing: anybody can write them.
         assert!(matches!(ownership(&labelled(labels::MANAGED_BY_VALUE, "handbook"), CLUSTER), Ownership::Foreign(_)));
+    }
+
+    #[test]
+    fn what_was_made_for_another_object_is_its_owners_and_that_of_a_namesake_is_waited_for() {
+        let snapshot = |name: &str, uid: &str| {
+            let mut metadata = owned_by("RagSnapshot", name, uid);
+            metadata.owner_references.as_mut().unwrap()[0].api_version = "ragops.dev/v1alpha1".to_owned();
+            metadata
+        };
+        let wanted = snapshot("nightly", "s1");
+        assert_eq!(ownership_like(&snapshot("nightly", "s1"), &wanted), Ownership::Ours);
+        assert_eq!(ownership_like(&snapshot("nightly", "s0"), &wanted), Ownership::Leftover);
+        let of_another = |found: &ObjectMeta| matches!(ownership_like(found, &wanted), Ownership::Foreign(_));
+        assert!(of_another(&snapshot("weekly", "s2")));
+        assert!(of_another(&owned_by("RagCluster", "nightly", "s0")));
+        assert!(of_another(&owned_by("RagSnapshot", "nightly", "s0")), "of another group");
+        assert!(of_another(&ObjectMeta::default()));
     }
 
     #[test]

@@ -165,11 +165,8 @@ impl Writer<'_> {
         let found = self.api::<K>().get_opt(name).await.map_err(|source| self.failed::<K>(Verb::Get, name, source))?;
         let Some(found) = found else { return Ok(None) };
         let object = format!("{}/{name}", K::kind(&()));
-        match child_ownership(&K::kind(&()), found.meta(), self.owner) {
-            Ownership::Ours => Ok(Some(found)),
-            Ownership::Leftover => Err(Error::Leftover { object }),
-            Ownership::Foreign(owner) => Err(Error::NameTaken { object, owner }),
-        }
+        child_ownership(&K::kind(&()), found.meta(), self.owner).ours(object)?;
+        Ok(Some(found))
     }
 
     async fn create_by_apply<K: Kind + Serialize>(&mut self, name: &str, body: &Value) -> Result<K, Error> {

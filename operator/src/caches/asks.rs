@@ -34,17 +34,9 @@ fn cluster_of<K: Resource<DynamicType = ()>>(child: &K) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{label, pod};
     use super::*;
-    use k8s_openapi::api::core::v1::Pod;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-
-    fn pod(metadata: ObjectMeta) -> Pod {
-        Pod { metadata, ..Pod::default() }
-    }
-
-    fn label(name: &str) -> Option<std::collections::BTreeMap<String, String>> {
-        Some([(labels::INSTANCE.to_owned(), name.to_owned())].into())
-    }
 
     #[test]
     fn a_child_leads_to_its_cluster_by_owner_or_else_by_label() {

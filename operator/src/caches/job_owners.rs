@@ -56,3 +56,32 @@ impl JobOwners {
         Some((queue, labels.get(labels::OWNER)?.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{asked, watched};
+    use super::*;
+    use crate::restore::fixtures::{drill, in_place};
+    use k8s_openapi::api::batch::v1::Job;
+    use serde_json::json;
+
+    fn job(kind: &str) -> Job {
+        let labels = json!({labels::OWNER_KIND: kind, labels::OWNER: "its-owner"});
+        serde_json::from_value(json!({"metadata": {"name": "j", "labels": labels}})).unwrap()
+    }
+
+    #[test]
+    fn a_job_asks_for_a_look_at_the_object_that_it_was_made_for_and_a_gap_for_a_look_at_all() {
+        let (clusters, snapshots, restores) = (watched([]), watched([]), watched([drill(), in_place()]));
+        let mut asks = JobOwners::of(&clusters, &snapshots, &restores).asks::<Job>();
+        let mut after = |event: Event<Job>| {
+            asks(&event);
+            (asked(&clusters).len(), asked(&snapshots).len(), asked(&restores).len())
+        };
+        assert_eq!(after(Event::Apply(job("RagCluster"))), (1, 0, 0));
+        assert_eq!(after(Event::Delete(job("RagSnapshot"))), (0, 1, 0));
+        assert_eq!(after(Event::Apply(job("RagRestore"))), (0, 0, 1));
+        assert_eq!(after(Event::Apply(job("CronJob"))), (0, 0, 0));
+        assert_eq!(after(Event::InitDone), (0, 0, 2));
+    }
+}

@@ -101,3 +101,32 @@ impl Watched<RagRestore> {
         theirs.for_each(|restore| self.queue.push(&restore.name_any()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{asked, watched};
+    use super::*;
+    use crate::restore::fixtures::{ASKED_AT, drill, drilled, in_place, seen, tried};
+    use crate::restore::observed::{Act, Task};
+    use crate::restore::tests::after_passes;
+
+    #[test]
+    fn a_restore_concerns_its_cluster_the_others_of_it_and_the_snapshot_that_it_tried() {
+        let mut elsewhere = in_place();
+        (elsewhere.metadata.name, elsewhere.spec.cluster) = (Some("elsewhere".into()), "guides".into());
+        let (clusters, snapshots, restores) = (watched([]), watched([]), watched([drill(), in_place(), elsewhere]));
+        let neighbours = Neighbours::default();
+        neighbours.are(&clusters, &snapshots, &restores);
+        let mut asks = neighbours.asks::<RagRestore>();
+        let passed = after_passes(drill(), &tried(seen(), Task::Drill, 1, Act::Done(drilled(100.0))), ASKED_AT);
+        asks(&Event::Apply(DeserializeGuard(Ok(passed))), &[]);
+        assert_eq!(asked(&clusters), ["handbook"]);
+        assert_eq!(asked(&restores), ["undo", "weekly"]);
+        assert_eq!(asked(&snapshots), ["daily-7"]);
+        // What came to nothing yet has nothing to say of a snapshot.
+        asks(&Event::Delete(DeserializeGuard(Ok(drill()))), &[]);
+        assert_eq!((asked(&clusters).len(), asked(&snapshots).len()), (1, 0));
+        asks(&Event::InitDone, &[]);
+        assert_eq!(asked(&restores), ["elsewhere", "undo", "weekly"]);
+    }
+}

@@ -42,7 +42,7 @@ const LEFTOVER: Duration = Duration::from_secs(1);
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How soon the caches usually show our own writes.
-const ECHO: Duration = Duration::from_millis(100);
+pub const ECHO: Duration = Duration::from_millis(100);
 
 /// A kind of ours that passes are run over.
 pub trait Controlled: Reported {

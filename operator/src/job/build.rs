@@ -26,9 +26,6 @@ const REPORT_FILE: &str = "/dev/termination-log";
 /// The one container of a Job's pods.
 pub(super) const CONTAINER: &str = "job";
 
-/// The label that Kubernetes gives the pods of a Job.
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
-
 /// A command ends cleanly within seconds when it is asked to; after this it is killed.
 const GRACE_SECONDS: i64 = 30;
 
@@ -231,7 +228,7 @@ fn network_policy(request: &Request<'_>) -> NetworkPolicy {
     let way_out = archive.way_out(&servers.namespace);
     let places = servers.stores.external.iter().chain(way_out.iter());
     let to_others = to_places(places, servers.stores.database).into_iter().flatten();
-    let pods = BTreeMap::from([(JOB_NAME.to_owned(), request.name.clone())]);
+    let pods = BTreeMap::from([(labels::JOB_NAME.to_owned(), request.name.clone())]);
     NetworkPolicy {
         metadata: metadata(request),
         spec: Some(NetworkPolicySpec {

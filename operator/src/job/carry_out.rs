@@ -6,7 +6,6 @@ use std::hash::Hash;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
@@ -14,7 +13,7 @@ use serde::Serialize;
 
 use super::build::Built;
 use crate::api::labels;
-use crate::apply::CORE;
+use crate::apply::{CORE, ownership_like};
 use crate::caches::{Caches, Children, Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
@@ -106,7 +105,7 @@ impl Maker<'_> {
         let (name, api) = (wanted.name_any(), self.api::<K>());
         let found = api.get_opt(&name).await.map_err(|source| self.failed::<K>(Verb::Get, &name, source))?;
         if let Some(found) = found {
-            return is_same_owner(wanted, &found);
+            return ownership_like(found.meta(), wanted.meta()).ours(format!("{}/{name}", K::kind(&())));
         }
         let parameters = PostParams { field_manager: Some(CORE.to_owned()), ..PostParams::default() };
         let made = api.create(&parameters, wanted).await;
@@ -140,22 +139,4 @@ impl Maker<'_> {
         let call = Call { verb, resource: resource_name::<K>(), namespace, name: name.to_owned() };
         Error::Call { phase: Phase::Apply, call, source: Box::new(source) }
     }
-}
-
-/// An object that the owner does not own is somebody else's, whatever it is called.
-fn is_same_owner<K: Kind>(wanted: &K, found: &K) -> Result<(), Error> {
-    let uids = |object: &K| object.owner_references().iter().map(|owner| owner.uid.clone()).collect::<Vec<_>>();
-    let (ours, theirs) = (uids(wanted), uids(found));
-    if ours.iter().any(|uid| theirs.contains(uid)) {
-        return Ok(());
-    }
-    let object = format!("{}/{}", K::kind(&()), found.name_any());
-    let is_namesakes = |owner: &OwnerReference| {
-        wanted.owner_references().iter().any(|ours| ours.kind == owner.kind && ours.name == owner.name)
-    };
-    if found.owner_references().iter().any(is_namesakes) {
-        return Err(Error::Leftover { object });
-    }
-    let owner = found.owner_references().first().map(|owner| format!("{}/{}", owner.kind, owner.name));
-    Err(Error::NameTaken { object, owner: owner.unwrap_or_else(|| "nobody (it has no owner reference)".to_owned()) })
 }

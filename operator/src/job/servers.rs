@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::api::{ClusterName, RagCluster};
+use crate::api::{ClusterName, ConditionReason, RagCluster};
 use crate::cluster::build::config::{CONFIG_FILE, QDRANT_GRPC_PORT};
 use crate::cluster::observed::revision_of;
 use crate::cluster::validate::{Place, place_of};
@@ -66,6 +66,17 @@ pub enum Unusable {
         /// What is wrong.
         why: String,
     },
+}
+
+impl Unusable {
+    /// The class of the cause.
+    pub fn reason(&self) -> ConditionReason {
+        match self {
+            Self::NotMade { .. } => ConditionReason::Starting,
+            Self::Embedded { .. } => ConditionReason::Unsupported,
+            Self::Unreadable { .. } => ConditionReason::RevisionUnreadable,
+        }
+    }
 }
 
 /// The part of the servers' configuration that says where the corpus is.

@@ -5,12 +5,11 @@ use kube::{Api, ResourceExt};
 
 use super::build::{JOB_WITHIN, arguments, before};
 use super::decide::{Deed, Source, created_at, min_recall_percent, source};
-use super::observe::cluster_of;
-use super::observed::{Seen, Task};
+use super::observed::{ClusterSeen, Seen, Task};
 use crate::api::restore::RagRestore;
 use crate::api::snapshot::RagSnapshot;
 use crate::apply::CORE;
-use crate::caches::{Caches, resource_name};
+use crate::caches::resource_name;
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
 use crate::job::{self, Archive, Request};
@@ -18,22 +17,20 @@ use crate::objects::{ObjectId, OwnKind};
 
 /// Carries out `deed`, and says whether it did: what is in its way by now is seen by a later pass.
 pub(super) async fn carry_out(
-    (context, caches): (&Context, &Caches),
+    context: &Context,
     restore: &RagRestore,
     seen: &Seen,
     deed: &Deed,
 ) -> Result<bool, Error> {
+    let object = ObjectId::of(restore);
     match deed {
         Deed::Snapshot { .. } => take_snapshot(context, restore, seen).await,
-        Deed::Start { task, job } => start(context, caches, (restore, seen), (*task, job)).await,
+        Deed::Start { task, job } => start(context, restore, seen, (*task, job)).await,
         Deed::Stop { job } => {
-            let made = job::made_for(caches, &restore.uid().unwrap_or_default(), |name| name == job);
-            job::remove(context, &ObjectId::of(restore), &made).await.map(|()| true)
+            let made: Vec<_> = seen.made.iter().filter(|made| made.name == *job).cloned().collect();
+            job::remove(context, &object, &made).await.map(|()| true)
         }
-        Deed::Forget { .. } => {
-            let made = job::made_for(caches, &restore.uid().unwrap_or_default(), |_| true);
-            job::remove(context, &ObjectId::of(restore), &made).await.map(|()| true)
-        }
+        Deed::Forget { .. } => job::remove(context, &object, &seen.made).await.map(|()| true),
     }
 }
 
@@ -69,20 +66,18 @@ fn source_of(restore: &RagRestore, seen: &Seen, task: Task) -> Option<Source> {
 
 async fn start(
     context: &Context,
-    caches: &Caches,
-    (restore, seen): (&RagRestore, &Seen),
+    restore: &RagRestore,
+    seen: &Seen,
     (task, name): (Task, &str),
 ) -> Result<bool, Error> {
-    let namespace = restore.namespace().unwrap_or_default();
-    let Some(cluster) = cluster_of(caches, &namespace, &restore.spec.cluster) else { return Ok(false) };
     let Some(source) = source_of(restore, seen, task) else { return Ok(false) };
-    let Ok(servers) = job::servers_of(caches, &cluster) else { return Ok(false) };
-    let snapshots = cluster.spec.snapshots.as_ref();
-    let Ok(archive) = Archive::of(&cluster.name_any(), snapshots, Some(&source.destination)) else { return Ok(false) };
+    let Some(ClusterSeen { servers: Some(servers), snapshots, .. }) = &seen.cluster else { return Ok(false) };
+    let archive = Archive::of(&restore.spec.cluster, snapshots.as_ref(), Some(&source.destination));
+    let Ok(archive) = archive else { return Ok(false) };
     let built = job::build(&Request {
         name: name.to_owned(),
         owner: job::owner(restore),
-        servers: &servers,
+        servers,
         archive: &archive,
         args: arguments(restore, task, &source, min_recall_percent(&restore.spec, seen)),
         deadline_seconds: JOB_WITHIN.as_secs(),

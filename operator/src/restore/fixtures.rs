@@ -8,6 +8,7 @@ use super::observed::{
 };
 use crate::api::ConditionReason;
 use crate::api::restore::{RagRestore, RestoreChanges, RestoreResult};
+use crate::job::Made;
 
 pub(crate) const ASKED_AT: &str = "2026-11-28T08:00:00Z";
 
@@ -68,7 +69,7 @@ pub(crate) fn server(pod: &str, epoch: Option<i64>) -> ServerSeen {
 
 /// With this last try of a task.
 pub(crate) fn tried(mut seen: Seen, task: Task, number: u32, act: Act) -> Seen {
-    seen.has_leftovers = true;
+    seen.made = vec![Made::job("weekly")];
     seen.attempts.entry(task).or_default().push(Attempt { number, act });
     seen
 }

@@ -26,20 +26,17 @@ use crate::api::ConditionReason;
 use crate::api::restore::{RagRestore, RagRestoreStatus};
 use crate::caches::{Caches, Watched};
 use crate::context::Context;
-use crate::controller::{Controlled, pause_until};
+use crate::controller::{Controlled, ECHO, pause_until};
 use crate::error::Error;
+use crate::job::attempt_number;
 use crate::objects::OwnKind;
-use crate::procedures;
 use crate::report::{Reported, report};
-use crate::steps::{Advance, Answer, Standing, Turn, Window, advance};
+use crate::steps::{Advance, Answer, Turn, Window, advance};
 use carry_out::carry_out;
-use decide::{Deed, MAX_ATTEMPTS, procedure};
+use decide::{Deed, procedure};
 use names::job_name;
 use observe::observe;
 use observed::{Act, Attempt, Fault, Seen};
-
-/// What was announced is done by the next pass, which waits by itself until the caches show the announcement.
-const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// While something is under way: watches report most changes, and this catches what no watch reports.
 const LOOK_WHILE_MOVING: Duration = Duration::from_secs(15);
@@ -71,36 +68,31 @@ async fn reconcile(context: &Context, caches: &Caches, restore: &RagRestore) -> 
         return Ok(Duration::MAX);
     }
     let seen = observe(context, caches, restore).await;
-    let standings = procedures::standings(caches, &restore.spec.cluster);
-    let after = go_on(context, restore, &seen, &standings).await?;
+    let after = go_on(context, restore, &seen).await?;
     let (effect, within) = match after.answer {
-        Answer::Record => return Ok(AT_ONCE),
+        // What was announced is done by the next pass, which waits by itself until the caches show the announcement.
+        Answer::Record => return Ok(ECHO),
         Answer::Wait(pause) => return Ok(next_look(pause.until, (context.now)())),
         Answer::Done | Answer::Failed { .. } => return Ok(Duration::MAX),
         Answer::Do { effect, within } => (effect, within),
     };
     let within = Duration::try_from(within).unwrap_or_default();
-    match timeout(within, carry_out((context, caches), restore, &seen, &effect)).await {
+    match timeout(within, carry_out(context, restore, &seen, &effect)).await {
         Ok(Err(error @ Error::NameTaken { .. })) => {
             let Some(seen) = taken_by_another(restore, &seen, &effect, &error) else { return Err(error) };
-            go_on(context, restore, &seen, &standings).await.map(|_| AT_ONCE)
+            go_on(context, restore, &seen).await.map(|_| ECHO)
         }
         Ok(Err(error)) => Err(error),
-        Ok(Ok(true)) => Ok(AT_ONCE),
+        Ok(Ok(true)) => Ok(ECHO),
         // What became of it after its time, or is in its way, a later look says.
         Ok(Ok(false)) | Err(_) => Ok(LOOK_WHILE_MOVING),
     }
 }
 
 /// As far as it comes by what is seen, and says so.
-async fn go_on(
-    context: &Context,
-    restore: &RagRestore,
-    seen: &Seen,
-    standings: &[Standing],
-) -> Result<Advance<Deed>, Error> {
+async fn go_on(context: &Context, restore: &RagRestore, seen: &Seen) -> Result<Advance<Deed>, Error> {
     let now = (context.now)();
-    let turn = Turn { now, awake: context.awake(), window: Window::Open, standings };
+    let turn = Turn { now, awake: context.awake(), window: Window::Open, standings: &seen.standings };
     let after = advance(&procedure(restore), &seen.steps, seen, &turn);
     let status = status::status(restore, seen, &after, now);
     let events = events::events(restore.status.as_ref(), &status);
@@ -112,7 +104,7 @@ async fn go_on(
 fn taken_by_another(restore: &RagRestore, seen: &Seen, deed: &Deed, error: &Error) -> Option<Seen> {
     let Deed::Start { task, job } = deed else { return None };
     let name = restore.metadata.name.as_deref().unwrap_or_default();
-    let number = (1..=MAX_ATTEMPTS).find(|number| job_name(name, *task, *number) == *job)?;
+    let number = attempt_number(&job_name(name, *task, 1), job)?;
     let why = format!("{error}; {}", error.remedy());
     let act = Act::Failed(Fault { reason: ConditionReason::NameTaken, why, may_pass: false, at: None });
     let mut seen = seen.clone();

@@ -1,16 +1,16 @@
 //! Reads everything that a pass over a restore needs: from the caches, and of the users' Secrets whether they exist.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 
 use super::decide::{DEFAULT_MIN_RECALL_PERCENT, MAX_ATTEMPTS, Source, created_at, source};
 use super::names::{before_name, job_name};
 use super::observed::{Act, Archived, Attempt, ClusterSeen, Seen, ServerSeen, SnapshotSeen, SnapshotState, Task};
 use super::reported::act;
-use crate::api::cluster::Snapshots;
 use crate::api::restore::RagRestore;
 use crate::api::snapshot::RagSnapshot;
 use crate::api::{ConditionReason, ConditionType, RagCluster, labels};
@@ -24,96 +24,76 @@ use crate::snapshot;
 
 /// Everything about `restore`. While a Job is under way nobody is asked what stands in the way of one.
 pub(super) async fn observe(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {
-    let mut seen = cached(context, caches, restore);
+    let cluster = caches.clusters.present(&restore.namespace().unwrap_or_default(), &restore.spec.cluster);
+    let mut seen = cached(context, caches, restore, cluster.as_ref());
     let is_under_way = seen.active().next().is_some();
-    if let (false, Ok(source)) = (is_under_way, source(&restore.spec, created_at(restore), &seen)) {
-        let missing = missing(context, caches, restore, &source).await;
-        seen.cluster.iter_mut().for_each(|cluster| cluster.missing.clone_from(&missing));
+    if let (false, Some(cluster), Ok(source)) =
+        (is_under_way, cluster, source(&restore.spec, created_at(restore), &seen))
+    {
+        let missing = missing(context, &cluster, &source).await;
+        seen.cluster.iter_mut().for_each(|seen| seen.missing.clone_from(&missing));
     }
     seen
 }
 
-/// What the destination names and is not there. What the API server cannot say is no finding.
-async fn missing(
-    context: &Context,
-    caches: &Caches,
-    restore: &RagRestore,
-    source: &Source,
-) -> Option<(ConditionReason, String)> {
-    let namespace = restore.namespace().unwrap_or_default();
-    let cluster = cluster_of(caches, &namespace, &restore.spec.cluster)?;
+/// What the destination names and is not there.
+async fn missing(context: &Context, cluster: &RagCluster, source: &Source) -> Option<(ConditionReason, String)> {
     let archive = Archive::of(&cluster.name_any(), cluster.spec.snapshots.as_ref(), Some(&source.destination)).ok()?;
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-    for (field, name) in archive.secrets() {
-        if let Ok(None) = secrets.get_metadata_opt(name).await {
-            let cluster = &restore.spec.cluster;
-            let why =
-                format!("{field} of RagCluster {cluster}: there is no Secret {name} in this namespace; create it");
-            return Some((ConditionReason::SecretMissing, why));
-        }
-    }
-    let claim = archive.claim()?;
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &namespace);
-    matches!(claims.get_metadata_opt(claim).await, Ok(None)).then(|| {
-        let destination = &source.destination;
-        let why = format!(
-            "there is no PersistentVolumeClaim {claim} in this namespace, which destination {destination} names; create it"
-        );
-        (ConditionReason::ClaimMissing, why)
-    })
+    let missing = job::missing(context, cluster, &archive).await?;
+    Some((missing.reason(), missing.to_string()))
 }
 
-fn cached(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {
-    let namespace = restore.namespace().unwrap_or_default();
+fn cached(context: &Context, caches: &Caches, restore: &RagRestore, cluster: Option<&RagCluster>) -> Seen {
+    let (name, uid) = (&restore.spec.cluster, restore.uid().unwrap_or_default());
     let status = restore.status.clone().unwrap_or_default();
-    let cluster = cluster_of(caches, &namespace, &restore.spec.cluster);
-    let snapshots = snapshots_of(caches);
-    let before = before_name(&restore.name_any());
     let named = restore.spec.source.as_ref().and_then(|source| source.snapshot_ref.as_ref());
-    let is_of_it = |snapshot: &&SnapshotSeen| {
-        snapshot.cluster == restore.spec.cluster || named.is_some_and(|named| named.name == snapshot.name)
-    };
+    // What it takes itself is not what it restores.
+    let own = before_name(&restore.name_any());
+    let (before, snapshots): (Vec<_>, Vec<_>) = snapshots_of(caches, |snapshot| {
+        let found = snapshot.name_any();
+        snapshot.spec.cluster == *name || found == own || named.is_some_and(|named| named.name == found)
+    })
+    .into_iter()
+    .partition(|snapshot| snapshot.name == own);
     Seen {
-        before: snapshots.iter().find(|snapshot| snapshot.name == before).cloned(),
-        // What it takes itself is not what it restores.
-        snapshots: snapshots.iter().filter(is_of_it).filter(|snapshot| snapshot.name != before).cloned().collect(),
+        before: before.into_iter().next(),
+        snapshots,
         peers: procedures::peers(caches, restore),
-        attempts: Task::ALL.into_iter().map(|task| (task, attempts(caches, restore, task))).collect(),
-        has_leftovers: !job::made_for(caches, &restore.uid().unwrap_or_default(), |_| true).is_empty(),
-        servers: cluster.as_ref().map(|cluster| servers(context, caches, cluster)).unwrap_or_default(),
-        cluster: cluster.as_ref().map(|cluster| facts(caches, cluster)),
+        standings: procedures::standings(caches, name),
+        attempts: attempts(caches, restore),
+        made: job::made_for(caches, &uid, |_| true),
+        servers: cluster.map(|cluster| servers(context, caches, cluster)).unwrap_or_default(),
+        cluster: cluster.map(|cluster| facts(caches, cluster)),
         steps: status.steps,
         recorded: status.result,
     }
 }
 
-/// The cluster of this name; one that is on its way out is none.
-pub(super) fn cluster_of(caches: &Caches, namespace: &str, name: &str) -> Option<RagCluster> {
-    let found = caches.clusters.cache.get(&ObjectRef::new(name).within(namespace))?;
-    let cluster = found.0.as_ref().ok()?;
-    cluster.metadata.deletion_timestamp.is_none().then(|| cluster.clone())
-}
-
 fn facts(caches: &Caches, cluster: &RagCluster) -> ClusterSeen {
-    let snapshots: Option<&Snapshots> = cluster.spec.snapshots.as_ref();
+    let snapshots = cluster.spec.snapshots.clone();
     let destinations = snapshots.iter().flat_map(|snapshots| &snapshots.destinations);
-    let drill = snapshots.and_then(|snapshots| snapshots.drill.as_ref());
-    let servers = job::servers_of(caches, cluster);
+    let drill = snapshots.as_ref().and_then(|snapshots| snapshots.drill.as_ref());
+    let (servers, unusable) = match job::servers_of(caches, cluster) {
+        Ok(servers) => (Some(servers), None),
+        Err(unusable) => (None, Some(unusable)),
+    };
     ClusterSeen {
         destinations: destinations.map(|destination| destination.name.clone()).collect(),
         is_paused: cluster.spec.paused,
-        is_embedded: matches!(servers, Err(Unusable::Embedded { .. })),
-        not_ready: servers.err().map(|unusable| unusable.to_string()),
+        is_embedded: matches!(unusable, Some(Unusable::Embedded { .. })),
+        not_ready: unusable.map(|unusable| (unusable.reason(), unusable.to_string())),
         missing: None,
         min_recall_percent: drill.map_or(DEFAULT_MIN_RECALL_PERCENT, |drill| drill.min_recall_percent),
+        servers,
+        snapshots,
     }
 }
 
-fn snapshots_of(caches: &Caches) -> Vec<SnapshotSeen> {
+fn snapshots_of(caches: &Caches, concerns: impl Fn(&RagSnapshot) -> bool) -> Vec<SnapshotSeen> {
     let all = caches.snapshots.cache.state();
     let readable = all.iter().filter_map(|snapshot| snapshot.0.as_ref().ok());
-    let mut seen: Vec<SnapshotSeen> =
-        readable.filter(|snapshot| snapshot.metadata.deletion_timestamp.is_none()).map(seen_snapshot).collect();
+    let there = readable.filter(|snapshot| snapshot.metadata.deletion_timestamp.is_none() && concerns(snapshot));
+    let mut seen: Vec<SnapshotSeen> = there.map(seen_snapshot).collect();
     seen.sort_by(|one, other| one.name.cmp(&other.name));
     seen
 }
@@ -128,10 +108,11 @@ fn seen_snapshot(snapshot: &RagSnapshot) -> SnapshotSeen {
 }
 
 fn snapshot_state(snapshot: &RagSnapshot) -> SnapshotState {
-    let status = snapshot.status.clone().unwrap_or_default();
-    let condition = |type_| find(&status.conditions, type_).cloned();
-    let is_true = |type_| condition(type_).filter(|found| found.status == "True");
-    if let (Some(archive), Some(_)) = (&status.archive, is_true(ConditionType::Ready)) {
+    let status = snapshot.status.as_ref();
+    let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let is_true = |type_| find(conditions, type_).filter(|found| found.status == "True");
+    let archive = status.and_then(|status| status.archive.as_ref());
+    if let (Some(archive), Some(_)) = (archive, is_true(ConditionType::Ready)) {
         return SnapshotState::Taken(Archived {
             destination: archive.destination.clone(),
             name: archive.name.clone(),
@@ -139,30 +120,33 @@ fn snapshot_state(snapshot: &RagSnapshot) -> SnapshotState {
         });
     }
     // One that waits for a person is stalled, too, and goes on when that is done.
-    match is_true(ConditionType::Stalled).filter(|_| snapshot::decide::has_ended(&status.steps)) {
-        Some(stalled) => SnapshotState::Failed { reason: stalled.reason, why: stalled.message },
+    let has_ended = snapshot::decide::has_ended(snapshot::decide::recorded(snapshot));
+    match is_true(ConditionType::Stalled).filter(|_| has_ended) {
+        Some(stalled) => SnapshotState::Failed { reason: stalled.reason.clone(), why: stalled.message.clone() },
         None => {
-            let ready = condition(ConditionType::Ready);
-            SnapshotState::Taking(ready.map_or_else(|| "nobody has looked at it yet".to_owned(), |ready| ready.message))
+            let ready = find(conditions, ConditionType::Ready);
+            SnapshotState::Taking(ready.map_or("nobody has looked at it yet", |ready| &ready.message).to_owned())
         }
     }
 }
 
-/// The Jobs of a task. One that is gone is there until its pod has ended.
-fn attempts(caches: &Caches, restore: &RagRestore, task: Task) -> Vec<Attempt> {
+/// Its Jobs by their tasks. One that is gone is there until its pod has ended.
+fn attempts(caches: &Caches, restore: &RagRestore) -> BTreeMap<Task, Vec<Attempt>> {
     let (name, uid) = (restore.name_any(), restore.uid().unwrap_or_default());
     let pods = caches.job_pods.all();
-    let one = |number: u32| {
+    let lingering: BTreeSet<&str> =
+        pods.iter().filter(|pod| !has_ended(pod)).filter_map(|pod| job_of(pod, &name)).collect();
+    let attempt = |task: Task, number: u32| {
         let job = job_name(&name, task, number);
         let found = caches.jobs.named(&job);
         let is_going = found.as_ref().is_some_and(|job| job.metadata.deletion_timestamp.is_some());
         let is_complete = found.is_some_and(|job| is_complete(&job));
         let looked = act(task, job::look_at(caches, &uid, &job), (is_going, is_complete));
-        let lingers = || pods.iter().any(|pod| is_pod_of(pod, &name, &job) && !has_ended(pod));
-        let act = looked.or_else(|| lingers().then_some(Act::Stopping))?;
+        let act = looked.or_else(|| lingering.contains(job.as_str()).then_some(Act::Stopping))?;
         Some(Attempt { number, act })
     };
-    (1..=MAX_ATTEMPTS).filter_map(one).collect()
+    let of_task = |task| (task, (1..=MAX_ATTEMPTS).filter_map(|number| attempt(task, number)).collect());
+    Task::ALL.into_iter().map(of_task).collect()
 }
 
 fn is_complete(job: &Job) -> bool {
@@ -170,12 +154,11 @@ fn is_complete(job: &Job) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Complete" && condition.status == "True")
 }
 
-/// The label by which Kubernetes says of which Job a pod is.
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
-
-fn is_pod_of(pod: &Pod, restore: &str, job: &str) -> bool {
-    let has = |key: &str, value: &str| pod.labels().get(key).is_some_and(|found| found == value);
-    has(labels::OWNER_KIND, RagRestore::KIND) && has(labels::OWNER, restore) && has(JOB_NAME, job)
+/// The Job that a pod is of, if it was made for this restore.
+fn job_of<'p>(pod: &'p Pod, restore: &str) -> Option<&'p str> {
+    let label = |key: &str| pod.labels().get(key).map(String::as_str);
+    let is_ours = label(labels::OWNER_KIND) == Some(RagRestore::KIND) && label(labels::OWNER) == Some(restore);
+    label(labels::JOB_NAME).filter(|_| is_ours)
 }
 
 fn has_ended(pod: &Pod) -> bool {
@@ -203,5 +186,71 @@ fn server(context: &Context, pod: &Pod, now: Timestamp) -> ServerSeen {
         pod: pod.name_any(),
         epoch: answer.as_ref().and_then(|status| status.epoch).map(i64::from),
         has_answered: answer.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caches::tests::{empty, watched};
+    use crate::restore::fixtures::{drill, restore};
+    use serde_json::{Value, json};
+
+    fn snapshot(name: &str, cluster: &str, status: Value) -> RagSnapshot {
+        serde_json::from_value(json!({
+            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot",
+            "metadata": {"name": name, "namespace": "team-a", "uid": name}, "spec": {"cluster": cluster}, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn status(type_: &str, step: &str) -> Value {
+        let archive = json!({
+            "destination": "bucket", "place": "s3://b/p", "name": "daily-7", "sha256": "0", "beganAt": "2026-11-27T02:00:00Z",
+            "endedAt": "2026-11-27T02:01:00Z", "documents": 1, "chunks": 1, "bytes": 1,
+        });
+        let condition = json!({
+            "type": type_, "status": "True", "reason": "AuthFailed", "message": "no key", "lastTransitionTime": "2026-11-27T02:02:00Z",
+        });
+        let archive = if type_ == "Ready" { archive } else { Value::Null };
+        json!({"archive": archive, "conditions": [condition], "steps": [{"number": 1, "name": "take", "state": step}]})
+    }
+
+    #[test]
+    fn a_snapshot_has_failed_only_when_nothing_more_is_done_for_it() {
+        let state = |status: Value| snapshot_state(&snapshot("daily-7", "handbook", status));
+        assert_eq!(state(Value::Null), SnapshotState::Taking("nobody has looked at it yet".into()));
+        // Somebody may still put the key there.
+        assert!(matches!(state(status("Stalled", "Waiting")), SnapshotState::Taking(_)));
+        let failed = SnapshotState::Failed { reason: "AuthFailed".into(), why: "no key".into() };
+        assert_eq!(state(status("Stalled", "Failed")), failed);
+        assert!(matches!(state(status("Ready", "Done")), SnapshotState::Taken(found) if found.name == "daily-7"));
+    }
+
+    #[tokio::test]
+    async fn the_snapshots_of_a_restore_are_those_of_its_cluster_and_the_named_one_and_its_own_stands_apart() {
+        let mut caches = empty();
+        let all = [("daily-7", "handbook"), ("undo-before", "handbook"), ("named", "guides"), ("other", "guides")];
+        caches.snapshots = watched(all.map(|(name, cluster)| snapshot(name, cluster, Value::Null)));
+        let spec = json!({"cluster": "handbook", "mode": "InPlace", "source": {"snapshotRef": {"name": "named"}}});
+        let play = crate::apply::stories::Play::of([]);
+        let seen = cached(&play.context, &caches, &restore("undo", spec), None);
+        let names: Vec<&str> = seen.snapshots.iter().map(|snapshot| snapshot.name.as_str()).collect();
+        assert_eq!(names, ["daily-7", "named"]);
+        assert_eq!(seen.before.map(|before| before.name).as_deref(), Some("undo-before"));
+        play.end();
+    }
+
+    #[test]
+    fn a_pod_is_known_by_the_restore_that_its_job_was_made_for() {
+        let pod = |kind: &str, owner: &str| -> Pod {
+            let labels =
+                json!({labels::OWNER_KIND: kind, labels::OWNER: owner, labels::JOB_NAME: format!("{owner}-drill")});
+            serde_json::from_value(json!({"metadata": {"name": "p", "labels": labels}})).unwrap()
+        };
+        let name = drill().name_any();
+        assert_eq!(job_of(&pod("RagRestore", &name), &name), Some("weekly-drill"));
+        assert_eq!(job_of(&pod("RagSnapshot", &name), &name), None);
+        assert_eq!(job_of(&pod("RagRestore", "another"), &name), None);
     }
 }

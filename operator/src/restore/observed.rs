@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::api::ConditionReason;
+use crate::api::cluster::Snapshots;
 use crate::api::restore::RestoreResult;
 use crate::api::steps::{StepState, StepStatus};
+use crate::job::{Made, Servers};
 use crate::steps::Standing;
 
 /// Everything that one pass over one RagRestore knows.
@@ -22,10 +24,12 @@ pub struct Seen {
     /// How the others of this cluster stand that go one after the other with it: drills with drills, restores in place with
     /// restores in place.
     pub peers: Vec<Standing>,
+    /// How every procedure of this cluster stands that has not ended.
+    pub standings: Vec<Standing>,
     /// Its Jobs.
     pub attempts: BTreeMap<Task, Vec<Attempt>>,
-    /// Whether anything that was made for its Jobs is still there.
-    pub has_leftovers: bool,
+    /// What was made for its Jobs and is still there.
+    pub made: Vec<Made>,
     /// What the cluster's servers search.
     pub servers: Vec<ServerSeen>,
     /// Its steps, as they are recorded.
@@ -61,12 +65,16 @@ pub struct ClusterSeen {
     pub is_paused: bool,
     /// Whether its store is inside its one server, to which it belongs.
     pub is_embedded: bool,
-    /// Why no Job can be made as its servers are, where none can.
-    pub not_ready: Option<String>,
+    /// Why no Job can be made as its servers are, where none can, with the class of that.
+    pub not_ready: Option<(ConditionReason, String)>,
     /// What the destination names and is not there, with the class of that.
     pub missing: Option<(ConditionReason, String)>,
     /// The share, in percent, of the recorded passages that a drill must find again.
     pub min_recall_percent: i32,
+    /// What its servers run, where a Job can be made of that.
+    pub servers: Option<Servers>,
+    /// What it asks for about snapshots.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// A RagSnapshot.

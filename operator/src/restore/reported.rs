@@ -139,6 +139,7 @@ fn reason(failure: &Failure) -> ConditionReason {
         Cause::Exists
         | Cause::NotEmpty
         | Cause::Empty
+        | Cause::Last
         | Cause::Held
         | Cause::Stopped
         | Cause::Failed

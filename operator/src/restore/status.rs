@@ -21,7 +21,8 @@ pub fn status(restore: &RagRestore, seen: &Seen, advance: &Advance<decide::Deed>
         Answer::Done => done(restore, result.as_ref()),
         Answer::Failed { why } => {
             let reason = failure(restore, seen, &advance.steps);
-            failed(reason, &format!("{why}; {}", remedy(reason)))
+            let remedy = remedy(reason, switch_is_open(&advance.steps, reason));
+            failed(reason, &remedy.map_or_else(|| why.clone(), |remedy| format!("{why}; {remedy}")))
         }
         Answer::Wait(_) | Answer::Record | Answer::Do { .. } => under_way(restore, seen, &advance.steps),
     };
@@ -205,9 +206,20 @@ fn said_before(restore: &RagRestore) -> Option<ConditionReason> {
     ConditionReason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason)
 }
 
-/// What a person can do about it.
-fn remedy(reason: ConditionReason) -> &'static str {
-    match reason {
+/// Whether nobody knows if the switch was made: the Job was to make it, and has left no word of how it ended.
+fn switch_is_open(steps: &[StepStatus], reason: ConditionReason) -> bool {
+    let failed = steps.iter().find(|step| step.state == StepState::Failed);
+    failed.is_some_and(|step| step.name == step::RESTORE)
+        && matches!(reason, ConditionReason::Timeout | ConditionReason::Failed)
+}
+
+/// What a person can do about it; nothing where that has been said.
+fn remedy(reason: ConditionReason, switch_is_open: bool) -> Option<&'static str> {
+    Some(match reason {
+        _ if switch_is_open => {
+            "the switch may have been made: see in /ops/status of the servers which epoch they search, before you create another \
+             RagRestore"
+        }
         ConditionReason::Skipped | ConditionReason::NoRoom => "give the store room for a second copy of the corpus",
         ConditionReason::RecallTooLow | ConditionReason::Damaged => {
             "do not rely on this snapshot: take another one, and drill it"
@@ -217,7 +229,7 @@ fn remedy(reason: ConditionReason) -> &'static str {
             "put the identity with which the snapshot was encrypted into the Secret of spec.snapshots.encryption"
         }
         ConditionReason::ModelMismatch => "give the RagCluster the embedding of the snapshot",
-        ConditionReason::Unsupported => "see the message",
+        ConditionReason::Unsupported => return None,
         ConditionReason::AuthFailed => "correct the Secret of the destination",
         ConditionReason::SnapshotFailed => {
             "nothing was restored; see the RagSnapshot, and create another RagRestore when one can be taken"
@@ -227,5 +239,5 @@ fn remedy(reason: ConditionReason) -> &'static str {
             "what is served is not proven: see the servers' log, and go back with: rag-server snapshot revert"
         }
         _ => "nothing that is served was changed; create another RagRestore when the cause is gone",
-    }
+    })
 }

@@ -95,6 +95,11 @@ pub fn removal_base(snapshot: &str) -> String {
     format!("{snapshot}-remove")
 }
 
+/// The steps of a snapshot, as they are recorded.
+pub fn recorded(snapshot: &RagSnapshot) -> &[StepStatus] {
+    snapshot.status.as_ref().map(|status| status.steps.as_slice()).unwrap_or_default()
+}
+
 /// Whether the snapshot has been taken.
 pub fn is_taken(steps: &[StepStatus]) -> bool {
     steps.iter().any(|step| step.name == TAKE && step.state == StepState::Done)

@@ -21,20 +21,17 @@ use crate::api::steps::{StepState, StepStatus};
 use crate::caches::{Caches, Watched};
 use crate::cluster::status::Failure;
 use crate::context::Context;
-use crate::controller::{Controlled, pause_until};
+use crate::controller::{Controlled, ECHO, pause_until};
 use crate::error::Error;
 use crate::objects::OwnKind;
 use crate::report::{Reported, report};
 use crate::steps::{Advance, Answer, Turn, Window, advance};
 use carry_out::carry_out;
-use decide::{Doing, FINALIZER, has_ended, leaving, taking};
+use decide::{Doing, FINALIZER, has_ended, leaving, recorded, taking};
 use observe::observe;
 use observed::Observed;
 
 pub(crate) use observe::snapshots_of;
-
-/// A record that was written is acted on as soon as the cache shows it.
-const LOOK_AFTER_RECORD: Duration = Duration::from_millis(100);
 
 /// Users' Secrets and claims are not watched, and neither is the end of another snapshot.
 const LOOK_WHILE_WAITING: Duration = Duration::from_secs(20);
@@ -64,10 +61,6 @@ impl Controlled for RagSnapshot {
     fn leave<'a>(&'a self, context: &'a Context, caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
         depart(context, caches, self).boxed()
     }
-}
-
-fn recorded(snapshot: &RagSnapshot) -> &[StepStatus] {
-    snapshot.status.as_ref().map(|status| status.steps.as_slice()).unwrap_or_default()
 }
 
 /// Nothing of a snapshot needs the cluster's lock.
@@ -162,7 +155,8 @@ fn told_of_removal(before: &[StepStatus], after: &[StepStatus]) -> Option<crate:
 
 fn next_look(answer: &Answer<Doing>, seen: &Observed) -> Duration {
     match answer {
-        Answer::Record => LOOK_AFTER_RECORD,
+        // A record that was written is acted on as soon as the cache shows it.
+        Answer::Record => ECHO,
         Answer::Do { .. } => LOOK_WHILE_WAITING,
         Answer::Wait(pause) => {
             let until = pause.until.map_or(Duration::MAX, |until| pause_until(until, seen.now));

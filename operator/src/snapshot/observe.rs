@@ -2,19 +2,15 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use kube::ResourceExt;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
 
-use super::decide::{has_ended, is_taken, is_taking, removal_base, take_base};
+use super::decide::{has_ended, is_taken, is_taking, recorded, removal_base, take_base};
 use super::observed::{Observed, Obstacle, Way};
 use crate::api::snapshot::RagSnapshot;
-use crate::api::{RagCluster, steps::StepStatus};
-use crate::caches::{Caches, Kind};
+use crate::caches::Caches;
 use crate::context::Context;
-use crate::error::sentence;
-use crate::job::{Archive, Looked, attempt_number, made_for, newest_attempt, servers_of};
+use crate::job::{Archive, Looked, attempt_number, made_for, missing, newest_attempt, servers_of};
 
 /// Reads everything about `snapshot`.
 pub(super) async fn observe(context: &Context, caches: &Caches, snapshot: &RagSnapshot) -> Observed {
@@ -41,46 +37,17 @@ pub(super) async fn observe(context: &Context, caches: &Caches, snapshot: &RagSn
 async fn way(context: &Context, caches: &Caches, snapshot: &RagSnapshot, asks: bool) -> Result<Way, Obstacle> {
     let namespace = snapshot.namespace().unwrap_or_default();
     let name = &snapshot.spec.cluster;
-    let missing = || Obstacle::ClusterMissing(name.clone());
-    let cluster = cluster_of(caches, &namespace, name).ok_or_else(missing)?;
+    let no_cluster = || Obstacle::ClusterMissing(name.clone());
+    let cluster = caches.clusters.present(&namespace, name).ok_or_else(no_cluster)?;
     let archive = Archive::of(name, cluster.spec.snapshots.as_ref(), snapshot.spec.destination.as_deref())?;
     let servers = servers_of(caches, &cluster)?;
     if cluster.spec.paused {
         return Err(Obstacle::Paused(name.clone()));
     }
-    if asks {
-        for (field, secret) in archive.secrets() {
-            if is_missing::<Secret>(context, &namespace, secret).await {
-                return Err(Obstacle::SecretMissing { cluster: name.clone(), field, name: secret.to_owned() });
-            }
-        }
-        if let Some(claim) = archive.claim()
-            && is_missing::<PersistentVolumeClaim>(context, &namespace, claim).await
-        {
-            let destination = archive.destination.name.clone();
-            return Err(Obstacle::ClaimMissing { destination, name: claim.to_owned() });
-        }
+    if asks && let Some(missing) = missing(context, &cluster, &archive).await {
+        return Err(missing.into());
     }
     Ok(Way { servers, archive })
-}
-
-/// One that is being deleted is none any more.
-fn cluster_of(caches: &Caches, namespace: &str, name: &str) -> Option<RagCluster> {
-    let found = caches.clusters.cache.get(&ObjectRef::new(name).within(namespace))?;
-    let cluster = found.0.as_ref().ok()?;
-    cluster.metadata.deletion_timestamp.is_none().then(|| cluster.clone())
-}
-
-/// What the API server cannot say is no finding.
-async fn is_missing<K: Kind>(context: &Context, namespace: &str, name: &str) -> bool {
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
-    match api.get_metadata_opt(name).await {
-        Ok(found) => found.is_none(),
-        Err(error) => {
-            tracing::warn!(kind = %K::kind(&()), name, error = sentence(&error), "an object of a user cannot be looked up");
-            false
-        }
-    }
 }
 
 /// The snapshot of the same cluster and destination that is taken before this one: the one that is being taken, or the oldest.
@@ -88,7 +55,9 @@ fn sooner(caches: &Caches, snapshot: &RagSnapshot) -> Option<String> {
     let all = caches.snapshots.cache.state();
     let readable = all.iter().filter_map(|found| found.0.as_ref().ok());
     let namespace = snapshot.namespace().unwrap_or_default();
-    let first = cluster_of(caches, &namespace, &snapshot.spec.cluster)
+    let first = caches
+        .clusters
+        .present(&namespace, &snapshot.spec.cluster)
         .and_then(|cluster| Some(cluster.spec.snapshots?.destinations.first()?.name.clone()));
     sooner_of(readable, snapshot, first.as_deref())
 }
@@ -105,29 +74,25 @@ pub(super) fn sooner_of<'a>(
         other.uid() != snapshot.uid()
             && other.spec.cluster == snapshot.spec.cluster
             && destination(other) == mine
-            && !(has_ended(steps(other)) || is_taken(steps(other)))
+            && !(has_ended(recorded(other)) || is_taken(recorded(other)))
     });
     // One that is deleted before its turn takes none; one that is being taken goes on until its Job has ended.
     let ahead = others.filter(|other| {
         let is_going = other.metadata.deletion_timestamp.is_some();
-        is_taking(steps(other)) || !is_going && rank(other) < my_rank
+        is_taking(recorded(other)) || !is_going && rank(other) < my_rank
     });
-    ahead.min_by_key(|other| (!is_taking(steps(other)), rank(other))).map(ResourceExt::name_any)
+    ahead.min_by_key(|other| (!is_taking(recorded(other)), rank(other))).map(ResourceExt::name_any)
 }
 
 fn rank(snapshot: &RagSnapshot) -> (Option<jiff::Timestamp>, String) {
     (snapshot.metadata.creation_timestamp.as_ref().map(|at| at.0), snapshot.name_any())
 }
 
-fn steps(snapshot: &RagSnapshot) -> &[StepStatus] {
-    snapshot.status.as_ref().map(|status| status.steps.as_slice()).unwrap_or_default()
-}
-
 /// The snapshots that a change of these clusters concerns: those that name one of them and have not ended.
 pub(crate) fn snapshots_of(all: &[Arc<DeserializeGuard<RagSnapshot>>], clusters: &[String]) -> Vec<String> {
     let readable = all.iter().filter_map(|found| found.0.as_ref().ok());
     readable
-        .filter(|snapshot| clusters.contains(&snapshot.spec.cluster) && !has_ended(steps(snapshot)))
+        .filter(|snapshot| clusters.contains(&snapshot.spec.cluster) && !has_ended(recorded(snapshot)))
         .map(ResourceExt::name_any)
         .collect()
 }

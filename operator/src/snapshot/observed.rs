@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ConditionReason;
-use crate::job::{Archive, Looked, Made, NoDestination, Servers, Unusable};
+use crate::job::{Archive, Looked, Made, Missing, NoDestination, Servers, Unusable};
 
 /// Everything that one pass knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,28 +45,9 @@ pub enum Obstacle {
     /// Nobody says where to.
     #[error(transparent)]
     NoDestination(#[from] NoDestination),
-    /// A Secret of the destination, the encryption or the signatures does not exist.
-    #[error(
-        "{field} of RagCluster {cluster}: there is no Secret \"{name}\" in this namespace; create it, or name another one"
-    )]
-    SecretMissing {
-        /// The cluster.
-        cluster: String,
-        /// The field that names it.
-        field: String,
-        /// The Secret.
-        name: String,
-    },
-    /// The claim of the destination does not exist.
-    #[error(
-        "there is no PersistentVolumeClaim \"{name}\" in this namespace, which destination {destination} names; create it"
-    )]
-    ClaimMissing {
-        /// The destination.
-        destination: String,
-        /// The claim.
-        name: String,
-    },
+    /// A Secret or the claim that the Job would mount does not exist.
+    #[error(transparent)]
+    Missing(#[from] Missing),
     /// The servers run nothing that a Job could be made of.
     #[error(transparent)]
     Servers(#[from] Unusable),
@@ -79,11 +60,8 @@ impl Obstacle {
             Self::ClusterMissing(_) => ConditionReason::ClusterMissing,
             Self::Paused(_) => ConditionReason::Paused,
             Self::NoDestination(_) => ConditionReason::NoDestination,
-            Self::SecretMissing { .. } => ConditionReason::SecretMissing,
-            Self::ClaimMissing { .. } => ConditionReason::ClaimMissing,
-            Self::Servers(Unusable::NotMade { .. }) => ConditionReason::Starting,
-            Self::Servers(Unusable::Embedded { .. }) => ConditionReason::Unsupported,
-            Self::Servers(Unusable::Unreadable { .. }) => ConditionReason::RevisionUnreadable,
+            Self::Missing(missing) => missing.reason(),
+            Self::Servers(unusable) => unusable.reason(),
         }
     }
 
@@ -97,8 +75,7 @@ impl Obstacle {
         match self {
             Self::ClusterMissing(_) | Self::NoDestination(_) | Self::Servers(Unusable::Embedded { .. }) => true,
             Self::Paused(_)
-            | Self::SecretMissing { .. }
-            | Self::ClaimMissing { .. }
+            | Self::Missing(_)
             | Self::Servers(Unusable::NotMade { .. } | Unusable::Unreadable { .. }) => false,
         }
     }

@@ -138,6 +138,8 @@ causes! {
     Model = "model",
     /// There is nothing to take.
     Empty = "empty",
+    /// No snapshot would be left in the archive.
+    Last = "last",
     /// Another process is at it.
     Held = "held",
     /// It was asked to stop.
@@ -178,6 +180,7 @@ impl Cause {
             | Self::NoKey
             | Self::Model
             | Self::Empty
+            | Self::Last
             | Self::NoRoom
             | Self::NotFound
             | Self::Recall

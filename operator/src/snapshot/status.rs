@@ -233,6 +233,7 @@ fn reason_of(failure: &Failure) -> ConditionReason {
         | Cause::NewerFormat
         | Cause::NoKey
         | Cause::Model
+        | Cause::Last
         | Cause::Held
         | Cause::Stopped
         | Cause::Recall

@@ -29,7 +29,7 @@ mod next;
 mod record;
 mod step;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use advance::{Advance, Answer, advance};
 pub use lock::{Current, Standing, Turn, Window};

@@ -209,7 +209,7 @@ fn settle(asked: &Arc<Asked>) -> Step<Seen, Deed> {
         if let Some(look) = task::stopped(&asked, seen) {
             return look;
         }
-        if seen.has_leftovers && task::have_succeeded(seen) {
+        if !seen.made.is_empty() && task::have_succeeded(seen) {
             return Look::Continue(Deed::Forget { restore: asked.name.clone() });
         }
         Look::Done("nothing of it is under way any more".to_owned())

@@ -102,8 +102,8 @@ fn ready<'a>(spec: &RagRestoreSpec, seen: &'a Seen) -> Result<&'a ClusterSeen, O
         let why = format!("spec.paused of RagCluster {name} is true; remove it");
         return Err(Obstacle::for_now(ConditionReason::Paused, why));
     }
-    if let Some(why) = &cluster.not_ready {
-        return Err(Obstacle::for_now(ConditionReason::Starting, why.clone()));
+    if let Some((reason, why)) = &cluster.not_ready {
+        return Err(Obstacle::for_now(*reason, why.clone()));
     }
     Ok(cluster)
 }

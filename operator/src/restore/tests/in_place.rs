@@ -193,3 +193,21 @@ fn a_job_that_is_gone_has_left_its_report_in_the_status() {
     gone.attempts.clear();
     assert_eq!(told.ended(&gone, ASKED_AT), ("True".into(), "Restored".into()));
 }
+
+#[test]
+fn that_nothing_was_changed_is_said_only_where_it_is_known() {
+    let said = |act: Act| {
+        let mut told = begun();
+        told.ended(&tried(kept(), Task::Restore, 1, act), ASKED_AT);
+        crate::conditions::find(&told.status().conditions, ConditionType::Ready).unwrap().message.clone()
+    };
+    let unchanged = "nothing that is served was changed";
+    for reason in [ConditionReason::Unreachable, ConditionReason::SnapshotMissing] {
+        let message = said(fault(reason, false, ASKED_AT));
+        assert!(message.contains(unchanged), "{message}");
+    }
+    for reason in [ConditionReason::Failed, ConditionReason::Timeout] {
+        let message = said(fault(reason, false, ASKED_AT));
+        assert!(!message.contains(unchanged) && message.contains("which epoch they search"), "{message}");
+    }
+}

@@ -54,7 +54,7 @@ impl Told {
                 Answer::Record => {}
                 Answer::Do { effect: Deed::Forget { .. }, .. } => {
                     seen.attempts.clear();
-                    seen.has_leftovers = false;
+                    seen.made.clear();
                 }
                 other => return other,
             }

@@ -14,11 +14,13 @@ use crate::api::restore::{RagRestore, RestoreMode};
 use crate::api::steps::StepState;
 use crate::api::{ConditionReason, ConditionType};
 use crate::conditions::find;
+use crate::job::Made;
 use crate::restore::decide::{Deed, procedure};
 use crate::restore::fixtures::{ASKED_AT, at, drilled, restore, seen, server, switched, taken};
 use crate::restore::names::job_name;
 use crate::restore::observed::{Act, Attempt, Fault, Seen, SnapshotSeen, SnapshotState, Task};
 use crate::restore::status::{has_ended, status};
+use crate::steps::tests::{Crash, crash};
 use crate::steps::{Answer, Standing, Turn, Window, advance};
 
 /// How a Job ends.
@@ -32,14 +34,6 @@ enum End {
     NoRoom,
     /// Only when it is stopped.
     Never,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Crash {
-    None,
-    BeforeTheRecord,
-    BeforeTheEffect,
-    AfterTheEffect,
 }
 
 #[derive(Clone, Debug)]
@@ -123,6 +117,7 @@ impl World {
 
     fn seen(&self, number: usize) -> Seen {
         let run = &self.runs[number];
+        let name = run.restore.metadata.name.clone().unwrap();
         let mut attempts: BTreeMap<Task, Vec<Attempt>> = BTreeMap::new();
         for ((task, number), act) in &run.jobs {
             attempts.entry(*task).or_default().push(Attempt { number: *number, act: act.clone() });
@@ -132,7 +127,7 @@ impl World {
         let asked_by = run.restore.metadata.uid.clone();
         let before = run.before.clone().map(|state| SnapshotSeen { asked_by, state, ..taken("before", ASKED_AT) });
         let seen = Seen {
-            has_leftovers: !run.jobs.is_empty(),
+            made: run.jobs.keys().map(|(task, number)| Made::job(&job_name(&name, *task, *number))).collect(),
             before,
             peers: peers.map(|(_, peer)| peer.standing()).collect(),
             attempts,
@@ -335,16 +330,8 @@ fn end() -> impl Strategy<Value = End> {
 }
 
 fn action() -> impl Strategy<Value = Action> {
-    let crash = select(vec![
-        Crash::None,
-        Crash::None,
-        Crash::None,
-        Crash::BeforeTheRecord,
-        Crash::BeforeTheEffect,
-        Crash::AfterTheEffect,
-    ]);
     prop_oneof![
-        16 => (0..4usize, crash).prop_map(|(number, crash)| Action::Pass(number, crash)),
+        16 => (0..4usize, crash()).prop_map(|(number, crash)| Action::Pass(number, crash)),
         4 => (1..4000i64).prop_map(Action::Wait),
         6 => Just(Action::Work),
         1 => any::<bool>().prop_map(Action::Follow),

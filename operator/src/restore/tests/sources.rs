@@ -71,7 +71,18 @@ fn what_is_in_the_way_is_said_with_its_class_and_whether_it_may_go_away() {
     let table: Vec<Row> = vec![
         (Seen { cluster: None, ..seen() }, ConditionReason::ClusterMissing, true, "create it"),
         (cluster(|c| c.is_paused = true), ConditionReason::Paused, true, "remove it"),
-        (cluster(|c| c.not_ready = Some("it starts".into())), ConditionReason::Starting, true, "it starts"),
+        (
+            cluster(|c| c.not_ready = Some((ConditionReason::Starting, "it starts".into()))),
+            ConditionReason::Starting,
+            true,
+            "it starts",
+        ),
+        (
+            cluster(|c| c.not_ready = Some((ConditionReason::RevisionUnreadable, "delete it".into()))),
+            ConditionReason::RevisionUnreadable,
+            true,
+            "delete it",
+        ),
         (cluster(|c| c.is_embedded = true), ConditionReason::Unsupported, false, "while the server is stopped"),
         (cluster(|c| c.destinations.clear()), ConditionReason::NoDestination, true, "is empty; add bucket"),
         (

@@ -1,15 +1,10 @@
 //! What a restore asks of the API server, and what it does not ask, told as stories.
 
-use std::sync::Arc;
-
-use kube::Client;
-use kube::client::Body;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use crate::api::labels;
 use crate::apply::stories::{Play, scene};
-use crate::caches::{Caches, Clients, caches};
+use crate::caches::tests::empty;
 use crate::restore::build::before;
 use crate::restore::carry_out::carry_out;
 use crate::restore::decide::Deed;
@@ -18,15 +13,6 @@ use crate::restore::reconcile;
 
 const KEEP: &str = "POST /apis/ragops.dev/v1alpha1/namespaces/team-a/ragsnapshots?&fieldManager=ragops.dev%2Fcore";
 const STATUS: &str = "PATCH /apis/ragops.dev/v1alpha1/namespaces/team-a/ragrestores/weekly/status?&force=true&fieldManager=ragops.dev%2Fcore";
-
-/// Caches of a namespace in which there is nothing.
-fn empty() -> Caches {
-    let silent = tower::service_fn(|_: http::Request<Body>| {
-        std::future::pending::<Result<http::Response<Body>, std::convert::Infallible>>()
-    });
-    let client = Client::new(silent, "default");
-    caches(Clients { asking: &client, watching: &client }, "team-a", &Arc::new(Notify::new())).0
-}
 
 fn keep() -> Deed {
     Deed::Snapshot { name: "undo-before".into() }
@@ -39,7 +25,7 @@ fn refusal(code: u16, reason: &str) -> Value {
 #[tokio::test]
 async fn what_is_served_is_kept_by_one_request_that_says_who_asked() {
     let play = Play::of([scene(KEEP, 201, json!(before(&in_place(), "bucket")))]);
-    carry_out((&play.context, &empty()), &in_place(), &seen(), &keep()).await.unwrap();
+    carry_out(&play.context, &in_place(), &seen(), &keep()).await.unwrap();
     let body = &play.end()[0];
     assert_eq!(body["metadata"]["name"], "undo-before");
     assert_eq!(body["metadata"]["annotations"][labels::RESTORE_UID], "u-undo");
@@ -50,9 +36,8 @@ async fn what_is_served_is_kept_by_one_request_that_says_who_asked() {
 #[tokio::test]
 async fn a_snapshot_that_is_there_already_is_looked_at_and_a_missing_right_is_named() {
     let play = Play::of([scene(KEEP, 409, refusal(409, "AlreadyExists")), scene(KEEP, 403, refusal(403, "Forbidden"))]);
-    let caches = empty();
-    carry_out((&play.context, &caches), &in_place(), &seen(), &keep()).await.unwrap();
-    let refused = carry_out((&play.context, &caches), &in_place(), &seen(), &keep()).await.unwrap_err();
+    carry_out(&play.context, &in_place(), &seen(), &keep()).await.unwrap();
+    let refused = carry_out(&play.context, &in_place(), &seen(), &keep()).await.unwrap_err();
     assert!(
         refused.remedy().starts_with("grant create on ragsnapshots.ragops.dev in namespace team-a"),
         "{}",

@@ -8,6 +8,8 @@ use super::{Disruption, Effect, Look, Priority, Procedure, Standing, Step, Turn,
 use crate::api::steps::{StepState, StepStatus};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proptest::prelude::Strategy;
+use proptest::sample::select;
 
 /// What a step does, by name alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,27 @@ impl Effect for Mark {
 
 fn mark(name: &str) -> Mark {
     Mark(name.to_owned())
+}
+
+/// Where the process dies in a pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Crash {
+    None,
+    BeforeTheRecord,
+    BeforeTheEffect,
+    AfterTheEffect,
+}
+
+/// As often as not it does not die.
+pub(crate) fn crash() -> impl Strategy<Value = Crash> {
+    select(vec![
+        Crash::None,
+        Crash::None,
+        Crash::None,
+        Crash::BeforeTheRecord,
+        Crash::BeforeTheEffect,
+        Crash::AfterTheEffect,
+    ])
 }
 
 /// What each step sees.

@@ -1,7 +1,7 @@
 //! Procedures of one cluster side by side: observations that lag, crashes at every place of a pass, clocks that jump both ways,
 //! windows that open and close, and in the end time enough. After each action the sentences of `World` hold.
 
-use super::{Mark, states, time};
+use super::{Crash, Mark, crash, states, time};
 use crate::api::steps::{StepState, StepStatus};
 use crate::steps::{
     Advance, Answer, At, Disruption, Look, Pause, Priority, Procedure, Standing, Step, Turn, Window, advance, next,
@@ -55,14 +55,6 @@ struct Seen {
     things: Vec<Thing>,
     /// Somebody asks it to wait.
     is_held: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Crash {
-    None,
-    BeforeTheRecord,
-    BeforeTheEffect,
-    AfterTheEffect,
 }
 
 #[derive(Clone, Debug)]
@@ -345,16 +337,8 @@ fn priority() -> impl Strategy<Value = Priority> {
 }
 
 fn action() -> impl Strategy<Value = Action> {
-    let crash = select(vec![
-        Crash::None,
-        Crash::None,
-        Crash::None,
-        Crash::BeforeTheRecord,
-        Crash::BeforeTheEffect,
-        Crash::AfterTheEffect,
-    ]);
     prop_oneof![
-        16 => (0..4usize, crash).prop_map(|(number, crash)| Action::Pass(number, crash)),
+        16 => (0..4usize, crash()).prop_map(|(number, crash)| Action::Pass(number, crash)),
         4 => (1..100i64).prop_map(Action::Tick),
         1 => (-200_000..200_000i64).prop_map(Action::Jump),
         2 => any::<bool>().prop_map(Action::Window),

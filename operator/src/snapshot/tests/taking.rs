@@ -1,0 +1,116 @@
+//! How a snapshot is taken, and how it is not.
+
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::{World, done, failed, of_report};
+use crate::api::snapshot::ArchivePolicy;
+use crate::api::{ConditionReason, ConditionType};
+use crate::events::Severity;
+use crate::job::Looked;
+use crate::snapshot::decide::Act;
+use crate::snapshot::observed::Obstacle;
+use crate::snapshot::report::Cause;
+use crate::steps::Answer;
+
+#[test]
+fn a_snapshot_is_taken_read_back_and_never_changes_again() {
+    let mut world = World::new(ArchivePolicy::Retain);
+    world.settle();
+    assert_eq!(world.done, [Act::Take(1)]);
+    world.is(ConditionType::Ready, "False", ConditionReason::Taking);
+    world.is(ConditionType::Reconciling, "True", ConditionReason::Progressing);
+    world.is(ConditionType::Stalled, "False", ConditionReason::Unhindered);
+    world.take = Some((1, Looked::Running));
+    world.settle();
+    assert_eq!(world.done.len(), 1, "one Job, however often it is looked at");
+    world.take = Some((1, done("nightly", true)));
+    world.settle();
+    assert_eq!(world.done, [Act::Take(1), Act::Forget]);
+    world.is(ConditionType::Ready, "True", ConditionReason::Taken);
+    world.is(ConditionType::Verified, "True", ConditionReason::ReadBack);
+    world.is(ConditionType::Reconciling, "False", ConditionReason::Settled);
+    let archive = world.snapshot.status.as_ref().unwrap().archive.clone().unwrap();
+    assert_eq!((archive.documents, archive.left_out, archive.place.as_str()), (10, 1, "s3://archive/team-a/handbook"));
+    assert_eq!((archive.destination.as_str(), archive.encrypted), ("offsite", true));
+    assert!(world.said(ConditionType::Ready).2.contains("1 documents are not in it"));
+    let before = world.snapshot.clone();
+    world.way = Err(Obstacle::ClusterMissing("handbook".into()));
+    world.take = Some((1, failed(&Cause::Damaged, world.now)));
+    world.settle();
+    assert_eq!(world.snapshot, before);
+    assert_eq!(world.told, [(Severity::Normal, "Taken".to_owned())]);
+}
+
+#[test]
+fn what_was_not_read_back_says_so() {
+    let mut world = World::new(ArchivePolicy::Retain);
+    world.settle();
+    world.take = Some((1, done("nightly", false)));
+    world.settle();
+    world.is(ConditionType::Ready, "True", ConditionReason::Taken);
+    world.is(ConditionType::Verified, "False", ConditionReason::NotReadBack);
+}
+
+#[test]
+fn a_report_about_another_snapshot_or_of_another_shape_is_a_failure() {
+    let other = of_report(json!({"outcome": "done", "removed": []}));
+    for looked in [done("weekly", true), other] {
+        let mut world = World::new(ArchivePolicy::Retain);
+        world.settle();
+        world.take = Some((1, looked));
+        world.settle();
+        world.is(ConditionType::Ready, "False", ConditionReason::TakeFailed);
+        assert_eq!(world.snapshot.status.unwrap().archive, None);
+    }
+}
+
+#[test]
+fn each_cause_of_a_failure_has_its_reason_and_only_what_may_pass_is_tried_again() {
+    for (cause, reason) in [
+        (Cause::Exists, ConditionReason::AlreadyExists),
+        (Cause::Damaged, ConditionReason::Damaged),
+        (Cause::Empty, ConditionReason::NothingToTake),
+        (Cause::NoRoom, ConditionReason::NoRoom),
+        (Cause::AuthFailed, ConditionReason::AuthFailed),
+        (Cause::NoPlace, ConditionReason::NoDestination),
+        (Cause::Configuration, ConditionReason::TakeFailed),
+        (Cause::Other("later".into()), ConditionReason::TakeFailed),
+    ] {
+        let mut world = World::new(ArchivePolicy::Retain);
+        world.settle();
+        world.take = Some((1, failed(&cause, world.now)));
+        world.settle();
+        world.is(ConditionType::Ready, "False", reason);
+        world.is(ConditionType::Stalled, "True", reason);
+        world.is(ConditionType::Reconciling, "False", ConditionReason::Settled);
+        assert!(world.said(ConditionType::Stalled).2.contains("create another RagSnapshot"));
+        assert_eq!(world.done, [Act::Take(1)], "its Job stays, so that its log can be read");
+        assert_eq!(world.told, [(Severity::Warning, reason.as_str().to_owned())]);
+    }
+}
+
+#[test]
+fn what_may_pass_is_tried_again_with_longer_waits_and_not_for_ever() {
+    let mut world = World::new(ArchivePolicy::Retain);
+    world.settle();
+    let mut waits = Vec::new();
+    for attempt in 1..=8 {
+        assert_eq!(world.done.last(), Some(&Act::Take(attempt)));
+        world.take = Some((attempt, failed(&Cause::Unreachable, world.now)));
+        let failed_at = world.now;
+        if let Answer::Wait(pause) = world.pass(false) {
+            world.is(ConditionType::Ready, "False", ConditionReason::Unreachable);
+            world.is(ConditionType::Reconciling, "True", ConditionReason::Progressing);
+            let until = pause.until.unwrap();
+            waits.push(until.duration_since(failed_at).as_secs());
+            world.now = until.checked_sub(SignedDuration::from_secs(1)).unwrap();
+            assert!(matches!(world.pass(false), Answer::Wait(_)), "too early");
+            world.now = until;
+            world.settle();
+        }
+    }
+    assert_eq!(waits, [30, 60, 120, 240, 480, 960, 1920]);
+    world.is(ConditionType::Stalled, "True", ConditionReason::Unreachable);
+    assert!(world.said(ConditionType::Stalled).2.contains("8 attempts have failed"));
+}
