@@ -37,8 +37,15 @@ pub(crate) struct Records {
     #[arg(long)]
     data: PathBuf,
     /// Servers that share one store in the end
-    #[arg(long, env = "RAGOPS_BENCH_REPLICAS", default_value_t = 20)]
+    #[arg(long, env = "RAGOPS_BENCH_REPLICAS", default_value_t = 4)]
     replicas: usize,
+}
+
+impl Records {
+    /// Servers at the end.
+    fn servers(&self) -> usize {
+        self.replicas.max(WRITERS)
+    }
 }
 
 /// The figures of one store, in the order of [`ROWS`].
@@ -106,7 +113,7 @@ pub(crate) async fn run(records: &Records) -> anyhow::Result<()> {
         eprintln!("  {}", kept.name());
         columns.push((kept.name(), measure(records, &collection, &kept).await?));
     }
-    println!("all servers: {} of one store", records.replicas);
+    println!("all servers: {} of one store", records.servers());
     print!("\n{:<52}", "what");
     columns.iter().for_each(|(name, _)| print!("{name:>15}"));
     println!();
@@ -120,7 +127,7 @@ pub(crate) async fn run(records: &Records) -> anyhow::Result<()> {
 
 async fn measure(records: &Records, collection: &Cranfield, kept: &Kept) -> anyhow::Result<Figures> {
     let (vectors, store) = (Vectors::serve().await?, Qdrant::start().await?);
-    let config = [store.config(), kept.config(records.replicas), vectors.config()].concat();
+    let config = [store.config(), kept.config(records.servers()), vectors.config()].concat();
     let server = async || Server::configured(&records.server, &config).await;
     let (began, mut servers) = (Instant::now(), vec![server().await?]);
     let said = |what: &str| eprintln!("  {:.0} s: {what}", began.elapsed().as_secs_f64());
@@ -131,15 +138,15 @@ async fn measure(records: &Records, collection: &Cranfield, kept: &Kept) -> anyh
     let (began, cpu) = (Instant::now(), process::cpu_seconds(pid)?);
     servers[0].ingest(&mine).await?;
     let (one, cpu) = (began.elapsed().as_secs_f64(), process::cpu_seconds(pid)? - cpu);
-    said("documents are in");
+    said("the documents of one server are in");
     let began = Instant::now();
     servers[0].ingest(&mine).await?;
     let again = began.elapsed().as_secs_f64();
     let alone = ask(&servers, &questions(collection, 1, QUESTIONS), 1).await?;
     let together = ask(&servers, &questions(collection, 2, QUESTIONS), CLIENTS).await?;
 
-    said("one server is asked");
-    while servers.len() < records.replicas.max(WRITERS) {
+    said("one server was asked");
+    while servers.len() < records.servers() {
         servers.push(server().await?);
     }
     ask(&servers, &questions(collection, 3, WARM_UP * servers.len()), CLIENTS).await?;
@@ -147,7 +154,7 @@ async fn measure(records: &Records, collection: &Cranfield, kept: &Kept) -> anyh
     let began = Instant::now();
     let parts: Vec<_> = (0..WRITERS).map(|at| documents(collection, &format!("of-{at}"))).collect();
     try_join_all(servers.iter().zip(&parts).map(|(server, part)| server.ingest(part))).await?;
-    let four = began.elapsed().as_secs_f64();
+    let both = began.elapsed().as_secs_f64();
     said("all documents are in");
     let all = ask(&servers, &questions(collection, 4, QUESTIONS), CLIENTS).await?;
     let count = DOCUMENTS as f64;
@@ -161,7 +168,7 @@ async fn measure(records: &Records, collection: &Cranfield, kept: &Kept) -> anyh
         together.per_second,
         together.p95_ms,
         together.cpu_ms,
-        WRITERS as f64 * count / four,
+        WRITERS as f64 * count / both,
         all.per_second,
         all.p95_ms,
         all.cpu_ms,

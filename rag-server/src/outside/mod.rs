@@ -12,6 +12,6 @@ pub use self::{
     body::{ErrorView, Unread, bounded, bounded_pieces},
     rest::Rest,
     service::{NotAnswered, Refusal, Service, client, header, innermost},
-    tls::{MAX_CERTIFICATES_BYTES, NoCertificates, NoExpiry, certificates, choose_cryptography, first_expiry},
+    tls::{NoCertificates, certificates, choose_cryptography, first_expiry, read_pem},
     wait::{LONGEST, duration, retry_after},
 };

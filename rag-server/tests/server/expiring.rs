@@ -1,5 +1,6 @@
 //! When certificates expire: told as a metric and in `/ops/status`, said before it is too late, and looked at again when the file changes.
 
+use rag_server::outside;
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,6 +24,15 @@ async fn days(server: &Server) -> Option<f64> {
 async fn told(server: &Server) -> Value {
     let status = server.manage("/ops/status").bearer_auth(OPERATOR).send().await.unwrap();
     status.json::<Value>().await.unwrap()["certificates"].clone()
+}
+
+#[test]
+fn a_certificate_that_never_expires_does_so_as_late_as_can_be_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let days = jiff::civil::date(9999, 12, 31) - today;
+    certificates::authority(folder.path(), "never", days.get_days());
+    assert_eq!(outside::first_expiry(&folder.path().join("never.crt")), Ok(jiff::Timestamp::MAX));
 }
 
 #[tokio::test(flavor = "multi_thread")]

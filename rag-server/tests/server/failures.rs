@@ -232,9 +232,7 @@ impl World {
             format!("[[generation.providers]]\nname = \"writer\"\nbase_url = \"{}/v1\"\n", generator.url()),
             "model = \"double\"\ntimeout_seconds = 2\n".to_owned(),
         ];
-        let config = home.write("config.toml", &config.concat());
-        let call = home.command(&["serve", "--config"]).args_of(&[&config]).without_embedded_store();
-        let server = Server::start(&call);
+        let server = home.serve_over_store(&config.concat());
         server.await_ready().await;
         for (id, text) in DOCUMENTS {
             server.ingest(id, text, WRITER).await;
@@ -536,13 +534,20 @@ async fn heals(world: &World, row: &Row) {
     }
 }
 
-/// One test for each row.
+/// Two tests for each part: one in which it is killed, and one in which it stands still.
 macro_rules! rows {
-    ($($name:ident: $part:ident $how:ident, $meanwhile:expr, $seen:expr, $log:literal, $metric:literal;)*) => {$(
+    ($($part:ident: $meanwhile:expr, $name:literal, $log:literal, $metric:expr,
+        killed $killed:ident $cause_killed:literal, still $still:ident $cause_still:literal;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
-        async fn $name() {
-            let (part, how, meanwhile) = (Part::$part, How::$how, $meanwhile);
-            the_row_holds(Row { part, how, meanwhile, seen: $seen, log: $log, metric: $metric }).await;
+        async fn $killed() {
+            let (how, seen) = (How::Killed, ($name, $cause_killed));
+            the_row_holds(Row { part: Part::$part, how, meanwhile: $meanwhile, seen, log: $log, metric: $metric }).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $still() {
+            let (how, seen) = (How::StandsStill, ($name, $cause_still));
+            the_row_holds(Row { part: Part::$part, how, meanwhile: $meanwhile, seen, log: $log, metric: $metric }).await;
         }
     )*};
 }
@@ -553,42 +558,30 @@ const NO_STORE: Meanwhile = Meanwhile::Problem("store-unreachable");
 const NO_VECTOR: Meanwhile = Meanwhile::Problem("embedder-unavailable");
 const WITHOUT_MODEL: Meanwhile = Meanwhile::Says("no provider answered");
 const NOT_RERANKED: Meanwhile = Meanwhile::Says("rerank_failed");
+/// How questions that a store fails are counted.
+const UNAVAILABLE: &str = r#"http_requests_total{route="/query",status="503"}"#;
 
 rows! {
-    a_vector_store_that_is_killed_fails_every_question_in_words_and_heals_by_itself:
-        Store Killed, NO_STORE, ("vector store", "unreachable"), "a store failed",
-        r#"http_requests_total{route="/query",status="503"}"#;
-    a_vector_store_that_stands_still_fails_every_question_in_time_and_heals_by_itself:
-        Store StandsStill, NO_STORE, ("vector store", "timeout"), "a store failed",
-        r#"http_requests_total{route="/query",status="503"}"#;
-    a_database_that_is_killed_fails_every_question_in_words_and_heals_by_itself:
-        Postgres Killed, NO_STORE, ("records", "unreachable"), "a store failed",
-        r#"http_requests_total{route="/query",status="503"}"#;
-    a_database_that_stands_still_fails_every_question_in_time_and_heals_by_itself:
-        Postgres StandsStill, NO_STORE, ("records", "timeout"), "a store failed",
-        r#"http_requests_total{route="/query",status="503"}"#;
-    a_redis_that_is_killed_costs_no_question_and_is_used_again_by_itself:
-        Redis Killed, Meanwhile::AsEver, ("cache", "unreachable"), "the cache in Redis cannot be used",
-        r#"rag_circuit_breaker_transitions_total{provider="redis_cache",to="open"}"#;
-    a_redis_that_stands_still_costs_no_question_and_is_used_again_by_itself:
-        Redis StandsStill, Meanwhile::AsEver, ("cache", "timeout"), "the cache in Redis cannot be used",
-        r#"rag_circuit_breaker_transitions_total{provider="redis_cache",to="open"}"#;
-    an_embedding_provider_that_is_killed_fails_questions_and_documents_wait_for_it:
-        Embedder Killed, NO_VECTOR, ("embedding model", "unreachable"), "the embedding provider failed",
-        r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#;
-    an_embedding_provider_that_stands_still_fails_questions_in_time_and_documents_wait_for_it:
-        Embedder StandsStill, NO_VECTOR, ("embedding model", "timeout"), "the embedding provider failed",
-        r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#;
-    without_its_language_model_a_server_answers_in_sentences_of_the_documents_and_says_so:
-        Generator Killed, WITHOUT_MODEL, ("writer", "open"), "the provider ",
-        r#"rag_circuit_breaker_transitions_total{provider="writer",to="open"}"#;
-    a_language_model_that_stands_still_is_given_up_in_time_for_sentences_of_the_documents:
-        Generator StandsStill, WITHOUT_MODEL, ("writer", "open"), "the provider ",
-        r#"rag_circuit_breaker_transitions_total{provider="writer",to="open"}"#;
-    without_its_reranker_a_server_answers_in_the_order_of_the_search_and_says_so:
-        Reranker Killed, NOT_RERANKED, ("reranker", "unreachable"), "the reranker failed",
-        r#"rag_circuit_breaker_transitions_total{provider="rerank_provider",to="open"}"#;
-    a_reranker_that_stands_still_is_given_up_in_time_for_the_order_of_the_search:
-        Reranker StandsStill, NOT_RERANKED, ("reranker", "unreachable"), "the reranker failed",
-        r#"rag_circuit_breaker_transitions_total{provider="rerank_provider",to="open"}"#;
+    Store: NO_STORE, "vector store", "a store failed", UNAVAILABLE,
+        killed a_vector_store_that_is_killed_fails_every_question_in_words_and_heals_by_itself "unreachable",
+        still a_vector_store_that_stands_still_fails_every_question_in_time_and_heals_by_itself "timeout";
+    Postgres: NO_STORE, "records", "a store failed", UNAVAILABLE,
+        killed a_database_that_is_killed_fails_every_question_in_words_and_heals_by_itself "unreachable",
+        still a_database_that_stands_still_fails_every_question_in_time_and_heals_by_itself "timeout";
+    Redis: Meanwhile::AsEver, "cache", "the cache in Redis cannot be used",
+        r#"rag_circuit_breaker_transitions_total{provider="redis_cache",to="open"}"#,
+        killed a_redis_that_is_killed_costs_no_question_and_is_used_again_by_itself "unreachable",
+        still a_redis_that_stands_still_costs_no_question_and_is_used_again_by_itself "timeout";
+    Embedder: NO_VECTOR, "embedding model", "the embedding provider failed",
+        r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#,
+        killed an_embedding_provider_that_is_killed_fails_questions_and_documents_wait_for_it "unreachable",
+        still an_embedding_provider_that_stands_still_fails_questions_in_time_and_documents_wait_for_it "timeout";
+    Generator: WITHOUT_MODEL, "writer", "the provider ",
+        r#"rag_circuit_breaker_transitions_total{provider="writer",to="open"}"#,
+        killed without_its_language_model_a_server_answers_in_sentences_of_the_documents_and_says_so "open",
+        still a_language_model_that_stands_still_is_given_up_in_time_for_sentences_of_the_documents "open";
+    Reranker: NOT_RERANKED, "reranker", "the reranker failed",
+        r#"rag_circuit_breaker_transitions_total{provider="rerank_provider",to="open"}"#,
+        killed without_its_reranker_a_server_answers_in_the_order_of_the_search_and_says_so "unreachable",
+        still a_reranker_that_stands_still_is_given_up_in_time_for_the_order_of_the_search "unreachable";
 }

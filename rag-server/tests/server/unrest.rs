@@ -39,7 +39,7 @@ struct Dependencies {
 
 impl Dependencies {
     /// Restarts one after another, or lets it stand still, until it is time to let all of them live.
-    async fn disturb(mut self, mut dice: Dice, until: Instant) -> Self {
+    async fn disturb(&mut self, dice: &mut Dice, until: Instant) {
         let began = Instant::now();
         while Instant::now() < until {
             let pause = Duration::from_millis(100 + dice.below(2_000));
@@ -63,7 +63,6 @@ impl Dependencies {
             }
             tokio::time::sleep(Duration::from_millis(dice.below(1_500))).await;
         }
-        self
     }
 }
 
@@ -153,7 +152,7 @@ async fn servers_whose_database_cache_and_embedder_fail_at_random_keep_what_they
     let (store, folder) = (SharedStore::start().await, tempfile::tempdir().unwrap());
     let (postgres, redis) = (Postgres::start(), RedisServer::start().await);
     postgres.database_in(folder.path()).await;
-    let dependencies = Dependencies { postgres, redis, embedder: Component::start("embedder").await };
+    let mut dependencies = Dependencies { postgres, redis, embedder: Component::start("embedder").await };
     let config = config(&dependencies, &store, folder.path());
     let (homes, mut servers): (Vec<_>, Vec<_>) = ((0..REPLICAS).map(|_| Home::new()).collect(), Vec::new());
     for home in &homes {
@@ -170,12 +169,11 @@ async fn servers_whose_database_cache_and_embedder_fail_at_random_keep_what_they
     let writers: Vec<_> =
         (0..WRITERS).map(|name| tokio::spawn(Writer::new(name, seed, Arc::clone(&addresses)).run(until))).collect();
     let askers: Vec<_> = servers.iter().map(|server| tokio::spawn(ask(server.public.clone(), until))).collect();
-    let early = async {
-        // By then everything was done once, and the rest is more of the same.
-        tokio::time::sleep_until((began + lasts / 3).into()).await;
-        greatest(&servers).await
-    };
-    let (_dependencies, early) = tokio::join!(dependencies.disturb(Dice(seed), until), early);
+    let mut dice = Dice(seed);
+    dependencies.disturb(&mut dice, began + lasts / 3).await;
+    // The rest is more of the same.
+    let early = greatest(&servers).await;
+    dependencies.disturb(&mut dice, until).await;
     for asker in askers {
         let asked = asker.await.unwrap();
         println!("{asked:?}");

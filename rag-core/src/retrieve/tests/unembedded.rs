@@ -50,4 +50,6 @@ async fn words_alone_are_searched_only_while_that_is_allowed() {
     assert!(is_over_budget(ask(&retrieve, question, Mode::Hybrid).await));
     allowed.store(true, Ordering::SeqCst);
     assert!(ask(&retrieve, question, Mode::Hybrid).await.is_ok());
+    let measured = retrieve.uncached(Arc::new(OverBudget::default()));
+    assert!(is_over_budget(ask(&measured, question, Mode::Hybrid).await), "who measures the search measures no other");
 }

@@ -3,9 +3,7 @@
 //! A target says nothing of its user, its password and its certificates when it is printed.
 
 use std::{
-    fmt,
-    fs::File,
-    io::{self, Read},
+    fmt, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,7 +16,7 @@ use sqlx::{
 use super::STORE;
 use crate::{
     key_file::{Key, NoKey},
-    outside::MAX_CERTIFICATES_BYTES,
+    outside,
     ports::StoreError,
 };
 
@@ -138,13 +136,11 @@ fn certificates(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         store: STORE,
         cause: NoKey::Unreadable { path: path.display().to_string(), cause: error.to_string() },
     };
-    let mut pem = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(MAX_CERTIFICATES_BYTES).read_to_end(&mut pem).map_err(unreadable)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreadable(error)),
-    };
-    Ok(Some(pem))
+    match outside::read_pem(path) {
+        Ok(pem) => Ok(Some(pem)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(error)),
+    }
 }
 
 #[cfg(test)]

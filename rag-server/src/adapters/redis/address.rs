@@ -5,7 +5,7 @@ use std::{fmt, path::Path};
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates};
 
 use super::failure::{Cause, Failure};
-use crate::outside;
+use crate::outside::{self, NoCertificates};
 
 /// The port where none is named.
 const PORT: u16 = 6379;
@@ -52,9 +52,13 @@ impl Address {
 
     /// A client for such a connection. Its certificate must be by an authority of the file as it is now; where there is no such file, by one that the system trusts.
     pub(super) fn client(&self, info: ConnectionInfo, ca_file: Option<&Path>) -> Result<Client, Failure> {
-        let Some(path) = ca_file.filter(|path| self.tls && path.exists()) else { return Ok(Client::open(info)?) };
+        let Some(path) = ca_file.filter(|_| self.tls) else { return Ok(Client::open(info)?) };
         let wrong = |why: String| Failure::new(Cause::Tls, format!("its ca_file {} {why}", path.display()));
-        let root_cert = Some(outside::certificates(path).map_err(|error| wrong(error.to_string()))?);
+        let root_cert = match outside::certificates(path) {
+            Ok(pem) => Some(pem),
+            Err(NoCertificates::NoFile) => return Ok(Client::open(info)?),
+            Err(error) => return Err(wrong(error.to_string())),
+        };
         let trusted = TlsCertificates { client_tls: None, root_cert };
         Client::build_with_tls(info, trusted)
             .map_err(|error| wrong(format!("cannot be used: {}", outside::innermost(&error))))
@@ -97,6 +101,8 @@ mod tests {
         let address = Address::parse("rediss://redis").unwrap();
         let client = || address.client(address.info().unwrap(), Some(&path));
         assert!(client().is_ok(), "there is no such file");
+        let not_a_file = address.client(address.info().unwrap(), Some(folder.path())).unwrap_err();
+        assert_eq!(not_a_file.cause, Cause::Tls, "what is there and cannot be read is no reason to trust the system");
         for text in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n"] {
             std::fs::write(&path, text).unwrap();
             let failure = client().unwrap_err();

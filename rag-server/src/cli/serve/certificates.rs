@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, RecordsChoice, Tls},
     operations::{Operations, Watched},
-    outside::{self, NoExpiry},
+    outside::{self, NoCertificates},
 };
 
 /// Between two looks; they cost a millisecond for the bundle of a whole system.
@@ -69,7 +69,7 @@ enum Stage {
     Over,
 }
 
-fn stage(found: &Result<Timestamp, NoExpiry>, now: Timestamp) -> Stage {
+fn stage(found: &Result<Timestamp, NoCertificates>, now: Timestamp) -> Stage {
     match found {
         Ok(at) if *at <= now => Stage::Over,
         Ok(at) if at.duration_since(now) < SOON => Stage::Soon,
@@ -78,7 +78,7 @@ fn stage(found: &Result<Timestamp, NoExpiry>, now: Timestamp) -> Stage {
 }
 
 /// What is wrong is said once, and again when it is another thing.
-fn say(certificate: Watched, (stage, found): &(Stage, Result<Timestamp, NoExpiry>)) {
+fn say(certificate: Watched, (stage, found): &(Stage, Result<Timestamp, NoCertificates>)) {
     let certificate = certificate.as_str();
     match (stage, found) {
         (Stage::Over, Ok(at)) => {
@@ -86,7 +86,7 @@ fn say(certificate: Watched, (stage, found): &(Stage, Result<Timestamp, NoExpiry
         }
         (Stage::Soon, Ok(at)) => tracing::warn!(certificate, %at, "a certificate expires soon"),
         // Where it must be there, whoever needs it says so.
-        (_, Ok(_) | Err(NoExpiry::NoFile)) => {}
+        (_, Ok(_) | Err(NoCertificates::NoFile)) => {}
         (_, Err(error)) => {
             tracing::warn!(certificate, "when a certificate expires is not known: its file {error}");
         }
@@ -104,7 +104,13 @@ mod tests {
         {
             assert_eq!(stage(&Ok(at(expires)), at(100)), expected, "{expires}");
         }
-        assert_eq!(stage(&Err(NoExpiry::Damaged), at(100)), Stage::Enough);
+        assert_eq!(stage(&Err(NoCertificates::Damaged), at(100)), Stage::Enough);
+    }
+
+    #[test]
+    fn certificates_that_no_connection_is_checked_against_are_not_watched() {
+        let config = Config::from_toml(b"[records.postgres]\ndir = \"/p\"\ntls = \"Off\"\n", "test").unwrap();
+        assert_eq!(files(&config), []);
     }
 
     #[test]
