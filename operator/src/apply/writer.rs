@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::drift::{Cause, Difference, drift};
 use super::fields;
-use super::ownership::{Owner, Ownership, child_ownership};
+use super::ownership::{Owner, child_ownership};
 use crate::caches::{Kind, resource_name};
 use crate::cluster::decide::volume::Growth;
 use crate::cluster::observed::{ChildKind, ObjectRef};
