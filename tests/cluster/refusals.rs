@@ -69,6 +69,15 @@ fn what_cannot_work() -> Vec<(Value, &'static str)> {
         (json!({"generation": {"providers": [llm("embedding")]}}), "choose another name"),
         (json!({"auth": {"apiKeys": [{"name": "a", "tenant": "Acme"}]}}), "spec.auth.apiKeys[0].tenant"),
         (json!({"auth": {"apiKeys": [{"name": "a", "tenant": "a".repeat(64)}]}}), "spec.auth.apiKeys[0].tenant"),
+        (
+            json!({"vectorStore": {"externalQdrant": {"url": "https://q:6334", "caKey": "ca.crt"}}}),
+            "caKey is a key of the Secret that apiKeySecretRef names",
+        ),
+        (
+            json!({"vectorStore": {"externalQdrant": {
+                "url": "http://q:6334", "caKey": "ca.crt", "apiKeySecretRef": {"name": "q"}}}}),
+            "is for https://",
+        ),
         (json!({"records": {}}), "found none: name exactly one of vectorStore and postgres"),
         (
             json!({"records": {"vectorStore": {}, "postgres": {"secretRef": {"name": "db"}}}}),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kube::CustomResourceExt as _;
+use kube::{CustomResourceExt as _, ResourceExt as _};
 use rag_server::config::{
     Config, EmbeddingChoice, Live, LocalEmbedding, Postgres, RecordsChoice, Role, VectorStoreChoice,
 };
@@ -79,7 +79,10 @@ fn what_no_example_sets_reaches_the_server_as_well() {
     cluster.spec.budget.as_mut().unwrap().prefer_cheaper_percent = Some(80);
     let redis = json!({"url": "rediss://redis.example.com:6380/", "secretRef": {"name": "redis"}});
     cluster.spec.cache = Some(serde_json::from_value(json!({ "redis": redis })).unwrap());
+    let qdrant = json!({"url": "https://qdrant.example.com:6334", "apiKeySecretRef": {"name": "qdrant"}, "caKey": "ca.crt"});
+    cluster.spec.vector_store = Some(serde_json::from_value(json!({ "externalQdrant": qdrant })).unwrap());
     let config = parsed(&cluster);
+    stores(&config, &cluster, &cluster.name_any());
     assert_eq!(config.server.slow_query_seconds, 9);
     cache(&config, &cluster, "TLS");
     budget(&cluster, "cheaper");
@@ -275,6 +278,7 @@ fn stores(config: &Config, cluster: &RagCluster, name: &str) {
                 Some(external) => {
                     assert_eq!(qdrant.addresses(), std::slice::from_ref(&external.url));
                     assert_eq!(qdrant.collection, external.collection.as_deref().unwrap_or(name));
+                    assert_eq!(qdrant.ca_file.is_some(), external.ca_key.is_some());
                 }
                 None => {
                     assert_eq!(qdrant.addresses(), [format!("http://{name}-qdrant:6334")]);

@@ -27,7 +27,7 @@ pub struct Redis {
     /// File that holds the name of its user; read for each connection. Without it, and where there is no such file, the default user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_file: Option<PathBuf>,
-    /// File that holds the password; read for each connection, so a new one needs no restart. Without it none is sent.
+    /// File that holds the password; read for each connection, so a new one needs no restart. Without it, and where there is no such file, none is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
     /// File with the CA certificates, in PEM, that a `rediss://` address is checked against; read for each connection. Without it, and where there is no such file, those of the system count.

@@ -394,6 +394,18 @@ async fn a_password_is_read_from_its_file_whenever_redis_refuses_the_one_before(
     assert_eq!(here.found("d").await.as_deref(), Some("4"));
 }
 
+/// A Secret may hold the authority of its certificate alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_file_of_a_password_none_is_sent() {
+    if is_skipped() {
+        return;
+    }
+    let server = RedisServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let here = Way { password_file: Some(folder.path().join("password")), ..Way::to(&server) }.replica();
+    here.put("a", "1").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls_only_the_redis_that_was_meant_is_used_and_one_that_was_put_right_is_used_by_itself() {
     if is_skipped() {

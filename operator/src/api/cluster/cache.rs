@@ -41,9 +41,9 @@ pub struct RedisCache {
     #[schemars(length(min = 9, max = 512), regex(pattern = r"^rediss?://[^\s/?#@]+/?$"))]
     pub url: String,
 
-    /// The Secret that holds its password as `password`, its user as `user` where it is not the default user, and for rediss:// the
-    /// certificates in PEM of the authority that signed its certificate as `ca.crt` where that is none of the web, in the same
-    /// namespace. They are mounted, and read again by the servers for each connection. Absent: no password.
+    /// The Secret that holds its password as `password` where it wants one, its user as `user` where it is not the default user,
+    /// and for rediss:// the certificates in PEM of the authority that signed its certificate as `ca.crt` where that is none of the
+    /// web, in the same namespace. They are mounted, and read again by the servers for each connection. Absent: none of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<RedisSecretRef>,
 }

@@ -77,6 +77,9 @@ pub struct ManagedQdrant {
          create a new RagCluster for another collection"
     )
     .field_path(".collection"))]
+#[x_kube(validation = Rule::new("!has(self.caKey) || (has(self.apiKeySecretRef) && self.url.startsWith('https://'))")
+    .message("caKey is a key of the Secret that apiKeySecretRef names, and is for https://: name that Secret, and write the url so")
+    .field_path(".caKey"))]
 pub struct ExternalQdrant {
     /// Address of its gRPC port, for example https://qdrant.example.com:6334.
     #[schemars(length(min = 8, max = 512), regex(pattern = r"^https?://[^\s/?#@]+/?$"))]
@@ -85,6 +88,12 @@ pub struct ExternalQdrant {
     /// The Secret that holds its API key, in the same namespace. Absent: no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_secret_ref: Option<SecretKeyRef>,
+
+    /// The key of the same Secret that holds the certificates (PEM) by which the store's is signed, for example ca.crt. Absent:
+    /// those of the authorities of the web.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub ca_key: Option<String>,
 
     /// Name of the collection, without the suffixes that the servers add. Absent: the name of the RagCluster. Cannot be
     /// changed later.

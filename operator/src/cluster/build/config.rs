@@ -38,6 +38,8 @@ pub const LIVE_DIR: &str = "/etc/ragops/live";
 pub const LIVE_FILE: &str = "live.toml";
 /// Where the credentials are mounted.
 pub const CREDENTIALS_DIR: &str = "/etc/ragops/credentials";
+/// The file beside them of the certificates of the authority that signed an external vector store's.
+pub const VECTOR_STORE_CA: &str = "vector-store-ca.crt";
 /// Where the keys of services outside are mounted, each in a folder of its own.
 pub const PROVIDERS_DIR: &str = "/etc/ragops/providers";
 /// The file of a key in its folder.
@@ -114,6 +116,8 @@ struct Qdrant {
     collection: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -262,11 +266,13 @@ fn vector_store(cluster: &ValidatedCluster) -> VectorStore {
             url: format!("http://{}:{QDRANT_GRPC_PORT}", cluster.name.qdrant()),
             collection: cluster.name.to_string(),
             api_key_file: Some(api_key_file()),
+            ca_file: None,
         }),
         Store::External(external) => VectorStore::Qdrant(Qdrant {
             url: external.url.clone(),
             collection: external.collection.clone(),
             api_key_file: external.api_key.as_ref().map(|_| api_key_file()),
+            ca_file: external.ca_key.as_ref().map(|_| format!("{CREDENTIALS_DIR}/{VECTOR_STORE_CA}")),
         }),
     }
 }

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{
     CONFIG_DIR, CONFIG_FILE, CREDENTIALS_DIR, DATA_DIR, DRAIN_SECONDS, HTTP_PORT, LIVE_DIR, MANAGEMENT_PORT,
-    POSTGRES_DIR, PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_CA, REDIS_DIR, REDIS_PASSWORD, REDIS_USER,
+    POSTGRES_DIR, PROVIDER_KEY_FILE, PROVIDERS_DIR, REDIS_CA, REDIS_DIR, REDIS_PASSWORD, REDIS_USER, VECTOR_STORE_CA,
 };
 use super::metadata::{self, Part};
 use super::pod;
@@ -171,14 +171,16 @@ fn config_map(volume: &str, name: String) -> Volume {
     }
 }
 
-/// One folder for all credentials: ours, and the user's key of an external vector store, which the operator never reads.
+/// One folder for all credentials: ours, and of an external vector store the user's key and what its certificate is checked
+/// against, which the operator never reads.
 fn credentials(cluster: &ValidatedCluster) -> Volume {
     let mut sources = vec![secret(cluster.name.server(), None)];
     if let Store::External(external) = &cluster.store
         && let Some(key) = &external.api_key
     {
-        let path = Credential::VectorStore.current_file();
-        let items = vec![KeyToPath { key: key.key.clone(), path, mode: None, user: None }];
+        let item = |key: &String, path: String| KeyToPath { key: key.clone(), path, mode: None, user: None };
+        let mut items = vec![item(&key.key, Credential::VectorStore.current_file())];
+        items.extend(external.ca_key.as_ref().map(|ca| item(ca, VECTOR_STORE_CA.to_owned())));
         sources.push(secret(key.name.clone(), Some(items)));
     }
     Volume {

@@ -243,6 +243,20 @@ mod tests {
         assert!(!built.server_secret.unwrap().data.unwrap().contains_key("vector-store.current"));
     }
 
+    #[test]
+    fn the_authority_of_an_external_qdrant_is_mounted_beside_its_key() {
+        let spec = EXTERNAL.replace("apiKeySecretRef", "caKey: ca.crt, apiKeySecretRef");
+        let built = children(&spec);
+        let config = &built.config.data.as_ref().unwrap()[config::CONFIG_FILE];
+        let line = "ca_file = \"/etc/ragops/credentials/vector-store-ca.crt\"";
+        assert!(config.lines().any(|found| found == line), "no {line} in {config}");
+        let volumes = built.deployment.spec.template.spec.unwrap().volumes.unwrap();
+        let volume = volumes.into_iter().find(|volume| volume.name == "credentials").unwrap();
+        let items = json!(volume.projected.unwrap().sources.unwrap()[1].secret.as_ref().unwrap().items);
+        assert_eq!(items[1], json!({"key": "ca.crt", "path": "vector-store-ca.crt"}));
+        assert!(!children(EXTERNAL).config.data.unwrap()[config::CONFIG_FILE].contains("ca_file"));
+    }
+
     const PROVIDERS: &str = "{generation: {providers: [
         {name: far, baseUrl: 'https://llm.example.com/v1', model: large, secretRef: {name: llm, key: far}, pricing: {inputUsdPerMillionTokens: 0.15}},
         {name: near, baseUrl: 'http://llm.rag.svc:8000/v1', model: small}]},

@@ -47,6 +47,8 @@ pub struct ExternalStore {
     pub place: Place,
     /// Where its key stands, if it needs one.
     pub api_key: Option<SecretKeyRef>,
+    /// The key of the same Secret under which the certificates stand that its own is checked against; those of the web without.
+    pub ca_key: Option<String>,
     /// The collection.
     pub collection: String,
 }
@@ -97,6 +99,7 @@ fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Prob
         url: external.url.trim_end_matches('/').to_owned(),
         place,
         api_key: external.api_key_secret_ref.clone(),
+        ca_key: external.ca_key.clone(),
         collection: external.collection.clone().or_else(|| cluster.metadata.name.clone()).unwrap_or_default(),
     }))
 }

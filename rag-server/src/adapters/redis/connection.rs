@@ -44,7 +44,7 @@ pub struct RedisSettings {
     pub url: String,
     /// The file of the user's name; where there is none, it is the default user.
     pub user_file: Option<PathBuf>,
-    /// The file of the password, if it wants one.
+    /// The file of the password; where there is none, it is told none.
     pub password_file: Option<PathBuf>,
     /// The file of the CA certificates, in PEM, that its own is checked against over TLS; where there is none, those of the system.
     pub ca_file: Option<PathBuf>,
@@ -209,10 +209,10 @@ impl Link {
 
     /// The user and the password, as the files have them now.
     fn credentials(&self) -> Result<RedisConnectionInfo, Failure> {
-        let read = |path: Option<&PathBuf>| path.map(|path| Key::read(path)).transpose();
+        // A Secret of which all keys may be absent is mounted without the files of those that are.
+        let read = |path: Option<&PathBuf>| path.filter(|path| path.exists()).map(|path| Key::read(path)).transpose();
         let named = |setting: &str, error: NoKey| Failure::new(Cause::AuthFailed, format!("its {setting} {error}"));
-        let user_file = self.settings.user_file.as_ref().filter(|file| file.exists());
-        let user = read(user_file).map_err(|error| named("user_file", error))?;
+        let user = read(self.settings.user_file.as_ref()).map_err(|error| named("user_file", error))?;
         let password = read(self.settings.password_file.as_ref()).map_err(|error| named("password_file", error))?;
         let info = RedisConnectionInfo::default().set_skip_set_lib_name();
         let info = user.iter().fold(info, |info, user| info.set_username(user.expose()));
