@@ -3,15 +3,10 @@
 //! Flow of a document: its chunks a window at a time, then the pair of content and document and the time of its end, then the record, as an ingestion does.
 //! Guarantee: whoever repeats it, from the beginning and after a death at any line, comes to the same end.
 
-use std::collections::VecDeque;
-
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Archived, Golden, Manifest, Progress, SnapshotError,
-    part::Stored,
-    verify,
-    walk::{Step, Walk},
+    Archived, Golden, Manifest, Progress, SnapshotError, cursor::Cursor, part::Stored, reading::Reading, walk::Step,
 };
 use crate::{
     ingest, lexical,
@@ -21,8 +16,6 @@ use crate::{
 
 /// Chunks that are written together.
 pub(super) const WINDOW: usize = 64;
-/// Records that are listed together.
-const PAGE: usize = 256;
 /// Hits among which a chunk must find itself: documents may repeat each other, and then several are as near.
 const NEAREST: usize = 10;
 /// A hit of this cosine is as near as the chunk itself, but for the rounding of stores.
@@ -86,21 +79,15 @@ impl<'r> Filling<'r> {
         told: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<(), SnapshotError> {
         self.there.golden = manifest.golden.iter().map(|Golden { chunk }| *chunk).collect();
-        let (mut walk, mut progress) = (Walk::default(), Progress::default());
-        for part in &manifest.parts {
-            for entry in verify::entries(archived, manifest, part).await? {
-                if stop.is_cancelled() {
-                    return Err(SnapshotError::Stopped);
-                }
-                for step in walk.take(entry).map_err(|cause| verify::damaged(manifest, part, cause))? {
-                    progress.documents += u64::from(matches!(step, Step::Whole(..)));
-                    self.step(step).await?;
-                }
+        let (mut reading, mut progress) = (Reading::of(archived, manifest, stop), Progress::default());
+        while reading.part().await?.is_some() {
+            while let Some(step) = reading.step()? {
+                progress.documents += u64::from(matches!(step, Step::Whole(..)));
+                self.step(step).await?;
             }
-            progress.written_bytes += part.bytes;
             told(progress);
         }
-        verify::end(&walk, manifest)
+        Ok(())
     }
 
     async fn step(&mut self, step: Step) -> Result<(), SnapshotError> {
@@ -225,36 +212,6 @@ impl Target<'_> {
             return Err(SnapshotError::Counts { documents, chunks, expected });
         }
         Ok(())
-    }
-}
-
-/// Records of a kind in the order of their names, read a page at a time.
-pub(super) struct Cursor<'r> {
-    records: &'r dyn Records,
-    kind: Kind,
-    page: VecDeque<Record>,
-    after: Option<Option<String>>,
-}
-
-impl<'r> Cursor<'r> {
-    pub(super) fn new(records: &'r dyn Records, kind: Kind) -> Self {
-        Self { records, kind, page: VecDeque::new(), after: Some(None) }
-    }
-
-    /// The next record, which stays the next one until it is taken.
-    pub(super) async fn peek(&mut self) -> Result<Option<&Record>, StoreError> {
-        while self.page.is_empty()
-            && let Some(after) = self.after.take()
-        {
-            let page = self.records.list(self.kind, "", after.as_deref(), PAGE).await?;
-            (self.page, self.after) = (page.records.into(), page.next.map(Some));
-        }
-        Ok(self.page.front())
-    }
-
-    /// Takes the next record.
-    pub(super) fn take(&mut self) -> Option<Record> {
-        self.page.pop_front()
     }
 }
 

@@ -25,9 +25,11 @@ use self::{
 };
 use super::{
     Archived, Manifest, Name, Progress, SnapshotError,
-    filling::{Cursor, Erasures, Filling, Target, What},
-    restore, verify,
-    walk::{Step, Walk},
+    cursor::Cursor,
+    filling::{Erasures, Filling, Target, What},
+    reading::Reading,
+    restore,
+    walk::Step,
 };
 use crate::{
     corpus::{self, Owner},
@@ -116,22 +118,17 @@ impl Replace {
         let (active, raw) = (self.store.active().await?, self.raw());
         let old = self.editions.fixed(corpus::edition(&*raw, active).await?);
         let mut erasures = self.erasures(&*raw);
-        let (mut comparing, mut walk, mut withheld) = (Comparing::new(&*old), Walk::default(), 0);
-        for part in &manifest.parts {
-            for entry in verify::entries(archived, &manifest, part).await? {
-                if stop.is_cancelled() {
-                    return Err(SnapshotError::Stopped);
-                }
-                for step in walk.take(entry).map_err(|cause| verify::damaged(&manifest, part, cause))? {
-                    let Step::Whole(document, stored) = step else { continue };
-                    match erasures.hold(&document).await? {
-                        true => withheld += 1,
-                        false => comparing.see(&stored.id, &stored.body).await?,
-                    }
+        let (mut comparing, mut withheld) = (Comparing::new(&*old), 0);
+        let mut reading = Reading::of(archived, &manifest, stop);
+        while reading.part().await?.is_some() {
+            while let Some(step) = reading.step()? {
+                let Step::Whole(document, stored) = step else { continue };
+                match erasures.hold(&document).await? {
+                    true => withheld += 1,
+                    false => comparing.see(&stored.id, &stored.body).await?,
                 }
             }
         }
-        verify::end(&walk, &manifest)?;
         let takes = Rate::read(&*raw).await?.and_then(|rate| rate.takes(manifest.chunks));
         let (difference, _) = comparing.end().await?;
         Ok(Planned { manifest, difference, withheld, takes })
@@ -250,8 +247,7 @@ impl Replace {
     async fn difference(&self, scene: &Scene, closed: Timestamp) -> Result<Difference, SnapshotError> {
         let (mut comparing, mut restored) =
             (Comparing::noticing(&*scene.old, closed), Cursor::new(&*scene.new, Kind::Document));
-        while restored.peek().await?.is_some() {
-            let Some(record) = restored.take() else { break };
+        while let Some(record) = restored.next().await? {
             comparing.see(&record.id, &record.body).await?;
         }
         let raw = self.raw();

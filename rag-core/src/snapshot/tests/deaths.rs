@@ -1,14 +1,7 @@
 //! Killed at any call, of the stores or of the archive: no half of a snapshot is listed, no half of a restore is searched, and the next run comes to the same end.
 
 use super::*;
-
-type Die = fn(&World, &ArchiveDouble, i64);
-
-const DEATHS: [Die; 3] = [
-    |world, _, calls| world.store.die_after(calls),
-    |world, _, calls| world.records.die_after(calls),
-    |_, archive, calls| archive.die_after(calls),
-];
+use crate::model::ChunkId;
 
 #[tokio::test]
 async fn a_snapshot_that_dies_at_any_call_is_not_listed_and_the_next_one_is_whole() {
@@ -42,6 +35,7 @@ async fn a_restore_that_dies_at_any_call_shows_nothing_of_it_and_the_next_one_en
             die(&target, &archive, calls);
             let ended = target.restored(&archive, "one").await;
             die(&target, &archive, i64::MAX);
+            target.has_the_chunks_of_all_documents().await;
             if ended.is_err() {
                 let opened = target.open().await;
                 let is_empty = target.records.count(Kind::Document).await == Ok(0);
@@ -61,6 +55,16 @@ async fn a_restore_that_dies_at_any_call_shows_nothing_of_it_and_the_next_one_en
 }
 
 impl World {
+    /// Each document whose record is there was whole before it.
+    async fn has_the_chunks_of_all_documents(&self) {
+        for record in self.records.list(Kind::Document, "", None, 100).await.unwrap().records {
+            let document = crate::ingest::document_of(&record).unwrap();
+            let ids = (0..document.chunks).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal));
+            let ids: Vec<_> = ids.collect();
+            assert_eq!(self.store.chunks(Some(Epoch(1)), &ids).await.unwrap().len(), ids.len(), "{}", record.id);
+        }
+    }
+
     /// Goes on with a restore, unless all of it was done but the words about it.
     async fn restored_if_needed(&self, archive: &Arc<ArchiveDouble>) {
         // Longer than the right of one that died.

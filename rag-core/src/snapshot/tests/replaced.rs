@@ -280,14 +280,6 @@ async fn two_restores_a_reindex_and_a_restore_never_work_at_once() {
     assert!(world.replaced(&archive, "one").await.is_ok());
 }
 
-type Die = fn(&World, &ArchiveDouble, i64);
-
-const DEATHS: [Die; 3] = [
-    |world, _, calls| world.store.die_after(calls),
-    |world, _, calls| world.records.die_after(calls),
-    |_, archive, calls| archive.die_after(calls),
-];
-
 /// Dies at every call in turn. Whatever is durable at that moment is what any server finds, so this goes through every state in which a server may look: one that began before, one that begins now.
 #[tokio::test]
 async fn a_restore_that_dies_at_any_call_shows_the_old_state_or_the_new_one_and_the_next_run_ends_it() {
