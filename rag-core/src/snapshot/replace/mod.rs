@@ -144,9 +144,9 @@ impl Replace {
     ) -> Result<Replaced, SnapshotError> {
         let from = self.clock.steady();
         let manifest = self.readable(archived, name).await?;
-        let scene = self.scene().await?;
         let turn = Turn::take(&self.holds(), &self.by).await?;
         let work = async {
+            let scene = self.scene().await?;
             if let Some(done) = self.done_before(&manifest, &scene).await? {
                 return Ok(done);
             }
@@ -260,14 +260,14 @@ impl Replace {
 
     /// Takes the restored state for good: what stood before it is removed. Tells which epoch that was.
     pub async fn confirm(&self) -> Result<Epoch, SnapshotError> {
-        let scene = self.scene().await?;
         let turn = Turn::without_gate(&self.holds(), &self.by).await?;
-        let confirmed = self.confirmed(&scene).await;
+        let confirmed = self.confirmed().await;
         turn.give_back().await;
         confirmed
     }
 
-    async fn confirmed(&self, scene: &Scene) -> Result<Epoch, SnapshotError> {
+    async fn confirmed(&self) -> Result<Epoch, SnapshotError> {
+        let scene = self.scene().await?;
         let standing = Standing::read(&*self.raw()).await?;
         let standing = standing.filter(|standing| standing.epoch == scene.active);
         let standing = standing.ok_or(SnapshotError::NothingRestored("confirmed"))?;
@@ -278,18 +278,17 @@ impl Replace {
 
     /// Goes back to what stood before the restore, and removes what was restored, with all that was written since.
     pub async fn undo(&self, stop: &CancellationToken) -> Result<Undone, SnapshotError> {
-        let scene = self.scene().await?;
         let turn = Turn::take(&self.holds(), &self.by).await?;
         let undone = tokio::select! {
-            undone = self.undone(scene, &turn, stop) => undone,
+            undone = self.undone(&turn, stop) => undone,
             () = turn.lost() => Err(SnapshotError::TakenOver),
         };
         turn.give_back().await;
         undone
     }
 
-    async fn undone(&self, scene: Scene, turn: &Turn, stop: &CancellationToken) -> Result<Undone, SnapshotError> {
-        let raw = self.raw();
+    async fn undone(&self, turn: &Turn, stop: &CancellationToken) -> Result<Undone, SnapshotError> {
+        let (scene, raw) = (self.scene().await?, self.raw());
         let standing = Standing::read(&*raw).await?.ok_or(SnapshotError::NothingRestored("undone"))?;
         if standing.epoch != scene.active {
             self.discard(standing.edition, scene.active).await?;
@@ -315,7 +314,7 @@ impl Replace {
         Ok(manifest)
     }
 
-    /// What stands; refused where nothing does, or it is somebody else's.
+    /// What stands; refused where nothing does, or it is somebody else's. To be looked at by whoever has its turn: before it, another one may change it.
     async fn scene(&self) -> Result<Scene, SnapshotError> {
         let raw = self.raw();
         corpus::begun::refuse(&*raw).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use jiff::SignedDuration;
 
 use super::*;
@@ -278,6 +279,37 @@ async fn two_restores_a_reindex_and_a_restore_never_work_at_once() {
     assert!(matches!(world.replaced(&archive, "one").await, Err(SnapshotError::Held { .. })));
     gate.give_back().await.unwrap();
     assert!(world.replaced(&archive, "one").await.is_ok());
+}
+
+/// A clock that lets something happen before it is first asked for the time, which is when a hold is taken.
+struct Interrupted<F>(std::sync::Once, Arc<SetClock>, F);
+
+impl<F: Fn() + Send + Sync> crate::ports::Clock for Interrupted<F> {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.call_once(&self.2);
+        self.1.now()
+    }
+
+    fn steady(&self) -> Duration {
+        self.1.steady()
+    }
+}
+
+#[tokio::test]
+async fn what_changed_before_a_restore_had_its_turn_is_what_it_goes_back_to() {
+    let archive = Arc::default();
+    let world = World::changed_since(&archive).await;
+    let built = corpus::recorded(&*world.records, Epoch(1)).await.unwrap().unwrap();
+    corpus::record(&*world.records, Epoch(2), &built).await.unwrap();
+    world.store.create_epoch(Epoch(2), 512).await.unwrap();
+    // A reindex that was at work comes to its end.
+    let store = Arc::clone(&world.store);
+    let ends = move || store.activate(Epoch(2)).now_or_never().unwrap().unwrap();
+    let clock = Interrupted(std::sync::Once::new(), Arc::clone(&world.clock), ends);
+    let replace = Replace { clock: Arc::new(clock), ..world.replace() };
+    let replaced = replace.run(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await.unwrap();
+    assert_eq!((replaced.previous, replaced.epoch), (Epoch(2), Epoch(3)));
+    assert_eq!(world.replace().undo(&CancellationToken::new()).await, Ok(Undone::Back(Epoch(2))));
 }
 
 /// Dies at every call in turn. Whatever is durable at that moment is what any server finds, so this goes through every state in which a server may look: one that began before, one that begins now.
