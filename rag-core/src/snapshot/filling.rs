@@ -1,6 +1,6 @@
 //! Writes what the steps of a snapshot say into an epoch and into records.
 //!
-//! Flow of a document: its chunks a window at a time, then the pair of content and document and the time of its end, then the record, as an ingestion does.
+//! Flow: the chunks of one or of many documents a window at a time, since each write waits until it is durable; then, for each document that is whole by then, the pair of content and document and the time of its end, then the record, as an ingestion does.
 //! Guarantee: whoever repeats it, from the beginning and after a death at any line, comes to the same end.
 
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::{
     ports::{self, Change, Epoch, Hold, Kind, Only, Put, Record, Records, Search, StoreError, VectorStore, update},
 };
 
-/// Chunks that are written together.
+/// Chunks that are written together, and most documents whose records wait for them.
 pub(super) const WINDOW: usize = 64;
 /// Hits among which a chunk must find itself: documents may repeat each other, and then several are as near.
 const NEAREST: usize = 10;
@@ -47,7 +47,10 @@ pub(super) struct Filling<'r> {
     hold: &'r Hold,
     /// Labels of the document whose chunks come.
     labels: Vec<String>,
+    /// Chunks that are not written yet.
     window: Vec<Point>,
+    /// Documents whose last chunks are among them, or were none: their records come afterwards.
+    whole: Vec<(Box<DocumentRecord>, Stored)>,
     /// Whether the document whose chunks come stays deleted.
     withholds: bool,
     /// What is there in the end.
@@ -68,7 +71,8 @@ pub(super) struct There {
 impl<'r> Filling<'r> {
     pub(super) fn new(target: Target<'r>, what: What<'r>, hold: &'r Hold) -> Self {
         let there = There { documents: 0, chunks: 0, withheld: 0, golden: Vec::new() };
-        Self { target, what, hold, labels: Vec::new(), window: Vec::new(), withholds: false, there }
+        let (labels, window, whole) = (Vec::new(), Vec::new(), Vec::new());
+        Self { target, what, hold, labels, window, whole, withholds: false, there }
     }
 
     /// Reads all parts of a snapshot and writes what they hold. `told` hears how far it is after each part.
@@ -85,6 +89,7 @@ impl<'r> Filling<'r> {
                 progress.documents += u64::from(matches!(step, Step::Whole(..)));
                 self.step(step).await?;
             }
+            self.flush().await?;
             told(progress);
         }
         Ok(())
@@ -110,7 +115,10 @@ impl<'r> Filling<'r> {
                 }
                 self.forget(&document).await
             }
-            Step::Whole(document, stored) => self.document(&document, stored).await,
+            Step::Whole(document, stored) => {
+                self.whole.push((document, stored));
+                if self.whole.len() >= WINDOW { self.flush().await } else { Ok(()) }
+            }
             Step::Dropped(document) => {
                 self.flush().await?;
                 Ok(self.target.store.purge(self.target.epoch, &document.id, &document.version).await?)
@@ -132,8 +140,8 @@ impl<'r> Filling<'r> {
         if self.window.len() >= WINDOW { self.flush().await } else { Ok(()) }
     }
 
+    /// Writes what says that a document is there, which all its chunks are.
     async fn document(&mut self, document: &DocumentRecord, stored: Stored) -> Result<(), SnapshotError> {
-        self.flush().await?;
         let records = self.target.records;
         records.put_if_absent(Kind::Content, &pair(document), serde_json::json!({})).await?;
         if let Some(at) = document.expires_at {
@@ -163,15 +171,22 @@ impl<'r> Filling<'r> {
         Ok(store.purge(epoch, &document.id, &document.version).await?)
     }
 
+    /// Writes the chunks that wait, and then the records of the documents that are whole by them.
     async fn flush(&mut self) -> Result<(), SnapshotError> {
-        if self.window.is_empty() {
+        if self.window.is_empty() && self.whole.is_empty() {
             return Ok(());
         }
         // Somebody else may have gone on where this process was suspended.
         if !self.hold.check().await? {
             return Err(SnapshotError::TakenOver);
         }
-        Ok(self.target.store.upsert(self.target.epoch, std::mem::take(&mut self.window)).await?)
+        if !self.window.is_empty() {
+            self.target.store.upsert(self.target.epoch, std::mem::take(&mut self.window)).await?;
+        }
+        for (document, stored) in std::mem::take(&mut self.whole) {
+            self.document(&document, stored).await?;
+        }
+        Ok(())
     }
 }
 
