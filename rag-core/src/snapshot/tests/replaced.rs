@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use jiff::SignedDuration;
 
 use super::*;
-use crate::ports::{Clock as _, Edition, Editions, GATE, Holds, Records};
+use crate::ports::{Clock as _, Edition, Editions, GATE, Holds, Records, place};
 
 /// What a question is answered from: the flows over one epoch, which go on when another one is activated.
 struct Flows {
@@ -205,6 +205,17 @@ async fn a_plan_says_what_would_change_and_writes_nothing() {
     let planned = world.replace().plan(&plain(&archive), &name("one"), &CancellationToken::new()).await.unwrap();
     assert_eq!(planned.difference, Difference { unchanged: 2, ..Difference::default() });
     assert!(planned.takes.is_some());
+}
+
+#[tokio::test]
+async fn a_place_at_which_no_document_stands_is_none_that_goes() {
+    let archive = Arc::default();
+    let world = World::changed_since(&archive).await;
+    world.records.put_if_absent(Kind::Document, "place", place()).await.unwrap();
+    let difference = Difference { added: 0, changed: 1, removed: 1, unchanged: 1 };
+    let planned = world.replace().plan(&plain(&archive), &name("one"), &CancellationToken::new()).await.unwrap();
+    assert_eq!(planned.difference, difference);
+    assert_eq!(world.replaced(&archive, "one").await.unwrap().difference, difference);
 }
 
 #[tokio::test]
