@@ -2,35 +2,28 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 
+use super::life::Life;
 use crate::ports::{Archive, ArchiveError, Object};
 
 /// What it says where it is.
 const PLACE: &str = "memory";
 
 /// An archive in a map.
+#[derive(Default)]
 pub struct ArchiveDouble {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
-    calls: AtomicI64,
-}
-
-impl Default for ArchiveDouble {
-    fn default() -> Self {
-        Self { objects: Mutex::default(), calls: AtomicI64::new(i64::MAX) }
-    }
+    life: Life,
 }
 
 impl ArchiveDouble {
     /// Answers so many calls, and fails at every later one.
     pub fn die_after(&self, calls: i64) {
-        self.calls.store(calls, Ordering::SeqCst);
+        self.life.lasts(calls);
     }
 
     /// What it holds, to be looked at or spoiled.
@@ -39,7 +32,7 @@ impl ArchiveDouble {
     }
 
     fn spend(&self) -> Result<MutexGuard<'_, BTreeMap<String, Vec<u8>>>, ArchiveError> {
-        if self.calls.fetch_sub(1, Ordering::SeqCst) > 0 {
+        if self.life.answers() {
             return Ok(self.objects());
         }
         Err(ArchiveError::Unreachable { place: PLACE.to_owned(), cause: "told to fail".to_owned() })

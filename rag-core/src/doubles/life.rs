@@ -1,10 +1,10 @@
-//! How a store is told to fail.
+//! How a store, or an archive, is told to fail.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::ports::StoreError;
 
-/// How many calls a store answers still.
+/// How many calls one answers still.
 pub(super) struct Life(AtomicI64);
 
 impl Default for Life {
@@ -24,8 +24,13 @@ impl Life {
         self.0.load(Ordering::SeqCst) < 0
     }
 
+    /// Counts a call; says whether it is answered.
+    pub(super) fn answers(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::SeqCst) > 0
+    }
+
     pub(super) fn spend(&self, store: &'static str) -> Result<(), StoreError> {
-        if self.0.fetch_sub(1, Ordering::SeqCst) > 0 { Ok(()) } else { Err(failure(store)) }
+        if self.answers() { Ok(()) } else { Err(failure(store)) }
     }
 }
 

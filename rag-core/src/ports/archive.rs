@@ -44,16 +44,6 @@ impl ArchiveError {
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Failed { cause, .. } if says_full(cause))
     }
-
-    /// The class, as a metric label: a closed set.
-    pub fn cause(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::AuthFailed { .. } => "auth_failed",
-            Self::NoPlace { .. } => "no_place",
-            Self::Failed { .. } => "failed",
-        }
-    }
 }
 
 /// An object of a listing.

@@ -110,6 +110,24 @@ impl Holds {
         Ok(Some(self.held((kind, name), alive, at, (record.version, next, Some(other.note)))))
     }
 
+    /// Takes what nobody alive holds, or says who holds it.
+    pub async fn take_or_holder(
+        &self,
+        kind: Kind,
+        name: &str,
+        note: impl Fn(Option<&Value>) -> Value,
+    ) -> Result<Result<Hold, Holder>, StoreError> {
+        loop {
+            if let Some(hold) = self.take(kind, name, &note).await? {
+                return Ok(Ok(hold));
+            }
+            // Nobody has it any more where it was given back between the two looks.
+            if let Some(holder) = self.holder(kind, name).await? {
+                return Ok(Err(holder));
+            }
+        }
+    }
+
     /// Who has a hold just now; none where nobody alive does.
     pub async fn holder(&self, kind: Kind, name: &str) -> Result<Option<Holder>, StoreError> {
         let Some(record) = self.records.get(kind, name).await? else { return Ok(None) };

@@ -12,14 +12,8 @@ const BY: &str = "by";
 
 /// Takes the change in the name of `by`, which is what others are told meanwhile.
 pub async fn hold(holds: &Holds, by: &str) -> Result<Hold, ReindexError> {
-    loop {
-        if let Some(hold) = holds.take(Kind::Lease, NAME, |_| json!({ BY: by })).await? {
-            return Ok(hold);
-        }
-        // Nobody has it any more where it was given back between the two looks.
-        if let Some(holder) = holds.holder(Kind::Lease, NAME).await? {
-            let by = holder.note.get(BY).and_then(Value::as_str).unwrap_or("another server").to_owned();
-            return Err(ReindexError::Held { by, until: holder.until });
-        }
-    }
+    holds.take_or_holder(Kind::Lease, NAME, |_| json!({ BY: by })).await?.map_err(|holder| {
+        let by = holder.note.get(BY).and_then(Value::as_str).unwrap_or("another server").to_owned();
+        ReindexError::Held { by, until: holder.until }
+    })
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Archived, Attached, AttachedFile, FORMAT, Golden, KEPT, Manifest, Name, RecordCount, Seal, SnapshotError, commit,
+    cursor::Cursor,
     out::Out,
     part::{self, Entry, Stored, StoredChunk},
     underway::{self, Mark},
@@ -20,8 +21,6 @@ use crate::{
     ports::{self, Clock, Epoch, Kind, Record, Records, StoreError, VectorStore},
 };
 
-/// Records that are listed together.
-const PAGE: usize = 256;
 /// Chunks that are read together; it bounds the memory beside the part.
 const WINDOW: u32 = 64;
 /// Looks at a document that changes while it is read.
@@ -34,7 +33,7 @@ const GOLDEN: usize = 20;
 pub struct Progress {
     /// Documents that were read.
     pub documents: u64,
-    /// Bytes that were written to the archive.
+    /// Bytes that were written to an archive; none by a restore.
     pub written_bytes: u64,
     /// Bytes that the archive had already.
     pub kept_bytes: u64,
@@ -200,21 +199,18 @@ struct Taking<'t> {
 
 impl Taking<'_> {
     async fn documents(&mut self) -> Result<(), SnapshotError> {
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.create.records.list(Kind::Document, "", after.as_deref(), PAGE).await?;
-            for record in page.records.into_iter().filter(ports::stands) {
-                if self.stop.is_cancelled() {
-                    return Err(SnapshotError::Stopped);
-                }
+        let create = self.create;
+        let mut documents = Cursor::new(&*create.records, Kind::Document);
+        while let Some(record) = documents.next().await? {
+            if self.stop.is_cancelled() {
+                return Err(SnapshotError::Stopped);
+            }
+            if ports::stands(&record) {
                 self.document(record).await?;
                 (self.told)(self.out.progress(self.seen.documents));
             }
-            after = match page.next {
-                Some(next) => Some(next),
-                None => return Ok(()),
-            };
         }
+        Ok(())
     }
 
     /// Takes a document as it stands, or as it stands by then.
@@ -294,23 +290,16 @@ impl Taking<'_> {
     }
 
     async fn other_records(&mut self) -> Result<Vec<RecordCount>, SnapshotError> {
-        let mut counts = Vec::new();
+        let (create, mut counts) = (self.create, Vec::new());
         for kind in KEPT {
-            let (mut after, mut count) = (None::<String>, 0);
-            loop {
-                let page = self.create.records.list(kind, "", after.as_deref(), PAGE).await?;
-                for record in page.records {
-                    let id = record.id.clone();
-                    self.out.begin(&id, &Entry::Record(stored(kind, record))).await?;
-                    count += 1;
-                }
+            let (mut records, mut count) = (Cursor::new(&*create.records, kind), 0);
+            while let Some(record) = records.next().await? {
                 if self.stop.is_cancelled() {
                     return Err(SnapshotError::Stopped);
                 }
-                after = match page.next {
-                    Some(next) => Some(next),
-                    None => break,
-                };
+                let id = record.id.clone();
+                self.out.begin(&id, &Entry::Record(stored(kind, record))).await?;
+                count += 1;
             }
             counts.push(RecordCount { kind: kind.as_str().to_owned(), count });
         }

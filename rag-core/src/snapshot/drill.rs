@@ -6,15 +6,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Archived, Golden, Manifest, Name, Progress, SnapshotError,
+    cursor::Cursor,
     filling::{AS_NEAR, Filling, Target, WINDOW, What},
     part::Stored,
-    restore, verify,
-    walk::{Step, Walk},
+    reading::Reading,
+    restore,
+    walk::Step,
 };
 use crate::{
     corpus::{self, BuiltWith, Owner},
@@ -28,10 +30,6 @@ use crate::{
 const HOLD: &str = "drill";
 /// Whose epochs of drills are.
 const OWNER: &str = "a drill";
-/// What the records of epochs are called, before their number.
-const EPOCHS: &str = "e";
-/// Records of epochs that are listed together; a corpus has a few.
-const PAGE: usize = 256;
 
 /// The parts of a drill.
 pub struct Drill {
@@ -87,10 +85,9 @@ impl Drill {
         let hold = self.hold().await?;
         clear(&*self.store, &*self.records).await?;
         let drilled = tokio::select! {
-            drilled = self.held((manifest, from), &hold, stop, told) => drilled,
+            drilled = self.held((manifest, began, from), &hold, stop, told) => drilled,
             () = hold.lost() => Err(SnapshotError::TakenOver),
         };
-        let drilled = drilled.map(|drilled| Drilled { rpo: began.duration_since(drilled.manifest.began), ..drilled });
         // Whoever lost the hold leaves it to the next holder: the epoch may be that one's by now.
         let removed = match hold.confirm().await {
             Ok(true) => clear(&*self.store, &*self.records).await,
@@ -107,7 +104,7 @@ impl Drill {
 
     async fn held(
         &self,
-        (manifest, from): (Manifest, Duration),
+        (manifest, began, from): (Manifest, Timestamp, Duration),
         hold: &Hold,
         stop: &CancellationToken,
         told: &mut (dyn FnMut(Progress) + Send),
@@ -122,7 +119,8 @@ impl Drill {
         let rto = self.clock.steady().saturating_sub(from);
         target.count(&filling.there).await?;
         Comparison::new(target, &manifest).of_all(&self.archived, stop).await?;
-        let drilled = Drilled { manifest, asked: golden.len(), found, rto, rpo: SignedDuration::ZERO };
+        let rpo = began.duration_since(manifest.began);
+        let drilled = Drilled { manifest, asked: golden.len(), found, rto, rpo };
         if drilled.recall() < self.min_recall {
             let (name, asked) = (drilled.manifest.name, golden.len());
             return Err(SnapshotError::Recall { name, found, asked, least: self.min_recall.to_string() });
@@ -133,20 +131,9 @@ impl Drill {
     /// Takes the sole right to drill over these stores.
     async fn hold(&self) -> Result<Hold, SnapshotError> {
         let holds = Holds::new(Arc::clone(&self.records), Arc::clone(&self.clock));
-        loop {
-            if let Some(hold) = take(&holds).await? {
-                return Ok(hold);
-            }
-            // Nobody has it any more where it was given back between the two looks.
-            if let Some(holder) = holds.holder(Kind::Lease, HOLD).await? {
-                return Err(SnapshotError::Drilling { until: holder.until });
-            }
-        }
+        let taken = holds.take_or_holder(Kind::Lease, HOLD, |_| serde_json::Value::Null).await?;
+        taken.map_err(|holder| SnapshotError::Drilling { until: holder.until })
     }
-}
-
-async fn take(holds: &Holds) -> Result<Option<Hold>, StoreError> {
-    holds.take(Kind::Lease, HOLD, |_| serde_json::Value::Null).await
 }
 
 fn built_with(manifest: &Manifest) -> BuiltWith {
@@ -163,7 +150,8 @@ pub async fn clear_drills(
     if left(&**records).await?.is_empty() {
         return Ok(0);
     }
-    let Some(hold) = take(&Holds::new(Arc::clone(records), clock)).await? else { return Ok(0) };
+    let holds = Holds::new(Arc::clone(records), clock);
+    let Some(hold) = holds.take(Kind::Lease, HOLD, |_| serde_json::Value::Null).await? else { return Ok(0) };
     let cleared = clear(store, &**records).await;
     hold.give_back().await?;
     Ok(cleared?)
@@ -182,19 +170,11 @@ async fn clear(store: &dyn VectorStore, records: &dyn Records) -> Result<usize, 
 
 /// Epochs that are recorded as those of drills.
 async fn left(records: &dyn Records) -> Result<Vec<Epoch>, StoreError> {
-    let (mut left, mut after) = (Vec::new(), None::<String>);
-    loop {
-        let page = records.list(Kind::Corpus, EPOCHS, after.as_deref(), PAGE).await?;
-        for record in page.records {
-            let number = record.id.strip_prefix(EPOCHS).and_then(|number| number.parse().ok());
-            let is_drill = record.body["drill"] == true;
-            left.extend(number.filter(|_| is_drill).map(Epoch));
-        }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(left),
-        }
+    let (mut left, mut epochs) = (Vec::new(), Cursor::below(records, Kind::Corpus, Epoch::RECORDS));
+    while let Some(record) = epochs.next().await? {
+        left.extend(Epoch::of_record(&record.id).filter(|_| record.body["drill"] == true));
     }
+    Ok(left)
 }
 
 /// Compares what stands with what the parts of a snapshot hold, which are read once more for it.
@@ -211,18 +191,13 @@ impl<'r> Comparison<'r> {
     }
 
     async fn of_all(mut self, archived: &Archived, stop: &CancellationToken) -> Result<(), SnapshotError> {
-        let (manifest, mut walk) = (self.manifest, Walk::default());
-        for part in &manifest.parts {
-            for entry in verify::entries(archived, manifest, part).await? {
-                if stop.is_cancelled() {
-                    return Err(SnapshotError::Stopped);
-                }
-                for step in walk.take(entry).map_err(|cause| verify::damaged(manifest, part, cause))? {
-                    self.step(step).await?;
-                }
+        let mut reading = Reading::of(archived, self.manifest, stop);
+        while reading.part().await?.is_some() {
+            while let Some(step) = reading.step()? {
+                self.step(step).await?;
             }
         }
-        verify::end(&walk, manifest)
+        Ok(())
     }
 
     async fn step(&mut self, step: Step) -> Result<(), SnapshotError> {

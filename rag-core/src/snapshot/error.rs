@@ -196,7 +196,7 @@ pub enum SnapshotError {
         found: usize,
         /// Chunks that were looked for.
         asked: usize,
-        /// The share that must be found, in thousandths as a text such as `0.95`.
+        /// The share that must be found, 0 to 1, as a text such as `0.95`.
         least: String,
     },
     /// A drill is at work.

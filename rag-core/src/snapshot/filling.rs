@@ -1,17 +1,12 @@
 //! Writes what the steps of a snapshot say into an epoch and into records.
 //!
-//! Flow of a document: its chunks a window at a time, then the pair of content and document and the time of its end, then the record, as an ingestion does.
+//! Flow: the chunks of one or of many documents a window at a time, since each write waits until it is durable; then, for each document that is whole by then, the pair of content and document and the time of its end, then the record, as an ingestion does.
 //! Guarantee: whoever repeats it, from the beginning and after a death at any line, comes to the same end.
-
-use std::collections::VecDeque;
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Archived, Golden, Manifest, Progress, SnapshotError,
-    part::Stored,
-    verify,
-    walk::{Step, Walk},
+    Archived, Golden, Manifest, Progress, SnapshotError, cursor::Cursor, part::Stored, reading::Reading, walk::Step,
 };
 use crate::{
     ingest, lexical,
@@ -19,10 +14,8 @@ use crate::{
     ports::{self, Change, Epoch, Hold, Kind, Only, Put, Record, Records, Search, StoreError, VectorStore, update},
 };
 
-/// Chunks that are written together.
+/// Chunks that are written together, and most documents whose records wait for them.
 pub(super) const WINDOW: usize = 64;
-/// Records that are listed together.
-const PAGE: usize = 256;
 /// Hits among which a chunk must find itself: documents may repeat each other, and then several are as near.
 const NEAREST: usize = 10;
 /// A hit of this cosine is as near as the chunk itself, but for the rounding of stores.
@@ -54,7 +47,10 @@ pub(super) struct Filling<'r> {
     hold: &'r Hold,
     /// Labels of the document whose chunks come.
     labels: Vec<String>,
+    /// Chunks that are not written yet.
     window: Vec<Point>,
+    /// Documents whose last chunks are among them, or were none: their records come afterwards.
+    whole: Vec<(Box<DocumentRecord>, Stored)>,
     /// Whether the document whose chunks come stays deleted.
     withholds: bool,
     /// What is there in the end.
@@ -75,7 +71,8 @@ pub(super) struct There {
 impl<'r> Filling<'r> {
     pub(super) fn new(target: Target<'r>, what: What<'r>, hold: &'r Hold) -> Self {
         let there = There { documents: 0, chunks: 0, withheld: 0, golden: Vec::new() };
-        Self { target, what, hold, labels: Vec::new(), window: Vec::new(), withholds: false, there }
+        let (labels, window, whole) = (Vec::new(), Vec::new(), Vec::new());
+        Self { target, what, hold, labels, window, whole, withholds: false, there }
     }
 
     /// Reads all parts of a snapshot and writes what they hold. `told` hears how far it is after each part.
@@ -86,21 +83,16 @@ impl<'r> Filling<'r> {
         told: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<(), SnapshotError> {
         self.there.golden = manifest.golden.iter().map(|Golden { chunk }| *chunk).collect();
-        let (mut walk, mut progress) = (Walk::default(), Progress::default());
-        for part in &manifest.parts {
-            for entry in verify::entries(archived, manifest, part).await? {
-                if stop.is_cancelled() {
-                    return Err(SnapshotError::Stopped);
-                }
-                for step in walk.take(entry).map_err(|cause| verify::damaged(manifest, part, cause))? {
-                    progress.documents += u64::from(matches!(step, Step::Whole(..)));
-                    self.step(step).await?;
-                }
+        let (mut reading, mut progress) = (Reading::of(archived, manifest, stop), Progress::default());
+        while reading.part().await?.is_some() {
+            while let Some(step) = reading.step()? {
+                progress.documents += u64::from(matches!(step, Step::Whole(..)));
+                self.step(step).await?;
             }
-            progress.written_bytes += part.bytes;
+            self.flush().await?;
             told(progress);
         }
-        verify::end(&walk, manifest)
+        Ok(())
     }
 
     async fn step(&mut self, step: Step) -> Result<(), SnapshotError> {
@@ -123,7 +115,10 @@ impl<'r> Filling<'r> {
                 }
                 self.forget(&document).await
             }
-            Step::Whole(document, stored) => self.document(&document, stored).await,
+            Step::Whole(document, stored) => {
+                self.whole.push((document, stored));
+                if self.whole.len() >= WINDOW { self.flush().await } else { Ok(()) }
+            }
             Step::Dropped(document) => {
                 self.flush().await?;
                 Ok(self.target.store.purge(self.target.epoch, &document.id, &document.version).await?)
@@ -145,8 +140,8 @@ impl<'r> Filling<'r> {
         if self.window.len() >= WINDOW { self.flush().await } else { Ok(()) }
     }
 
+    /// Writes what says that a document is there, which all its chunks are.
     async fn document(&mut self, document: &DocumentRecord, stored: Stored) -> Result<(), SnapshotError> {
-        self.flush().await?;
         let records = self.target.records;
         records.put_if_absent(Kind::Content, &pair(document), serde_json::json!({})).await?;
         if let Some(at) = document.expires_at {
@@ -176,15 +171,22 @@ impl<'r> Filling<'r> {
         Ok(store.purge(epoch, &document.id, &document.version).await?)
     }
 
+    /// Writes the chunks that wait, and then the records of the documents that are whole by them.
     async fn flush(&mut self) -> Result<(), SnapshotError> {
-        if self.window.is_empty() {
+        if self.window.is_empty() && self.whole.is_empty() {
             return Ok(());
         }
         // Somebody else may have gone on where this process was suspended.
         if !self.hold.check().await? {
             return Err(SnapshotError::TakenOver);
         }
-        Ok(self.target.store.upsert(self.target.epoch, std::mem::take(&mut self.window)).await?)
+        if !self.window.is_empty() {
+            self.target.store.upsert(self.target.epoch, std::mem::take(&mut self.window)).await?;
+        }
+        for (document, stored) in std::mem::take(&mut self.whole) {
+            self.document(&document, stored).await?;
+        }
+        Ok(())
     }
 }
 
@@ -225,36 +227,6 @@ impl Target<'_> {
             return Err(SnapshotError::Counts { documents, chunks, expected });
         }
         Ok(())
-    }
-}
-
-/// Records of a kind in the order of their names, read a page at a time.
-pub(super) struct Cursor<'r> {
-    records: &'r dyn Records,
-    kind: Kind,
-    page: VecDeque<Record>,
-    after: Option<Option<String>>,
-}
-
-impl<'r> Cursor<'r> {
-    pub(super) fn new(records: &'r dyn Records, kind: Kind) -> Self {
-        Self { records, kind, page: VecDeque::new(), after: Some(None) }
-    }
-
-    /// The next record, which stays the next one until it is taken.
-    pub(super) async fn peek(&mut self) -> Result<Option<&Record>, StoreError> {
-        while self.page.is_empty()
-            && let Some(after) = self.after.take()
-        {
-            let page = self.records.list(self.kind, "", after.as_deref(), PAGE).await?;
-            (self.page, self.after) = (page.records.into(), page.next.map(Some));
-        }
-        Ok(self.page.front())
-    }
-
-    /// Takes the next record.
-    pub(super) fn take(&mut self) -> Option<Record> {
-        self.page.pop_front()
     }
 }
 

@@ -6,6 +6,8 @@
 //! remove    manifests -> parts that no other manifest names
 //! download  every part -> manifest (last), into another archive
 //! restore   manifest -> parts -> chunks, then records -> activate (last)
+//! replace   the same beside what is served, into the other edition of documents -> compare -> activate (last)
+//! drill     the same into an epoch and records of its own -> compare -> remove both
 //! ```
 //! Guarantees: a snapshot is listed only when it is whole, because its manifest is written last and once. Everything that was acknowledged before its beginning is in it, as it stood then or in a later state, and a document is there whole or not at all.
 //! Parts are named by their content, or by a keyed hash of it where they are encrypted: what did not change since an earlier snapshot of the same archive is not written again. No secret is in it: credentials are named by configurations, never stored with the data.
@@ -16,6 +18,7 @@ mod archived;
 mod attached;
 mod commit;
 mod create;
+mod cursor;
 mod download;
 mod drill;
 mod encryption;
@@ -28,6 +31,7 @@ mod out;
 mod paced;
 mod packing;
 mod part;
+mod reading;
 mod remove;
 mod replace;
 mod restore;

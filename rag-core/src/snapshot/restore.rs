@@ -79,7 +79,7 @@ impl Restore {
         Ok(Plan { manifest, goes_on: standing.is_some() })
     }
 
-    /// Restores. `told` hears how far it is after each document.
+    /// Restores. `told` hears how far it is after each part.
     pub async fn run(
         &self,
         name: &Name,
@@ -165,13 +165,6 @@ pub(super) fn built_with(manifest: &Manifest, owner: &Owner, edition: Edition) -
 
 /// Takes the sole right to restore into these stores.
 pub(super) async fn hold(holds: &Holds) -> Result<Hold, SnapshotError> {
-    loop {
-        if let Some(hold) = holds.take(Kind::Lease, HOLD, |_| serde_json::Value::Null).await? {
-            return Ok(hold);
-        }
-        // Nobody has it any more where it was given back between the two looks.
-        if let Some(holder) = holds.holder(Kind::Lease, HOLD).await? {
-            return Err(SnapshotError::Held { until: holder.until });
-        }
-    }
+    let taken = holds.take_or_holder(Kind::Lease, HOLD, |_| serde_json::Value::Null).await?;
+    taken.map_err(|holder| SnapshotError::Held { until: holder.until })
 }

@@ -125,6 +125,15 @@ impl World {
     }
 }
 
+/// Lets one of the three answer so many calls, and none afterwards.
+type Die = fn(&World, &ArchiveDouble, i64);
+
+const DEATHS: [Die; 3] = [
+    |world, _, calls| world.store.die_after(calls),
+    |world, _, calls| world.records.die_after(calls),
+    |_, archive, calls| archive.die_after(calls),
+];
+
 const DOCUMENTS: [(&str, &str); 3] =
     [("backup", "Backups run nightly."), ("menu", "Soup is served at noon."), ("visit", "Visitors ring the bell.")];
 
@@ -210,13 +219,12 @@ async fn a_document_that_lost_chunks_is_left_out_and_counted() {
     assert!(verify(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await.is_ok());
 }
 
-#[tokio::test]
-async fn chunks_of_a_version_that_went_while_it_was_read_are_not_restored() {
-    let (archive, source): (Arc<ArchiveDouble>, _) = (Arc::default(), World::with(&DOCUMENTS[..1]).await);
+/// A snapshot `two` of one document, with a part of an older version before it, as a document of many chunks leaves it that is replaced while it is read.
+async fn with_a_version_that_went(source: &World) -> Arc<ArchiveDouble> {
+    let archive: Arc<ArchiveDouble> = Arc::default();
     source.snapshot(&archive, "one").await.unwrap();
-    // The same document with a part of an older version before it, as a document of many chunks leaves it that is replaced while it is read.
     let mut manifest = plain(&archive).read(&name("one")).await.unwrap();
-    let entries = verify::entries(&plain(&archive), &manifest, &manifest.parts[0]).await.unwrap();
+    let entries = reading::entries(&plain(&archive), &manifest, &manifest.parts[0]).await.unwrap();
     let [part::Entry::Document(document), part::Entry::Chunk(chunk)] = &entries[..] else { panic!("{entries:?}") };
     let mut older = document.clone();
     (older.body["version"], older.body["chunks"]) = (json!("older"), json!(2));
@@ -232,6 +240,12 @@ async fn chunks_of_a_version_that_went_while_it_was_read_are_not_restored() {
     archive.objects().insert(part::object_name(&manifest.parts[0].sha256), object);
     let (manifest, object) = plain(&archive).sealed(manifest).unwrap();
     archive.objects().insert(manifest.name.object(), object);
+    archive
+}
+
+#[tokio::test]
+async fn chunks_of_a_version_that_went_while_it_was_read_are_not_restored() {
+    let archive = with_a_version_that_went(&World::with(&DOCUMENTS[..1]).await).await;
     let target = World::default();
     target.restored(&archive, "two").await.unwrap();
     assert_eq!(target.store.count(Epoch(1)).await, Ok(1));
@@ -289,6 +303,18 @@ async fn a_stop_ends_it_and_the_same_command_goes_on() {
     assert_eq!(restore.plan(&name("one")).await.map(|plan| plan.goes_on), Ok(true));
     assert!(target.restored(&archive, "one").await.is_ok());
     assert_eq!(target.open().await, Ok(Epoch(1)));
+}
+
+#[tokio::test]
+async fn a_stop_ends_it_in_the_midst_of_a_part() {
+    let (archive, source, stop) = (Arc::default(), World::with(&DOCUMENTS).await, CancellationToken::new());
+    let manifest = source.snapshot(&archive, "one").await.unwrap().manifest;
+    let archived = plain(&archive);
+    let mut reading = reading::Reading::of(&archived, &manifest, &stop);
+    assert_eq!(reading.part().await, Ok(manifest.parts.first()));
+    assert!(matches!(reading.step(), Ok(Some(walk::Step::Begins(_)))));
+    stop.cancel();
+    assert!(matches!(reading.step(), Err(SnapshotError::Stopped)));
 }
 
 #[test]

@@ -26,7 +26,8 @@ pub struct ReindexArgs {
     least: Option<f64>,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+/// A share on the command line.
+pub(super) fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "it must be from 0 to 1".to_owned())
 }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress;
 use crate::{
-    app::{self, ArchivePlace, SnapshotSetupError},
+    app::{self, ArchivePlace, SnapshotSetupError, Stores},
     config::Config,
     shutdown,
     snapshot::{self, Archived, Created, Manifest, Name, Progress, SnapshotError},
@@ -209,8 +209,7 @@ async fn create(
     let name = name.unwrap_or_else(new_name);
     let stores = app::open_stores(config).await?;
     let created = taken(config, &stores, &archived, (name, taken_for), stop).await;
-    stores.close().await?;
-    let created = created?;
+    let created = closed(stores, created).await?;
     let mut text = show::created(&created);
     if verify {
         let read = read_whole(&archived, &created.manifest, stop).await?;
@@ -223,7 +222,7 @@ async fn create(
 
 async fn taken(
     config: &Config,
-    stores: &app::Stores,
+    stores: &Stores,
     archived: &Archived,
     (name, taken_for): (Name, Option<String>),
     stop: &CancellationToken,
@@ -276,7 +275,7 @@ async fn list(archived: &Archived) -> Result<Said, Box<dyn Error>> {
 }
 
 async fn verify(archived: &Archived, name: Option<Name>, stop: &CancellationToken) -> Result<Said, Box<dyn Error>> {
-    let name = named_or_newest(archived, name).await?;
+    let name = named_or_newest(archived, name, None).await?;
     let manifest = archived.read(&name).await?;
     let verified = read_whole(archived, &manifest, stop).await?;
     let snapshot = Snapshot::of(&verified.manifest, archived.archive.place());
@@ -296,9 +295,22 @@ async fn read_whole(
     verified
 }
 
-async fn named_or_newest(archived: &Archived, name: Option<Name>) -> Result<Name, SnapshotError> {
+/// The snapshot of this name; without one the newest, or the newest of those that began before a time.
+async fn named_or_newest(
+    archived: &Archived,
+    name: Option<Name>,
+    before: Option<Timestamp>,
+) -> Result<Name, SnapshotError> {
     match name {
         Some(name) => Ok(name),
-        None => snapshot::newest(archived, None).await,
+        None => snapshot::newest(archived, before).await,
     }
+}
+
+/// Closes stores whatever was done with them. What went wrong before is what is told.
+async fn closed<T>(stores: Stores, done: Result<T, impl Into<Box<dyn Error>>>) -> Result<T, Box<dyn Error>> {
+    let closed = stores.close().await;
+    let done = done.map_err(Into::into)?;
+    closed?;
+    Ok(done)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     ingest,
     ports::{Kind, Record, Records, StoreError, stands},
-    snapshot::filling::Cursor,
+    snapshot::cursor::Cursor,
 };
 
 /// Documents, by what a restore does to them.
@@ -46,11 +46,7 @@ impl<'r> Comparing<'r> {
 
     /// The next document of the snapshot.
     pub(super) async fn see(&mut self, id: &str, body: &Value) -> Result<(), StoreError> {
-        while let Some(standing) = self.next().await? {
-            if standing.id.as_str() > id {
-                break;
-            }
-            self.standing.take();
+        while let Some(standing) = self.next(Some(id)).await? {
             self.notice(&standing);
             if standing.id == id {
                 match standing.body == *body {
@@ -67,8 +63,7 @@ impl<'r> Comparing<'r> {
 
     /// What it came to, once all documents of the snapshot were seen; and how many were written since the time that counts.
     pub(super) async fn end(mut self) -> Result<(Difference, u64), StoreError> {
-        while let Some(standing) = self.next().await? {
-            self.standing.take();
+        while let Some(standing) = self.next(None).await? {
             self.notice(&standing);
             self.difference.removed += 1;
         }
@@ -78,21 +73,22 @@ impl<'r> Comparing<'r> {
     /// Counts what was deleted since the time that counts.
     pub(super) async fn see_deletions(&mut self, records: &dyn Records) -> Result<(), StoreError> {
         let mut marks = Cursor::new(records, Kind::Deletion);
-        while let Some(mark) = marks.peek().await? {
-            let at = ingest::deleted_at(mark)?;
+        while let Some(mark) = marks.next().await? {
+            let at = ingest::deleted_at(&mark)?;
             self.late += u64::from(self.closed.is_some_and(|closed| at > closed));
-            marks.take();
         }
         Ok(())
     }
 
-    /// The next one that stands; places are passed over.
-    async fn next(&mut self) -> Result<Option<Record>, StoreError> {
+    /// The next one that stands, up to this name where there is one; places are passed over.
+    async fn next(&mut self, last: Option<&str>) -> Result<Option<Record>, StoreError> {
         while let Some(record) = self.standing.peek().await? {
-            if stands(record) {
-                return Ok(Some(record.clone()));
+            if last.is_some_and(|last| record.id.as_str() > last) {
+                break;
             }
-            self.standing.take();
+            if let Some(record) = self.standing.take().filter(stands) {
+                return Ok(Some(record));
+            }
         }
         Ok(None)
     }

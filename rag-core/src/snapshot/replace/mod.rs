@@ -25,9 +25,11 @@ use self::{
 };
 use super::{
     Archived, Manifest, Name, Progress, SnapshotError,
-    filling::{Cursor, Erasures, Filling, Target, What},
-    restore, verify,
-    walk::{Step, Walk},
+    cursor::Cursor,
+    filling::{Erasures, Filling, Target, What},
+    reading::Reading,
+    restore,
+    walk::Step,
 };
 use crate::{
     corpus::{self, Owner},
@@ -116,22 +118,17 @@ impl Replace {
         let (active, raw) = (self.store.active().await?, self.raw());
         let old = self.editions.fixed(corpus::edition(&*raw, active).await?);
         let mut erasures = self.erasures(&*raw);
-        let (mut comparing, mut walk, mut withheld) = (Comparing::new(&*old), Walk::default(), 0);
-        for part in &manifest.parts {
-            for entry in verify::entries(archived, &manifest, part).await? {
-                if stop.is_cancelled() {
-                    return Err(SnapshotError::Stopped);
-                }
-                for step in walk.take(entry).map_err(|cause| verify::damaged(&manifest, part, cause))? {
-                    let Step::Whole(document, stored) = step else { continue };
-                    match erasures.hold(&document).await? {
-                        true => withheld += 1,
-                        false => comparing.see(&stored.id, &stored.body).await?,
-                    }
+        let (mut comparing, mut withheld) = (Comparing::new(&*old), 0);
+        let mut reading = Reading::of(archived, &manifest, stop);
+        while reading.part().await?.is_some() {
+            while let Some(step) = reading.step()? {
+                let Step::Whole(document, stored) = step else { continue };
+                match erasures.hold(&document).await? {
+                    true => withheld += 1,
+                    false => comparing.see(&stored.id, &stored.body).await?,
                 }
             }
         }
-        verify::end(&walk, &manifest)?;
         let takes = Rate::read(&*raw).await?.and_then(|rate| rate.takes(manifest.chunks));
         let (difference, _) = comparing.end().await?;
         Ok(Planned { manifest, difference, withheld, takes })
@@ -147,9 +144,9 @@ impl Replace {
     ) -> Result<Replaced, SnapshotError> {
         let from = self.clock.steady();
         let manifest = self.readable(archived, name).await?;
-        let scene = self.scene().await?;
         let turn = Turn::take(&self.holds(), &self.by).await?;
         let work = async {
+            let scene = self.scene().await?;
             if let Some(done) = self.done_before(&manifest, &scene).await? {
                 return Ok(done);
             }
@@ -250,8 +247,7 @@ impl Replace {
     async fn difference(&self, scene: &Scene, closed: Timestamp) -> Result<Difference, SnapshotError> {
         let (mut comparing, mut restored) =
             (Comparing::noticing(&*scene.old, closed), Cursor::new(&*scene.new, Kind::Document));
-        while restored.peek().await?.is_some() {
-            let Some(record) = restored.take() else { break };
+        while let Some(record) = restored.next().await? {
             comparing.see(&record.id, &record.body).await?;
         }
         let raw = self.raw();
@@ -264,14 +260,14 @@ impl Replace {
 
     /// Takes the restored state for good: what stood before it is removed. Tells which epoch that was.
     pub async fn confirm(&self) -> Result<Epoch, SnapshotError> {
-        let scene = self.scene().await?;
         let turn = Turn::without_gate(&self.holds(), &self.by).await?;
-        let confirmed = self.confirmed(&scene).await;
+        let confirmed = self.confirmed().await;
         turn.give_back().await;
         confirmed
     }
 
-    async fn confirmed(&self, scene: &Scene) -> Result<Epoch, SnapshotError> {
+    async fn confirmed(&self) -> Result<Epoch, SnapshotError> {
+        let scene = self.scene().await?;
         let standing = Standing::read(&*self.raw()).await?;
         let standing = standing.filter(|standing| standing.epoch == scene.active);
         let standing = standing.ok_or(SnapshotError::NothingRestored("confirmed"))?;
@@ -282,18 +278,17 @@ impl Replace {
 
     /// Goes back to what stood before the restore, and removes what was restored, with all that was written since.
     pub async fn undo(&self, stop: &CancellationToken) -> Result<Undone, SnapshotError> {
-        let scene = self.scene().await?;
         let turn = Turn::take(&self.holds(), &self.by).await?;
         let undone = tokio::select! {
-            undone = self.undone(scene, &turn, stop) => undone,
+            undone = self.undone(&turn, stop) => undone,
             () = turn.lost() => Err(SnapshotError::TakenOver),
         };
         turn.give_back().await;
         undone
     }
 
-    async fn undone(&self, scene: Scene, turn: &Turn, stop: &CancellationToken) -> Result<Undone, SnapshotError> {
-        let raw = self.raw();
+    async fn undone(&self, turn: &Turn, stop: &CancellationToken) -> Result<Undone, SnapshotError> {
+        let (scene, raw) = (self.scene().await?, self.raw());
         let standing = Standing::read(&*raw).await?.ok_or(SnapshotError::NothingRestored("undone"))?;
         if standing.epoch != scene.active {
             self.discard(standing.edition, scene.active).await?;
@@ -319,7 +314,7 @@ impl Replace {
         Ok(manifest)
     }
 
-    /// What stands; refused where nothing does, or it is somebody else's.
+    /// What stands; refused where nothing does, or it is somebody else's. To be looked at by whoever has its turn: before it, another one may change it.
     async fn scene(&self) -> Result<Scene, SnapshotError> {
         let raw = self.raw();
         corpus::begun::refuse(&*raw).await?;

@@ -7,7 +7,7 @@ use super::{Replace, Scene};
 use crate::{
     ports::{GATE, Hold, Holds, Kind, StoreError},
     reindex::{self, ReindexError},
-    snapshot::{SnapshotError, filling::Cursor, restore},
+    snapshot::{SnapshotError, cursor::Cursor, restore},
 };
 
 /// Looks at what is in work before it is given up.
@@ -27,12 +27,11 @@ impl Turn {
     pub(super) async fn take(holds: &Holds, by: &str) -> Result<Self, SnapshotError> {
         let turn = Self::without_gate(holds, by).await?;
         let (kind, name) = GATE;
-        match holds.take(kind, name, |_| json!({ "by": by })).await {
-            Ok(Some(gate)) => Ok(Self { gate: Some(gate), ..turn }),
-            Ok(None) => {
-                let holder = holds.holder(kind, name).await?;
+        match holds.take_or_holder(kind, name, |_| json!({ "by": by })).await {
+            Ok(Ok(gate)) => Ok(Self { gate: Some(gate), ..turn }),
+            Ok(Err(holder)) => {
                 turn.give_back().await;
-                Err(holder.map_or(SnapshotError::TakenOver, |holder| SnapshotError::Held { until: holder.until }))
+                Err(SnapshotError::Held { until: holder.until })
             }
             Err(error) => {
                 turn.give_back().await;
@@ -127,8 +126,7 @@ impl Replace {
         let jobs = scene.old.count(Kind::Waiting).await?;
         let (holds, mut writing) = (self.holds(), 0);
         let mut claims = Cursor::new(&*scene.old, Kind::Claim);
-        while claims.peek().await?.is_some() {
-            let Some(claim) = claims.take() else { break };
+        while let Some(claim) = claims.next().await? {
             writing += u64::from(!holds.is_free(&claim.id, claim.body)?);
         }
         Ok((jobs, writing))

@@ -1,14 +1,10 @@
 //! Killed at any call, of the stores or of the archive: no half of a snapshot is listed, no half of a restore is searched, and the next run comes to the same end.
 
 use super::*;
-
-type Die = fn(&World, &ArchiveDouble, i64);
-
-const DEATHS: [Die; 3] = [
-    |world, _, calls| world.store.die_after(calls),
-    |world, _, calls| world.records.die_after(calls),
-    |_, archive, calls| archive.die_after(calls),
-];
+use crate::{
+    model::ChunkId,
+    ports::{Clock, Holds},
+};
 
 #[tokio::test]
 async fn a_snapshot_that_dies_at_any_call_is_not_listed_and_the_next_one_is_whole() {
@@ -42,6 +38,7 @@ async fn a_restore_that_dies_at_any_call_shows_nothing_of_it_and_the_next_one_en
             die(&target, &archive, calls);
             let ended = target.restored(&archive, "one").await;
             die(&target, &archive, i64::MAX);
+            target.has_the_chunks_of_all_documents().await;
             if ended.is_err() {
                 let opened = target.open().await;
                 let is_empty = target.records.count(Kind::Document).await == Ok(0);
@@ -60,7 +57,54 @@ async fn a_restore_that_dies_at_any_call_shows_nothing_of_it_and_the_next_one_en
     }
 }
 
+#[tokio::test]
+async fn whoever_lost_the_right_to_restore_writes_nothing_any_more() {
+    let (archive, source, target) = (Arc::default(), World::with(&DOCUMENTS).await, World::default());
+    let manifest = source.snapshot(&archive, "one").await.unwrap().manifest;
+    let process = || Holds::new(Arc::clone(&target.records) as _, Arc::clone(&target.clock) as _);
+    let hold = restore::hold(&process()).await.unwrap();
+    // It was suspended for so long that somebody else took its place.
+    target.clock.advance(jiff::SignedDuration::from_mins(1));
+    let _other = restore::hold(&process()).await.unwrap();
+    target.store.create_epoch(Epoch(1), manifest.built_with.model.dimension).await.unwrap();
+    let into = filling::Target { store: &*target.store, epoch: Epoch(1), records: &*target.records };
+    let mut filling = filling::Filling::new(into, filling::What::All, &hold);
+    let filled = filling.fill((&plain(&archive), &manifest), &CancellationToken::new(), &mut |_| {}).await;
+    assert_eq!(filled, Err(SnapshotError::TakenOver));
+    assert_eq!(target.store.count(Epoch(1)).await, Ok(0));
+    assert_eq!(target.records.count(Kind::Document).await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_snapshot_is_not_listed_where_a_part_that_it_relied_upon_is_cut_short_or_gone_in_the_end() {
+    let (archive, world): (Arc<ArchiveDouble>, _) = (Arc::default(), World::with(&DOCUMENTS).await);
+    let first = world.snapshot(&archive, "one").await.unwrap().manifest;
+    let archived = plain(&archive);
+    let (manifest, object) = archived.sealed(Manifest { name: name("two"), ..first }).unwrap();
+    let part = part::object_name(manifest.parts[0].called());
+    let clock: Arc<dyn Clock> = Arc::clone(&world.clock) as _;
+    let mark = underway::taking(&archived.archive, &clock).await.unwrap();
+    let cut_short = || archive.objects().get_mut(&part).unwrap().truncate(3);
+    let gone = || drop(archive.objects().remove(&part));
+    for spoil in [&cut_short as &dyn Fn(), &gone] {
+        spoil();
+        let committed = commit(&archived.archive, &mark, &manifest, object.clone()).await;
+        assert_eq!(committed, Err(SnapshotError::Overdue));
+    }
+    assert_eq!(list(&*archive).await, Ok(vec![name("one")]));
+}
+
 impl World {
+    /// Each document whose record is there was whole before it.
+    async fn has_the_chunks_of_all_documents(&self) {
+        for record in self.records.list(Kind::Document, "", None, 100).await.unwrap().records {
+            let document = crate::ingest::document_of(&record).unwrap();
+            let ids = (0..document.chunks).map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal));
+            let ids: Vec<_> = ids.collect();
+            assert_eq!(self.store.chunks(Some(Epoch(1)), &ids).await.unwrap().len(), ids.len(), "{}", record.id);
+        }
+    }
+
     /// Goes on with a restore, unless all of it was done but the words about it.
     async fn restored_if_needed(&self, archive: &Arc<ArchiveDouble>) {
         // Longer than the right of one that died.

@@ -52,6 +52,13 @@ async fn a_drill_measures_a_restore_beside_what_is_served_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_drill_does_not_look_for_chunks_of_a_version_that_went_while_it_was_read() {
+    let world = World::with(&DOCUMENTS[..1]).await;
+    let archive = with_a_version_that_went(&world).await;
+    assert_eq!(world.drilled(&archive, "two").await.map(|drilled| drilled.found), Ok(1));
+}
+
+#[tokio::test]
 async fn a_drill_needs_no_corpus() {
     let (archive, source, empty) = (Arc::default(), World::furnished().await, World::default());
     source.snapshot(&archive, "one").await.unwrap();
@@ -63,17 +70,11 @@ async fn a_drill_needs_no_corpus() {
 
 #[tokio::test]
 async fn a_drill_that_dies_at_any_call_changes_nothing_that_is_served_and_the_next_one_clears_up() {
-    type Die = fn(&World, &ArchiveDouble, i64);
-    let deaths: [Die; 3] = [
-        |world, _, calls| world.store.die_after(calls),
-        |world, _, calls| world.records.die_after(calls),
-        |_, archive, calls| archive.die_after(calls),
-    ];
     let archive = Arc::<ArchiveDouble>::default();
     let world = World::furnished().await;
     world.snapshot(&archive, "one").await.unwrap();
     let before = world.contents().await;
-    for die in deaths {
+    for die in DEATHS {
         for calls in 0.. {
             die(&world, &archive, calls);
             let ended = world.drilled(&archive, "one").await;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use jiff::SignedDuration;
 
 use super::*;
-use crate::ports::{Clock as _, Edition, Editions, GATE, Holds, Records};
+use crate::ports::{Clock as _, Edition, Editions, GATE, Holds, Records, place};
 
 /// What a question is answered from: the flows over one epoch, which go on when another one is activated.
 struct Flows {
@@ -207,6 +208,17 @@ async fn a_plan_says_what_would_change_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_place_at_which_no_document_stands_is_none_that_goes() {
+    let archive = Arc::default();
+    let world = World::changed_since(&archive).await;
+    world.records.put_if_absent(Kind::Document, "place", place()).await.unwrap();
+    let difference = Difference { added: 0, changed: 1, removed: 1, unchanged: 1 };
+    let planned = world.replace().plan(&plain(&archive), &name("one"), &CancellationToken::new()).await.unwrap();
+    assert_eq!(planned.difference, difference);
+    assert_eq!(world.replaced(&archive, "one").await.unwrap().difference, difference);
+}
+
+#[tokio::test]
 async fn a_restore_waits_for_nobody_forever_and_takes_no_job_over() {
     let archive = Arc::default();
     let world = World::changed_since(&archive).await;
@@ -280,13 +292,36 @@ async fn two_restores_a_reindex_and_a_restore_never_work_at_once() {
     assert!(world.replaced(&archive, "one").await.is_ok());
 }
 
-type Die = fn(&World, &ArchiveDouble, i64);
+/// A clock that lets something happen before it is first asked for the time, which is when a hold is taken.
+struct Interrupted<F>(std::sync::Once, Arc<SetClock>, F);
 
-const DEATHS: [Die; 3] = [
-    |world, _, calls| world.store.die_after(calls),
-    |world, _, calls| world.records.die_after(calls),
-    |_, archive, calls| archive.die_after(calls),
-];
+impl<F: Fn() + Send + Sync> crate::ports::Clock for Interrupted<F> {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.call_once(&self.2);
+        self.1.now()
+    }
+
+    fn steady(&self) -> Duration {
+        self.1.steady()
+    }
+}
+
+#[tokio::test]
+async fn what_changed_before_a_restore_had_its_turn_is_what_it_goes_back_to() {
+    let archive = Arc::default();
+    let world = World::changed_since(&archive).await;
+    let built = corpus::recorded(&*world.records, Epoch(1)).await.unwrap().unwrap();
+    corpus::record(&*world.records, Epoch(2), &built).await.unwrap();
+    world.store.create_epoch(Epoch(2), 512).await.unwrap();
+    // A reindex that was at work comes to its end.
+    let store = Arc::clone(&world.store);
+    let ends = move || store.activate(Epoch(2)).now_or_never().unwrap().unwrap();
+    let clock = Interrupted(std::sync::Once::new(), Arc::clone(&world.clock), ends);
+    let replace = Replace { clock: Arc::new(clock), ..world.replace() };
+    let replaced = replace.run(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await.unwrap();
+    assert_eq!((replaced.previous, replaced.epoch), (Epoch(2), Epoch(3)));
+    assert_eq!(world.replace().undo(&CancellationToken::new()).await, Ok(Undone::Back(Epoch(2))));
+}
 
 /// Dies at every call in turn. Whatever is durable at that moment is what any server finds, so this goes through every state in which a server may look: one that began before, one that begins now.
 #[tokio::test]

@@ -52,7 +52,7 @@ pub(super) async fn attached(
     archived: &Archived,
     (name, folder): (Option<Name>, PathBuf),
 ) -> Result<Said, Box<dyn Error>> {
-    let name = named_or_newest(archived, name).await?;
+    let name = named_or_newest(archived, name, None).await?;
     let manifest = archived.read(&name).await?;
     let failed = |error| format!("{} cannot be written: {error}", folder.display());
     fs::create_dir_all(&folder).map_err(failed)?;

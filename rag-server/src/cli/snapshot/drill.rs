@@ -6,14 +6,14 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Said,
+    Said, closed, named_or_newest,
     report::{self, Cause, Done, Report, Snapshot, Trouble},
 };
 use crate::{
     app::{self, Drilling, Stores},
-    cli::progress,
+    cli::{progress, reindex::share},
     config::Config,
-    snapshot::{self, Archived, Drilled, Name, Progress},
+    snapshot::{Archived, Drilled, Name, Progress},
 };
 
 /// Which snapshot, and what is enough.
@@ -26,10 +26,6 @@ pub(super) struct DrillArgs {
     min_recall: f64,
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "it must be from 0 to 1".to_owned())
-}
-
 /// Drills. Where there is no room for it, nothing is proven and nothing failed: it is skipped.
 pub(super) async fn drill(
     config: &Config,
@@ -38,10 +34,7 @@ pub(super) async fn drill(
     stop: &CancellationToken,
 ) -> Result<Said, Box<dyn Error>> {
     let place = archived.archive.place().to_owned();
-    let name = match args.name {
-        Some(name) => name,
-        None => snapshot::newest(&archived, None).await?,
-    };
+    let name = named_or_newest(&archived, args.name, None).await?;
     let error = match opened_and_drilled(config, archived, (&name, args.min_recall), stop).await {
         Ok(drilled) => return Ok(Said::done(said(&drilled), Done::Drilled(measured(&drilled, &place)))),
         Err(error) => error,
@@ -60,10 +53,7 @@ async fn opened_and_drilled(
 ) -> Result<Drilled, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
     let drilled = drilled(config, &stores, archived, what, stop).await;
-    let closed = stores.close().await;
-    let drilled = drilled?;
-    closed?;
-    Ok(drilled)
+    closed(stores, drilled).await
 }
 
 async fn drilled(
@@ -79,8 +69,10 @@ async fn drilled(
     let mut tell = |progress: Progress| bar.set_position(progress.documents);
     let drilled = drill.run(name, stop, &mut tell).await;
     bar.finish_and_clear();
-    drill.scratch.close().await?;
-    Ok(drilled?)
+    let closed = drill.scratch.close().await;
+    let drilled = drilled?;
+    closed?;
+    Ok(drilled)
 }
 
 fn measured(drilled: &Drilled, place: &str) -> report::Drilled {

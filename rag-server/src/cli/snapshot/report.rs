@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub(super) use self::cause::Cause;
-use crate::snapshot::Manifest;
+use crate::snapshot::{Difference, Manifest};
 
 /// Most bytes of a report: what a kubelet reads of a termination message.
 const MOST_BYTES: usize = 4096;
@@ -35,7 +35,7 @@ pub(super) enum Report {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Done {
-    /// Of `create` and `verify`.
+    /// Of `create`, `verify`, `download` and `attached`.
     Kept(Kept),
     /// Of `remove`.
     Removed(Removed),
@@ -113,7 +113,7 @@ impl Snapshot {
     }
 }
 
-/// What `create` took, or `verify` read.
+/// What `create` took, `verify` read, `download` copied, or the files were of that `attached` wrote.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Kept {
     /// The snapshot.
@@ -164,7 +164,7 @@ pub(super) struct Entry {
 pub(super) struct Restored {
     /// The snapshot.
     pub(super) snapshot: Snapshot,
-    /// The epoch that is searched now.
+    /// The epoch that is searched now; 0 where none is.
     pub(super) epoch: u64,
     /// The epoch that was searched before; null where there was none.
     pub(super) previous_epoch: Option<u64>,
@@ -173,22 +173,9 @@ pub(super) struct Restored {
     /// Golden chunks that were asked for.
     pub(super) asked: usize,
     /// What became of the documents.
-    pub(super) documents: Changed,
+    pub(super) documents: Difference,
     /// How long it took.
     pub(super) seconds: f64,
-}
-
-/// Documents, by what a restore does to them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub(super) struct Changed {
-    /// Those that come back.
-    pub(super) added: u64,
-    /// Those that become what they were.
-    pub(super) changed: u64,
-    /// Those that go.
-    pub(super) removed: u64,
-    /// Those that are the same.
-    pub(super) unchanged: u64,
 }
 
 /// What `drill` measured.

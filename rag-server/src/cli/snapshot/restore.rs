@@ -1,21 +1,22 @@
 //! `rag-server snapshot restore`, `confirm` and `revert`.
 
-use std::error::Error;
+use std::{error::Error, time::Instant};
 
 use clap::Args;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Said,
-    report::{self, Changed, Done, Settled, Snapshot},
+    Said, closed, named_or_newest,
+    report::{self, Done, Settled, Snapshot},
     show,
 };
 use crate::{
     app::{self, Stores},
     cli::{progress, this_process::this_process},
     config::Config,
-    snapshot::{self, Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, Undone},
+    ports::Epoch,
+    snapshot::{Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, Undone},
 };
 
 /// Which snapshot, and how.
@@ -46,18 +47,25 @@ pub(super) async fn restore(
     args: RestoreArgs,
     stop: &CancellationToken,
 ) -> Result<Said, Box<dyn Error>> {
-    let name = match args.name.clone() {
-        Some(name) => name,
-        None => snapshot::newest(&archived, args.before).await?,
-    };
+    let name = named_or_newest(&archived, args.name.clone(), args.before).await?;
     let stores = app::open_stores(config).await?;
-    let done = match args.replace && stores.vectors.active().await?.is_some() {
-        true => replace(config, &stores, archived, (&name, &args), stop).await,
-        // Nothing is served that could be replaced.
-        false => fill(config, &stores, archived, (&name, args.dry_run), stop).await,
-    };
-    stores.close().await?;
-    done
+    let done = restored(config, &stores, archived, (&name, &args), stop).await;
+    closed(stores, done).await
+}
+
+async fn restored(
+    config: &Config,
+    stores: &Stores,
+    archived: Archived,
+    (name, args): (&Name, &RestoreArgs),
+    stop: &CancellationToken,
+) -> Result<Said, Box<dyn Error>> {
+    let active = stores.vectors.active().await?;
+    match active.filter(|_| args.replace) {
+        Some(active) => replace(config, stores, archived, (name, args, active), stop).await,
+        // Nothing is served that could be replaced, or nothing is to be.
+        None => fill(config, stores, archived, (name, args.dry_run, active), stop).await,
+    }
 }
 
 /// Fills empty stores.
@@ -65,23 +73,22 @@ async fn fill(
     config: &Config,
     stores: &Stores,
     archived: Archived,
-    (name, dry_run): (&Name, bool),
+    (name, dry_run, before): (&Name, bool, Option<Epoch>),
     stop: &CancellationToken,
 ) -> Result<Said, Box<dyn Error>> {
-    let began = Timestamp::now();
+    let began = Instant::now();
     let place = archived.archive.place().to_owned();
     let restore = app::restore(&app::open_models(config), stores, archived);
     let plan: Plan = restore.plan(name).await?;
-    let before = stores.vectors.active().await?.map(|epoch| u64::from(epoch.0));
-    let reported = |epoch: Option<u64>, proven: usize| {
+    let reported = |epoch: Option<Epoch>, proven: usize| {
         Done::Restored(report::Restored {
             snapshot: Snapshot::of(&plan.manifest, &place),
-            epoch: epoch.or(before).unwrap_or_default(),
-            previous_epoch: before,
+            epoch: epoch.or(before).map_or(0, number),
+            previous_epoch: before.map(number),
             proven,
             asked: proven,
-            documents: Changed { added: plan.manifest.documents, ..Changed::default() },
-            seconds: Timestamp::now().duration_since(began).as_secs_f64(),
+            documents: Difference { added: plan.manifest.documents, ..Difference::default() },
+            seconds: began.elapsed().as_secs_f64(),
         })
     };
     if dry_run {
@@ -93,8 +100,7 @@ async fn fill(
         bar.finish_and_clear();
         restored?
     };
-    let epoch = u64::from(restored.epoch.0);
-    Ok(Said::done(show::restored(&restored), reported(Some(epoch), restored.proven)))
+    Ok(Said::done(show::restored(&restored), reported(Some(restored.epoch), restored.proven)))
 }
 
 /// Restores over what is served.
@@ -102,35 +108,34 @@ async fn replace(
     config: &Config,
     stores: &Stores,
     archived: Archived,
-    (name, args): (&Name, &RestoreArgs),
+    (name, args, active): (&Name, &RestoreArgs, Epoch),
     stop: &CancellationToken,
 ) -> Result<Said, Box<dyn Error>> {
-    let (began, by) = (Timestamp::now(), this_process("snapshot restore"));
+    let (began, by) = (Instant::now(), this_process("snapshot restore"));
     let place = archived.archive.place().to_owned();
     let manifest = archived.read(name).await?;
     let replace = app::replace(&app::open_models(config), stores, by, args.with_deleted);
-    let report = |manifest: &Manifest, difference: Difference, epochs: (u32, Option<u32>), proven| {
+    let report = |manifest: &Manifest, documents: Difference, epochs: (Epoch, Option<Epoch>), proven| {
         Done::Restored(report::Restored {
             snapshot: Snapshot::of(manifest, &place),
-            epoch: epochs.0.into(),
-            previous_epoch: epochs.1.map(u64::from),
+            epoch: number(epochs.0),
+            previous_epoch: epochs.1.map(number),
             proven,
             asked: proven,
-            documents: changed(difference),
-            seconds: Timestamp::now().duration_since(began).as_secs_f64(),
+            documents,
+            seconds: began.elapsed().as_secs_f64(),
         })
     };
     if args.dry_run {
         let planned = replace.plan(&archived, name, stop).await?;
-        let epoch = stores.vectors.active().await?.map_or(0, |epoch| epoch.0);
-        let done = report(&planned.manifest, planned.difference, (epoch, None), 0);
+        let done = report(&planned.manifest, planned.difference, (active, None), 0);
         return Ok(Said::done(would(&planned), done));
     }
     let (bar, mut tell) = bar(&manifest);
     let replaced = replace.run(&archived, name, stop, &mut tell).await;
     bar.finish_and_clear();
     let replaced = replaced?;
-    let epochs = (replaced.epoch.0, Some(replaced.previous.0));
+    let epochs = (replaced.epoch, Some(replaced.previous));
     let done = report(&replaced.manifest, replaced.difference, epochs, replaced.proven);
     Ok(Said::done(did(&replaced), done))
 }
@@ -140,8 +145,8 @@ pub(super) async fn confirm(config: &Config) -> Result<Said, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
     let by = this_process("snapshot confirm");
     let confirmed = app::replace(&app::open_models(config), &stores, by, false).confirm().await;
-    stores.close().await?;
-    let text = format!("the restore is confirmed: epoch {} and its documents are removed", confirmed?.0);
+    let confirmed = closed(stores, confirmed).await?;
+    let text = format!("the restore is confirmed: epoch {} and its documents are removed", confirmed.0);
     Ok(Said::done(text, Done::Settled(Settled {})))
 }
 
@@ -150,8 +155,7 @@ pub(super) async fn revert(config: &Config, stop: &CancellationToken) -> Result<
     let stores = app::open_stores(config).await?;
     let by = this_process("snapshot revert");
     let undone = app::replace(&app::open_models(config), &stores, by, false).undo(stop).await;
-    stores.close().await?;
-    let text = match undone? {
+    let text = match closed(stores, undone).await? {
         Undone::Back(epoch) => format!(
             "epoch {} is searched again, as it was before the restore; what was written since the restore is removed",
             epoch.0
@@ -167,8 +171,8 @@ fn bar(manifest: &Manifest) -> (indicatif::ProgressBar, impl FnMut(Progress) + S
     (bar, move |progress: Progress| shown.set_position(progress.documents))
 }
 
-fn changed(Difference { added, changed, removed, unchanged }: Difference) -> Changed {
-    Changed { added, changed, removed, unchanged }
+fn number(epoch: Epoch) -> u64 {
+    epoch.0.into()
 }
 
 /// What would be done.
