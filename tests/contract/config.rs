@@ -79,7 +79,8 @@ fn what_no_example_sets_reaches_the_server_as_well() {
     cluster.spec.budget.as_mut().unwrap().prefer_cheaper_percent = Some(80);
     let redis = json!({"url": "rediss://redis.example.com:6380/", "secretRef": {"name": "redis"}});
     cluster.spec.cache = Some(serde_json::from_value(json!({ "redis": redis })).unwrap());
-    let qdrant = json!({"url": "https://qdrant.example.com:6334", "apiKeySecretRef": {"name": "qdrant"}, "caKey": "ca.crt"});
+    let qdrant =
+        json!({"url": "https://qdrant.example.com:6334", "apiKeySecretRef": {"name": "qdrant"}, "caKey": "ca.crt"});
     cluster.spec.vector_store = Some(serde_json::from_value(json!({ "externalQdrant": qdrant })).unwrap());
     let config = parsed(&cluster);
     stores(&config, &cluster, &cluster.name_any());

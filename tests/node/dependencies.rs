@@ -3,25 +3,24 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service as Address};
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
-use ragops_tests::{availability, restricted, until};
-use serde_json::{Value, json};
+use ragops_tests::{availability, until};
+use serde_json::json;
 
 use crate::documents::room;
 use crate::load::{Away, Count, Load, ROOMS};
 use crate::packed;
 use crate::service::Service;
-use crate::shared::{NAMESPACE, WITHIN, node, output, program};
+use crate::shared::{NAMESPACE, WITHIN, node};
+use crate::stores::{self, Store, is_another_and_ready};
 
 const NAME: &str = "register";
 const POSTGRES: &str = "register-db";
 const REDIS: &str = "register-cache";
-/// What marks everything that this test makes beside the RagCluster.
-const LABEL: &str = "ragops.test/made-for=dependencies";
 const PASSWORD: &str = "of-the-test-alone";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,9 +36,7 @@ async fn dependencies_that_are_killed_one_after_the_other_under_load_cost_nothin
         Ok(()) => Ok(()),
         Err(error) => Err(error.context(node.told().await)),
     };
-    let mut delete = program(node.cluster, "kubectl");
-    delete.args(["delete", "-n", NAMESPACE, "statefulsets,services,secrets,persistentvolumeclaims", "-l", LABEL]);
-    output(&mut delete).await?;
+    stores::remove(node.cluster).await?;
     outcome
 }
 
@@ -103,44 +100,22 @@ impl Scene<'_> {
         let store = format!("{NAME}-qdrant-0");
         let killed = self.service.pods().get(&store).await?.uid();
         self.service.kill(&store).await?;
-        self.is_another_and_ready(&store, killed).await?;
+        is_another_and_ready(&self.service.client, &store, killed).await?;
         load.goes_on(Count::Answered).await?;
         load.set(Away::Nothing);
         load.goes_on(Count::Answered).await
     }
 
-    /// The stores that a user brings: their Secrets, Services and pods, and waits until they listen.
+    /// The stores that a user brings.
     async fn furnish(&self) -> Result<()> {
         let database = json!({"host": POSTGRES, "database": "postgres", "username": "register", "password": PASSWORD});
         let cache = json!({"password": PASSWORD, "redis.conf": format!("bind *\nsave \"\"\nrequirepass {PASSWORD}\n")});
-        let volume = json!([{
-            "metadata": {"name": "data", "labels": label()},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-        }]);
-        let stores = [
-            (POSTGRES, database, pod(POSTGRES, packed::POSTGRES, (5432, "postgres")), volume),
-            (REDIS, cache, pod(REDIS, packed::REDIS, (6379, "redis")), json!([])),
-        ];
-        let client = &self.service.client;
-        for (name, secret, (port, template), volumes) in stores {
-            let metadata = json!({"name": name, "labels": label()});
-            let secret: Secret = serde_json::from_value(json!({"metadata": metadata, "stringData": secret}))?;
-            let address: Address = serde_json::from_value(json!({
-                "metadata": metadata, "spec": {"selector": {"app": name}, "ports": [{"port": port}]},
-            }))?;
-            let pods: StatefulSet = serde_json::from_value(json!({
-                "metadata": metadata,
-                "spec": {
-                    "serviceName": name, "selector": {"matchLabels": {"app": name}},
-                    "template": template, "volumeClaimTemplates": volumes,
-                },
-            }))?;
-            Api::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &secret).await?;
-            Api::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &address).await?;
-            Api::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &pods).await?;
-            self.is_another_and_ready(&format!("{name}-0"), None).await?;
-        }
-        Ok(())
+        let (image, port, folder) = (packed::POSTGRES, 5432, "postgres");
+        let postgres = Store { name: POSTGRES, image, args: json!([]), port, folder, secret: database, is_kept: true };
+        let (image, port, folder) = (packed::REDIS, 6379, "redis");
+        let redis = Store { name: REDIS, image, args: json!([]), port, folder, secret: cache, is_kept: false };
+        postgres.furnish(&self.service.client).await?;
+        redis.furnish(&self.service.client).await
     }
 
     /// Kills a store's only pod, and lets no other take its place; returns when it is gone.
@@ -159,7 +134,7 @@ impl Scene<'_> {
 
     async fn bring_back(&self, name: &str) -> Result<()> {
         self.scale(name, 1).await?;
-        self.is_another_and_ready(&format!("{name}-0"), None).await
+        is_another_and_ready(&self.service.client, &format!("{name}-0"), None).await
     }
 
     async fn scale(&self, name: &str, replicas: i32) -> Result<()> {
@@ -167,18 +142,6 @@ impl Scene<'_> {
         let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
         pods.patch_scale(name, &PatchParams::default(), &scale).await?;
         Ok(())
-    }
-
-    /// Waits until a pod of this name that is not `before` is ready.
-    async fn is_another_and_ready(&self, name: &str, before: Option<String>) -> Result<()> {
-        let ready = async || {
-            let pod: Pod = self.service.pods().get(name).await?;
-            ensure!(pod.uid() != before, "it is still the old one");
-            let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-            let is_ready = conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
-            anyhow::Ok(is_ready.then_some(()))
-        };
-        until(&format!("{name} is ready"), WITHIN, ready).await
     }
 
     /// What a server suffers from its dependency another one would suffer as well.
@@ -196,40 +159,4 @@ impl Scene<'_> {
         }
         Ok(())
     }
-}
-
-fn label() -> Value {
-    let (name, value) = LABEL.split_once('=').unwrap_or_default();
-    json!({name: value})
-}
-
-/// A store's port, and the template of its pod; its Secret is mounted below `/etc`.
-fn pod(name: &str, image: &str, (port, folder): (u16, &str)) -> (u16, Value) {
-    let mut security = restricted::pod();
-    security["fsGroup"] = 65532.into();
-    // Otherwise the kubelet opens every file to the group at each mount, and Postgres refuses a folder that others may write to.
-    security["fsGroupChangePolicy"] = "OnRootMismatch".into();
-    let mut mounts = vec![json!({"name": "secret", "mountPath": format!("/etc/{folder}")})];
-    if name == POSTGRES {
-        mounts.push(json!({"name": "data", "mountPath": "/data"}));
-    }
-    let template = json!({
-        "metadata": {"labels": {"app": name}},
-        "spec": {
-            "securityContext": security,
-            "automountServiceAccountToken": false,
-            "containers": [{
-                "name": folder, "image": image, "imagePullPolicy": "Never",
-                "ports": [{"containerPort": port}],
-                // The end of its log is in what is told of a failure.
-                "terminationMessagePolicy": "FallbackToLogsOnError",
-                "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
-                "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
-                "securityContext": restricted::container(),
-                "volumeMounts": mounts,
-            }],
-            "volumes": [{"name": "secret", "secret": {"secretName": name}}],
-        },
-    });
-    (port, template)
 }

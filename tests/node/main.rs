@@ -13,3 +13,4 @@ mod service;
 mod shared;
 mod snapshots;
 mod starts;
+mod stores;

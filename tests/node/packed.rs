@@ -1,5 +1,6 @@
-//! Postgres and Redis as images: the programs of this machine's Debian packages with the libraries that they are linked with,
-//! run as nobody in particular. Nothing of a registry is needed, and what is tested is the real thing.
+//! Postgres, Redis and SeaweedFS as images: the programs of this machine's Debian packages with the libraries that they are
+//! linked with, and of a Python package, run as nobody in particular. Nothing of a registry of images is needed, and what is
+//! tested is the real thing.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,13 +9,19 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use ragops_tests::image::{Image, Item};
 
+use crate::shared::root;
+
 pub(crate) const POSTGRES: &str = "ragops.test/postgres:1";
 pub(crate) const REDIS: &str = "ragops.test/redis:1";
+pub(crate) const SEAWEEDFS: &str = "ragops.test/seaweedfs:1";
 
 /// Who they run as, as the other images' programs do.
 const USER: u32 = 65532;
 const SHELL: &str = "/bin/sh";
 const REDIS_SERVER: &str = "/usr/bin/redis-server";
+
+/// What `program.sh` says when there is nothing to install with.
+const NO_INSTALLER: i32 = 3;
 
 /// Makes a database where there is none yet, and serves it. What it acknowledged is on the disk, as its defaults say.
 const SERVE: &str = r#"
@@ -27,7 +34,7 @@ fi
 exec $PROGRAMS/postgres -D $data -c listen_addresses='*' -c unix_socket_directories=
 "#;
 
-/// Why they cannot be packed here, if so.
+/// Why Postgres and Redis cannot be packed here, if so.
 pub(crate) fn missing() -> Option<String> {
     let lacks = |what: &str| Some(format!("{what} is not installed (tests/packages.sh installs it)"));
     match (programs(), Path::new(REDIS_SERVER).exists()) {
@@ -45,12 +52,39 @@ fn programs() -> Option<(String, PathBuf)> {
     versions.map(programs).filter(|(_, bin)| bin.join("initdb").exists()).max()
 }
 
-/// Writes the archives of both into a folder.
-pub(crate) fn images(folder: &Path) -> Result<[PathBuf; 2]> {
-    let archives = [folder.join("postgres.tar"), folder.join("redis.tar")];
-    postgres(folder)?.write(&archives[0])?;
-    redis()?.write(&archives[1])?;
-    Ok(archives)
+/// Writes the archives of those that can be packed here into a folder.
+pub(crate) fn images(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut images = Vec::new();
+    if missing().is_none() {
+        images.extend([postgres(folder)?, redis()?]);
+    }
+    images.extend(seaweedfs()?.ok().map(|program| bucket(program)));
+    let archive = |(number, image): (usize, Image)| {
+        let archive = folder.join(format!("{number}.tar"));
+        image.write(&archive)?;
+        Ok(archive)
+    };
+    images.into_iter().enumerate().map(archive).collect()
+}
+
+/// The program of SeaweedFS, which is installed where it is not here yet; or why it cannot be.
+pub(crate) fn seaweedfs() -> Result<Result<PathBuf, String>> {
+    let setup = root().join("tests/s3/program.sh");
+    let output = Command::new("bash").arg(&setup).output().with_context(|| format!("{}", setup.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if output.status.code() == Some(NO_INSTALLER) {
+        return Ok(Err(said));
+    }
+    ensure!(output.status.success(), "SeaweedFS was not installed: {said}");
+    Ok(Ok(String::from_utf8(output.stdout)?.trim().into()))
+}
+
+/// It is linked with nothing.
+fn bucket(program: PathBuf) -> Image {
+    let to = PathBuf::from("/weed");
+    let entrypoint = vec!["/weed".to_owned()];
+    let items = vec![Item::File { from: program, to }, Item::Folder { to: "/tmp".into() }];
+    Image { name: SEAWEEDFS.into(), entrypoint, user: USER, environment: Vec::new(), items }
 }
 
 fn postgres(folder: &Path) -> Result<Image> {

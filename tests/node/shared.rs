@@ -1,5 +1,5 @@
 //! The one node of this test program: the operator is installed on it by the chart, with the images of `make images`, and with
-//! Postgres and Redis where this machine has them.
+//! Postgres, Redis and SeaweedFS where this machine has them.
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -49,9 +49,7 @@ pub(crate) async fn node(test: &str) -> Result<Option<Node>> {
         ensure!(missing.is_none(), "{} is missing; run `make images`", missing.unwrap_or(&folder).display());
         let temporary = tempfile::tempdir()?;
         let mut archives = archives.to_vec();
-        if packed::missing().is_none() {
-            archives.extend(packed::images(temporary.path())?);
-        }
+        archives.extend(packed::images(temporary.path())?);
         let cluster = Cluster::node(&parts, &archives).await?;
         install(&cluster).await?;
         Ok(cluster)

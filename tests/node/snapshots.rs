@@ -1,30 +1,37 @@
-//! Snapshots by Jobs of the real image: taken onto a volume, drilled, restored in place while a client asks, and restored by
-//! the volume alone after everything else is gone.
+//! Snapshots by Jobs of the real image: taken onto a volume and into a bucket, drilled, restored in place while a client asks,
+//! and restored by the bucket alone after everything else is gone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use http::Request;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
 use ragops_operator::api::restore::RestoreResult;
 use ragops_operator::api::snapshot::ArchiveStatus;
 use ragops_operator::api::{RagRestore, RagSnapshot};
-use ragops_tests::until;
+use ragops_tests::{availability, until};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::documents::room;
+use crate::packed;
 use crate::service::{Server, Service};
 use crate::shared::{NAMESPACE, WITHIN, node, output, program};
+use crate::stores::{self, Store};
 
 const NAME: &str = "minutes";
 const CLAIM: &str = "minutes-archive";
+/// The store of the bucket, and its key.
+const STORE: &str = "minutes-store";
+const KEY_ID: &str = "minutes";
+const SECRET_KEY: &str = "of-the-test-alone";
 const ROOMS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +39,7 @@ async fn snapshots_are_taken_proven_and_restored_by_jobs_and_outlive_the_cluster
     let Some(node) = node("snapshots_are_taken_proven_and_restored_by_jobs_and_outlive_the_cluster").await? else {
         return Ok(());
     };
-    let minutes = Minutes(Service::of(&node, NAME).await?);
+    let minutes = Minutes { service: Service::of(&node, NAME).await?, offsite: offsite()? };
     let outcome = match minutes.promises().await {
         Ok(()) => Ok(()),
         Err(error) => {
@@ -43,11 +50,26 @@ async fn snapshots_are_taken_proven_and_restored_by_jobs_and_outlive_the_cluster
     };
     let delete = ["delete", "ragsnap,ragrestore", "--all", "-n", NAMESPACE, "--timeout=2m"];
     output(program(node.cluster, "kubectl").args(delete)).await?;
+    stores::remove(node.cluster).await?;
     outcome
 }
 
-/// A RagCluster with a volume of snapshots.
-struct Minutes<'n>(Service<'n>);
+/// The destination that outlives everything else: a bucket, or the volume where none can be had, which is said.
+fn offsite() -> Result<&'static str> {
+    match packed::seaweedfs()? {
+        Ok(_) => Ok("bucket"),
+        Err(reason) => {
+            availability::skipped("a_bucket_on_the_node", &reason)?;
+            Ok("volume")
+        }
+    }
+}
+
+/// A RagCluster with a volume of snapshots, and a bucket of them.
+struct Minutes<'n> {
+    service: Service<'n>,
+    offsite: &'static str,
+}
 
 impl Minutes<'_> {
     async fn promises(&self) -> Result<()> {
@@ -57,33 +79,69 @@ impl Minutes<'_> {
         let job = server.ingest(&rooms).await?;
         server.done(&job).await?;
 
-        let first = self.snapshot("minutes-first").await?;
-        assert_eq!((first.documents, first.left_out), (ROOMS as i64, 0));
+        for (name, destination) in [("minutes-first", "volume"), ("minutes-offsite", self.offsite)] {
+            let taken = self.snapshot(name, destination).await?;
+            assert_eq!((taken.documents, taken.left_out), (ROOMS as i64, 0));
+        }
         self.change(&server).await?;
         self.drills_what_it_took().await?;
         self.goes_back_while_a_client_asks(server).await?;
         self.outlives_everything_else().await
     }
 
-    /// The volume of the snapshots, which is the user's.
+    /// The volume of the snapshots and the bucket, which are the user's.
     async fn furnish(&self) -> Result<()> {
         let claim: PersistentVolumeClaim = serde_json::from_value(json!({
             "metadata": {"name": CLAIM},
             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
         }))?;
         self.api().create(&PostParams::default(), &claim).await?;
-        Ok(())
+        if self.offsite == "bucket" { self.furnish_bucket().await } else { Ok(()) }
+    }
+
+    async fn furnish_bucket(&self) -> Result<()> {
+        let identity = json!({
+            "name": "tests", "credentials": [{"accessKey": KEY_ID, "secretKey": SECRET_KEY}],
+            "actions": ["Read", "Write", "List"],
+        });
+        let s3 = json!({"identities": [identity]}).to_string();
+        let args = json!([
+            "server",
+            "-ip=127.0.0.1",
+            "-ip.bind=0.0.0.0",
+            "-dir=/data",
+            "-master.volumeSizeLimitMB=64",
+            "-s3",
+            "-s3.port=8333",
+            "-s3.config=/etc/bucket/s3.json",
+        ]);
+        let secret = json!({"s3.json": s3, "access-key-id": KEY_ID, "secret-access-key": SECRET_KEY});
+        let (image, port, folder) = (packed::SEAWEEDFS, 8333, "bucket");
+        let store = Store { name: STORE, image, args, port, folder, secret, is_kept: false };
+        store.furnish(&self.service.client).await?;
+        // A bucket is a folder of its file server, which listens before it knows where to keep something.
+        let folder = format!("/api/v1/namespaces/{NAMESPACE}/pods/{STORE}-0:8888/proxy/buckets/archive/");
+        until("the bucket is there", WITHIN, || async {
+            self.service.client.request_text(Request::post(&folder).body(Vec::new())?).await?;
+            Ok(Some(()))
+        })
+        .await
     }
 
     async fn serve(&self) -> Result<Server> {
-        let destinations = json!([{"name": "volume", "volume": {"claimName": CLAIM}}]);
+        let address = format!("http://{STORE}:8333");
+        let s3 = json!({"bucket": "archive", "endpoint": address, "secretRef": {"name": STORE}});
+        let mut destinations = vec![json!({"name": "volume", "volume": {"claimName": CLAIM}})];
+        if self.offsite == "bucket" {
+            destinations.push(json!({"name": "bucket", "s3": s3}));
+        }
         let spec = json!({
             "profile": "Development", "replicas": 1, "autoscaling": {"enabled": false},
             "snapshots": {"destinations": destinations, "suspend": true},
         });
-        self.0.serving(&spec).await?;
-        let servers = self.0.servers().await?;
-        self.0.connect(servers.first().context("no server is ready")?).await
+        self.service.serving(&spec).await?;
+        let servers = self.service.servers().await?;
+        self.service.connect(servers.first().context("no server is ready")?).await
     }
 
     /// What somebody regrets later: a document is deleted, one is changed, one is added.
@@ -121,16 +179,19 @@ impl Minutes<'_> {
         Ok(())
     }
 
-    /// Everything goes but the volume of the snapshots and their objects; a new cluster of the old name is given the corpus back.
+    /// Everything goes but the bucket; a new cluster of the old name is given the corpus back.
     async fn outlives_everything_else(&self) -> Result<()> {
-        self.0.clusters.delete(NAME, &DeleteParams::default()).await?;
+        let snapshots: Api<RagSnapshot> = self.api();
+        snapshots.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        self.service.clusters.delete(NAME, &DeleteParams::default()).await?;
         let lost = Instant::now();
         self.remove::<ConfigMap>(&format!("{NAME}-corpus")).await?;
         self.remove::<PersistentVolumeClaim>(&format!("data-{NAME}-qdrant-0")).await?;
         let server = self.serve().await?;
         let missing = server.request(Method::GET, &format!("/documents/{}", id(1))).send().await?;
         assert_eq!(missing.status(), StatusCode::NOT_FOUND);
-        let source = json!({"archive": {"name": "minutes-first"}});
+        assert_eq!(snapshots.list(&ListParams::default()).await?.items.len(), 0);
+        let source = json!({"archive": {"name": "minutes-offsite", "destination": self.offsite}});
         self.restore("minutes-again", json!({"cluster": NAME, "mode": "InPlace", "source": source})).await?;
         let answer = server.ask("Where is the key of room 7?").await?;
         assert_eq!(answer["citations"][0]["document"], id(7), "{answer}");
@@ -150,9 +211,10 @@ impl Minutes<'_> {
     }
 
     /// Takes a snapshot by hand, and waits until it is in the archive and was read back.
-    async fn snapshot(&self, name: &str) -> Result<ArchiveStatus> {
+    async fn snapshot(&self, name: &str, destination: &str) -> Result<ArchiveStatus> {
         let object = json!({
-            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot", "metadata": {"name": name}, "spec": {"cluster": NAME},
+            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot", "metadata": {"name": name},
+            "spec": {"cluster": NAME, "destination": destination},
         });
         let snapshots: Api<RagSnapshot> = self.api();
         snapshots.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
@@ -194,7 +256,7 @@ impl Minutes<'_> {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        Api::namespaced(self.0.client.clone(), NAMESPACE)
+        Api::namespaced(self.service.client.clone(), NAMESPACE)
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn removed(names: &[Name], removed: &Removed) -> String {
         [] => "no snapshot was removed".to_owned(),
         there => format!("removed: {}", named(there)),
     };
-    said += &format!("; {} parts, {} in all", removed.parts, bytes(removed.freed_bytes));
+    said += &format!("; {} freed", bytes(removed.freed_bytes));
     if !gone.is_empty() {
         said += &format!("\nnot in the archive: {}", named(&gone));
     }

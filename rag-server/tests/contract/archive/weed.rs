@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 pub(crate) const ID: &str = "snapshots";
 pub(crate) const SECRET: &str = "a-secret-of-the-bucket";
 
-/// What `setup.sh` says when there is nothing to install with.
+/// What `program.sh` says when there is nothing to install with.
 const NO_INSTALLER: i32 = 3;
 
 /// Starts a program, and ends it and removes its folder when whoever started it is gone: nothing else tells a program that a test's process has ended.
@@ -34,24 +34,16 @@ pub(crate) struct Weed {
     _watched: Child,
 }
 
-fn tests() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
-}
-
 /// The program, installed by exact version; none, and why, where it cannot be.
 fn program() -> Result<PathBuf, String> {
-    let mut setup = Command::new("bash");
-    setup.arg(tests().join("clients/setup.sh")).arg("python").arg(tests().join("s3/requirements.txt"));
-    let output = setup.output().unwrap();
+    let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/s3/program.sh");
+    let output = Command::new("bash").arg(setup).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if output.status.code() == Some(NO_INSTALLER) {
         return Err(said);
     }
     assert!(output.status.success(), "SeaweedFS was not installed: {said}");
-    let folder = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
-    let found = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
-    let mut found = found.filter(|entry| entry.file_type().is_file() && entry.file_name() == "weed");
-    Ok(found.next().unwrap().into_path())
+    Ok(PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()))
 }
 
 /// A port that was free a moment ago, and whose gRPC port, which lies ten thousand above it, is one.
