@@ -58,7 +58,7 @@ pub(crate) fn images(folder: &Path) -> Result<Vec<PathBuf>> {
     if missing().is_none() {
         images.extend([postgres(folder)?, redis()?]);
     }
-    images.extend(seaweedfs()?.ok().map(|program| bucket(program)));
+    images.extend(seaweedfs()?.ok().map(bucket));
     let archive = |(number, image): (usize, Image)| {
         let archive = folder.join(format!("{number}.tar"));
         image.write(&archive)?;
