@@ -1,9 +1,8 @@
 //! The operator is killed between any two of its writes, and the next one ends in the same state.
 //!
-//! Every position of a creation is tried; of an update, and of what takes time, a seeded sample, or every position with `RAGOPS_SWEEP=all`.
-//! `RAGOPS_SWEEP_SEED` repeats a sample. A deletion is the garbage collector's work: the operator writes nothing, so there is no
-//! position between two writes, and it is killed before and in the middle of the collection instead. What takes time, such as a
-//! snapshot, is in `procedures`.
+//! Every position of a creation is tried; of an update, and of what takes time (`procedures`), a seeded sample, or every position
+//! with `RAGOPS_SWEEP=all`. `RAGOPS_SWEEP_SEED` repeats a sample. A deletion is the garbage collector's work: the operator writes
+//! nothing, so there is no position between two writes, and it is killed before and in the middle of the collection instead.
 
 mod jobs;
 mod procedures;
