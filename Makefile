@@ -59,7 +59,7 @@ test-cluster: ## a real control plane with simulated nodes (any user)
 test-node: images ## a real node (root on Linux)
 	$(CARGO) test $(WORKSPACE) --test node
 
-sweep: ## kill the operator between any two of its writes: creation, update and deletion, every position
+sweep: ## kill the operator between any two of its writes: of clusters, snapshots, restores and drills, every position
 	RAGOPS_SWEEP=all $(CARGO) test $(WORKSPACE) --test cluster -- --nocapture sweep
 
 mutants: ## break the code in one place after the other; unit tests must notice (BASE=main: what changed since, FILES='glob': these files)

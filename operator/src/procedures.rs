@@ -3,17 +3,19 @@
 
 use kube::ResourceExt;
 
-use crate::api::restore::RagRestore;
+use crate::api::restore::{RagRestore, RestoreMode};
 use crate::api::snapshot::RagSnapshot;
 use crate::caches::Caches;
 use crate::restore;
 use crate::snapshot;
+use crate::snapshot::reading::decide::{self as reading, is_under_way};
 use crate::steps::Standing;
 
 /// How the procedures of a cluster stand that have not ended, in the order of their names. One whose object is on its way out is
 /// none any more.
 pub fn standings(caches: &Caches, cluster: &str) -> Vec<Standing> {
     let mut standings = snapshots_of(caches, cluster);
+    standings.extend(readings_of(caches, cluster));
     standings.extend(restores_of(caches, cluster, |_| true));
     standings.retain(|standing| standing.current.is_some());
     standings.sort_by(|one, other| one.name.cmp(&other.name));
@@ -26,9 +28,34 @@ pub fn peers(caches: &Caches, restore: &RagRestore) -> Vec<Standing> {
         return Vec::new();
     }
     let (name, mode) = (restore.name_any(), restore.spec.mode);
-    restores_of(caches, &restore.spec.cluster, |other| {
+    let mut peers = restores_of(caches, &restore.spec.cluster, |other| {
         other.name_any() != name && other.spec.mode == mode && !other.spec.dry_run
-    })
+    });
+    // A reading ends, or makes way.
+    peers.extend(readings_of(caches, &restore.spec.cluster).filter(is_under_way));
+    peers
+}
+
+/// How those restores stand that have not ended and do this.
+pub fn restores(caches: &Caches, cluster: &str, mode: RestoreMode) -> Vec<Standing> {
+    restores_of(caches, cluster, |restore| restore.spec.mode == mode)
+}
+
+/// The reading of a snapshot of the cluster that has a Job, or is about to have one.
+pub fn reading_under_way(caches: &Caches, cluster: &str) -> Option<String> {
+    readings_of(caches, cluster).find(is_under_way).map(|standing| standing.name)
+}
+
+/// How the readings stand of snapshots that are kept.
+fn readings_of(caches: &Caches, cluster: &str) -> impl Iterator<Item = Standing> + use<> {
+    let all = caches.snapshots.cache.state();
+    let readable = all.iter().filter_map(|snapshot| snapshot.0.as_ref().ok());
+    let of_it =
+        readable.filter(|snapshot| snapshot.spec.cluster == cluster && snapshot.metadata.deletion_timestamp.is_none());
+    let begun = of_it.filter(|snapshot| !reading::recorded(snapshot).is_empty());
+    let standings: Vec<Standing> =
+        begun.map(|snapshot| Standing::of(&reading::reading(snapshot), reading::recorded(snapshot))).collect();
+    standings.into_iter().filter(|standing| standing.current.is_some())
 }
 
 fn snapshots_of(caches: &Caches, cluster: &str) -> Vec<Standing> {

@@ -24,6 +24,7 @@ mod lost_material;
 mod namespaces;
 mod ownership;
 mod quiet;
+mod readings;
 mod refusals;
 mod reports;
 mod restores;

@@ -19,7 +19,7 @@ use crate::scene::{Scene, WITHIN};
 use crate::snapshots::{ask, destination, ends, failed, key, says as snapshot_says, taken};
 
 /// Asks for a restore, as `kubectl create` does.
-async fn restore(scene: &Scene, name: &str, spec: Value) -> Result<RagRestore> {
+pub(crate) async fn restore(scene: &Scene, name: &str, spec: Value) -> Result<RagRestore> {
     let object = json!({
         "apiVersion": "ragops.dev/v1alpha1", "kind": "RagRestore", "metadata": {"name": name}, "spec": spec,
     });
@@ -42,22 +42,22 @@ pub(crate) async fn says(scene: &Scene, name: &str, status: &str, reason: &str) 
     .with_context(|| format!("the end of the operator's log:\n{}", scene.installation.log_tail()))
 }
 
-fn drill() -> Value {
+pub(crate) fn drill() -> Value {
     json!({"cluster": "handbook", "mode": "Drill"})
 }
 
-fn in_place() -> Value {
+pub(crate) fn in_place() -> Value {
     json!({"cluster": "handbook", "mode": "InPlace", "source": {"snapshotRef": {"name": "daily"}}})
 }
 
-fn drilled(recall: f64) -> Value {
+pub(crate) fn drilled(recall: f64) -> Value {
     json!({
         "outcome": "done", "snapshot": taken("daily")["snapshot"], "recall": recall, "asked": 20, "found": 20,
         "rto_seconds": 12.3, "rpo_seconds": 3600.0, "documents": 10, "chunks": 100,
     })
 }
 
-fn restored(proven: i64, epoch: i64) -> Value {
+pub(crate) fn restored(proven: i64, epoch: i64) -> Value {
     json!({
         "outcome": "done", "snapshot": taken("daily")["snapshot"], "epoch": epoch, "previous_epoch": epoch - 1,
         "proven": proven, "asked": 20, "seconds": 12.3,
@@ -83,7 +83,7 @@ async fn served(test: &str) -> Result<Option<Scene>> {
     Ok(Some(scene))
 }
 
-fn searches(scene: &Scene, epoch: u32) {
+pub(crate) fn searches(scene: &Scene, epoch: u32) {
     scene.shared.pods.script(&scene.namespace, Script { epoch: Some(epoch), ..Script::default() });
 }
 

@@ -5,8 +5,9 @@
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceAccount};
-use kube::ResourceExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
 use ragops_operator::api::{RagSnapshot, labels};
 use ragops_tests::metrics::Cpu;
 use ragops_tests::until;
@@ -56,7 +57,7 @@ pub(crate) async fn says(scene: &Scene, name: &str, type_: &str, status: &str, r
 }
 
 /// The pod of a Job, once a simulated node runs it.
-async fn pod_of(scene: &Scene, job: &str) -> Result<Pod> {
+pub(crate) async fn pod_of(scene: &Scene, job: &str) -> Result<Pod> {
     let pods = &scene.api::<Pod>();
     let of_job = &ListParams::default().labels(&format!("{}={job}", labels::JOB_NAME));
     until(&format!("the pod of Job {job} runs"), WITHIN, || async move {
@@ -71,18 +72,23 @@ async fn pod_of(scene: &Scene, job: &str) -> Result<Pod> {
 /// The Job's container ends, and this is its termination message.
 pub(crate) async fn ends(scene: &Scene, job: &str, report: &Value) -> Result<()> {
     let pod = pod_of(scene, job).await?;
+    end(&scene.api(), &pod.name_any(), report).await
+}
+
+/// A Job's container ends, and this is its termination message.
+pub(crate) async fn end(pods: &Api<Pod>, pod: &str, report: &Value) -> Result<()> {
     let is_done = report["outcome"] != "failed";
     let (phase, code, reason) = if is_done { ("Succeeded", 0, "Completed") } else { ("Failed", 1, "Error") };
+    // Of now: what was read long ago is read again.
+    let now = Time(jiff::Timestamp::now());
     let terminated = json!({
-        "exitCode": code, "reason": reason, "message": report.to_string(),
-        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:10Z",
+        "exitCode": code, "reason": reason, "message": report.to_string(), "startedAt": now, "finishedAt": now,
     });
     let container = json!({
         "name": "job", "image": "i", "imageID": "i", "ready": false, "restartCount": 0, "state": {"terminated": terminated},
     });
     let status = json!({"status": {"phase": phase, "containerStatuses": [container]}});
-    let pods = scene.api::<Pod>();
-    pods.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&status)).await?;
+    pods.patch_status(pod, &PatchParams::default(), &Patch::Merge(&status)).await?;
     Ok(())
 }
 

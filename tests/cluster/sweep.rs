@@ -1,16 +1,21 @@
 //! The operator is killed between any two of its writes, and the next one ends in the same state.
 //!
-//! Every position of a creation is tried; of an update a seeded sample, or every position with `RAGOPS_SWEEP=all`.
-//! `RAGOPS_SWEEP_SEED` repeats a sample. A deletion is the garbage collector's work: the operator writes nothing, so there is no
-//! position between two writes, and it is killed before and in the middle of the collection instead.
+//! Every position of a creation is tried; of an update, and of what takes time (`procedures`), a seeded sample, or every position
+//! with `RAGOPS_SWEEP=all`. `RAGOPS_SWEEP_SEED` repeats a sample. A deletion is the garbage collector's work: the operator writes
+//! nothing, so there is no position between two writes, and it is killed before and in the middle of the collection instead.
 
+mod jobs;
+mod procedures;
 mod state;
+
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams};
+use ragops_tests::audit::Mark;
 use ragops_tests::faults::{Fault, FaultProxy};
 use ragops_tests::operator::Operator;
 use ragops_tests::until;
@@ -27,9 +32,32 @@ const SAMPLE: usize = 4;
 /// An operator that has asked nothing for so long has done what it had to.
 const QUIET_SECONDS: u64 = 4;
 
-/// What is done to a cluster while the operator is killed.
+/// What is done while the operator is killed.
+trait Act: Copy + std::fmt::Debug {
+    /// Makes what is there before.
+    async fn prepare(self, sweep: &Sweep) -> Result<()>;
+
+    /// Asks for it.
+    async fn begin(self, sweep: &Sweep) -> Result<()>;
+
+    /// Whether an operator that writes nothing more has done it; otherwise it waits for somebody else.
+    async fn may_be_over(self, _: &Sweep) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Waits until it is done.
+    async fn ended(self, sweep: &Sweep) -> Result<()>;
+
+    /// What it ends in, without what differs from one life to the next.
+    async fn state(self, sweep: &Sweep) -> Result<Vec<Value>>;
+
+    /// Removes what it made.
+    async fn clear(self, sweep: &Sweep) -> Result<()>;
+}
+
+/// What is done to a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
+enum Change {
     Create,
     Update,
     Delete,
@@ -46,6 +74,8 @@ enum Killed {
 struct Sweep {
     scene: Scene,
     proxy: FaultProxy,
+    /// Where in the API server's log the last life began.
+    mark: Mutex<Option<Mark>>,
 }
 
 fn created() -> Value {
@@ -65,7 +95,7 @@ impl Sweep {
         let Some(scene) = Scene::new(test, "sweep").await? else { return Ok(None) };
         let proxy = FaultProxy::start(&scene.shared.cluster).await?;
         scene.installation.through(&proxy)?;
-        Ok(Some(Self { scene, proxy }))
+        Ok(Some(Self { scene, proxy, mark: Mutex::default() }))
     }
 
     /// A killed operator cannot give its lease back. Without it nobody waits for its end.
@@ -76,22 +106,6 @@ impl Sweep {
         self.scene.operator(&[]).await
     }
 
-    async fn begin(&self, act: Act) -> Result<()> {
-        match act {
-            Act::Create => self.scene.apply(NAME, created()).await.map(drop)?,
-            Act::Update => self.scene.apply(NAME, updated()).await.map(drop)?,
-            Act::Delete => self.scene.clusters.delete(NAME, &DeleteParams::default()).await.map(drop)?,
-        }
-        Ok(())
-    }
-
-    async fn ended(&self, act: Act) -> Result<()> {
-        match act {
-            Act::Create | Act::Update => self.scene.serving(NAME).await,
-            Act::Delete => self.gone().await,
-        }
-    }
-
     async fn gone(&self) -> Result<()> {
         until("the cluster and what it consists of have gone", WITHIN, || async {
             let gone = self.scene.clusters.get_opt(NAME).await?.is_none();
@@ -100,57 +114,37 @@ impl Sweep {
         .await
     }
 
-    /// Leaves nothing, not even what a deletion retains.
-    async fn clear(&self) -> Result<()> {
-        if self.scene.clusters.get_opt(NAME).await?.is_some() {
-            self.begin(Act::Delete).await?;
-        }
-        self.gone().await?;
-        let claims = self.scene.api::<PersistentVolumeClaim>();
-        claims.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
-        // Every life mints an id of its own, so that a kill beside it is tried as well.
-        self.scene.api::<ConfigMap>().delete(&state::corpus(NAME), &DeleteParams::default()).await?;
-        Ok(())
-    }
-
     /// Does it undisturbed: how many writes it takes, and the state in which it ends.
-    async fn reference(&self, act: Act) -> Result<(usize, Vec<Value>)> {
+    async fn reference(&self, act: impl Act) -> Result<(usize, Vec<Value>)> {
         let operator = self.operator().await?;
-        self.prepare(act).await?;
+        act.prepare(self).await?;
         self.proxy.clear();
-        self.begin(act).await?;
-        self.ended(act).await?;
+        act.begin(self).await?;
+        act.ended(self).await?;
         // The last words about a cluster may follow its last change.
         self.quiet().await?;
-        let (writes, state) = (self.proxy.writes().len(), state::children(&self.scene, NAME).await?);
-        self.clear().await?;
+        let (writes, state) = (self.proxy.writes().len(), act.state(self).await?);
+        act.clear(self).await?;
         operator.stop().await?;
         Ok((writes, state))
     }
 
-    async fn prepare(&self, act: Act) -> Result<()> {
-        if act != Act::Create {
-            self.begin(Act::Create).await?;
-            self.ended(Act::Create).await?;
-        }
-        Ok(())
-    }
-
     /// Kills the operator after write `position` (before the first one for 0); the next one finishes. Says whether it came so
     /// far, and the state in which it ends.
-    async fn killed_at(&self, act: Act, position: usize) -> Result<(bool, Vec<Value>)> {
+    async fn killed_at(&self, act: impl Act, position: usize) -> Result<(bool, Vec<Value>)> {
         let operator = self.operator().await?;
-        self.prepare(act).await?;
+        act.prepare(self).await?;
         match position {
             0 => self.proxy.plan(1, Fault::KillBefore(operator.killer())),
             _ => self.proxy.plan(position, Fault::KillAfter(operator.killer())),
         }
-        self.begin(act).await?;
+        act.begin(self).await?;
         let (proxy, begun) = (&self.proxy, std::time::Instant::now());
         // A write fewer than undisturbed is not a fault: what was observed in between may differ.
         until("the operator is killed, or has nothing more to write", WITHIN, || async move {
             let quiet = proxy.quiet_for().unwrap_or_default().min(begun.elapsed());
-            Ok((proxy.fired() || quiet.as_secs() >= QUIET_SECONDS).then_some(()))
+            let is_over = quiet.as_secs() >= QUIET_SECONDS && act.may_be_over(self).await?;
+            Ok((proxy.fired() || is_over).then_some(()))
         })
         .await?;
         let killed = self.proxy.fired();
@@ -161,18 +155,14 @@ impl Sweep {
         }
         self.proxy.clear();
         let successor = self.operator().await?;
-        self.ended(act).await?;
-        // What an update removed is forgotten a pass later.
-        if act == Act::Update {
-            self.quiet().await?;
-        }
-        let state = state::children(&self.scene, NAME).await?;
-        self.clear().await?;
+        act.ended(self).await?;
+        let state = act.state(self).await?;
+        act.clear(self).await?;
         successor.stop().await?;
         Ok((killed, state))
     }
 
-    async fn run(&self, act: Act, all: bool) -> Result<()> {
+    async fn run(&self, act: impl Act, all: bool) -> Result<()> {
         let (writes, expected) = self.reference(act).await.with_context(|| format!("{act:?}, undisturbed"))?;
         let mut positions: Vec<usize> = (0..=writes).collect();
         let seed =
@@ -206,7 +196,7 @@ impl Sweep {
     /// the rest. Neither of them writes anything.
     async fn deleted(&self, propagation: &DeleteParams, killed: Killed) -> Result<()> {
         let operator = self.operator().await?;
-        self.prepare(Act::Delete).await?;
+        Change::Delete.prepare(self).await?;
         self.quiet().await?;
         self.proxy.clear();
         if killed == Killed::Before {
@@ -227,7 +217,7 @@ impl Sweep {
         self.quiet().await?;
         assert_eq!(self.proxy.writes(), [], "a deletion was written to");
         assert_eq!(state::children(&self.scene, NAME).await?, Vec::<Value>::new(), "something came back");
-        self.clear().await?;
+        Change::Delete.clear(self).await?;
         successor.stop().await
     }
 
@@ -235,20 +225,70 @@ impl Sweep {
     async fn disturbed(&self, fault: Fault, position: usize) -> Result<Vec<Value>> {
         let operator = self.operator().await?;
         self.proxy.plan(position, fault);
-        self.begin(Act::Create).await?;
-        self.ended(Act::Create).await?;
+        Change::Create.begin(self).await?;
+        Change::Create.ended(self).await?;
         anyhow::ensure!(self.proxy.fired(), "there were fewer than {position} writes");
-        let state = state::children(&self.scene, NAME).await?;
-        self.clear().await?;
+        let state = Change::Create.state(self).await?;
+        Change::Create.clear(self).await?;
         operator.stop().await?;
         Ok(state)
+    }
+}
+
+impl Act for Change {
+    async fn prepare(self, sweep: &Sweep) -> Result<()> {
+        if self != Self::Create {
+            Self::Create.begin(sweep).await?;
+            Self::Create.ended(sweep).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin(self, sweep: &Sweep) -> Result<()> {
+        let scene = &sweep.scene;
+        match self {
+            Self::Create => scene.apply(NAME, created()).await.map(drop)?,
+            Self::Update => scene.apply(NAME, updated()).await.map(drop)?,
+            Self::Delete => scene.clusters.delete(NAME, &DeleteParams::default()).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    async fn ended(self, sweep: &Sweep) -> Result<()> {
+        match self {
+            Self::Create => sweep.scene.serving(NAME).await,
+            Self::Update => {
+                sweep.scene.serving(NAME).await?;
+                // What an update removed is forgotten a pass later.
+                sweep.quiet().await
+            }
+            Self::Delete => sweep.gone().await,
+        }
+    }
+
+    async fn state(self, sweep: &Sweep) -> Result<Vec<Value>> {
+        state::children(&sweep.scene, NAME).await
+    }
+
+    /// Leaves nothing, not even what a deletion retains.
+    async fn clear(self, sweep: &Sweep) -> Result<()> {
+        let scene = &sweep.scene;
+        if scene.clusters.get_opt(NAME).await?.is_some() {
+            Self::Delete.begin(sweep).await?;
+        }
+        sweep.gone().await?;
+        let claims = scene.api::<PersistentVolumeClaim>();
+        claims.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        // Every life mints an id of its own, so that a kill beside it is tried as well.
+        scene.api::<ConfigMap>().delete(&state::corpus(NAME), &DeleteParams::default()).await?;
+        Ok(())
     }
 }
 
 #[tokio::test]
 async fn sweep_of_refused_and_late_writes() -> Result<()> {
     let Some(sweep) = Sweep::new("sweep_of_refused_and_late_writes").await? else { return Ok(()) };
-    let (writes, expected) = sweep.reference(Act::Create).await?;
+    let (writes, expected) = sweep.reference(Change::Create).await?;
     // The first write, one in the middle, and one among the workloads.
     for position in [1, writes / 2, writes * 3 / 4] {
         for fault in [Fault::Answer(409), Fault::Answer(429), Fault::Answer(500), Fault::Late] {
@@ -263,13 +303,13 @@ async fn sweep_of_refused_and_late_writes() -> Result<()> {
 #[tokio::test]
 async fn sweep_of_a_creation() -> Result<()> {
     let Some(sweep) = Sweep::new("sweep_of_a_creation").await? else { return Ok(()) };
-    sweep.run(Act::Create, true).await
+    sweep.run(Change::Create, true).await
 }
 
 #[tokio::test]
 async fn sweep_of_an_update() -> Result<()> {
     let Some(sweep) = Sweep::new("sweep_of_an_update").await? else { return Ok(()) };
-    sweep.run(Act::Update, false).await
+    sweep.run(Change::Update, false).await
 }
 
 #[tokio::test]

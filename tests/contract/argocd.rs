@@ -189,6 +189,7 @@ fn argo_cd_tells_a_snapshot_that_is_there_from_one_on_its_way_and_one_that_needs
     is(&json!(snapshot), "Progressing", "has not looked");
     let mut after = |way: Obstacle| {
         let seen = Observed {
+            reading: None,
             now: jiff::Timestamp::UNIX_EPOCH,
             awake: jiff::SignedDuration::ZERO,
             way: Err(way),

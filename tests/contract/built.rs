@@ -38,6 +38,7 @@ pub(crate) fn nothing(server_image: &str, qdrant_image: &str) -> Observed {
         approvals: Vec::new(),
         procedures: Vec::new(),
         snapshots: Vec::new(),
+        readings: Vec::new(),
         removals: Vec::new(),
         restores: Vec::new(),
         server_pods: Vec::new(),

@@ -231,6 +231,8 @@ reasons! {
     Suspended,
     /// SnapshotsHealthy: the schedules leave longer gaps than the recovery point objective allows.
     ObjectiveUnreachable,
+    /// Verified of a RagSnapshot, SnapshotsHealthy: the archive has no copy of it any more.
+    CopyGone,
     /// RestoreVerified: what the last trial restored is what the snapshot holds. Verified of a RagSnapshot: it was restored, and
     /// is what was taken.
     DrillPassed,

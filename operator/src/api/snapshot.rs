@@ -3,10 +3,14 @@
 #![allow(unreachable_pub, reason = "the derive of KubeSchema repeats each struct inside a function")]
 #![allow(clippy::duplicated_attributes, reason = "every column says its type, as the derive wants it")]
 
+mod reading;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use reading::{ReadingFailure, ReadingStatus};
 
 use super::steps::StepStatus;
 
@@ -132,6 +136,10 @@ pub struct RagSnapshotStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub steps: Vec<StepStatus>,
+
+    /// How it stands with reading it again. Absent: it was not read since it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<ReadingStatus>,
 
     /// Whether it is whole, and whether it was read back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

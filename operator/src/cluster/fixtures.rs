@@ -61,6 +61,7 @@ pub(crate) fn nothing() -> Observed {
         approvals: Vec::new(),
         procedures: Vec::new(),
         snapshots: Vec::new(),
+        readings: Vec::new(),
         removals: Vec::new(),
         restores: Vec::new(),
         server_pods: Vec::new(),

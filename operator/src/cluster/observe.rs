@@ -31,7 +31,7 @@ use crate::sampler::Sample;
 use crate::server_client::{RECORDS_PART, SeenPart};
 use pods::{pods_of, server_of_predecessor};
 pub(super) use snapshots::REMOVE;
-use snapshots::{removals_of, restores_of, snapshots_of};
+use snapshots::{readings_of, removals_of, restores_of, snapshots_of};
 
 /// Reads everything about `cluster`.
 pub fn observe<'a>(
@@ -70,6 +70,7 @@ async fn read(context: &Context, caches: &Caches, cluster: &RagCluster) -> Resul
         approvals: approvals_of(caches, &name),
         procedures: procedures::standings(caches, &name),
         snapshots: snapshots_of(caches, &name),
+        readings: readings_of(caches, &name),
         removals: removals_of(context, caches, cluster),
         restores: restores_of(caches, &name),
         reports: server_pods.iter().filter_map(|pod| report_of(context, pod)).collect(),

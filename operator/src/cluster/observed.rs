@@ -5,6 +5,7 @@
 
 mod approval;
 mod corpus;
+mod readings;
 mod secrets;
 mod snapshots;
 
@@ -25,6 +26,7 @@ use crate::steps::Standing;
 
 pub use approval::Approval;
 pub use corpus::{CORPUS_ID_KEY, CORPUS_OF_ANOTHER};
+pub use readings::{Reading, Trouble, last_at};
 pub use secrets::{MATERIAL_KEY, OwnSecrets, QDRANT_KEY, credentials_to_read};
 pub use snapshots::{Kept, Removal, RemovalState, Restore, RestoreState, Snapshot, SnapshotState};
 
@@ -51,6 +53,8 @@ pub struct Observed {
     pub procedures: Vec<Standing>,
     /// The RagSnapshots of a cluster of this name, those of one that went before it among them, by name.
     pub snapshots: Vec<Snapshot>,
+    /// What is known of reading those of them again that are in an archive, by name.
+    pub readings: Vec<Reading>,
     /// The Jobs of this cluster that remove copies of snapshots.
     pub removals: Vec<Removal>,
     /// The RagRestores of a cluster of this name, by name.

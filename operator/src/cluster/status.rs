@@ -188,7 +188,7 @@ pub fn status(cluster: &RagCluster, observed: &Observed, outcome: &Outcome) -> R
     findings.extend(read_only);
     let mut next = progress.next(expected.as_ref(), &findings);
     next.extend(planned.and_then(|planned| autoscaling::next(planned, observed)));
-    next.extend(planned.into_iter().flat_map(snapshots::next));
+    next.extend(planned.into_iter().flat_map(|planned| snapshots::next(planned, observed)));
     next.extend(planned.and_then(budget_waits));
     next.extend(planned.and_then(|planned| removed_clients(planned, observed)));
     next.extend(steps::next(&observed.procedures, observed.now));

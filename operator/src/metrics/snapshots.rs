@@ -11,6 +11,8 @@ pub struct SnapshotMetrics {
     pub taken: IntCounterVec,
     /// Trials of a restore that have ended, by how.
     pub drills: IntCounterVec,
+    /// Readings of snapshots that are kept, by what came of them.
+    pub readings: IntCounterVec,
     verified_at: IntGauge,
     drill_rto: Gauge,
     drill_rpo: Gauge,
@@ -27,6 +29,10 @@ impl SnapshotMetrics {
                 Opts::new("ragops_drills_total", "Trials of a restore that have ended, by how"),
                 &["outcome"],
             )?,
+            readings: IntCounterVec::new(
+                Opts::new("ragops_snapshot_readings_total", "Snapshots that were read again, by what was found"),
+                &["outcome"],
+            )?,
             verified_at: IntGauge::new(
                 "ragops_snapshot_verified_timestamp_seconds",
                 "When the newest verified snapshot was taken of the RagCluster whose one is the oldest",
@@ -40,10 +46,11 @@ impl SnapshotMetrics {
     }
 
     /// All of them, for the registry.
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 5] {
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 6] {
         [
             Box::new(self.taken.clone()),
             Box::new(self.drills.clone()),
+            Box::new(self.readings.clone()),
             Box::new(self.verified_at.clone()),
             Box::new(self.drill_rto.clone()),
             Box::new(self.drill_rpo.clone()),

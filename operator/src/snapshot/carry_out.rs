@@ -5,12 +5,12 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::decide::{ATTEMPT_SECONDS, Act, Doing, FINALIZER, removal_base, take_base};
-use super::observed::{Observed, Way};
+use super::observed::{Observed, Obstacle, Way};
 use crate::api::snapshot::RagSnapshot;
 use crate::apply::CORE;
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
-use crate::job::{Request, attempt_name, build, create, owner, remove};
+use crate::job::{Made, Request, attempt_name, build, create, owner, remove};
 use crate::objects::{ObjectId, OwnKind};
 
 /// Does it. An effect whose way has been barred since it was decided does nothing: the next pass sees why.
@@ -28,24 +28,24 @@ pub(super) async fn carry_out(
         Act::Take(number) => {
             let uid = snapshot.uid().unwrap_or_default();
             let args = ["snapshot", "create", &name, "--taken-for", &uid, "--verify"];
-            attempt(context, snapshot, seen, (&take_base(&name), number, &args)).await
+            attempt(context, snapshot, (&seen.way, &seen.made), (&take_base(&name), number, &args)).await
         }
         Act::Remove(number) => {
             // Whoever deletes it with its copy means it, also where it is the last.
             let args = ["snapshot", "remove", name.as_str(), "--last"];
-            attempt(context, snapshot, seen, (&removal_base(&name), number, &args)).await
+            attempt(context, snapshot, (&seen.way, &seen.made), (&removal_base(&name), number, &args)).await
         }
     }
 }
 
 /// Makes the Job of an attempt, and then removes those before it.
-async fn attempt(
+pub(super) async fn attempt(
     context: &Context,
     snapshot: &RagSnapshot,
-    seen: &Observed,
+    (way, made): (&Result<Way, Obstacle>, &[Made]),
     (base, number, args): (&str, u32, &[&str]),
 ) -> Result<(), Error> {
-    let Ok(Way { servers, archive }) = &seen.way else { return Ok(()) };
+    let Ok(Way { servers, archive }) = way else { return Ok(()) };
     let name = attempt_name(base, number);
     let built = build(&Request {
         name: name.clone(),
@@ -60,7 +60,7 @@ async fn attempt(
     let object = ObjectId::of(snapshot);
     create(context, &object, &built).await?;
     let earlier: Vec<_> =
-        seen.made.iter().filter(|made| made.name != name && made.name.starts_with(base)).cloned().collect();
+        made.iter().filter(|made| made.name != name && made.name.starts_with(base)).cloned().collect();
     remove(context, &object, &earlier).await
 }
 

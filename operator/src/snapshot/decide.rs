@@ -129,7 +129,7 @@ pub fn taking(snapshot: &RagSnapshot) -> Procedure<Observed, Doing> {
         steps: vec![
             Step::wait(CHECK, Some(CHECK_WITHIN), check),
             Step::new(TAKE, Disruption::None, TAKE_WITHIN, move |seen: &Observed, at: &At| {
-                if needs_hold && seen.take.is_none() && seen.way.is_ok() {
+                if needs_hold && seen.take.is_none() && seen.way.is_ok() && seen.reading.is_none() {
                     return Look::Begin(doing(Act::Hold));
                 }
                 take(seen, at, &name, &doing)
@@ -184,23 +184,26 @@ fn check(seen: &Observed, _: &At) -> Look<std::convert::Infallible> {
     if seen.take.is_some() {
         return Look::Done("its Job is there".to_owned());
     }
-    match (&seen.way, &seen.sooner) {
+    match (&seen.way, waits_for(seen)) {
         (Err(obstacle), _) => Look::Wait(Pause::for_change(obstacle.to_string())),
-        (Ok(_), Some(sooner)) => Look::Wait(Pause::for_change(waits_for(sooner))),
+        (Ok(_), Some(why)) => Look::Wait(Pause::for_change(why)),
         (Ok(way), None) => Look::Done(format!("goes to destination {}", way.archive.destination.name)),
     }
 }
 
-/// What one that waits for its turn says.
-pub fn waits_for(sooner: &str) -> String {
-    format!("waits for RagSnapshot {sooner}, which is taken to the same destination first")
+/// What one that waits for its turn says; nothing where it is its turn.
+pub fn waits_for(seen: &Observed) -> Option<String> {
+    let first = seen.sooner.as_ref();
+    let first = first.map(|name| format!("waits for RagSnapshot {name}, which is taken to the same destination first"));
+    first.or_else(|| seen.reading.as_ref().map(|reading| format!("waits for {reading}, which is under way")))
 }
 
 fn take(seen: &Observed, at: &At, name: &str, doing: &impl Fn(Act) -> Doing) -> Look<Doing> {
     let Some((number, looked)) = &seen.take else {
-        return match &seen.way {
-            Ok(_) => Look::Begin(doing(Act::Take(1))),
-            Err(obstacle) => Look::Wait(Pause::for_change(obstacle.to_string())),
+        return match (&seen.way, &seen.reading) {
+            (Ok(_), None) => Look::Begin(doing(Act::Take(1))),
+            (Ok(_), Some(reading)) => Look::Wait(Pause::for_change(format!("waits for {reading}, which is under way"))),
+            (Err(obstacle), _) => Look::Wait(Pause::for_change(obstacle.to_string())),
         };
     };
     match looked {
@@ -257,7 +260,8 @@ fn again(tried: &Tried<'_>, seen: &Observed, effect: impl FnOnce() -> Doing) -> 
     }
 }
 
-fn wait_after(number: u32) -> SignedDuration {
+/// The wait after this attempt.
+pub(super) fn wait_after(number: u32) -> SignedDuration {
     let doublings = number.saturating_sub(1).min(30);
     FIRST_WAIT.checked_mul(1 << doublings).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
 }

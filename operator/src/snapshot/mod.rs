@@ -8,6 +8,7 @@ mod events;
 mod observe;
 pub mod observed;
 mod proven;
+pub mod reading;
 pub mod report;
 pub mod status;
 
@@ -35,6 +36,9 @@ pub(crate) use observe::snapshots_of;
 
 /// Users' Secrets and claims are not watched, and neither is the end of another snapshot.
 const LOOK_WHILE_WAITING: Duration = Duration::from_secs(20);
+
+/// What was made for a Job is gone a moment after it was removed.
+const AFTER_REMOVAL: Duration = Duration::from_secs(1);
 
 impl OwnKind for RagSnapshot {
     const KIND: &'static str = "RagSnapshot";
@@ -95,15 +99,16 @@ async fn take(context: &Context, caches: &Caches, snapshot: &RagSnapshot) -> Res
     Ok(next_look(&answer, &seen))
 }
 
-/// What restores and drills have found out about a snapshot that is taken is said of it.
+/// What restores and drills have found out about a snapshot that is taken is said of it; and it is read again when it is time.
 async fn prove(context: &Context, caches: &Caches, snapshot: &RagSnapshot) -> Result<Duration, Error> {
     let all = caches.restores.cache.state();
     let readable = all.iter().filter_map(|restore| restore.0.as_ref().ok());
     if let Some(new) = proven::proven(snapshot, readable, (context.now)()) {
         let told = events::events(snapshot.status.as_ref(), &new, false);
         report(context, snapshot, &new, &told).await?;
+        return Ok(ECHO);
     }
-    Ok(Duration::MAX)
+    reading::read_again(context, caches, snapshot).await
 }
 
 /// One pass over a snapshot that is being deleted and takes its copy along.
@@ -157,6 +162,8 @@ fn next_look(answer: &Answer<Doing>, seen: &Observed) -> Duration {
     match answer {
         // A record that was written is acted on as soon as the cache shows it.
         Answer::Record => ECHO,
+        // Nobody is told when the last of it has gone.
+        Answer::Do { effect: Doing { act: decide::Act::Forget, .. }, .. } => AFTER_REMOVAL,
         Answer::Do { .. } => LOOK_WHILE_WAITING,
         Answer::Wait(pause) => {
             let until = pause.until.map_or(Duration::MAX, |until| pause_until(until, seen.now));

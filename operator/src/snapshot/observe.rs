@@ -11,6 +11,7 @@ use crate::api::snapshot::RagSnapshot;
 use crate::caches::Caches;
 use crate::context::Context;
 use crate::job::{Archive, Looked, attempt_number, made_for, missing, newest_attempt, servers_of};
+use crate::procedures;
 
 /// Reads everything about `snapshot`.
 pub(super) async fn observe(context: &Context, caches: &Caches, snapshot: &RagSnapshot) -> Observed {
@@ -26,20 +27,27 @@ pub(super) async fn observe(context: &Context, caches: &Caches, snapshot: &RagSn
         now: (context.now)(),
         awake: context.awake(),
         // Nothing is begun beside a Job, so nobody is asked what stands in the way of one.
-        way: way(context, caches, snapshot, !is_under_way).await,
+        way: way(context, caches, snapshot, (snapshot.spec.destination.as_deref(), !is_under_way)).await,
         sooner: sooner(caches, snapshot),
+        reading: procedures::reading_under_way(caches, &snapshot.spec.cluster),
         take: taking,
         removal: removing,
         made: made_for(caches, &uid, is_ours),
     }
 }
 
-async fn way(context: &Context, caches: &Caches, snapshot: &RagSnapshot, asks: bool) -> Result<Way, Obstacle> {
+/// What a Job needs that reaches this destination. `asks`: whether the users' objects are looked for.
+pub(super) async fn way(
+    context: &Context,
+    caches: &Caches,
+    snapshot: &RagSnapshot,
+    (destination, asks): (Option<&str>, bool),
+) -> Result<Way, Obstacle> {
     let namespace = snapshot.namespace().unwrap_or_default();
     let name = &snapshot.spec.cluster;
     let no_cluster = || Obstacle::ClusterMissing(name.clone());
     let cluster = caches.clusters.present(&namespace, name).ok_or_else(no_cluster)?;
-    let archive = Archive::of(name, cluster.spec.snapshots.as_ref(), snapshot.spec.destination.as_deref())?;
+    let archive = Archive::of(name, cluster.spec.snapshots.as_ref(), destination)?;
     let servers = servers_of(caches, &cluster)?;
     if cluster.spec.paused {
         return Err(Obstacle::Paused(name.clone()));

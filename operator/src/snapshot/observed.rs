@@ -16,6 +16,8 @@ pub struct Observed {
     pub way: Result<Way, Obstacle>,
     /// The snapshot of the same destination that is taken first.
     pub sooner: Option<String>,
+    /// The reading of a snapshot of the same cluster that is under way.
+    pub reading: Option<String>,
     /// The newest attempt at taking it, by its number.
     pub take: Option<(u32, Looked)>,
     /// The newest attempt at removing it from the archive.

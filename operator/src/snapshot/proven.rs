@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::restore::RagRestore;
 use crate::api::snapshot::{RagSnapshot, RagSnapshotStatus};
 use crate::api::{ConditionReason, ConditionType};
+use crate::cluster::observed::last_at;
 use crate::conditions::{Finding, State, update};
 use crate::restore::evidence::{Evidence, evidence};
 
@@ -18,11 +19,14 @@ pub(super) fn proven<'a>(
     let before = snapshot.status.as_ref()?;
     let archive = before.archive.as_ref()?;
     let of_it = restores.filter(|restore| restore.spec.cluster == snapshot.spec.cluster);
+    // What has been said by something newer stands, as a reading that has been since. A time to come is of a clock that was wrong.
+    let last = last_at(snapshot).filter(|last| *last <= now);
     let found = of_it.filter_map(|restore| evidence(restore, &archive.destination, &archive.name));
+    let found = found.filter(|found| found.at <= now && last.is_none_or(|last| found.at > last));
     let newest = found.max_by(|one, other| (one.at, &one.by).cmp(&(other.at, &other.by)))?;
     let mut after = before.clone();
-    let known = archive.verified_at.as_ref().map(|at| at.0);
-    if newest.is_whole && known.is_none_or(|known| known < newest.at) {
+    after.reading.get_or_insert_default().last_at = Some(Time(newest.at));
+    if newest.is_whole {
         after.archive.iter_mut().for_each(|archive| archive.verified_at = Some(Time(newest.at)));
     }
     after.conditions = update(&before.conditions, vec![finding(&newest)], snapshot.metadata.generation, now);

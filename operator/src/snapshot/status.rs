@@ -38,6 +38,7 @@ pub fn status(
         observed_generation: generation,
         archive: archive.filter(|_| is_taken(&steps)),
         steps,
+        reading: before.reading,
         conditions: merge(&before.conditions, findings, generation, seen.now),
     }
 }
@@ -73,6 +74,7 @@ pub fn leaving(
         observed_generation: generation,
         archive: before.archive,
         steps,
+        reading: before.reading,
         conditions: merge(&before.conditions, findings, generation, seen.now),
     }
 }
@@ -174,9 +176,9 @@ fn standing(
             Standing::Stalled(obstacle.reason(), obstacle.to_string())
         }
         (None, Err(obstacle)) => Standing::Moving(obstacle.reason(), obstacle.to_string()),
-        (None, Ok(_)) => match &seen.sooner {
-            Some(sooner) if !has_passed_check(steps) => {
-                Standing::Moving(ConditionReason::WaitsForTurn, waits_for(sooner))
+        (None, Ok(_)) => match waits_for(seen) {
+            Some(why) if !has_passed_check(steps) || seen.reading.is_some() => {
+                Standing::Moving(ConditionReason::WaitsForTurn, why)
             }
             Some(_) | None => Standing::Moving(ConditionReason::Taking, "its Job is being created".to_owned()),
         },
@@ -212,7 +214,7 @@ fn has_failed(failed: &StepStatus, seen: &Observed, archive: &Option<ArchiveStat
 }
 
 /// The class of a Job's failure.
-fn reason_of(failure: &Failure) -> ConditionReason {
+pub(super) fn reason_of(failure: &Failure) -> ConditionReason {
     let cause = match failure {
         Failure::Reported { cause, .. } => cause,
         Failure::Late => return ConditionReason::Timeout,

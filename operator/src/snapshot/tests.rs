@@ -35,7 +35,7 @@ fn snapshot(policy: ArchivePolicy) -> RagSnapshot {
     .unwrap()
 }
 
-fn way() -> Way {
+pub(super) fn way() -> Way {
     let cluster = with_snapshots("");
     let archive = Archive::of("handbook", cluster.spec.snapshots.as_ref(), None).unwrap();
     Way { servers: servers_after_a_pass(&cluster).unwrap(), archive }
@@ -46,7 +46,7 @@ fn at(time: &str) -> Timestamp {
 }
 
 /// The same words that the program's own report has.
-fn done(name: &str, verified: bool) -> Looked {
+pub(super) fn done(name: &str, verified: bool) -> Looked {
     let snapshot = json!({
         "name": name, "place": "s3://archive/team-a/handbook", "sha256": "ab".repeat(32), "began": "2026-11-21T08:01:00Z",
         "ended": "2026-11-21T08:01:10Z", "last_write": "2026-11-21T08:00:30Z", "documents": 10, "chunks": 100, "left_out": 1,
@@ -66,11 +66,12 @@ fn failed(cause: &Cause, at: Timestamp) -> Looked {
 
 /// Everything that is there, and what was done to it.
 #[derive(Clone)]
-struct World {
-    snapshot: RagSnapshot,
+pub(super) struct World {
+    pub(super) snapshot: RagSnapshot,
     way: Result<Way, Obstacle>,
     sooner: Option<String>,
-    take: Option<(u32, Looked)>,
+    reading: Option<String>,
+    pub(super) take: Option<(u32, Looked)>,
     removal: Option<(u32, Looked)>,
     made: BTreeSet<String>,
     now: Timestamp,
@@ -80,11 +81,12 @@ struct World {
 }
 
 impl World {
-    fn new(policy: ArchivePolicy) -> Self {
+    pub(super) fn new(policy: ArchivePolicy) -> Self {
         Self {
             snapshot: snapshot(policy),
             way: Ok(way()),
             sooner: None,
+            reading: None,
             take: None,
             removal: None,
             made: BTreeSet::new(),
@@ -101,6 +103,7 @@ impl World {
             awake: SignedDuration::from_hours(1000),
             way: self.way.clone(),
             sooner: self.sooner.clone(),
+            reading: self.reading.clone(),
             take: self.take.clone(),
             removal: self.removal.clone(),
             made: self.made.iter().map(|name| Made::job(name)).collect(),
@@ -166,7 +169,7 @@ impl World {
     }
 
     /// Passes until nothing is done any more.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         while matches!(self.pass(false), Answer::Record | Answer::Do { .. }) {}
     }
 

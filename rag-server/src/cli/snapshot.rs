@@ -1,5 +1,6 @@
 //! `rag-server snapshot`: the corpus into an archive, and back.
 
+mod absent;
 mod copy;
 mod drill;
 mod report;
@@ -143,6 +144,8 @@ pub(super) async fn run(args: SnapshotArgs, config: &Config) -> Result<ExitCode,
             Ok(code)
         }
         Err(error) => {
+            let archived = || app::archived(&config.snapshots, archive.as_deref(), ArchivePlace::Existing, &stop.asked);
+            let error = absent::with_what_is_there(error, || archived().ok()).await;
             reported(report.as_deref(), Report::failed(&*error))?;
             Err(error)
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     process::{FREE_PORTS, Home, Server, eventually},
@@ -74,6 +74,32 @@ fn what_was_wiped_comes_back_from_a_folder_and_a_second_snapshot_of_it_writes_no
     assert_eq!(parts(&home, "first"), parts(&home, "second"));
     let verified = says(&home, &["snapshot", "verify", "second", "--archive", "archive"]);
     assert!(verified.starts_with("snapshot second is whole: 3 documents"), "{verified}");
+}
+
+/// Whoever has only the archive finds there what to name.
+#[test]
+fn who_names_a_snapshot_that_is_not_there_is_told_which_are() {
+    let home = furnished();
+    for number in 1..=6 {
+        says(&home, &["snapshot", "create", &format!("kept-{number}"), "--archive", "archive"]);
+    }
+    fs::write(home.path("archive/manifests/kept-6.json"), "nothing that anybody could read").unwrap();
+    fs::remove_dir_all(home.path("data")).unwrap();
+    for command in ["restore", "verify", "drill"] {
+        let arguments = ["snapshot", command, "mine", "--archive", "archive", "--report", "report.json"];
+        let said = fails(&home, &arguments);
+        let place = said.contains("archive has no snapshot mine; it has 6, the newest: kept-5 of 2");
+        assert!(place, "{command}: {said}");
+        assert!(said.contains(", kept-1 of 2") && !said.contains("kept-6"), "{command}: {said}");
+        let report: Value = serde_json::from_slice(&fs::read(home.path("report.json")).unwrap()).unwrap();
+        assert_eq!((&report["outcome"], &report["cause"]), (&json!("failed"), &json!("none")), "{command}");
+        assert!(report["message"].as_str().unwrap().contains("kept-5 of 2"), "{report}");
+    }
+    for number in 1..=6 {
+        fs::remove_file(home.path(&format!("archive/manifests/kept-{number}.json"))).unwrap();
+    }
+    let said = fails(&home, &["snapshot", "verify", "mine", "--archive", "archive"]);
+    assert!(said.contains("archive has no snapshot mine, and no other"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

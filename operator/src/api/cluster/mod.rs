@@ -23,6 +23,7 @@ mod status;
 mod storage;
 mod tracing;
 mod vector_store;
+mod verification;
 
 pub use auth::{ApiKey, Auth, Role};
 pub use autoscaling::{Autoscaling, ScaleDown, ScaleUp};
@@ -48,6 +49,7 @@ pub use status::{
 pub use storage::Storage;
 pub use tracing::Tracing;
 pub use vector_store::{DeletionPolicy, EmbeddedStore, ExternalQdrant, ManagedQdrant, SecretKeyRef, VectorStore};
+pub use verification::Verification;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

@@ -7,6 +7,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Verification;
+
 /// Snapshots of the corpus. Without a destination none is taken, and the condition SnapshotsHealthy says so.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,7 +36,7 @@ pub struct Snapshots {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub schedules: Option<Vec<SnapshotSchedule>>,
 
-    /// Takes no snapshot by a schedule, and tries no restore, while this is true. A RagSnapshot by hand is taken all the same.
+    /// Takes no snapshot by a schedule, tries no restore, and reads no snapshot again, while this is true. A RagSnapshot by hand is taken all the same.
     #[serde(default)]
     pub suspend: bool,
 
@@ -49,6 +51,10 @@ pub struct Snapshots {
     /// How often a restore of the newest snapshot is tried. Absent: weekly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<Drill>,
+
+    /// How often each snapshot that is kept is read again. Absent: every 30 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
 }
 
 /// A place of snapshots: exactly one of a bucket and a volume.

@@ -14,6 +14,7 @@ pub mod revision;
 pub mod scaling;
 pub mod schedule;
 pub mod snapshots;
+pub mod verification;
 pub mod volume;
 
 use super::observed::{ObjectRef, Observed};

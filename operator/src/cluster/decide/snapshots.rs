@@ -114,6 +114,7 @@ pub fn snapshots(cluster: &ValidatedCluster, observed: &Observed) -> Option<Snap
         .iter()
         .filter(|restore| restore.state == RestoreState::UnderWay)
         .filter_map(|restore| restore.snapshot.as_deref())
+        .chain(observed.readings.iter().filter(|reading| reading.is_under_way).map(|reading| reading.snapshot.as_str()))
         .collect();
     let mut retention = retention(&asked.schedules, &observed.snapshots, &in_use);
     leave_unnamed(&mut retention, asked, observed);

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use crate::api::{ClusterName, RagCluster};
 use crate::caches::Caches;
-use crate::cluster::observed::{Removal, RemovalState, Restore, Snapshot};
+use crate::cluster::observed::{Reading, Removal, RemovalState, Restore, Snapshot};
 use crate::context::Context;
 use crate::job::{Looked, look_at, made_for};
 
@@ -20,6 +20,16 @@ pub(super) fn snapshots_of(caches: &Caches, cluster: &str) -> Vec<Snapshot> {
     let mut snapshots: Vec<Snapshot> = ours.filter_map(Snapshot::of).collect();
     snapshots.sort_by(|one, other| one.name.cmp(&other.name));
     snapshots
+}
+
+/// Of those that are in an archive.
+pub(super) fn readings_of(caches: &Caches, cluster: &str) -> Vec<Reading> {
+    let all = caches.snapshots.cache.state();
+    let readable = all.iter().filter_map(|snapshot| snapshot.0.as_ref().ok());
+    let ours = readable.filter(|snapshot| snapshot.spec.cluster == cluster);
+    let mut readings: Vec<Reading> = ours.filter_map(Reading::of).collect();
+    readings.sort_by(|one, other| one.snapshot.cmp(&other.snapshot));
+    readings
 }
 
 /// One at a time for each destination, under the name that the destination gives it.

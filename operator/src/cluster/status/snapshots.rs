@@ -11,7 +11,10 @@ use crate::api::cluster::{
 use crate::api::restore::RestoreResult;
 use crate::api::{ConditionReason, ConditionType, RagClusterStatus, labels};
 use crate::cluster::decide::snapshots::{SnapshotsPlan, Standing};
-use crate::cluster::observed::{Observed, RemovalState, Restore, RestoreState, Snapshot, SnapshotState};
+use crate::cluster::decide::verification;
+use crate::cluster::observed::{
+    Observed, Reading, RemovalState, Restore, RestoreState, Snapshot, SnapshotState, Trouble,
+};
 use crate::cluster::validate::{Problem, Snapshots, ValidatedCluster};
 use crate::conditions::{self, Finding, State};
 use crate::error::Class;
@@ -58,7 +61,7 @@ pub(super) fn wait_for_a_person(status: &RagClusterStatus) -> bool {
 }
 
 /// What comes next of them. While nobody carries the plan out, nothing does.
-pub(super) fn next(planned: &Planned) -> Vec<NextStep> {
+pub(super) fn next(planned: &Planned, observed: &Observed) -> Vec<NextStep> {
     let Some(plan) = planned.plan.snapshots.as_ref().filter(|_| !planned.plan.paused) else { return Vec::new() };
     let mut next = Vec::new();
     let what = |standing: &Standing| match standing.name.as_str() {
@@ -74,6 +77,11 @@ pub(super) fn next(planned: &Planned) -> Vec<NextStep> {
         let holder = standing.turn.held_by.as_ref()?;
         Some(step(format!("{}, which is due, when {holder} has ended", what(standing)), None))
     }));
+    let asked = planned.cluster.snapshots.as_ref();
+    let reading = asked.and_then(|asked| verification::next(asked, observed));
+    next.extend(
+        reading.map(|(at, reading)| step(format!("read RagSnapshot {} again", reading.snapshot), Some(Time(at)))),
+    );
     for (destination, names) in &plan.retention.expired {
         next.push(step(format!("remove from destination {destination}: {}", names.join(", ")), None));
     }
@@ -166,6 +174,7 @@ fn healthy(cluster: &ValidatedCluster, asked: &Snapshots, plan: &SnapshotsPlan, 
     }
     let trouble = failing(asked, observed)
         .or_else(|| overdue(asked, plan, observed))
+        .or_else(|| unread(asked, observed))
         .or_else(|| unremoved(observed))
         .or_else(|| Some(sparse(asked, plan.gap?)))
         .map(|(reason, message)| found(State::False, reason, message));
@@ -238,6 +247,29 @@ fn overdue(asked: &Snapshots, plan: &SnapshotsPlan, observed: &Observed) -> Opti
         })
     })?;
     Some((ConditionReason::Overdue, format!("{late}; see the RagSnapshots of this cluster for what they wait for")))
+}
+
+/// Copies that are not what was taken, or that could not be read when it was time. The first that is wrong goes before any that
+/// could not be read.
+fn unread(asked: &Snapshots, observed: &Observed) -> Option<(ConditionReason, String)> {
+    let is_named = |reading: &&Reading| asked.destinations.iter().any(|one| one.name == reading.destination);
+    let ours = || observed.readings.iter().filter(is_named);
+    let wrong = ours().filter_map(|reading| Some((reading, reading.fault.as_ref()?)));
+    let wrong: Vec<(&Reading, &Trouble)> = wrong.collect();
+    if let Some((_, first)) = wrong.first() {
+        let all: Vec<String> = wrong
+            .iter()
+            .map(|(reading, fault)| format!("RagSnapshot {}: {}", reading.snapshot, fault.message))
+            .collect();
+        let message = format!("{}; take another one, and delete what nobody can restore", all.join("; "));
+        return Some((known(&first.reason, ConditionReason::Damaged), message));
+    }
+    let (reading, failure) = ours().find_map(|reading| Some((reading, &reading.failure.as_ref()?.1)))?;
+    let message = format!(
+        "RagSnapshot {} could not be read again: {}; it is tried again every hour",
+        reading.snapshot, failure.message
+    );
+    Some((known(&failure.reason, ConditionReason::NotReadBack), message))
 }
 
 /// Copies that nothing keeps any more, and that are there still.

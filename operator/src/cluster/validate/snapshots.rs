@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::timer::{InvalidTimer, Timer};
 use super::{Problem, Problems, Scope};
 use crate::api::cluster::{
-    Destination, Drill, Objectives, RagCluster, ScheduleStatus, SnapshotSchedule, Snapshots as Spec,
+    Destination, Drill, Objectives, RagCluster, ScheduleStatus, SnapshotSchedule, Snapshots as Spec, Verification,
 };
 use crate::api::{ConditionReason, labels};
 use crate::cluster::observed::{Observed, Presence};
@@ -24,7 +24,9 @@ pub struct Snapshots {
     pub schedules: Vec<Schedule>,
     /// When a restore is tried; nothing where that is wrong.
     pub drill: Option<DrillSchedule>,
-    /// Nothing is taken or tried by a schedule.
+    /// How often what is kept is read again.
+    pub verification: Verification,
+    /// Nothing is taken, tried or read again by a schedule.
     pub suspended: bool,
     /// What the service has to reach.
     pub objectives: Objectives,
@@ -102,6 +104,7 @@ pub(super) fn snapshots(cluster: &RagCluster, observed: &Observed) -> Option<Sna
         destinations: spec.destinations.clone(),
         schedules: kept,
         drill: drill.filter(|_| first.is_some_and(|first| !is_held(first))),
+        verification: spec.verification.clone().unwrap_or_default(),
         suspended: spec.suspend,
         objectives: cluster.spec.objectives.clone().unwrap_or_default(),
         problems: problems.found,

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::api::restore::RestoreResult;
-use crate::cluster::observed::{Kept, Removal, RemovalState, Restore, RestoreState, Snapshot, SnapshotState};
+use crate::cluster::observed::{
+    Kept, Reading, Removal, RemovalState, Restore, RestoreState, Snapshot, SnapshotState, Trouble,
+};
 
 const SPEC: &str = "snapshots: {destinations: [{name: near, volume: {claimName: shelf}}],
     schedules: [{name: daily, schedule: '0 2 * * *', keep: 2}]}";
@@ -94,6 +96,58 @@ fn the_newest_of_a_schedule_decides_and_a_failure_has_the_class_of_its_cause() {
         world.now = time("2026-11-28T02:30:00Z");
     };
     is(healthy(SPEC, trying), "False", "NoRoom");
+}
+
+fn reading(day: &str) -> Reading {
+    let snapshot = format!("daily-{day}");
+    Reading {
+        uid: snapshot.clone(),
+        snapshot,
+        destination: "near".to_owned(),
+        last_at: Some(time("2026-11-20T02:05:00Z")),
+        is_under_way: false,
+        fault: None,
+        failure: None,
+    }
+}
+
+fn trouble(reason: &str, message: &str) -> Trouble {
+    Trouble { reason: reason.to_owned(), message: message.to_owned() }
+}
+
+#[test]
+fn a_copy_that_is_not_what_was_taken_is_said_before_one_that_could_not_be_read() {
+    let unread = |world: &mut Observed| {
+        world.snapshots = vec![kept("28", true)];
+        let failure = (time("2026-11-28T11:30:00Z"), trouble("AuthFailed", "the key is not accepted"));
+        world.readings = vec![reading("26"), Reading { failure: Some(failure), ..reading("27") }, reading("28")];
+    };
+    let message = is(healthy(SPEC, unread), "False", "AuthFailed");
+    assert!(message.contains("RagSnapshot daily-27 could not be read again: the key is not accepted"), "{message}");
+    let damaged = |world: &mut Observed| {
+        unread(world);
+        world.readings[0].fault = Some(trouble("CopyGone", "it is not there"));
+        world.readings[2].fault = Some(trouble("Damaged", "a part is another one"));
+    };
+    let message = is(healthy(SPEC, damaged), "False", "CopyGone");
+    assert!(message.contains("daily-26: it is not there; RagSnapshot daily-28: a part is another one"), "{message}");
+    // What nobody can reach any more is not what the spec asks for.
+    let elsewhere = |world: &mut Observed| {
+        damaged(world);
+        world.readings.iter_mut().for_each(|reading| reading.destination = "gone".to_owned());
+    };
+    is(healthy(SPEC, elsewhere), "True", "UpToDate");
+}
+
+#[test]
+fn the_next_reading_is_said_with_its_time_and_none_while_all_is_paused() {
+    let read = |world: &mut Observed| world.readings = vec![reading("27")];
+    let said = |status: &RagClusterStatus| -> Vec<(String, bool)> {
+        let next = status.next.iter().filter(|next| next.what.contains("again"));
+        next.map(|next| (next.what.clone(), next.at.is_some())).collect()
+    };
+    assert_eq!(said(&at_noon(SPEC, read)), [("read RagSnapshot daily-27 again".to_owned(), true)]);
+    assert_eq!(said(&at_noon(&format!("{{paused: true, {SPEC}}}"), read)), []);
 }
 
 #[test]

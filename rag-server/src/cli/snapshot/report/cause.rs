@@ -4,6 +4,7 @@ use std::error::Error;
 
 use serde::Serialize;
 
+use super::super::absent::Absent;
 use crate::{
     app::{AppError, SnapshotSetupError},
     corpus::CorpusError,
@@ -67,6 +68,9 @@ pub(in crate::cli::snapshot) enum Cause {
 pub(super) fn of(error: &(dyn Error + 'static)) -> Cause {
     if let Some(error) = error.downcast_ref::<SnapshotError>() {
         return of_snapshot(error);
+    }
+    if error.is::<Absent>() {
+        return Cause::None;
     }
     if let Some(error) = error.downcast_ref::<SnapshotSetupError>() {
         return match error {
