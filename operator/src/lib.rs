@@ -18,6 +18,7 @@ pub mod context;
 pub mod controller;
 pub mod error;
 pub mod events;
+pub mod finalizer;
 pub mod http;
 pub mod job;
 pub mod leader;

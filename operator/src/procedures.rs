@@ -24,12 +24,14 @@ pub fn standings(caches: &Caches, cluster: &str) -> Vec<Standing> {
 
 /// How those stand that go one after the other with `restore`: drills with drills, restores in place with restores in place.
 pub fn peers(caches: &Caches, restore: &RagRestore) -> Vec<Standing> {
-    if restore.spec.dry_run {
+    // A full drill uses nothing that another one uses.
+    if restore.spec.dry_run || restore.spec.in_namespace.is_some() {
         return Vec::new();
     }
     let (name, mode) = (restore.name_any(), restore.spec.mode);
     let mut peers = restores_of(caches, &restore.spec.cluster, |other| {
-        other.name_any() != name && other.spec.mode == mode && !other.spec.dry_run
+        let is_like = other.spec.mode == mode && !other.spec.dry_run && other.spec.in_namespace.is_none();
+        other.name_any() != name && is_like
     });
     // A reading ends, or makes way.
     peers.extend(readings_of(caches, &restore.spec.cluster).filter(is_under_way));

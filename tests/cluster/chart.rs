@@ -15,7 +15,7 @@ use crate::shared::{Shared, shared};
 type Check = fn(&Rendered) -> Result<()>;
 
 /// Every template with values that switch its parts on or off, and what has to come of it.
-const TABLE: [(&str, &str, Check); 16] = [
+const TABLE: [(&str, &str, Check); 20] = [
     ("admission_policy.yaml", "{}", |chart| {
         let policy = chart.one("ValidatingAdmissionPolicy", "ragops-secret-references")?;
         ensure!(policy["spec"]["failurePolicy"] == "Fail", "{policy}");
@@ -130,6 +130,20 @@ const TABLE: [(&str, &str, Check); 16] = [
             Ok(())
         },
     ),
+    ("full_drill_policy.yaml", "{}", |chart| chart.none("ValidatingAdmissionPolicy")),
+    ("full_drill_policy.yaml", "{namespaces: [team-a], drillNamespaces: [team-b]}", |chart| {
+        let policy = chart.one("ValidatingAdmissionPolicy", "ragops-full-drill")?;
+        ensure!(policy["spec"]["failurePolicy"] == "Fail", "{policy}");
+        let binding = chart.one("ValidatingAdmissionPolicyBinding", "ragops-full-drill")?;
+        ensure!(binding["spec"]["validationActions"] == json!(["Deny"]), "{binding}");
+        ensure!(binding["spec"]["matchResources"].to_string().contains("team-a"), "{binding}");
+        Ok(())
+    }),
+    ("full_drill_role.yaml", "{}", |chart| chart.none("Role")),
+    ("full_drill_role.yaml", "{namespaces: [team-a], drillNamespaces: [team-b]}", |chart| {
+        chart.places("Role", "ragops-full-drill", &["team-b"])?;
+        chart.places("RoleBinding", "ragops-full-drill", &["team-b"])
+    }),
     ("leader_role.yaml", "{namespaces: [team-a]}", |chart| {
         let role = chart.one("Role", "ragops-leader")?;
         ensure!(role["metadata"]["namespace"] == "platform", "the lease is in the operator's own namespace: {role}");

@@ -18,6 +18,7 @@ mod chart;
 mod corpus;
 mod drain;
 mod examples;
+mod full_drills;
 mod history;
 mod leader;
 mod lost_material;

@@ -3,7 +3,7 @@
 {{- end -}}
 
 {{- define "ragops.namespaces" -}}
-{{- $all := .Values.namespaces | default (list .Release.Namespace) -}}
+{{- $all := concat (.Values.namespaces | default (list .Release.Namespace)) .Values.drillNamespaces -}}
 {{- $all | uniq | sortAlpha | toJson -}}
 {{- end -}}
 

@@ -279,7 +279,8 @@ reasons! {
     NotReadBack,
     /// Reconciling of a RagSnapshot: its copy in the archive is being removed.
     Removing,
-    /// Stalled of a RagSnapshot: its copy cannot be removed. SnapshotsHealthy: copies that are not kept any more cannot be.
+    /// Stalled of a RagSnapshot: its copy cannot be removed. Ready, Stalled of a RagRestore: what a full drill made is still there.
+    /// SnapshotsHealthy: copies that are not kept any more cannot be.
     RemovalFailed,
     /// Ready of a RagRestore: it waits for the snapshot that it names.
     Waiting,
@@ -297,7 +298,8 @@ reasons! {
     Restored,
     /// Ready of a RagRestore: it was said what would be done, and nothing was.
     Previewed,
-    /// Ready, Stalled of a RagRestore: there was no room for the drill, which says nothing about the snapshot.
+    /// Ready, Stalled of a RagRestore: there was no room for the drill, or something is missing in the namespace of a full one, which
+    /// says nothing about the snapshot.
     Skipped,
     /// Ready, Stalled of a RagRestore: too few of the recorded passages were found again.
     RecallTooLow,

@@ -34,13 +34,18 @@ pub const GRANTED: &str = "ragops.dev/granted-servers";
 pub const LOWERED_AT: &str = "ragops.dev/lowered-at";
 /// Annotation of NAME-corpus: the image of the managed vector store that started last, and so has the data.
 pub const LAST_RUN: &str = "ragops.dev/last-run-image";
-/// Annotation of a RagSnapshot: the uid of the RagRestore that asked for it, of what was served before.
+/// Annotation of a RagSnapshot: the uid of the RagRestore that asked for it, of what was served before. Of what a full drill makes
+/// in another namespace: the uid of the drill.
 pub const RESTORE_UID: &str = "ragops.dev/restore-uid";
+/// Annotation of what a full drill makes in another namespace: the drill, as NAMESPACE/NAME.
+pub const DRILL_OF: &str = "ragops.dev/drill-of";
 
 /// The schedule that asked for a RagSnapshot or a RagRestore.
 pub const SCHEDULE: &str = "ragops.dev/schedule";
 /// The value of [`SCHEDULE`] on the trials of a restore; no schedule of snapshots has this name.
 pub const DRILL: &str = "drill";
+/// The same on those in another namespace.
+pub const FULL_DRILL: &str = "full-drill";
 /// Annotation of a RagSnapshot or a RagRestore that a schedule asked for: the time of the schedule's line that it is for.
 pub const DUE_AT: &str = "ragops.dev/due-at";
 /// The kind of the object for which a Job was made; on everything that was made for it, its pods too.

@@ -75,7 +75,9 @@ use super::steps::StepStatus;
     validation = Rule::new("self.mode == 'Drill' || has(self.source)")
         .message("found none: a restore in place names its source; only a drill takes the newest snapshot by itself"),
     validation = Rule::new("self.mode == 'InPlace' || !self.withDeleted")
-        .message("withDeleted is for a restore in place; a drill compares with all that the snapshot holds")
+        .message("withDeleted is for a restore in place; a drill compares with all that the snapshot holds"),
+    validation = Rule::new("self.mode == 'Drill' || !has(self.inNamespace)")
+        .message("inNamespace is for a drill; a restore in place restores what the RagCluster serves, where it is")
 )]
 pub struct RagRestoreSpec {
     /// The RagCluster of this namespace.
@@ -103,6 +105,13 @@ pub struct RagRestoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub min_recall_percent: Option<i32>,
+
+    /// Makes a drill a full one: another namespace, in which a cluster with a store, keys and servers of its own is made from the
+    /// archive alone, proven, and removed again without a trace. It is not the RagCluster's own, the operator watches it, and the
+    /// Secrets that the RagCluster names are in it, too: none is copied. Absent: the restore is tried beside what is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub in_namespace: Option<String>,
 }
 
 /// What a restore does.

@@ -38,7 +38,7 @@ pub(super) async fn take_up(
     for due in &plan.due {
         hand.create(&snapshot(&planned.cluster, due)).await?;
     }
-    if let Some(due) = &plan.drill {
+    for due in &plan.drills {
         hand.create(&drill(&planned.cluster, due)).await?;
     }
     for surplus in &plan.surplus {

@@ -1,5 +1,7 @@
 //! What a restore makes: the snapshot that is taken before, and what the command of its Jobs is told. Pure.
 
+pub mod elsewhere;
+
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;

@@ -1,5 +1,7 @@
 //! Carries out what a step asks for: a RagSnapshot, a Job, or the end of one. Each looks first and has a name of its own.
 
+mod elsewhere;
+
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
@@ -14,6 +16,8 @@ use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
 use crate::job::{self, Archive, Request};
 use crate::objects::{ObjectId, OwnKind};
+
+pub(super) use elsewhere::{barred, refusal, run};
 
 /// Carries out `deed`, and says whether it did: what is in its way by now is seen by a later pass.
 pub(super) async fn carry_out(
@@ -31,6 +35,7 @@ pub(super) async fn carry_out(
             job::remove(context, &object, &made).await.map(|()| true)
         }
         Deed::Forget { .. } => job::remove(context, &object, &seen.made).await.map(|()| true),
+        Deed::Elsewhere { errand, name, .. } => run(context, restore, seen, (*errand, name)).await,
     }
 }
 

@@ -41,6 +41,10 @@ fn begun(before: &[StepStatus], after: &StepStatus, steps: &[StepStatus]) -> Opt
             (Severity::Normal, ConditionReason::Restoring.as_str(), what)
         }
         step::PREVIEW => (Severity::Normal, ConditionReason::Restoring.as_str(), "only to say what it would change"),
+        step::CLUSTER | step::RECOVER => {
+            let what = "nothing that is served in this namespace changes";
+            (Severity::Normal, ConditionReason::Drilling.as_str(), what)
+        }
         step::DRILL => (Severity::Normal, ConditionReason::Drilling.as_str(), "nothing that is served changes"),
         // Otherwise it only stops what was not done in time.
         step::REVERT if was_wrong() => (Severity::Warning, REVERTING, "what was served before is to be served again"),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::observed::{
-    Act, Archived, Attempt, ClusterSeen, Fault, Seen, ServerSeen, SnapshotSeen, SnapshotState, Task,
+    Act, Archived, Attempt, ClusterSeen, Elsewhere, Fault, Found, Seen, ServerSeen, SnapshotSeen, SnapshotState, Task,
 };
 use crate::api::ConditionReason;
 use crate::api::restore::{RagRestore, RestoreChanges, RestoreResult};
@@ -30,6 +30,33 @@ pub(crate) fn restore(name: &str, spec: Value) -> RagRestore {
 /// A drill of the newest.
 pub(crate) fn drill() -> RagRestore {
     restore("weekly", json!({"cluster": "handbook", "mode": "Drill"}))
+}
+
+/// A drill in a namespace of its own.
+pub(crate) fn full_drill() -> RagRestore {
+    restore("quarterly", json!({"cluster": "handbook", "mode": "Drill", "inNamespace": "rag-drill"}))
+}
+
+/// A cluster that can be drilled in full, and nothing in the other namespace.
+pub(crate) fn seen_elsewhere() -> Seen {
+    let destinations = json!([
+        {"name": "bucket", "s3": {"bucket": "archive", "secretRef": {"name": "archive-key"}}},
+        {"name": "shelf", "volume": {"claimName": "shelf"}},
+    ]);
+    let mut seen = seen();
+    if let Some(cluster) = &mut seen.cluster {
+        cluster.snapshots = serde_json::from_value(json!({"destinations": destinations})).unwrap();
+        cluster.spec.snapshots = cluster.snapshots.clone();
+        cluster.destinations = vec!["bucket".into(), "shelf".into()];
+        // No Job can be made as its servers are, which a full drill does not need.
+        cluster.not_ready = Some((ConditionReason::Starting, "it has no servers yet".into()));
+    }
+    Seen { elsewhere: Some(Elsewhere::default()), ..seen }
+}
+
+/// Something that the full drill has made.
+pub(crate) fn found<S>(state: S) -> Option<Found<S>> {
+    Some(Found { uid: "u".into(), is_ours: true, is_going: false, state })
 }
 
 /// A restore in place of daily-7.

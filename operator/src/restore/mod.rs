@@ -7,6 +7,7 @@ mod events;
 pub mod evidence;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod leave;
 mod names;
 mod observe;
 pub mod observed;
@@ -32,14 +33,17 @@ use crate::job::attempt_number;
 use crate::objects::OwnKind;
 use crate::report::{Reported, report};
 use crate::steps::{Advance, Answer, Turn, Window, advance};
-use carry_out::carry_out;
-use decide::{Deed, procedure};
+use carry_out::{barred, carry_out, refusal};
+use decide::{Deed, Errand, procedure};
 use names::job_name;
 use observe::observe;
 use observed::{Act, Attempt, Fault, Seen};
 
 /// While something is under way: watches report most changes, and this catches what no watch reports.
 const LOOK_WHILE_MOVING: Duration = Duration::from_secs(15);
+
+/// The caches do not tell of another namespace: it is looked into, by a few cheap requests.
+const LOOK_ELSEWHERE: Duration = Duration::from_secs(5);
 
 impl OwnKind for RagRestore {
     const KIND: &'static str = "RagRestore";
@@ -53,12 +57,19 @@ impl Reported for RagRestore {
 }
 
 impl Controlled for RagRestore {
+    /// Only full drills have it.
+    const FINALIZER: Option<&'static str> = Some(decide::FINALIZER);
+
     fn watched(caches: &Caches) -> &Watched<Self> {
         &caches.restores
     }
 
     fn pass<'a>(&'a self, context: &'a Context, caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
         reconcile(context, caches, self).boxed()
+    }
+
+    fn leave<'a>(&'a self, context: &'a Context, _caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
+        leave::leave(context, self).boxed()
     }
 }
 
@@ -72,7 +83,7 @@ async fn reconcile(context: &Context, caches: &Caches, restore: &RagRestore) -> 
     let (effect, within) = match after.answer {
         // What was announced is done by the next pass, which waits by itself until the caches show the announcement.
         Answer::Record => return Ok(ECHO),
-        Answer::Wait(pause) => return Ok(next_look(pause.until, (context.now)())),
+        Answer::Wait(pause) => return Ok(next_look(restore, pause.until, (context.now)())),
         Answer::Done | Answer::Failed { .. } => return Ok(Duration::MAX),
         Answer::Do { effect, within } => (effect, within),
     };
@@ -82,7 +93,10 @@ async fn reconcile(context: &Context, caches: &Caches, restore: &RagRestore) -> 
             let Some(seen) = taken_by_another(restore, &seen, &effect, &error) else { return Err(error) };
             go_on(context, restore, &seen).await.map(|_| ECHO)
         }
-        Ok(Err(error)) => Err(error),
+        Ok(Err(error)) => match not_made(restore, &effect, &error) {
+            Some(why) => go_on(context, restore, &barred(&seen, why)).await.map(|_| ECHO),
+            None => Err(error),
+        },
         Ok(Ok(true)) => Ok(ECHO),
         // What became of it after its time, or is in its way, a later look says.
         Ok(Ok(false)) | Err(_) => Ok(LOOK_WHILE_MOVING),
@@ -112,6 +126,15 @@ fn taken_by_another(restore: &RagRestore, seen: &Seen, deed: &Deed, error: &Erro
     Some(seen)
 }
 
-fn next_look(until: Option<Timestamp>, now: Timestamp) -> Duration {
-    until.map_or(LOOK_WHILE_MOVING, |until| pause_until(until, now).min(LOOK_WHILE_MOVING))
+/// Why a full drill cannot make what it needs, where that stays so.
+fn not_made(restore: &RagRestore, deed: &Deed, error: &Error) -> Option<String> {
+    let Deed::Elsewhere { errand: Errand::Hold | Errand::MakeCluster | Errand::Recover, .. } = deed else {
+        return None;
+    };
+    refusal(error, restore.spec.in_namespace.as_deref()?)
+}
+
+fn next_look(restore: &RagRestore, until: Option<Timestamp>, now: Timestamp) -> Duration {
+    let most = if restore.spec.in_namespace.is_some() { LOOK_ELSEWHERE } else { LOOK_WHILE_MOVING };
+    until.map_or(most, |until| pause_until(until, now).min(most))
 }

@@ -9,6 +9,12 @@ use crate::job::attempt_name;
 /// How the name of the snapshot ends that is taken before a restore.
 const BEFORE: &str = "-before";
 
+/// How the name begins of what a full drill makes in another namespace.
+const ELSEWHERE: &str = "drill-";
+
+/// The longest name of a RagCluster, in characters.
+const CLUSTER_NAME_MAX: usize = 40;
+
 /// As many digits of a hash as keep two long names apart.
 const HASH_DIGITS: usize = 8;
 
@@ -27,10 +33,32 @@ pub(super) fn before_name(restore: &str) -> String {
     format!("{}-{}{BEFORE}", restore[..room].trim_end_matches('-'), &hash[..HASH_DIGITS])
 }
 
+/// The name of what a full drill makes in another namespace: drill-NAME-HASH, where NAME is not too long. The hash is of the uid: no
+/// drill meets what another one left, its volumes above all.
+pub(super) fn elsewhere_name(drill: &str, uid: &str) -> String {
+    let hash = hex::encode(Sha256::digest(uid));
+    let room = CLUSTER_NAME_MAX - ELSEWHERE.len() - HASH_DIGITS - 1;
+    let name = drill[..room.min(drill.len())].trim_end_matches('-');
+    format!("{ELSEWHERE}{name}-{}", &hash[..HASH_DIGITS])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::restore::decide::MAX_ATTEMPTS;
+
+    #[test]
+    fn what_a_full_drill_makes_is_named_after_it_within_the_limits_and_never_like_that_of_another_one() {
+        let name = elsewhere_name("quarterly", "u1");
+        assert!(name.starts_with("drill-quarterly-"), "{name}");
+        for drill in ["q", &"a".repeat(52), &format!("{}--{}", "a".repeat(24), "b".repeat(20)), "0"] {
+            let name = elsewhere_name(drill, "u1");
+            assert_eq!(crate::api::ClusterName::parse(&name).unwrap().as_str(), name);
+            assert!(!name.contains("--"), "{name}");
+            assert_ne!(name, elsewhere_name(drill, "u2"));
+            assert!(job_name(&name, Task::Restore, MAX_ATTEMPTS).len() <= 63);
+        }
+    }
 
     #[test]
     fn names_fit_however_long_the_restore_s_is_and_two_long_ones_stay_apart() {

@@ -1,5 +1,7 @@
 //! Reads everything that a pass over a restore needs: from the caches, and of the users' Secrets whether they exist.
 
+mod elsewhere;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -22,10 +24,17 @@ use crate::objects::OwnKind;
 use crate::procedures;
 use crate::snapshot;
 
+pub(super) use elsewhere::elsewhere;
+
 /// Everything about `restore`. While a Job is under way nobody is asked what stands in the way of one.
 pub(super) async fn observe(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {
     let cluster = caches.clusters.present(&restore.namespace().unwrap_or_default(), &restore.spec.cluster);
     let mut seen = cached(context, caches, restore, cluster.as_ref());
+    if restore.spec.in_namespace.is_some() {
+        // Its Jobs are another one's.
+        seen.elsewhere = elsewhere(context, restore, &seen).await;
+        return seen;
+    }
     let is_under_way = seen.active().next().is_some();
     if let (false, Some(cluster), Ok(source)) =
         (is_under_way, cluster, source(&restore.spec, created_at(restore), &seen))
@@ -66,6 +75,7 @@ fn cached(context: &Context, caches: &Caches, restore: &RagRestore, cluster: Opt
         cluster: cluster.map(|cluster| facts(caches, cluster)),
         steps: status.steps,
         recorded: status.result,
+        elsewhere: None,
     }
 }
 
@@ -86,6 +96,7 @@ fn facts(caches: &Caches, cluster: &RagCluster) -> ClusterSeen {
         min_recall_percent: drill.map_or(DEFAULT_MIN_RECALL_PERCENT, |drill| drill.min_recall_percent),
         servers,
         snapshots,
+        spec: cluster.spec.clone(),
     }
 }
 

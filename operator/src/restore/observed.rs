@@ -1,16 +1,20 @@
 //! What a restore sees: its cluster, the snapshots that it may be about, its Jobs, what else is under way, and what the servers
 //! say, as one plain value. It names no client and holds no handle.
 
+mod elsewhere;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::api::ConditionReason;
-use crate::api::cluster::Snapshots;
+use crate::api::cluster::{RagClusterSpec, Snapshots};
 use crate::api::restore::RestoreResult;
 use crate::api::steps::{StepState, StepStatus};
 use crate::job::{Made, Servers};
 use crate::steps::Standing;
+
+pub use elsewhere::{Elsewhere, Found, Recovery, Serving};
 
 /// Everything that one pass over one RagRestore knows.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +40,8 @@ pub struct Seen {
     pub steps: Vec<StepStatus>,
     /// What it came to, as it is recorded: a Job that is gone has taken its report with it.
     pub recorded: Option<RestoreResult>,
+    /// What there is of it in another namespace. Absent: it is no full drill.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl Seen {
@@ -75,6 +81,8 @@ pub struct ClusterSeen {
     pub servers: Option<Servers>,
     /// What it asks for about snapshots.
     pub snapshots: Option<Snapshots>,
+    /// All that it asks for, which a full drill makes a cluster of.
+    pub spec: RagClusterSpec,
 }
 
 /// A RagSnapshot.

@@ -1,5 +1,7 @@
 //! What a Job of a restore reports, in the words of its status. Pure.
 
+use jiff::SignedDuration;
+
 use super::observed::{Act, Fault, Task};
 use crate::api::ConditionReason;
 use crate::api::restore::{RestoreChanges, RestoreResult};
@@ -89,6 +91,28 @@ fn restored(restored: Restored) -> Result<RestoreResult, String> {
         previous_epoch: restored.previous_epoch,
         ..RestoreResult::default()
     })
+}
+
+/// What a full drill came to: what its restore found, and how long the whole lasted, where that is known. Its epochs and changes are
+/// of a cluster that goes.
+pub(super) fn whole(
+    restored: &RestoreResult,
+    lasted: Option<SignedDuration>,
+    age: Option<SignedDuration>,
+) -> RestoreResult {
+    let seconds = |of: Option<SignedDuration>| {
+        of.map(|of| of.as_secs_f64()).filter(|seconds| (0.0..=MOST_SECONDS).contains(seconds))
+    };
+    let (rto, rpo) = (seconds(lasted), seconds(age));
+    RestoreResult {
+        rto_seconds: rto.map(rounded),
+        rto: rto.map(time),
+        rpo_seconds: rpo.map(rounded),
+        changes: None,
+        epoch: None,
+        previous_epoch: None,
+        ..restored.clone()
+    }
 }
 
 /// A count as a figure: exact up to 2^53, and there are fewer passages.

@@ -2,6 +2,8 @@
 //!
 //! A restore that has ended keeps its status: its Jobs may be gone by then, and what they found stays said.
 
+mod full_drill;
+
 use jiff::Timestamp;
 
 use super::decide::{self, changes, min_recall_percent, source, step};
@@ -21,7 +23,7 @@ pub fn status(restore: &RagRestore, seen: &Seen, advance: &Advance<decide::Deed>
         Answer::Done => done(restore, result.as_ref()),
         Answer::Failed { why } => {
             let reason = failure(restore, seen, &advance.steps);
-            let remedy = remedy(reason, switch_is_open(&advance.steps, reason));
+            let remedy = remedy_for(restore, &advance.steps, reason);
             failed(reason, &remedy.map_or_else(|| why.clone(), |remedy| format!("{why}; {remedy}")))
         }
         Answer::Wait(_) | Answer::Record | Answer::Do { .. } => under_way(restore, seen, &advance.steps),
@@ -43,6 +45,9 @@ pub fn has_ended(restore: &RagRestore) -> bool {
 
 /// What it came to so far: what a Job reported, or at least of which snapshot it is.
 fn result(restore: &RagRestore, seen: &Seen) -> Option<RestoreResult> {
+    if restore.spec.in_namespace.is_some() {
+        return full_drill::result(restore, seen);
+    }
     let task = match restore.spec.mode {
         RestoreMode::Drill => Task::Drill,
         RestoreMode::InPlace => Task::Restore,
@@ -80,7 +85,7 @@ fn done(restore: &RagRestore, result: Option<&RestoreResult>) -> Vec<Finding> {
                 |result| format!("{}; nothing was done, as spec.dryRun asks", changes(result)),
             ),
         ),
-        (RestoreMode::Drill, false) => (ConditionReason::Passed, passed(snapshot, result)),
+        (RestoreMode::Drill, false) => (ConditionReason::Passed, passed(restore, snapshot, result)),
         (RestoreMode::InPlace, false) => {
             let cluster = &restore.spec.cluster;
             (ConditionReason::Restored, format!("RagCluster {cluster} answers from snapshot {snapshot}"))
@@ -94,13 +99,15 @@ fn done(restore: &RagRestore, result: Option<&RestoreResult>) -> Vec<Finding> {
     ]
 }
 
-fn passed(snapshot: &str, result: Option<&RestoreResult>) -> String {
+fn passed(restore: &RagRestore, snapshot: &str, result: Option<&RestoreResult>) -> String {
+    let namespace = restore.spec.in_namespace.as_ref();
+    let place = namespace.map(|there| format!(" into a cluster of its own in namespace {there}")).unwrap_or_default();
     let figures = result.and_then(|result| Some((result.rto.as_deref()?, result.recall_percent?)));
     match figures {
-        Some((rto, found)) => {
-            format!("snapshot {snapshot} was restored in {rto}; {found:.1}% of the recorded passages were found again")
-        }
-        None => format!("snapshot {snapshot} was restored"),
+        Some((rto, found)) => format!(
+            "snapshot {snapshot} was restored{place} in {rto}; {found:.1}% of the recorded passages were found again"
+        ),
+        None => format!("snapshot {snapshot} was restored{place}"),
     }
 }
 
@@ -143,7 +150,7 @@ fn progress(restore: &RagRestore, seen: &Seen, current: &StepStatus) -> Conditio
             step::VERIFY => ConditionReason::Verifying,
             step::SNAPSHOT => ConditionReason::Snapshotting,
             step::RESTORE | step::PREVIEW => ConditionReason::Restoring,
-            step::DRILL => ConditionReason::Drilling,
+            step::DRILL | step::CLUSTER | step::RECOVER | step::REMOVE => ConditionReason::Drilling,
             _ => ConditionReason::Progressing,
         },
         StepState::Pending
@@ -178,6 +185,9 @@ fn failure(restore: &RagRestore, seen: &Seen, steps: &[StepStatus]) -> Condition
     {
         return said;
     }
+    if restore.spec.in_namespace.is_some() {
+        return full_drill::failure(restore, seen, &failed.name);
+    }
     match failed.name.as_str() {
         step::CHECK => source(&restore.spec, decide::created_at(restore), seen)
             .err()
@@ -204,6 +214,15 @@ fn said_before(restore: &RagRestore) -> Option<ConditionReason> {
     let conditions = &restore.status.as_ref()?.conditions;
     let ready = find(conditions, ConditionType::Ready)?;
     ConditionReason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason)
+}
+
+/// What a person can do about a failure; nothing where that has been said.
+fn remedy_for(restore: &RagRestore, steps: &[StepStatus], reason: ConditionReason) -> Option<&'static str> {
+    if restore.spec.in_namespace.is_some() {
+        let failed = steps.iter().find(|step| step.state == StepState::Failed)?;
+        return full_drill::remedy(reason, &failed.name);
+    }
+    remedy(reason, switch_is_open(steps, reason))
 }
 
 /// Whether nobody knows if the switch was made: the Job was to make it, and has left no word of how it ended.

@@ -60,12 +60,21 @@ impl Installation {
     /// # Errors
     /// When the chart does not render, or the API server does not accept it.
     pub async fn over(cluster: &Cluster, namespace: &str, namespaces: &[&str]) -> Result<Self> {
+        Self::with_drills(cluster, namespace, namespaces, &[]).await
+    }
+
+    /// The same with namespaces for full drills.
+    ///
+    /// # Errors
+    /// When the chart does not render, or the API server does not accept it.
+    pub async fn with_drills(cluster: &Cluster, namespace: &str, namespaces: &[&str], drills: &[&str]) -> Result<Self> {
         define_kinds(&cluster.client().await?).await?;
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/ragops");
         let rendered = Command::new(cluster.parts().program("helm"))
             .args(["template", namespace])
             .arg(chart)
             .args(["--namespace", namespace, "--set", &format!("namespaces={{{}}}", namespaces.join(","))])
+            .args(drills.iter().enumerate().map(|(index, drill)| format!("--set=drillNamespaces[{index}]={drill}")))
             .env("HOME", cluster.folder())
             .output()
             .await
@@ -87,7 +96,7 @@ impl Installation {
             .context("a token request without a token")?;
         let kubeconfig = cluster.kubeconfig_for(&format!("operator-{namespace}"), &token, None)?;
         let log = cluster.folder().join(format!("log/operator-{namespace}.log"));
-        let namespaces = namespaces.iter().map(|&watched| watched.to_owned()).collect();
+        let namespaces = namespaces.iter().chain(drills).map(|&watched| watched.to_owned()).collect();
         Ok(Self { namespace: namespace.to_owned(), namespaces, kubeconfig, log })
     }
 

@@ -39,8 +39,8 @@ pub use resources::{Amount, ResourceAmounts, Resources};
 pub use retention::Retention;
 pub use retrieval::{Rerank, RerankPricing, Retrieval, RetrievalMode};
 pub use snapshots::{
-    Destination, Drill, S3Destination, SnapshotEncryption, SnapshotSchedule, SnapshotSecretRef, SnapshotSigning,
-    Snapshots, VolumeDestination,
+    Destination, Drill, FullDrill, S3Destination, SnapshotEncryption, SnapshotSchedule, SnapshotSecretRef,
+    SnapshotSigning, Snapshots, VolumeDestination,
 };
 pub use status::{
     AutoscalingStatus, ConfigurationStatus, CorrectionStatus, DrillOutcome, DrillStatus, ExpiringSnapshot,

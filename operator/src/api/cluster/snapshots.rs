@@ -19,8 +19,8 @@ use super::Verification;
     )
     .message("a schedule names a destination that is none of destinations; correct it, or leave it out for the first of them")
     .field_path(".schedules"),
-    validation = Rule::new("!has(self.schedules) || self.schedules.all(s, s.name != 'drill')")
-        .message("the name drill belongs to the trials of a restore; give the schedule another one")
+    validation = Rule::new("!has(self.schedules) || self.schedules.all(s, s.name != 'drill' && s.name != 'full-drill')")
+        .message("the names drill and full-drill belong to the trials of a restore; give the schedule another one")
         .field_path(".schedules")
 )]
 pub struct Snapshots {
@@ -51,6 +51,10 @@ pub struct Snapshots {
     /// How often a restore of the newest snapshot is tried. Absent: weekly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<Drill>,
+
+    /// How often a restore is tried in another namespace, by a cluster with a store, keys and servers of its own. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_drill: Option<FullDrill>,
 
     /// How often each snapshot that is kept is read again. Absent: every 30 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,6 +205,35 @@ pub struct Drill {
     pub suspend: bool,
 }
 
+/// How often a restore is tried in another namespace.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FullDrill {
+    /// The namespace, one of its own for full drills. The operator watches it, and the Secrets that this RagCluster names are in it,
+    /// too.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: String,
+
+    /// When, as a line of crontab. Absent: on the first of each quarter.
+    #[serde(default = "default_full_drill")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^\s*(@[A-Za-z]+|\S+(\s+\S+){4})\s*$"))]
+    pub schedule: String,
+
+    /// The time zone of the schedule. Absent: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+
+    /// The share, in percent, of the passages recorded with the snapshot that must be found again.
+    #[serde(default = "default_recall")]
+    #[schemars(range(min = 1, max = 100))]
+    pub min_recall_percent: i32,
+
+    /// Tries none while this is true.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
 impl Snapshots {
     /// Every Secret that is named here, with the field that names it.
     pub fn referenced_secrets(&self) -> Vec<(String, &str)> {
@@ -249,6 +282,11 @@ fn default_region() -> String {
 /// On Sundays, after the weekly snapshot.
 fn default_drill() -> String {
     "0 5 * * 0".to_owned()
+}
+
+/// In the morning of the first day of a quarter, after the monthly snapshot.
+fn default_full_drill() -> String {
+    "0 6 1 1,4,7,10 *".to_owned()
 }
 
 /// Searches of a restored index are exact for so few passages, and one in twenty may be a duplicate of another.

@@ -28,8 +28,9 @@ pub fn snapshot(cluster: &ValidatedCluster, due: &DueSnapshot) -> RagSnapshot {
 
 /// The trial that is due: of the newest snapshot of the first destination.
 pub fn drill(cluster: &ValidatedCluster, due: &DueDrill) -> RagRestore {
+    let schedule = if due.namespace.is_some() { labels::FULL_DRILL } else { labels::DRILL };
     RagRestore {
-        metadata: metadata(cluster, &due.name, labels::DRILL, due.due),
+        metadata: metadata(cluster, &due.name, schedule, due.due),
         spec: RagRestoreSpec {
             cluster: cluster.name.to_string(),
             mode: RestoreMode::Drill,
@@ -37,6 +38,7 @@ pub fn drill(cluster: &ValidatedCluster, due: &DueDrill) -> RagRestore {
             with_deleted: false,
             dry_run: false,
             min_recall_percent: Some(due.min_recall_percent),
+            in_namespace: due.namespace.clone(),
         },
         status: None,
     }
@@ -94,10 +96,14 @@ mod tests {
     #[test]
     fn a_drill_of_the_schedule_is_known_as_one() {
         let due: Timestamp = "2026-11-29T05:00:00Z".parse().unwrap();
-        let built = drill(&valid(), &DueDrill { name: "d".to_owned(), due, min_recall_percent: 90 });
-        assert_eq!(built.metadata.owner_references, None);
-        assert_eq!(built.spec.min_recall_percent, Some(90));
-        let seen = Restore::of(&stored(&built)).unwrap();
-        assert!(seen.is_scheduled && seen.is_drill && seen.due_at == due);
+        for namespace in [None, Some("rag-drill".to_owned())] {
+            let is_full = namespace.is_some();
+            let wanted = DueDrill { name: "d".to_owned(), due, min_recall_percent: 90, namespace: namespace.clone() };
+            let built = drill(&valid(), &wanted);
+            assert_eq!(built.metadata.owner_references, None);
+            assert_eq!((built.spec.min_recall_percent, &built.spec.in_namespace), (Some(90), &namespace));
+            let seen = Restore::of(&stored(&built)).unwrap();
+            assert!(seen.is_scheduled_drill(is_full) && !seen.is_scheduled_drill(!is_full) && seen.due_at == due);
+        }
     }
 }

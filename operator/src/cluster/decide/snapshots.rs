@@ -7,9 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::removal::{Removing, removing, tried_again_at};
 use super::retention::{Retention, retention};
 use super::schedule::{Asked, Jitter, Turn, gap_beyond, turn};
-use crate::api::labels;
 use crate::cluster::observed::{Observed, Restore, RestoreState, Snapshot, SnapshotState};
-use crate::cluster::validate::{Snapshots, Timer, ValidatedCluster};
+use crate::cluster::validate::{DrillSchedule, Snapshots, Timer, ValidatedCluster};
 
 /// Trials of a restore that have ended and are kept, so that their figures show how they grow: twelve weeks, by default.
 const DRILLS_KEPT: usize = 12;
@@ -19,9 +18,9 @@ const DRILLS_KEPT: usize = 12;
 pub struct SnapshotsPlan {
     /// The snapshots that are to be asked for now.
     pub due: Vec<DueSnapshot>,
-    /// The trial of a restore that is to be asked for now.
-    pub drill: Option<DueDrill>,
-    /// How each schedule stands, that of the trials last.
+    /// The trials of a restore that are to be asked for now.
+    pub drills: Vec<DueDrill>,
+    /// How each schedule stands, those of the trials last.
     pub standings: Vec<Standing>,
     /// Which snapshots may go.
     pub retention: Retention,
@@ -57,6 +56,8 @@ pub struct DueDrill {
     pub due: Timestamp,
     /// The share, in percent, of the recorded passages that must be found again.
     pub min_recall_percent: i32,
+    /// The other namespace in which it is tried. Absent: beside what is served.
+    pub namespace: Option<String>,
 }
 
 /// How a schedule stands.
@@ -123,7 +124,9 @@ pub fn snapshots(cluster: &ValidatedCluster, observed: &Observed) -> Option<Snap
         SnapshotsPlan { removing, surplus: surplus(&retention, observed), retention, ..SnapshotsPlan::default() };
     if !asked.suspended {
         take(&mut plan, cluster, asked, observed);
-        plan.drill = try_restore(&mut plan.standings, cluster, asked, observed);
+        let drills = [&asked.drill, &asked.full_drill].into_iter().flatten().filter(|drill| !drill.suspended);
+        plan.drills =
+            drills.filter_map(|drill| try_restore(&mut plan.standings, cluster, (asked, drill), observed)).collect();
         let timers: Vec<&Timer> = asked.schedules.iter().map(|schedule| &schedule.timer).collect();
         let objective = asked.objectives.rpo_seconds.map(SignedDuration::from_secs).filter(|_| !timers.is_empty());
         plan.gap = objective.and_then(|objective| gap_beyond(&timers, objective, observed.now));
@@ -170,15 +173,15 @@ fn take(plan: &mut SnapshotsPlan, cluster: &ValidatedCluster, asked: &Snapshots,
 fn try_restore(
     standings: &mut Vec<Standing>,
     cluster: &ValidatedCluster,
-    asked: &Snapshots,
+    (asked, schedule): (&Snapshots, &DrillSchedule),
     observed: &Observed,
 ) -> Option<DueDrill> {
-    let schedule = asked.drill.as_ref().filter(|drill| !drill.suspended)?;
-    let drills = observed.restores.iter().filter(|restore| restore.is_drill && restore.is_scheduled);
+    let is_full = schedule.namespace.is_some();
+    let drills = observed.restores.iter().filter(|restore| restore.is_scheduled_drill(is_full));
     let known =
         drills.map(|drill| Asked { at: drill.due_at, under_way: is_under_way(drill).then(|| drill.name.clone()) });
     let known = known.chain(noted(schedule.last_asked)).collect();
-    let mut standing = stands(cluster, (labels::DRILL, &schedule.timer, schedule.since), known, observed.now);
+    let mut standing = stands(cluster, (schedule.name(), &schedule.timer, schedule.since), known, observed.now);
     let first = asked.first_destination();
     let is_there = |snapshot: &Snapshot| {
         !snapshot.is_going && snapshot.kept().is_some_and(|kept| Some(kept.destination.as_str()) == first)
@@ -187,9 +190,10 @@ fn try_restore(
         standing.turn.due = None;
     }
     let due = standing.turn.due.map(|due| DueDrill {
-        name: cluster.name.by_schedule(labels::DRILL, due),
+        name: cluster.name.by_schedule(schedule.name(), due),
         due,
         min_recall_percent: schedule.min_recall_percent,
+        namespace: schedule.namespace.clone(),
     });
     standings.push(standing);
     due
@@ -226,14 +230,16 @@ fn is_under_way(restore: &Restore) -> bool {
 
 fn surplus(retention: &Retention, observed: &Observed) -> Vec<Surplus> {
     let failed = observed.snapshots.iter().filter(|snapshot| retention.failed.contains(&snapshot.name));
-    let mut ended: Vec<&Restore> = observed
-        .restores
-        .iter()
-        .filter(|restore| restore.is_drill && restore.is_scheduled && !restore.is_going && !is_under_way(restore))
-        .collect();
-    ended.sort_by_key(|restore| std::cmp::Reverse((restore.due_at, restore.name.as_str())));
-    let old = ended.into_iter().skip(DRILLS_KEPT);
+    let old = [false, true].into_iter().flat_map(|is_full| old_drills(observed, is_full));
     failed.map(Surplus::from).chain(old.map(Surplus::from)).collect()
+}
+
+/// Scheduled trials of one kind that have ended, beyond those that are kept.
+fn old_drills(observed: &Observed, is_full: bool) -> impl Iterator<Item = &Restore> {
+    let ours = observed.restores.iter().filter(|restore| restore.is_scheduled_drill(is_full));
+    let mut ended: Vec<&Restore> = ours.filter(|restore| !restore.is_going && !is_under_way(restore)).collect();
+    ended.sort_by_key(|restore| std::cmp::Reverse((restore.due_at, restore.name.as_str())));
+    ended.into_iter().skip(DRILLS_KEPT)
 }
 
 #[cfg(test)]
@@ -286,6 +292,7 @@ mod tests {
             uid: name.clone(),
             name,
             is_drill: true,
+            is_full: false,
             is_scheduled: true,
             due_at: time(due),
             state,
@@ -302,7 +309,7 @@ mod tests {
             first.due.iter().map(|due| (due.schedule.as_str(), due.destination.as_str(), due.due)).collect();
         let expected =
             [("daily", "near", time("2026-11-28T02:00:00Z")), ("hourly", "far", time("2026-11-28T12:00:00Z"))];
-        assert_eq!((due.as_slice(), &first.drill), (expected.as_slice(), &None));
+        assert_eq!((due.as_slice(), &first.drills), (expected.as_slice(), &Vec::new()));
 
         let mut world = nothing();
         world.snapshots = vec![
@@ -312,11 +319,34 @@ mod tests {
         let then = plan(SPEC, &world);
         assert!(then.due.is_empty(), "{:?}", then.due);
         assert_eq!(then.standings[1].turn.held_by.as_deref(), Some("hourly-2026-11-28T11:00:00Z"));
-        let drill = then.drill.unwrap();
+        let [drill] = &then.drills[..] else { panic!("{:?}", then.drills) };
         assert_eq!((drill.due, drill.min_recall_percent), (time("2026-11-28T05:00:00Z"), 90));
         // What is only elsewhere is not what a drill restores.
         world.snapshots[0].state = kept("far", "2026-11-28T02:01:00Z");
-        assert_eq!(plan(SPEC, &world).drill, None);
+        assert_eq!(plan(SPEC, &world).drills, []);
+    }
+
+    #[test]
+    fn a_full_drill_is_asked_for_once_at_its_own_times_whatever_other_drills_do() {
+        let spec =
+            SPEC.replacen("snapshots: {", "snapshots: {fullDrill: {namespace: rag-drill, schedule: '0 6 1 * *'}, ", 1);
+        let mut world = nothing();
+        world.snapshots = vec![taken("daily", "2026-11-28T02:00:00Z", kept("near", "2026-11-28T02:01:00Z"))];
+        world.restores = vec![drill("2026-11-28T05:00:00Z", RestoreState::UnderWay)];
+        let asked = plan(&spec, &world);
+        let [full] = &asked.drills[..] else { panic!("{:?}", asked.drills) };
+        assert_eq!((full.due, full.namespace.as_deref()), (time("2026-11-01T06:00:00Z"), Some("rag-drill")));
+        assert_eq!(asked.standings.last().unwrap().name, "full-drill");
+        // One that was skipped has had its time.
+        let (at, message) = (time("2026-11-01T06:10:00Z"), "a Secret is missing".to_owned());
+        let skipped = RestoreState::Skipped { at, message };
+        world.restores.push(Restore { is_full: true, ..drill("2026-11-01T06:00:00Z", skipped) });
+        assert_eq!(plan(&spec, &world).drills, []);
+        // And neither kind keeps the other from staying.
+        let passed = |day: u8| drill(&format!("2026-10-{day:02}T05:00:00Z"), RestoreState::Passed { at });
+        world.restores.extend((1..=13).map(passed));
+        let gone: Vec<String> = plan(&spec, &world).surplus.into_iter().map(|one| one.name).collect();
+        assert_eq!(gone, ["drill-2026-10-01T05:00:00Z"]);
     }
 
     #[test]
@@ -326,10 +356,10 @@ mod tests {
         world.restores = vec![Restore { is_scheduled: false, ..drill("2026-11-28T06:00:00Z", RestoreState::UnderWay) }];
         let then = plan(SPEC, &world);
         assert_eq!(then.due.iter().map(|due| due.schedule.as_str()).collect::<Vec<_>>(), ["daily"]);
-        assert_eq!(then.drill.unwrap().due, time("2026-11-28T05:00:00Z"));
+        assert_eq!(then.drills[0].due, time("2026-11-28T05:00:00Z"));
         // What is about to go is nothing to try.
         world.snapshots[0].is_going = true;
-        assert_eq!(plan(SPEC, &world).drill, None);
+        assert_eq!(plan(SPEC, &world).drills, []);
     }
 
     #[test]
@@ -341,10 +371,10 @@ mod tests {
             })
             .into();
         let suspended = plan(&SPEC.replacen("snapshots: {", "snapshots: {suspend: true, ", 1), &world);
-        assert!(suspended.due.is_empty() && suspended.drill.is_none() && suspended.standings.is_empty());
+        assert!(suspended.due.is_empty() && suspended.drills.is_empty() && suspended.standings.is_empty());
         assert_eq!(suspended.retention.expired["near"].len(), 2);
         let no_drill = plan(&SPEC.replacen("drill: {", "drill: {suspend: true, ", 1), &world);
-        assert!(no_drill.drill.is_none() && no_drill.due.len() == 2);
+        assert!(no_drill.drills.is_empty() && no_drill.due.len() == 2);
     }
 
     #[test]

@@ -133,6 +133,8 @@ pub struct Restore {
     pub uid: String,
     /// It is a trial, and changes nothing that is served.
     pub is_drill: bool,
+    /// It is tried in another namespace.
+    pub is_full: bool,
     /// A schedule asked for it.
     pub is_scheduled: bool,
     /// The time of its schedule's line that it is for.
@@ -200,13 +202,28 @@ impl Restore {
             name: metadata.name.clone()?,
             uid: metadata.uid.clone()?,
             is_drill: spec.mode == RestoreMode::Drill && !spec.dry_run,
-            is_scheduled: schedule.is_some_and(|schedule| schedule == labels::DRILL),
+            is_full: spec.in_namespace.is_some(),
+            is_scheduled: schedule
+                .is_some_and(|schedule| [labels::DRILL, labels::FULL_DRILL].contains(&schedule.as_str())),
             due_at: due_at(metadata)?,
             state: ending(conditions, metadata),
             snapshot: result.as_ref().map(|result| result.snapshot.clone()).or(named),
             result,
             is_going: metadata.deletion_timestamp.is_some(),
         })
+    }
+}
+
+impl Restore {
+    /// Whether a schedule asked for this trial, in another namespace or not.
+    pub fn is_scheduled_drill(&self, is_full: bool) -> bool {
+        self.is_drill && self.is_scheduled && self.is_full == is_full
+    }
+
+    /// Whether it says how restores go. A full drill that was skipped says nothing, and hides nothing of what an earlier drill has
+    /// said.
+    pub fn is_telling_drill(&self) -> bool {
+        self.is_drill && !(self.is_full && matches!(self.state, RestoreState::Skipped { .. }))
     }
 }
 
@@ -297,17 +314,32 @@ mod tests {
         assert_eq!(due(json!({"ragops.dev/due-at": "soon"})), "2026-11-28T02:01:00Z");
     }
 
+    fn restore_in(namespace: Option<&str>, conditions: Vec<Value>) -> Restore {
+        let source = json!({"snapshotRef": {"name": "s"}});
+        let object = json!({
+            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagRestore",
+            "metadata": {"name": "r", "uid": "u", "creationTimestamp": "2026-11-28T02:01:00Z"},
+            "spec": {"cluster": "handbook", "mode": "Drill", "source": source, "inNamespace": namespace},
+            "status": {"conditions": conditions},
+        });
+        Restore::of(&serde_json::from_value(object).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_full_drill_that_was_skipped_hides_nothing_of_what_an_earlier_drill_has_said() {
+        let ended = |status: &str, reason: &str| {
+            restore_in(
+                Some("rag-drill"),
+                vec![condition("Ready", status, reason), condition("Stalled", "True", reason)],
+            )
+        };
+        assert!(!ended("False", "Skipped").is_telling_drill());
+        assert!(ended("True", "Passed").is_telling_drill() && ended("False", "Damaged").is_telling_drill());
+    }
+
     #[test]
     fn a_drill_without_room_has_neither_passed_nor_failed() {
-        let restore = |conditions: Vec<Value>| {
-            let object = json!({
-                "apiVersion": "ragops.dev/v1alpha1", "kind": "RagRestore",
-                "metadata": {"name": "r", "uid": "u", "creationTimestamp": "2026-11-28T02:01:00Z"},
-                "spec": {"cluster": "handbook", "mode": "Drill", "source": {"snapshotRef": {"name": "s"}}},
-                "status": {"conditions": conditions},
-            });
-            Restore::of(&serde_json::from_value(object).unwrap()).unwrap()
-        };
+        let restore = |conditions: Vec<Value>| restore_in(None, conditions);
         let skipped = restore(vec![condition("Ready", "False", "Skipped"), condition("Stalled", "True", "Skipped")]);
         assert!(matches!(skipped.state, RestoreState::Skipped { .. }), "{:?}", skipped.state);
         assert_eq!((skipped.snapshot.as_deref(), skipped.is_drill), (Some("s"), true));

@@ -66,10 +66,11 @@ pub(super) fn next(planned: &Planned, observed: &Observed) -> Vec<NextStep> {
     let mut next = Vec::new();
     let what = |standing: &Standing| match standing.name.as_str() {
         labels::DRILL => "try a restore of the newest snapshot".to_owned(),
+        labels::FULL_DRILL => "try a restore of the newest snapshot in another namespace".to_owned(),
         name => format!("take a snapshot by schedule {name}"),
     };
     for is_drill in [false, true] {
-        let ours = plan.standings.iter().filter(|standing| (standing.name == labels::DRILL) == is_drill);
+        let ours = plan.standings.iter().filter(|standing| is_of_drills(standing) == is_drill);
         let first = ours.filter_map(|standing| Some((standing.turn.next_at?, standing))).min_by_key(|(at, _)| *at);
         next.extend(first.map(|(at, standing)| step(what(standing), Some(Time(at)))));
     }
@@ -86,6 +87,10 @@ pub(super) fn next(planned: &Planned, observed: &Observed) -> Vec<NextStep> {
         next.push(step(format!("remove from destination {destination}: {}", names.join(", ")), None));
     }
     next
+}
+
+fn is_of_drills(standing: &Standing) -> bool {
+    [labels::DRILL, labels::FULL_DRILL].contains(&standing.name.as_str())
 }
 
 fn time(at: Option<Timestamp>) -> Option<Time> {
@@ -227,7 +232,7 @@ fn overdue(asked: &Snapshots, plan: &SnapshotsPlan, observed: &Observed) -> Opti
         standing.last_due.is_some_and(|last| last >= owed)
             && !observed.of_schedule(&standing.name).any(|one| one.due_at == owed)
     };
-    let late = plan.standings.iter().filter(|standing| standing.name != labels::DRILL).find_map(|standing| {
+    let late = plan.standings.iter().filter(|standing| !is_of_drills(standing)).find_map(|standing| {
         let (owed, told_at) = (standing.turn.owed?, standing.turn.overdue_at?);
         let is_late = told_at <= now && !is_there(standing, owed) && !is_deleted(standing, owed);
         is_late.then(|| match &standing.turn.held_by {
@@ -298,7 +303,7 @@ fn sparse(asked: &Snapshots, gap: SignedDuration) -> (ConditionReason, String) {
 
 /// The trial that ended last.
 fn last_drill(observed: &Observed) -> Option<(&Restore, Timestamp)> {
-    let ended = observed.restores.iter().filter(|restore| restore.is_drill);
+    let ended = observed.restores.iter().filter(|restore| restore.is_telling_drill());
     ended
         .filter_map(|drill| Some((drill, drill.state.ended_at()?)))
         .max_by_key(|(drill, at)| (*at, drill.name.as_str()))

@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::timer::{InvalidTimer, Timer};
 use super::{Problem, Problems, Scope};
 use crate::api::cluster::{
-    Destination, Drill, Objectives, RagCluster, ScheduleStatus, SnapshotSchedule, Snapshots as Spec, Verification,
+    Destination, Drill, FullDrill, Objectives, RagCluster, ScheduleStatus, SnapshotSchedule, Snapshots as Spec,
+    Verification,
 };
 use crate::api::{ConditionReason, labels};
 use crate::cluster::observed::{Observed, Presence};
@@ -24,6 +25,8 @@ pub struct Snapshots {
     pub schedules: Vec<Schedule>,
     /// When a restore is tried; nothing where that is wrong.
     pub drill: Option<DrillSchedule>,
+    /// When one is tried in another namespace; nothing where that is wrong, or not asked for.
+    pub full_drill: Option<DrillSchedule>,
     /// How often what is kept is read again.
     pub verification: Verification,
     /// Nothing is taken, tried or read again by a schedule.
@@ -62,8 +65,17 @@ pub struct DrillSchedule {
     pub last_asked: Option<Timestamp>,
     /// The share, in percent, of the recorded passages that must be found again.
     pub min_recall_percent: i32,
+    /// The other namespace in which it is tried. Absent: beside what is served.
+    pub namespace: Option<String>,
     /// It tries none.
     pub suspended: bool,
+}
+
+impl DrillSchedule {
+    /// Its name among the schedules.
+    pub fn name(&self) -> &'static str {
+        if self.namespace.is_some() { labels::FULL_DRILL } else { labels::DRILL }
+    }
 }
 
 impl Snapshots {
@@ -99,11 +111,13 @@ pub(super) fn snapshots(cluster: &RagCluster, observed: &Observed) -> Option<Sna
     let is_held = |destination: &String| missing.contains(&destination);
     kept.retain(|schedule| !is_held(&schedule.destination));
     let drill = drill(spec, &memory, &mut problems);
+    let full_drill = full_drill(spec, &memory, &mut problems);
     let first = spec.destinations.first().map(|destination| &destination.name);
     Some(Snapshots {
         destinations: spec.destinations.clone(),
         schedules: kept,
         drill: drill.filter(|_| first.is_some_and(|first| !is_held(first))),
+        full_drill: full_drill.filter(|_| first.is_some_and(|first| !is_held(first))),
         verification: spec.verification.clone().unwrap_or_default(),
         suspended: spec.suspend,
         objectives: cluster.spec.objectives.clone().unwrap_or_default(),
@@ -150,7 +164,16 @@ fn drill(spec: &Spec, memory: &Memory<'_>, problems: &mut Problems) -> Option<Dr
     let timer = timer("spec.snapshots.drill", (&schedule, time_zone.as_deref()), memory.now, problems)?;
     let since = memory.since(labels::DRILL, &timer);
     let last_asked = memory.last_asked(labels::DRILL);
-    Some(DrillSchedule { timer, since, last_asked, min_recall_percent, suspended: suspend })
+    Some(DrillSchedule { timer, since, last_asked, min_recall_percent, namespace: None, suspended: suspend })
+}
+
+fn full_drill(spec: &Spec, memory: &Memory<'_>, problems: &mut Problems) -> Option<DrillSchedule> {
+    let FullDrill { namespace, schedule, time_zone, min_recall_percent, suspend } = spec.full_drill.clone()?;
+    let timer = timer("spec.snapshots.fullDrill", (&schedule, time_zone.as_deref()), memory.now, problems)?;
+    let since = memory.since(labels::FULL_DRILL, &timer);
+    let last_asked = memory.last_asked(labels::FULL_DRILL);
+    let namespace = Some(namespace);
+    Some(DrillSchedule { timer, since, last_asked, min_recall_percent, namespace, suspended: suspend })
 }
 
 fn timer(
@@ -274,13 +297,14 @@ mod tests {
         let drill = valid.drill.unwrap();
         assert_eq!((drill.timer.to_string().as_str(), drill.min_recall_percent), ("0 5 * * 0 UTC", 95));
         assert!(valid.problems.is_empty());
+        assert_eq!(valid.full_drill, None, "it needs a namespace");
         assert_eq!(validate(&cluster("{}"), &nothing()).unwrap().snapshots, None);
     }
 
     #[test]
     fn everything_that_is_wrong_is_said_at_once_and_keeps_the_rest_from_nothing() {
         let valid = valid(&format!(
-            "snapshots: {{destinations: [{S3}], drill: {{schedule: '0 5 31 2 *'}}, schedules: [
+            "snapshots: {{destinations: [{S3}], drill: {{schedule: '0 5 31 2 *'}}, fullDrill: {{namespace: rag-drill, timeZone: Bonn}}, schedules: [
                {{name: bad-line, schedule: '0 25 * * *', keep: 1}},
                {{name: bad-zone, schedule: '0 2 * * *', timeZone: Europe/Bonn, keep: 1}},
                {{name: nowhere, schedule: '0 2 * * *', keep: 1, destination: elsewhere}},
@@ -295,11 +319,26 @@ mod tests {
             "spec.snapshots.schedules[2].destination",
             "spec.snapshots.schedules[4].name",
             "spec.snapshots.drill.schedule",
+            "spec.snapshots.fullDrill.timeZone",
         ];
         assert_eq!(fields, expected);
         assert!(valid.problems.iter().all(|problem| problem.scope == Scope::Snapshots && !problem.remedy.is_empty()));
         let names: Vec<&str> = valid.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
-        assert_eq!((names, valid.drill), (vec!["good"], None));
+        assert_eq!((names, valid.drill, valid.full_drill), (vec!["good"], None, None));
+    }
+
+    #[test]
+    fn a_full_drill_comes_each_quarter_unless_it_says_when() {
+        let asked = |rest: &str| {
+            valid(&format!("snapshots: {{destinations: [{S3}], fullDrill: {{namespace: rag-drill{rest}}}}}"))
+                .full_drill
+                .unwrap()
+        };
+        let quarterly = asked("");
+        let (line, namespace) = (quarterly.timer.to_string(), quarterly.namespace.as_deref());
+        assert_eq!((line.as_str(), namespace), ("0 6 1 1,4,7,10 * UTC", Some("rag-drill")));
+        assert_eq!((quarterly.min_recall_percent, quarterly.suspended), (95, false));
+        assert_eq!(asked(", schedule: '0 6 1 * *'").timer.to_string(), "0 6 1 * * UTC");
     }
 
     #[test]

@@ -26,7 +26,7 @@ fn drill(asked: &Arc<Asked>) -> Step<Seen, Deed> {
 }
 
 /// Passed only where the figure says so: a report without it proves nothing.
-fn verdict(result: &RestoreResult, min_recall_percent: i32) -> Look<Deed> {
+pub(super) fn verdict(result: &RestoreResult, min_recall_percent: i32) -> Look<Deed> {
     match result.recall_percent {
         Some(found) if found >= f64::from(min_recall_percent) => {
             let rto = result.rto.as_deref().unwrap_or("an unknown time");

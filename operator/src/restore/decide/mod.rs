@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!  Drill             check ─► drill ─► settle
+//!  Drill, elsewhere  check ─► cluster ─► recover ─► remove
 //!  InPlace           check ─► snapshot ─► restore ─► verify ─► revert ─► settle
 //!  InPlace, dryRun   check ─► preview ─► settle
 //! ```
 //! `restore` and `revert` are felt by those who use the service and need the lock of the cluster. `revert` and `settle` clean up:
-//! they are taken after a failure, too, and find nothing to do where nothing is left to be done.
+//! they are taken after a failure, too, and find nothing to do where nothing is left to be done. So does `remove`.
 
 mod drill;
+mod full_drill;
 mod in_place;
 mod source;
 mod task;
@@ -25,6 +27,7 @@ use crate::api::steps::StepState;
 use crate::objects::OwnKind;
 use crate::steps::{Disruption, Effect, Look, Pause, Priority, Procedure, Standing, Step};
 
+pub use full_drill::{Errand, FINALIZER, Leaving, leaving};
 pub(super) use in_place::changes;
 pub use in_place::{Verified, verified};
 pub use source::{Obstacle, Source, source};
@@ -46,6 +49,12 @@ pub mod step {
     pub const REVERT: &str = "revert";
     /// The restore beside what is served.
     pub const DRILL: &str = "drill";
+    /// A cluster of its own, in another namespace.
+    pub const CLUSTER: &str = "cluster";
+    /// The restore into that cluster.
+    pub const RECOVER: &str = "recover";
+    /// Nothing is left in the other namespace.
+    pub const REMOVE: &str = "remove";
     /// Nothing is left under way.
     pub const SETTLE: &str = "settle";
 }
@@ -83,6 +92,17 @@ pub enum Deed {
         /// The name of the restore.
         restore: String,
     },
+    /// Does something for a full drill.
+    Elsewhere {
+        /// What.
+        errand: Errand,
+        /// The name of the drill.
+        drill: String,
+        /// The other namespace.
+        namespace: String,
+        /// The name of what it makes there.
+        name: String,
+    },
 }
 
 impl Effect for Deed {
@@ -92,6 +112,7 @@ impl Effect for Deed {
             Self::Start { job, .. } => format!("create Job {job}"),
             Self::Stop { job } => format!("stop Job {job}"),
             Self::Forget { restore } => format!("remove the Jobs of RagRestore {restore}"),
+            Self::Elsewhere { errand, drill, namespace, name } => errand.words(drill, namespace, name),
         }
     }
 }
@@ -149,10 +170,14 @@ pub(super) fn created_at(restore: &RagRestore) -> Timestamp {
 /// A restore as a procedure of its cluster.
 pub fn procedure(restore: &RagRestore) -> Procedure<Seen, Deed> {
     let asked = Arc::new(Asked::of(restore));
+    let namespace = restore.spec.in_namespace.as_deref();
     let (priority, steps) = match (restore.spec.mode, restore.spec.dry_run) {
         // What is served is not touched.
         (RestoreMode::Drill, true) => (Priority::Maintenance, vec![check(&asked), settle(&asked)]),
-        (RestoreMode::Drill, false) => (Priority::Maintenance, drill::steps(&asked)),
+        (RestoreMode::Drill, false) => {
+            let steps = namespace.map_or_else(|| drill::steps(&asked), |there| full_drill::steps(&asked, there));
+            (Priority::Maintenance, steps)
+        }
         (RestoreMode::InPlace, true) => (Priority::Restore, in_place::preview(&asked)),
         (RestoreMode::InPlace, false) => (Priority::Restore, in_place::steps(&asked)),
     };

@@ -58,12 +58,34 @@ impl Obstacle {
 /// # Errors
 /// Whatever is in the way.
 pub fn source(spec: &RagRestoreSpec, created_at: Timestamp, seen: &Seen) -> Result<Source, Obstacle> {
+    if spec.in_namespace.is_some() {
+        return elsewhere(spec, created_at, seen);
+    }
     let cluster = ready(spec, seen)?;
     let source = asked_for(spec, cluster, seen, created_at)?;
     match &cluster.missing {
         Some((reason, why)) => Err(Obstacle::for_now(*reason, why.clone())),
         None => Ok(source),
     }
+}
+
+/// What a full drill restores. Its cluster is made of the archive alone, so that it does not matter how the drilled one is.
+fn elsewhere(spec: &RagRestoreSpec, created_at: Timestamp, seen: &Seen) -> Result<Source, Obstacle> {
+    if let Some((reason, why)) = seen.elsewhere.as_ref().and_then(|there| there.barred.as_ref()) {
+        return Err(Obstacle::for_good(*reason, why.clone()));
+    }
+    let cluster = present(spec, seen)?;
+    let source = asked_for(spec, cluster, seen, created_at)?;
+    let destinations = cluster.snapshots.iter().flat_map(|snapshots| &snapshots.destinations);
+    let mut in_buckets = destinations.filter(|destination| destination.s3.is_some());
+    if in_buckets.any(|destination| destination.name == source.destination) {
+        return Ok(source);
+    }
+    let why = format!(
+        "destination {} of RagCluster {} is a volume, and no other namespace can mount its claim: a full drill needs a bucket;          name a destination in one by spec.source.archive.destination of another RagRestore",
+        source.destination, spec.cluster
+    );
+    Err(Obstacle::for_good(ConditionReason::Skipped, why))
 }
 
 fn asked_for(
@@ -84,13 +106,18 @@ fn asked_for(
     }
 }
 
+/// The cluster, however it is.
+fn present<'a>(spec: &RagRestoreSpec, seen: &'a Seen) -> Result<&'a ClusterSeen, Obstacle> {
+    seen.cluster.as_ref().ok_or_else(|| {
+        let why = format!("there is no RagCluster {} in this namespace; create it", spec.cluster);
+        Obstacle::for_now(ConditionReason::ClusterMissing, why)
+    })
+}
+
 /// The cluster, where Jobs may be run for it.
 fn ready<'a>(spec: &RagRestoreSpec, seen: &'a Seen) -> Result<&'a ClusterSeen, Obstacle> {
     let name = &spec.cluster;
-    let Some(cluster) = &seen.cluster else {
-        let why = format!("there is no RagCluster {name} in this namespace; create it");
-        return Err(Obstacle::for_now(ConditionReason::ClusterMissing, why));
-    };
+    let cluster = present(spec, seen)?;
     if cluster.is_embedded {
         let why = format!(
             "the store of RagCluster {name} is inside its server, and no Job can reach it: run rag-server snapshot drill or \

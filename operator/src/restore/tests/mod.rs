@@ -1,5 +1,7 @@
 //! What every test of restores stands on: one pass after the other, each of which sees what the one before has written.
 
+mod full_drill;
+mod full_drill_model;
 mod in_place;
 mod model;
 mod sources;

@@ -186,6 +186,7 @@ impl World {
                 assert!(!run.jobs.values().any(Act::is_active), "nothing that is under way is forgotten");
                 run.jobs.clear();
             }
+            Deed::Elsewhere { .. } => panic!("none of them is a full drill"),
         }
     }
 

@@ -27,7 +27,7 @@ pub struct SnapshotsStatus {
 
     /// Each schedule, and when it takes the next snapshot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 9))]
+    #[schemars(length(max = 10))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub schedules: Vec<ScheduleStatus>,
 

@@ -259,6 +259,7 @@ fn drill(day: &str, state: fn(Timestamp) -> RestoreState, took: f64) -> Restore 
         uid: name.clone(),
         name,
         is_drill: true,
+        is_full: false,
         is_scheduled: true,
         due_at: at,
         state: state(at),
