@@ -8,7 +8,7 @@ use rag_server::config::Config;
 use ragops_operator::{
     api::{RagCluster, cluster::Snapshots},
     cluster::build::config::CONFIG_FILE,
-    job::{Archive, Built, Request, build, servers},
+    job::{Archive, Attached, Built, MANIFEST_FILE, Request, build, servers},
     snapshot::report::{Cause, Drilled, Listed, Outcome, Removed, Report, Restored, Taken},
 };
 use serde_json::{Value, json};
@@ -27,7 +27,8 @@ fn jobs(cluster: &RagCluster) -> Vec<(String, Built)> {
     let snapshots = cluster.spec.snapshots.as_ref();
     let destinations = snapshots.map(|snapshots| snapshots.destinations.clone()).unwrap_or_default();
     let job = |name: String| {
-        let archive = Archive::of("handbook", snapshots, Some(&name)).unwrap();
+        let attached = Attached::of(&cluster, servers.config.len());
+        let archive = Archive::of("handbook", snapshots, Some(&name)).unwrap().attaching(attached);
         let owner = OwnerReference { kind: "RagSnapshot".into(), name: "nightly".into(), ..OwnerReference::default() };
         let request = Request {
             name: "nightly-take".into(),
@@ -91,6 +92,25 @@ fn the_server_parses_the_configuration_of_a_job_to_the_servers_own_and_the_archi
         let mounts = pod.containers[0].volume_mounts.as_ref().unwrap();
         assert!(mounts.iter().any(|mount| file.starts_with(&mount.mount_path)), "{}", file.display());
     }
+}
+
+/// The folder that the server is told of has the manifest of the cluster in it and nothing else: each of its files goes along.
+#[test]
+fn the_cluster_of_every_job_is_in_the_folder_whose_files_go_with_a_snapshot() {
+    let destinations = json!([{"name": "near", "volume": {"claimName": "archive"}}]);
+    let cluster = with_snapshots(json!({"destinations": destinations}));
+    let (_, built) = jobs(&cluster).remove(0);
+    let folder = parsed(&built).snapshots.attached.unwrap();
+    let pod = built.job.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    let mounts = pod.containers[0].volume_mounts.as_ref().unwrap();
+    let mount = mounts.iter().find(|mount| Path::new(&mount.mount_path) == folder).unwrap();
+    let volume = pod.volumes.iter().flatten().find(|volume| volume.name == mount.name).unwrap();
+    let source = volume.config_map.as_ref().unwrap();
+    assert_eq!(Some(&source.name), built.config.metadata.name.as_ref());
+    let files: Vec<_> = source.items.iter().flatten().map(|item| (item.key.as_str(), item.path.as_str())).collect();
+    assert_eq!(files, [(MANIFEST_FILE, MANIFEST_FILE)]);
+    let applied: RagCluster = serde_yaml_ng::from_str(text(&built.config, MANIFEST_FILE)).unwrap();
+    assert_eq!(applied.spec, cluster.spec);
 }
 
 #[test]

@@ -12,9 +12,10 @@
 //! **Guarantees.** A Job has a name that its owner gives it, and is made at most once under it; an object of that name that is
 //! not its owner's is never taken over. What was made for a Job never changes. It goes with its owner, or before by [`remove`].
 //!
-//! `servers`, `archive`, `build` and `look` are pure; `missing` asks the API server; `carry_out` alone writes.
+//! `servers`, `archive`, `attached`, `build` and `look` are pure; `missing` asks the API server; `carry_out` alone writes.
 
 mod archive;
+mod attached;
 mod build;
 mod carry_out;
 mod look;
@@ -22,6 +23,7 @@ mod missing;
 mod servers;
 
 pub use archive::{Archive, NoDestination};
+pub use attached::{Attached, MANIFEST_FILE};
 pub use build::{Built, Request, build, owner};
 pub use carry_out::{Made, create, made_for, remove};
 pub use look::{Failure, Looked, look};

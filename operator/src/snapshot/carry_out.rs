@@ -10,7 +10,7 @@ use crate::api::snapshot::RagSnapshot;
 use crate::apply::CORE;
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
-use crate::job::{Request, attempt_name, build, create, owner, remove};
+use crate::job::{Attached, Request, attempt_name, build, create, owner, remove};
 use crate::objects::{ObjectId, OwnKind};
 
 /// Does it. An effect whose way has been barred since it was decided does nothing: the next pass sees why.
@@ -28,12 +28,13 @@ pub(super) async fn carry_out(
         Act::Take(number) => {
             let uid = snapshot.uid().unwrap_or_default();
             let args = ["snapshot", "create", &name, "--taken-for", &uid, "--verify"];
-            attempt(context, snapshot, seen, (&take_base(&name), number, &args)).await
+            let attached = seen.way.as_ref().map(|way| way.attached.clone()).unwrap_or_default();
+            attempt(context, snapshot, seen, (attached, &take_base(&name), number, &args)).await
         }
         Act::Remove(number) => {
             // Whoever deletes it with its copy means it, also where it is the last.
             let args = ["snapshot", "remove", name.as_str(), "--last"];
-            attempt(context, snapshot, seen, (&removal_base(&name), number, &args)).await
+            attempt(context, snapshot, seen, (Attached::Nothing, &removal_base(&name), number, &args)).await
         }
     }
 }
@@ -43,15 +44,16 @@ async fn attempt(
     context: &Context,
     snapshot: &RagSnapshot,
     seen: &Observed,
-    (base, number, args): (&str, u32, &[&str]),
+    (attached, base, number, args): (Attached, &str, u32, &[&str]),
 ) -> Result<(), Error> {
-    let Ok(Way { servers, archive }) = &seen.way else { return Ok(()) };
+    let Ok(Way { servers, archive, .. }) = &seen.way else { return Ok(()) };
+    let archive = archive.clone().attaching(attached);
     let name = attempt_name(base, number);
     let built = build(&Request {
         name: name.clone(),
         owner: owner(snapshot),
         servers,
-        archive,
+        archive: &archive,
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         deadline_seconds: ATTEMPT_SECONDS,
         // Whether another attempt makes sense depends on the cause.

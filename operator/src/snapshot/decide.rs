@@ -8,10 +8,10 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::observed::{Observed, Obstacle};
+use super::observed::{Observed, Obstacle, Way};
 use crate::api::snapshot::{ArchivePolicy, RagSnapshot};
 use crate::api::steps::{StepState, StepStatus};
-use crate::job::{Failure, Looked, attempt_name};
+use crate::job::{Attached, Failure, Looked, attempt_name};
 use crate::snapshot::report::{Cause, Removed, Taken};
 use crate::steps::{At, Disruption, Effect, Look, Pause, Priority, Procedure, Step};
 
@@ -187,7 +187,17 @@ fn check(seen: &Observed, _: &At) -> Look<std::convert::Infallible> {
     match (&seen.way, &seen.sooner) {
         (Err(obstacle), _) => Look::Wait(Pause::for_change(obstacle.to_string())),
         (Ok(_), Some(sooner)) => Look::Wait(Pause::for_change(waits_for(sooner))),
-        (Ok(way), None) => Look::Done(format!("goes to destination {}", way.archive.destination.name)),
+        (Ok(way), None) => Look::Done(goes_to(way)),
+    }
+}
+
+fn goes_to(way: &Way) -> String {
+    let destination = &way.archive.destination.name;
+    match &way.attached {
+        Attached::LeftOut(why) => {
+            format!("goes to destination {destination}; the RagCluster itself does not go along: {why}")
+        }
+        Attached::Nothing | Attached::Manifest(_) => format!("goes to destination {destination}"),
     }
 }
 

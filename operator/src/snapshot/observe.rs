@@ -10,7 +10,7 @@ use super::observed::{Observed, Obstacle, Way};
 use crate::api::snapshot::RagSnapshot;
 use crate::caches::Caches;
 use crate::context::Context;
-use crate::job::{Archive, Looked, attempt_number, made_for, missing, newest_attempt, servers_of};
+use crate::job::{Archive, Attached, Looked, attempt_number, made_for, missing, newest_attempt, servers_of};
 
 /// Reads everything about `snapshot`.
 pub(super) async fn observe(context: &Context, caches: &Caches, snapshot: &RagSnapshot) -> Observed {
@@ -47,7 +47,8 @@ async fn way(context: &Context, caches: &Caches, snapshot: &RagSnapshot, asks: b
     if asks && let Some(missing) = missing(context, &cluster, &archive).await {
         return Err(missing.into());
     }
-    Ok(Way { servers, archive })
+    let attached = Attached::of(&cluster, servers.config.len());
+    Ok(Way { servers, archive, attached })
 }
 
 /// The snapshot of the same cluster and destination that is taken before this one: the one that is being taken, or the oldest.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ConditionReason;
-use crate::job::{Archive, Looked, Made, Missing, NoDestination, Servers, Unusable};
+use crate::job::{Archive, Attached, Looked, Made, Missing, NoDestination, Servers, Unusable};
 
 /// Everything that one pass knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Way {
     pub servers: Servers,
     /// Where snapshots are kept.
     pub archive: Archive,
+    /// What goes with it.
+    pub attached: Attached,
 }
 
 /// What is in the way of a Job.

@@ -21,7 +21,7 @@ use crate::api::{ConditionReason, ConditionType};
 use crate::conditions::find;
 use crate::events::Severity;
 use crate::job::tests::{servers_after_a_pass, with_snapshots};
-use crate::job::{Archive, Failure as JobFailure, Looked, Made, attempt_name};
+use crate::job::{Archive, Attached, Failure as JobFailure, Looked, Made, attempt_name};
 use crate::steps::{Advance, Answer, advance};
 
 const CREATED: &str = "2026-11-21T08:00:00Z";
@@ -38,7 +38,8 @@ fn snapshot(policy: ArchivePolicy) -> RagSnapshot {
 fn way() -> Way {
     let cluster = with_snapshots("");
     let archive = Archive::of("handbook", cluster.spec.snapshots.as_ref(), None).unwrap();
-    Way { servers: servers_after_a_pass(&cluster).unwrap(), archive }
+    let servers = servers_after_a_pass(&cluster).unwrap();
+    Way { attached: Attached::of(&cluster, servers.config.len()), servers, archive }
 }
 
 fn at(time: &str) -> Timestamp {

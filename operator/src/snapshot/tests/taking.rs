@@ -7,7 +7,7 @@ use super::{World, done, failed, of_report};
 use crate::api::snapshot::ArchivePolicy;
 use crate::api::{ConditionReason, ConditionType};
 use crate::events::Severity;
-use crate::job::Looked;
+use crate::job::{Attached, Looked};
 use crate::snapshot::decide::Act;
 use crate::snapshot::observed::Obstacle;
 use crate::snapshot::report::Cause;
@@ -40,6 +40,16 @@ fn a_snapshot_is_taken_read_back_and_never_changes_again() {
     world.settle();
     assert_eq!(world.snapshot, before);
     assert_eq!(world.told, [(Severity::Normal, "Taken".to_owned())]);
+}
+
+#[test]
+fn a_cluster_that_does_not_go_along_is_said_and_its_corpus_is_taken() {
+    let mut world = World::new(ArchivePolicy::Retain);
+    world.way.iter_mut().for_each(|way| way.attached = Attached::LeftOut("it is too large".into()));
+    world.settle();
+    assert_eq!(world.done, [Act::Take(1)]);
+    let check = &world.snapshot.status.as_ref().unwrap().steps[0];
+    assert!(check.message.contains("does not go along: it is too large"), "{}", check.message);
 }
 
 #[test]
