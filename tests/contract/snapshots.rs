@@ -2,13 +2,26 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use clap::Parser as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use rag_server::config::Config;
+use rag_server::{
+    cli::snapshot::{
+        SnapshotArgs,
+        figures::{Figures, HowFar, Unit},
+    },
+    config::Config,
+};
 use ragops_operator::{
     api::{RagCluster, cluster::Snapshots},
     cluster::build::config::CONFIG_FILE,
-    job::{Archive, Attached, Built, MANIFEST_FILE, Request, build, servers},
+    job::{
+        Archive, Attached, Built, MANIFEST_FILE, Request, build,
+        progress::{Told, Unit as Counted},
+        servers,
+    },
+    server_client::{ServerClient, Silence},
     snapshot::report::{Cause, Drilled, Listed, Outcome, Removed, Report, Restored, Taken},
 };
 use serde_json::{Value, json};
@@ -168,4 +181,45 @@ fn the_operator_reads_every_report_of_the_contract() {
     assert_eq!(report(drilled).read::<Drilled>().unwrap().found, 20);
     let skipped = report(json!({"outcome": "skipped", "cause": "no_room", "message": "the disk is full"}));
     assert_eq!((skipped.outcome, skipped.cause), (Outcome::Skipped, Some(Cause::NoRoom)));
+}
+
+#[tokio::test]
+async fn the_operator_reads_how_far_a_command_is_where_the_command_says_it() {
+    let figures = Figures::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(axum::serve(listener, figures.clone().router()).into_future());
+    let client = ServerClient::new(address.port(), Duration::from_secs(20)).unwrap();
+    assert_eq!(client.progress(address.ip()).await, Err(Silence::Refused(204)));
+    for (unit, counted, bytes) in [(Unit::Documents, Counted::Documents, Some(7)), (Unit::Parts, Counted::Parts, None)]
+    {
+        figures.tell(HowFar { unit, done: 12, of: 24, bytes });
+        assert_eq!(client.progress(address.ip()).await, Ok(Told { unit: counted, done: 12, of: 24, bytes }));
+    }
+    served.abort();
+}
+
+/// The part of the server's command line that Jobs use.
+#[derive(clap::Parser)]
+struct CommandLine {
+    #[arg(long = "config")]
+    _config: PathBuf,
+    #[command(subcommand)]
+    _command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Snapshot(SnapshotArgs),
+}
+
+#[test]
+fn the_server_knows_every_argument_of_a_job() {
+    let cluster = with_snapshots(json!({"destinations": [{"name": "near", "volume": {"claimName": "archive"}}]}));
+    let (_, built) = jobs(&cluster).remove(0);
+    let pod = built.job.spec.unwrap().template.spec.unwrap();
+    let args = pod.containers[0].args.clone().unwrap();
+    if let Err(error) = CommandLine::try_parse_from(std::iter::once("rag-server".to_owned()).chain(args)) {
+        panic!("{error}");
+    }
 }

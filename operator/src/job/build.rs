@@ -16,7 +16,7 @@ use super::archive::Archive;
 use super::attached::{ATTACHED_DIR, MANIFEST_FILE};
 use super::servers::Servers;
 use crate::api::labels;
-use crate::cluster::build::config::{CONFIG_DIR, CONFIG_FILE, QDRANT_GRPC_PORT};
+use crate::cluster::build::config::{CONFIG_DIR, CONFIG_FILE, MANAGEMENT_PORT, QDRANT_GRPC_PORT};
 use crate::cluster::build::metadata::{self, Part};
 use crate::cluster::build::network_policy::{port, to_dns, to_places};
 use crate::cluster::build::pod;
@@ -52,8 +52,8 @@ pub struct Request<'a> {
     pub servers: &'a Servers,
     /// Where the snapshots are.
     pub archive: &'a Archive,
-    /// The command and its arguments, such as `snapshot create NAME`. Where to find the configuration and where to report stands
-    /// before and after them.
+    /// The command and its arguments, such as `snapshot create NAME`. Where to find the configuration, and where to report and to
+    /// say how far it is, stands before and after them.
     pub args: Vec<String>,
     /// The Job is ended when it is not done after so many seconds, those before its pod starts among them.
     pub deadline_seconds: i64,
@@ -216,6 +216,7 @@ fn command(request: &Request<'_>, server: Container, mounts: Vec<VolumeMount>) -
     let mut args = vec!["--config".to_owned(), format!("{CONFIG_DIR}/{CONFIG_FILE}")];
     args.extend(request.args.iter().cloned());
     args.extend(["--report".to_owned(), REPORT_FILE.to_owned()]);
+    args.extend(["--progress".to_owned(), format!("[::]:{MANAGEMENT_PORT}")]);
     let mut all_mounts = server.volume_mounts.unwrap_or_default();
     all_mounts.extend(mounts);
     Container {
@@ -234,7 +235,7 @@ fn command(request: &Request<'_>, server: Container, mounts: Vec<VolumeMount>) -
     }
 }
 
-/// To DNS, to the stores and to the archive; from nobody.
+/// To DNS, to the stores and to the archive; from nobody, until the operator is let in that makes it.
 fn network_policy(request: &Request<'_>) -> NetworkPolicy {
     let Request { servers, archive, .. } = request;
     let (cluster, uid) = (servers.cluster.as_str(), servers.uid.as_str());

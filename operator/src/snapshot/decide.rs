@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use super::observed::{Observed, Obstacle, Way};
 use crate::api::snapshot::{ArchivePolicy, RagSnapshot};
 use crate::api::steps::{StepState, StepStatus};
+use crate::job::progress::runs;
 use crate::job::{Attached, Failure, Looked, attempt_name};
 use crate::snapshot::report::{Cause, Removed, Taken};
 use crate::steps::{At, Disruption, Effect, Look, Pause, Priority, Procedure, Step};
@@ -217,7 +218,8 @@ fn take(seen: &Observed, at: &At, name: &str, doing: &impl Fn(Act) -> Doing) -> 
         Looked::NotThere => Look::Continue(doing(Act::Take(*number))),
         Looked::Pending { why, .. } => Look::UnderWay(Pause::for_change(why.clone())),
         Looked::Running => {
-            Look::UnderWay(Pause::for_change(format!("Job {} runs", attempt_name(&take_base(name), *number))))
+            let job = attempt_name(&take_base(name), *number);
+            Look::UnderWay(Pause::for_change(runs(&job, seen.progress.as_ref())))
         }
         Looked::Done { report, .. } => match taken(report, name) {
             Ok(taken) => Look::Done(format!("{} documents are in the archive", taken.snapshot.documents)),

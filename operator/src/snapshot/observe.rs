@@ -7,10 +7,13 @@ use kube::core::DeserializeGuard;
 
 use super::decide::{has_ended, is_taken, is_taking, recorded, removal_base, take_base};
 use super::observed::{Observed, Obstacle, Way};
+use crate::api::progress::JobProgress;
 use crate::api::snapshot::RagSnapshot;
 use crate::caches::Caches;
 use crate::context::Context;
-use crate::job::{Archive, Attached, Looked, attempt_number, made_for, missing, newest_attempt, servers_of};
+use crate::job::{
+    Archive, Attached, Looked, attempt_name, attempt_number, made_for, missing, newest_attempt, servers_of,
+};
 
 /// Reads everything about `snapshot`.
 pub(super) async fn observe(context: &Context, caches: &Caches, snapshot: &RagSnapshot) -> Observed {
@@ -28,10 +31,18 @@ pub(super) async fn observe(context: &Context, caches: &Caches, snapshot: &RagSn
         // Nothing is begun beside a Job, so nobody is asked what stands in the way of one.
         way: way(context, caches, snapshot, !is_under_way).await,
         sooner: sooner(caches, snapshot),
+        progress: progress(context, snapshot, taking.as_ref()),
         take: taking,
         removal: removing,
         made: made_for(caches, &uid, is_ours),
     }
+}
+
+/// What the Job that takes it was last heard to say.
+fn progress(context: &Context, snapshot: &RagSnapshot, taking: Option<&(u32, Looked)>) -> Option<JobProgress> {
+    let Some((number, Looked::Running)) = taking else { return None };
+    let job = attempt_name(&take_base(&snapshot.name_any()), *number);
+    context.memory.how_far.of(&snapshot.namespace().unwrap_or_default(), &job)
 }
 
 async fn way(context: &Context, caches: &Caches, snapshot: &RagSnapshot, asks: bool) -> Result<Way, Obstacle> {

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ConditionReason;
+use crate::api::progress::JobProgress;
 use crate::job::{Archive, Attached, Looked, Made, Missing, NoDestination, Servers, Unusable};
 
 /// Everything that one pass knows.
@@ -18,6 +19,8 @@ pub struct Observed {
     pub sooner: Option<String>,
     /// The newest attempt at taking it, by its number.
     pub take: Option<(u32, Looked)>,
+    /// How far that one is, where it runs and says so.
+    pub progress: Option<JobProgress>,
     /// The newest attempt at removing it from the archive.
     pub removal: Option<(u32, Looked)>,
     /// What was made for its Jobs and is still there.

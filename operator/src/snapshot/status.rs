@@ -37,6 +37,7 @@ pub fn status(
     RagSnapshotStatus {
         observed_generation: generation,
         archive: archive.filter(|_| is_taken(&steps)),
+        progress: seen.progress.clone(),
         steps,
         conditions: merge(&before.conditions, findings, generation, seen.now),
     }
@@ -72,6 +73,7 @@ pub fn leaving(
     RagSnapshotStatus {
         observed_generation: generation,
         archive: before.archive,
+        progress: None,
         steps,
         conditions: merge(&before.conditions, findings, generation, seen.now),
     }

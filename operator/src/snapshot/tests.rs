@@ -16,6 +16,7 @@ use super::decide::{Act, Doing, FINALIZER, has_ended, leaving, recorded, taking}
 use super::observed::{Observed, Obstacle, Way};
 use super::report::{Cause, Report};
 use super::{events, status, told_of_removal, turn};
+use crate::api::progress::JobProgress;
 use crate::api::snapshot::{ArchivePolicy, RagSnapshot, RagSnapshotStatus};
 use crate::api::{ConditionReason, ConditionType};
 use crate::conditions::find;
@@ -72,6 +73,7 @@ struct World {
     way: Result<Way, Obstacle>,
     sooner: Option<String>,
     take: Option<(u32, Looked)>,
+    progress: Option<JobProgress>,
     removal: Option<(u32, Looked)>,
     made: BTreeSet<String>,
     now: Timestamp,
@@ -87,6 +89,7 @@ impl World {
             way: Ok(way()),
             sooner: None,
             take: None,
+            progress: None,
             removal: None,
             made: BTreeSet::new(),
             now: at(CREATED),
@@ -103,6 +106,7 @@ impl World {
             way: self.way.clone(),
             sooner: self.sooner.clone(),
             take: self.take.clone(),
+            progress: self.progress.clone(),
             removal: self.removal.clone(),
             made: self.made.iter().map(|name| Made::job(name)).collect(),
         }

@@ -53,6 +53,28 @@ fn a_cluster_that_does_not_go_along_is_said_and_its_corpus_is_taken() {
 }
 
 #[test]
+fn how_far_its_job_is_stands_in_the_status_while_it_runs_and_no_longer() {
+    let mut world = World::new(ArchivePolicy::Retain);
+    world.settle();
+    world.take = Some((1, Looked::Running));
+    world.settle();
+    world.is(ConditionType::Ready, "False", ConditionReason::Taking);
+    assert!(world.said(ConditionType::Ready).2.ends_with("Job nightly-take runs"));
+    let progress = json!({
+        "unit": "Documents", "done": 12_000, "of": 24_000, "percent": 50, "bytes": 7, "at": "2026-11-21T08:00:00Z",
+    });
+    world.progress = serde_json::from_value(progress).unwrap();
+    world.settle();
+    let status = world.snapshot.status.clone().unwrap();
+    assert_eq!(status.progress, world.progress);
+    assert!(status.steps[1].message.ends_with("12,000 of 24,000 documents"), "{}", status.steps[1].message);
+    assert!(world.said(ConditionType::Ready).2.ends_with("12,000 of 24,000 documents"));
+    (world.take, world.progress) = (Some((1, done("nightly", true))), None);
+    world.settle();
+    assert_eq!(world.snapshot.status.unwrap().progress, None);
+}
+
+#[test]
 fn what_was_not_read_back_says_so() {
     let mut world = World::new(ArchivePolicy::Retain);
     world.settle();

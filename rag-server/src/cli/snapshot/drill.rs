@@ -3,15 +3,14 @@
 use std::error::Error;
 
 use clap::Args;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Said,
+    figures::{Run, Unit},
     report::{self, Cause, Done, Report, Snapshot, Trouble},
 };
 use crate::{
     app::{self, Drilling, Stores},
-    cli::progress,
     config::Config,
     snapshot::{self, Archived, Drilled, Name, Progress},
 };
@@ -35,14 +34,14 @@ pub(super) async fn drill(
     config: &Config,
     archived: Archived,
     args: DrillArgs,
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let place = archived.archive.place().to_owned();
     let name = match args.name {
         Some(name) => name,
         None => snapshot::newest(&archived, None).await?,
     };
-    let error = match opened_and_drilled(config, archived, (&name, args.min_recall), stop).await {
+    let error = match opened_and_drilled(config, archived, (&name, args.min_recall), run).await {
         Ok(drilled) => return Ok(Said::done(said(&drilled), Done::Drilled(measured(&drilled, &place)))),
         Err(error) => error,
     };
@@ -56,10 +55,10 @@ async fn opened_and_drilled(
     config: &Config,
     archived: Archived,
     what: (&Name, f64),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Drilled, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
-    let drilled = drilled(config, &stores, archived, what, stop).await;
+    let drilled = drilled(config, &stores, archived, what, run).await;
     let closed = stores.close().await;
     let drilled = drilled?;
     closed?;
@@ -71,14 +70,13 @@ async fn drilled(
     stores: &Stores,
     archived: Archived,
     (name, min_recall): (&Name, f64),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Drilled, Box<dyn Error>> {
     let manifest = archived.read(name).await?;
     let Drilling { drill, .. } = &app::drill(&app::open_models(config), stores, archived, min_recall).await?;
-    let bar = progress::bar(Some(manifest.documents), "documents");
-    let mut tell = |progress: Progress| bar.set_position(progress.documents);
-    let drilled = drill.run(name, stop, &mut tell).await;
-    bar.finish_and_clear();
+    let bar = run.bar(Unit::Documents, manifest.documents);
+    let mut tell = |progress: Progress| bar.at(progress.documents, None);
+    let drilled = drill.run(name, run.stop, &mut tell).await;
     drill.scratch.close().await?;
     Ok(drilled?)
 }

@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Said,
+    figures::{Bar, Run, Unit},
     report::{self, Changed, Done, Settled, Snapshot},
     show,
 };
 use crate::{
     app::{self, Stores},
-    cli::{progress, this_process::this_process},
+    cli::this_process::this_process,
     config::Config,
     snapshot::{self, Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, Undone},
 };
@@ -44,7 +45,7 @@ pub(super) async fn restore(
     config: &Config,
     archived: Archived,
     args: RestoreArgs,
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let name = match args.name.clone() {
         Some(name) => name,
@@ -52,9 +53,9 @@ pub(super) async fn restore(
     };
     let stores = app::open_stores(config).await?;
     let done = match args.replace && stores.vectors.active().await?.is_some() {
-        true => replace(config, &stores, archived, (&name, &args), stop).await,
+        true => replace(config, &stores, archived, (&name, &args), run).await,
         // Nothing is served that could be replaced.
-        false => fill(config, &stores, archived, (&name, args.dry_run), stop).await,
+        false => fill(config, &stores, archived, (&name, args.dry_run), run).await,
     };
     stores.close().await?;
     done
@@ -66,7 +67,7 @@ async fn fill(
     stores: &Stores,
     archived: Archived,
     (name, dry_run): (&Name, bool),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let began = Timestamp::now();
     let place = archived.archive.place().to_owned();
@@ -88,10 +89,8 @@ async fn fill(
         return Ok(Said::done(show::plan(&plan), reported(None, 0)));
     }
     let restored = {
-        let (bar, mut tell) = bar(&plan.manifest);
-        let restored = restore.run(name, stop, &mut tell).await;
-        bar.finish_and_clear();
-        restored?
+        let mut tell = told(run.bar(Unit::Documents, plan.manifest.documents));
+        restore.run(name, run.stop, &mut tell).await?
     };
     let epoch = u64::from(restored.epoch.0);
     Ok(Said::done(show::restored(&restored), reported(Some(epoch), restored.proven)))
@@ -103,7 +102,7 @@ async fn replace(
     stores: &Stores,
     archived: Archived,
     (name, args): (&Name, &RestoreArgs),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let (began, by) = (Timestamp::now(), this_process("snapshot restore"));
     let place = archived.archive.place().to_owned();
@@ -121,15 +120,15 @@ async fn replace(
         })
     };
     if args.dry_run {
-        let planned = replace.plan(&archived, name, stop).await?;
+        let planned = replace.plan(&archived, name, run.stop).await?;
         let epoch = stores.vectors.active().await?.map_or(0, |epoch| epoch.0);
         let done = report(&planned.manifest, planned.difference, (epoch, None), 0);
         return Ok(Said::done(would(&planned), done));
     }
-    let (bar, mut tell) = bar(&manifest);
-    let replaced = replace.run(&archived, name, stop, &mut tell).await;
-    bar.finish_and_clear();
-    let replaced = replaced?;
+    let replaced = {
+        let mut tell = told(run.bar(Unit::Documents, manifest.documents));
+        replace.run(&archived, name, run.stop, &mut tell).await?
+    };
     let epochs = (replaced.epoch.0, Some(replaced.previous.0));
     let done = report(&replaced.manifest, replaced.difference, epochs, replaced.proven);
     Ok(Said::done(did(&replaced), done))
@@ -161,10 +160,9 @@ pub(super) async fn revert(config: &Config, stop: &CancellationToken) -> Result<
     Ok(Said::done(text, Done::Settled(Settled {})))
 }
 
-fn bar(manifest: &Manifest) -> (indicatif::ProgressBar, impl FnMut(Progress) + Send + use<>) {
-    let bar = progress::bar(Some(manifest.documents), "documents");
-    let shown = bar.clone();
-    (bar, move |progress: Progress| shown.set_position(progress.documents))
+/// Shows it on a bar.
+fn told(bar: Bar) -> impl FnMut(Progress) + Send {
+    move |progress: Progress| bar.at(progress.documents, None)
 }
 
 fn changed(Difference { added, changed, removed, unchanged }: Difference) -> Changed {
