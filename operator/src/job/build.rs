@@ -216,6 +216,9 @@ fn command(request: &Request<'_>, server: Container, mounts: Vec<VolumeMount>) -
     let mut args = vec!["--config".to_owned(), format!("{CONFIG_DIR}/{CONFIG_FILE}")];
     args.extend(request.args.iter().cloned());
     args.extend(["--report".to_owned(), REPORT_FILE.to_owned()]);
+    let OwnerReference { kind, name, uid, .. } = &request.owner;
+    let asked_by = format!("{kind} {}/{name} (uid {uid})", request.servers.namespace);
+    args.extend(["--asked-by".to_owned(), asked_by]);
     args.extend(["--progress".to_owned(), format!("[::]:{MANAGEMENT_PORT}")]);
     let mut all_mounts = server.volume_mounts.unwrap_or_default();
     all_mounts.extend(mounts);

@@ -2,6 +2,7 @@
 
 mod copy;
 mod drill;
+mod evidence;
 pub mod figures;
 mod report;
 mod restore;
@@ -24,7 +25,7 @@ use crate::{
     app::{self, ArchivePlace, SnapshotSetupError},
     config::Config,
     shutdown,
-    snapshot::{self, Archived, Created, Manifest, Name, Progress, SnapshotError},
+    snapshot::{self, Act, Archived, Created, Manifest, Name, Progress, SnapshotError},
 };
 
 /// How long a command that was told to stop may take until it has: what it waits for then is given up, as if it had been killed.
@@ -45,6 +46,9 @@ pub struct SnapshotArgs {
     /// Answer GET /progress at this address while it runs: how far it is, in JSON
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     progress: Option<SocketAddr>,
+    /// Who asks for it, for the evidence that is left in the archive
+    #[arg(long, global = true, value_name = "WHO")]
+    asked_by: Option<String>,
     #[command(subcommand)]
     command: SnapshotCommand,
 }
@@ -110,6 +114,10 @@ enum SnapshotCommand {
     ///
     /// It needs room for the vectors once more in the vector store, and for the other records on this machine. The embedded store belongs to one process: stop the server first.
     Drill(drill::DrillArgs),
+    /// Name what was found out about snapshots, the newest first
+    ///
+    /// Each verification, drill and restore leaves it in the archive, where it outlives the snapshot.
+    Evidence(evidence::EvidenceArgs),
 }
 
 /// What a command came to, for people and for whoever started it as a Job.
@@ -134,8 +142,8 @@ impl SnapshotArgs {
 /// Runs, and says what it came to.
 pub(super) async fn run(args: SnapshotArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
     let stop = shutdown::on_signals()?;
-    let SnapshotArgs { archive, report, progress, command } = args;
-    let run = Run { stop: &stop.asked, figures: Figures::default() };
+    let SnapshotArgs { archive, report, progress, asked_by, command } = args;
+    let run = Run { stop: &stop.asked, figures: Figures::default(), asked_by };
     let answers = progress.map(|address| tokio::spawn(run.figures.clone().answer_at(address)));
     let ended = tokio::select! {
         ended = act(command, config, archive.as_deref(), &run) => ended,
@@ -190,15 +198,35 @@ async fn act(
                     "the snapshot is not encrypted: whoever may read the bucket may read the documents; set snapshots.encryption"
                 );
             }
-            create(config, archived, (name, taken_for, verify), run).await
+            let name = name.unwrap_or_else(new_name);
+            let ended = create(config, archived.clone(), (name.clone(), taken_for, verify), run).await;
+            evidence::left(&archived, (Act::Verify, &name), run, ended).await
         }
         SnapshotCommand::List => list(&archived()?).await,
-        SnapshotCommand::Verify { name } => verify(&archived()?, name, run).await,
+        SnapshotCommand::Verify { name } => {
+            let archived = archived()?;
+            let name = named_or_newest(&archived, name).await?;
+            let ended = verify(&archived, &name, run).await;
+            evidence::left(&archived, (Act::Verify, &name), run, ended).await
+        }
         SnapshotCommand::Remove { names, last } => copy::remove(archived()?, (names, last), run.stop).await,
         SnapshotCommand::Download { name, to } => copy::download(archived()?, (name, to), run).await,
         SnapshotCommand::Attached { name, to } => copy::attached(&archived()?, (name, to)).await,
-        SnapshotCommand::Restore(args) => restore::restore(config, archived()?, args, run).await,
-        SnapshotCommand::Drill(args) => drill::drill(config, archived()?, args, run).await,
+        SnapshotCommand::Restore(args) => {
+            let archived = archived()?;
+            let (name, args) = args.chosen(&archived).await?;
+            let restores = args.restores();
+            let ended = restore::restore(config, archived.clone(), args, run).await;
+            if restores { evidence::left(&archived, (Act::Restore, &name), run, ended).await } else { ended }
+        }
+        SnapshotCommand::Drill(args) => {
+            let archived = archived()?;
+            let name = named_or_newest(&archived, args.name).await?;
+            let args = drill::DrillArgs { name: Some(name.clone()), ..args };
+            let ended = drill::drill(config, archived.clone(), args, run).await;
+            evidence::left(&archived, (Act::Drill, &name), run, ended).await
+        }
+        SnapshotCommand::Evidence(args) => evidence::evidence(&archived()?, args).await,
         SnapshotCommand::Confirm => restore::confirm(config).await,
         SnapshotCommand::Revert => restore::revert(config, run.stop).await,
     }
@@ -207,13 +235,12 @@ async fn act(
 async fn create(
     config: &Config,
     archived: Archived,
-    (name, taken_for, verify): (Option<Name>, Option<String>, bool),
+    (name, taken_for, verify): (Name, Option<String>, bool),
     run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     if verify && !archived.encryption.reads_what_it_writes() {
         return Err(SnapshotSetupError::NoIdentity.into());
     }
-    let name = name.unwrap_or_else(new_name);
     let stores = app::open_stores(config).await?;
     let created = taken(config, &stores, &archived, (name, taken_for), run).await;
     stores.close().await?;
@@ -277,9 +304,8 @@ async fn list(archived: &Archived) -> Result<Said, Box<dyn Error>> {
     Ok(Said { text, report })
 }
 
-async fn verify(archived: &Archived, name: Option<Name>, run: &Run<'_>) -> Result<Said, Box<dyn Error>> {
-    let name = named_or_newest(archived, name).await?;
-    let manifest = archived.read(&name).await?;
+async fn verify(archived: &Archived, name: &Name, run: &Run<'_>) -> Result<Said, Box<dyn Error>> {
+    let manifest = archived.read(name).await?;
     let verified = read_whole(archived, &manifest, run).await?;
     let snapshot = Snapshot::of(&verified.manifest, archived.archive.place());
     let kept = Kept { snapshot, written_bytes: 0, verified: true };

@@ -19,10 +19,10 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct DrillArgs {
     /// Its name; that of the newest without it
-    name: Option<Name>,
+    pub(super) name: Option<Name>,
     /// The share of the chunks that the snapshot names as proof that must be found, 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = share)]
-    min_recall: f64,
+    pub(super) min_recall: f64,
 }
 
 fn share(text: &str) -> Result<f64, String> {

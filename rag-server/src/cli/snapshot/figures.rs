@@ -40,6 +40,8 @@ pub(super) struct Run<'r> {
     pub(super) stop: &'r CancellationToken,
     /// Is told how far it is.
     pub(super) figures: Figures,
+    /// Who asked for it, where that was said.
+    pub(super) asked_by: Option<String>,
 }
 
 impl Run<'_> {
@@ -176,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_is_told_how_far_a_command_is_and_nothing_before_it_is_known() {
         let (stop, address) = (CancellationToken::new(), free().await);
-        let run = Run { stop: &stop, figures: Figures::default() };
+        let run = Run { stop: &stop, figures: Figures::default(), asked_by: None };
         let port = tokio::spawn(run.figures.clone().answer_at(address));
         assert_eq!(asked(address).await, (204, Value::Null));
         let bar = run.bar(Unit::Documents, 24_000);

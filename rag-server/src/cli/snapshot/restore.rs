@@ -16,7 +16,7 @@ use crate::{
     app::{self, Stores},
     cli::this_process::this_process,
     config::Config,
-    snapshot::{self, Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, Undone},
+    snapshot::{self, Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, SnapshotError, Undone},
 };
 
 /// Which snapshot, and how.
@@ -40,6 +40,22 @@ pub(super) struct RestoreArgs {
     dry_run: bool,
 }
 
+impl RestoreArgs {
+    /// The snapshot that is meant, which is chosen once.
+    pub(super) async fn chosen(self, archived: &Archived) -> Result<(Name, Self), SnapshotError> {
+        let name = match self.name.clone() {
+            Some(name) => name,
+            None => snapshot::newest(archived, self.before).await?,
+        };
+        Ok((name.clone(), Self { name: Some(name), ..self }))
+    }
+
+    /// Whether something is restored, or only planned.
+    pub(super) fn restores(&self) -> bool {
+        !self.dry_run
+    }
+}
+
 /// Restores, or says what would be done.
 pub(super) async fn restore(
     config: &Config,
@@ -47,10 +63,7 @@ pub(super) async fn restore(
     args: RestoreArgs,
     run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
-    let name = match args.name.clone() {
-        Some(name) => name,
-        None => snapshot::newest(&archived, args.before).await?,
-    };
+    let (name, args) = args.chosen(&archived).await?;
     let stores = app::open_stores(config).await?;
     let done = match args.replace && stores.vectors.active().await?.is_some() {
         true => replace(config, &stores, archived, (&name, &args), run).await,
