@@ -4,6 +4,7 @@
 use crate::apply::Unsettled;
 use crate::cluster::figures::Figures;
 use crate::controller::{Backoff, Expectations};
+use crate::job::progress::HowFar;
 use crate::objects::ObjectId;
 use crate::report::Written;
 
@@ -20,12 +21,14 @@ pub struct Memory {
     pub written: Written,
     /// What was last seen of the snapshots of each cluster.
     pub figures: Figures,
+    /// How far each Job was when it was last asked; forgotten with its pod.
+    pub how_far: HowFar,
 }
 
 impl Memory {
     /// Forgets an object that is gone.
     pub fn forget(&self, object: &ObjectId) {
-        let Self { backoff, expectations, unsettled, written, figures } = self;
+        let Self { backoff, expectations, unsettled, written, figures, how_far: _ } = self;
         backoff.reset(object);
         expectations.forget(object);
         unsettled.forget(object);

@@ -16,6 +16,7 @@ use crate::cli::RunArgs;
 use crate::cluster::observed::OperatorDefaults;
 use crate::context::Context;
 use crate::http::{self, Readiness};
+use crate::job::ask_jobs;
 use crate::leader::{Election, LeaseError, Loss, Terms};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -150,6 +151,7 @@ impl Process {
         tracing::info!(identity = self.identity, "holding the lease");
         let sampler = self.sampler(&context, Arc::clone(&pods_changed))?;
         let (asking, rounds) = watch::channel(Rounds::default());
+        parts.spawn(ask_jobs(Arc::clone(&context), sampler.servers.clone()));
         parts.spawn(sampler.run(Arc::clone(&context), asking));
         let mut controllers = JoinSet::new();
         for (namespace, filled) in filled {

@@ -6,8 +6,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::Deserialize;
+
+use crate::job::progress::{PROGRESS_PATH, Told};
 
 /// Where a server tells what it runs with.
 pub const STATUS_PATH: &str = "/ops/status";
@@ -222,22 +225,38 @@ impl ServerClient {
 
     /// What the server at `address` says about itself.
     pub async fn status(&self, address: IpAddr, key: &OperatorKey) -> Result<ServerStatus, Silence> {
-        let url = format!("http://{}{STATUS_PATH}", SocketAddr::new(address, self.port));
-        let mut response = self.http.get(url).header(AUTHORIZATION, key.0.clone()).send().await.map_err(silence)?;
-        match response.status().as_u16() {
-            200 => {}
-            401 | 403 => return Err(Silence::AuthFailed),
-            code => return Err(Silence::Refused(code)),
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(silence)? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(Silence::Malformed);
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let asked = self.asking(address, STATUS_PATH).header(AUTHORIZATION, key.0.clone());
+        let body = answered(asked).await?;
         serde_json::from_slice(&body).map(ServerStatus::bounded).map_err(|_| Silence::Malformed)
     }
+
+    /// How far the Job at `address` is, which tells it to whoever asks.
+    pub async fn progress(&self, address: IpAddr) -> Result<Told, Silence> {
+        let body = answered(self.asking(address, PROGRESS_PATH)).await?;
+        serde_json::from_slice(&body).map_err(|_| Silence::Malformed)
+    }
+
+    fn asking(&self, address: IpAddr, path: &str) -> RequestBuilder {
+        self.http.get(format!("http://{}{path}", SocketAddr::new(address, self.port)))
+    }
+}
+
+/// The body of a good answer.
+async fn answered(asked: RequestBuilder) -> Result<Vec<u8>, Silence> {
+    let mut response = asked.send().await.map_err(silence)?;
+    match response.status().as_u16() {
+        200 => {}
+        401 | 403 => return Err(Silence::AuthFailed),
+        code => return Err(Silence::Refused(code)),
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(silence)? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(Silence::Malformed);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// Takes no text over: an error of the client may quote what the pod sent.
@@ -299,6 +318,26 @@ mod tests {
         assert_eq!(endless.status(HERE, &key()).await, Err(Silence::Malformed));
         let foreign = server(|_| (StatusCode::OK, "<html>".to_owned())).await;
         assert_eq!(foreign.status(HERE, &key()).await, Err(Silence::Malformed));
+    }
+
+    #[tokio::test]
+    async fn a_job_tells_how_far_it_is_without_a_key_and_nothing_before_it_knows() {
+        let job = |code: StatusCode, body: &'static str| async move {
+            let answer = move |headers: HeaderMap| {
+                let answer =
+                    if headers.contains_key(AUTHORIZATION) { (StatusCode::IM_A_TEAPOT, "") } else { (code, body) };
+                std::future::ready(answer)
+            };
+            let app = Router::new().route(PROGRESS_PATH, get(answer));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            ServerClient::new(port, Duration::from_secs(20)).unwrap().progress(HERE).await
+        };
+        let told = job(StatusCode::OK, r#"{"unit":"documents","done":12,"of":24,"bytes":7,"new":1}"#).await.unwrap();
+        assert_eq!((told.done, told.of, told.bytes), (12, 24, Some(7)));
+        assert_eq!(job(StatusCode::NO_CONTENT, "").await, Err(Silence::Refused(204)));
+        assert_eq!(job(StatusCode::OK, r#"{"unit":"secrets","done":1,"of":2}"#).await, Err(Silence::Malformed));
     }
 
     #[tokio::test]

@@ -194,6 +194,7 @@ fn argo_cd_tells_a_snapshot_that_is_there_from_one_on_its_way_and_one_that_needs
             awake: jiff::SignedDuration::ZERO,
             way: Err(way),
             sooner: None,
+            progress: None,
             take: None,
             removal: None,
             made: Vec::new(),

@@ -2,13 +2,26 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use clap::Parser as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use rag_server::config::Config;
+use rag_server::{
+    cli::snapshot::{
+        SnapshotArgs,
+        figures::{Figures, HowFar, Unit},
+    },
+    config::Config,
+};
 use ragops_operator::{
     api::{RagCluster, cluster::Snapshots},
     cluster::build::config::CONFIG_FILE,
-    job::{Archive, Built, Request, build, servers},
+    job::{
+        Archive, Attached, Built, MANIFEST_FILE, Request, build,
+        progress::{Told, Unit as Counted},
+        servers,
+    },
+    server_client::{ServerClient, Silence},
     snapshot::report::{Cause, Drilled, Listed, Outcome, Removed, Report, Restored, Taken},
 };
 use serde_json::{Value, json};
@@ -27,7 +40,8 @@ fn jobs(cluster: &RagCluster) -> Vec<(String, Built)> {
     let snapshots = cluster.spec.snapshots.as_ref();
     let destinations = snapshots.map(|snapshots| snapshots.destinations.clone()).unwrap_or_default();
     let job = |name: String| {
-        let archive = Archive::of("handbook", snapshots, Some(&name)).unwrap();
+        let attached = Attached::of(&cluster, servers.config.len());
+        let archive = Archive::of("handbook", snapshots, Some(&name)).unwrap().attaching(attached);
         let owner = OwnerReference { kind: "RagSnapshot".into(), name: "nightly".into(), ..OwnerReference::default() };
         let request = Request {
             name: "nightly-take".into(),
@@ -93,6 +107,25 @@ fn the_server_parses_the_configuration_of_a_job_to_the_servers_own_and_the_archi
     }
 }
 
+/// The folder that the server is told of has the manifest of the cluster in it and nothing else: each of its files goes along.
+#[test]
+fn the_cluster_of_every_job_is_in_the_folder_whose_files_go_with_a_snapshot() {
+    let destinations = json!([{"name": "near", "volume": {"claimName": "archive"}}]);
+    let cluster = with_snapshots(json!({"destinations": destinations}));
+    let (_, built) = jobs(&cluster).remove(0);
+    let folder = parsed(&built).snapshots.attached.unwrap();
+    let pod = built.job.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    let mounts = pod.containers[0].volume_mounts.as_ref().unwrap();
+    let mount = mounts.iter().find(|mount| Path::new(&mount.mount_path) == folder).unwrap();
+    let volume = pod.volumes.iter().flatten().find(|volume| volume.name == mount.name).unwrap();
+    let source = volume.config_map.as_ref().unwrap();
+    assert_eq!(Some(&source.name), built.config.metadata.name.as_ref());
+    let files: Vec<_> = source.items.iter().flatten().map(|item| (item.key.as_str(), item.path.as_str())).collect();
+    assert_eq!(files, [(MANIFEST_FILE, MANIFEST_FILE)]);
+    let applied: RagCluster = serde_yaml_ng::from_str(text(&built.config, MANIFEST_FILE)).unwrap();
+    assert_eq!(applied.spec, cluster.spec);
+}
+
 #[test]
 fn every_example_with_snapshots_gives_jobs_that_the_server_can_read() {
     let mut seen = 0;
@@ -148,4 +181,45 @@ fn the_operator_reads_every_report_of_the_contract() {
     assert_eq!(report(drilled).read::<Drilled>().unwrap().found, 20);
     let skipped = report(json!({"outcome": "skipped", "cause": "no_room", "message": "the disk is full"}));
     assert_eq!((skipped.outcome, skipped.cause), (Outcome::Skipped, Some(Cause::NoRoom)));
+}
+
+#[tokio::test]
+async fn the_operator_reads_how_far_a_command_is_where_the_command_says_it() {
+    let figures = Figures::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(axum::serve(listener, figures.clone().router()).into_future());
+    let client = ServerClient::new(address.port(), Duration::from_secs(20)).unwrap();
+    assert_eq!(client.progress(address.ip()).await, Err(Silence::Refused(204)));
+    for (unit, counted, bytes) in [(Unit::Documents, Counted::Documents, Some(7)), (Unit::Parts, Counted::Parts, None)]
+    {
+        figures.tell(HowFar { unit, done: 12, of: 24, bytes });
+        assert_eq!(client.progress(address.ip()).await, Ok(Told { unit: counted, done: 12, of: 24, bytes }));
+    }
+    served.abort();
+}
+
+/// The part of the server's command line that Jobs use.
+#[derive(clap::Parser)]
+struct CommandLine {
+    #[arg(long = "config")]
+    _config: PathBuf,
+    #[command(subcommand)]
+    _command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Snapshot(SnapshotArgs),
+}
+
+#[test]
+fn the_server_knows_every_argument_of_a_job() {
+    let cluster = with_snapshots(json!({"destinations": [{"name": "near", "volume": {"claimName": "archive"}}]}));
+    let (_, built) = jobs(&cluster).remove(0);
+    let pod = built.job.spec.unwrap().template.spec.unwrap();
+    let args = pod.containers[0].args.clone().unwrap();
+    if let Err(error) = CommandLine::try_parse_from(std::iter::once("rag-server".to_owned()).chain(args)) {
+        panic!("{error}");
+    }
 }

@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod credential;
 pub mod labels;
 pub mod names;
+pub mod progress;
 pub mod restore;
 pub mod schema;
 pub mod snapshot;

@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::progress::JobProgress;
 use super::steps::StepStatus;
 
 /// One restore into a RagCluster, or one drill. It runs once and cannot be changed: create another one.
@@ -184,6 +185,10 @@ pub struct RagRestoreStatus {
     /// What came of it. Absent: nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RestoreResult>,
+
+    /// How far the Job is that is at it. Absent: none runs, or it has not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<JobProgress>,
 
     /// What was done, and what is done now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use reading::{ReadingFailure, ReadingStatus};
 
+use super::progress::JobProgress;
 use super::steps::StepStatus;
 
 /// The longest name of a RagSnapshot: leaves room for the suffixes of its Jobs in a DNS label of 63.
@@ -131,6 +132,10 @@ pub struct RagSnapshotStatus {
     /// What is in the archive. Absent: nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveStatus>,
+
+    /// How far the Job is that takes it. Absent: none runs, or it has not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<JobProgress>,
 
     /// What was done, and what is done now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -13,6 +13,7 @@ mod read_only;
 mod servers;
 mod snapshots;
 mod store;
+mod trend;
 mod unseen;
 
 use std::collections::BTreeSet;

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{
 };
 use serde::Serialize;
 
+use super::attached::{ATTACHED_DIR, Attached};
 use super::servers::Servers;
 use crate::api::cluster::{Destination, S3Destination, Snapshots};
 use crate::cluster::build::pod;
@@ -30,6 +31,8 @@ pub struct Archive {
     pub encryption: Option<String>,
     /// The Secret of the signatures, where there is one.
     pub signing: Option<String>,
+    /// What goes with a snapshot that is taken.
+    pub attached: Attached,
 }
 
 /// Why there is no archive.
@@ -70,7 +73,13 @@ impl Archive {
             destination: destination.clone(),
             encryption: encryption.as_ref().map(|encryption| encryption.secret_ref.name.clone()),
             signing: signing.as_ref().map(|signing| signing.secret_ref.name.clone()),
+            attached: Attached::Nothing,
         })
+    }
+
+    /// The same, for a Job that takes a snapshot with which this goes.
+    pub fn attaching(self, attached: Attached) -> Self {
+        Self { attached, ..self }
     }
 
     /// Where that is, for people.
@@ -126,6 +135,7 @@ impl Archive {
                 recipients_file: format!("{ENCRYPTION_DIR}/recipients"),
                 identity_file: format!("{ENCRYPTION_DIR}/identity"),
             }),
+            attached: self.attached.manifest().map(|_| ATTACHED_DIR.to_owned()),
         };
         // Structs of texts always have a TOML form.
         toml::to_string(&Table { snapshots }).unwrap_or_default()
@@ -172,6 +182,8 @@ struct Table {
 struct SnapshotsTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     signing_key_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attached: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     folder: Option<FolderTable>,
     #[serde(skip_serializing_if = "Option::is_none")]

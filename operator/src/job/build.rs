@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, PodSpec, PodTemplateSpec, ServiceAccount,
-    Volume, VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, KeyToPath, PodSpec, PodTemplateSpec,
+    ServiceAccount, Volume, VolumeMount,
 };
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyPeer, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -13,11 +13,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 use kube::ResourceExt;
 
 use super::archive::Archive;
+use super::attached::{ATTACHED_DIR, MANIFEST_FILE};
 use super::servers::Servers;
 use crate::api::labels;
-use crate::cluster::build::config::{CONFIG_DIR, CONFIG_FILE, QDRANT_GRPC_PORT};
+use crate::cluster::build::config::{CONFIG_DIR, CONFIG_FILE, MANAGEMENT_PORT, QDRANT_GRPC_PORT};
 use crate::cluster::build::metadata::{self, Part};
 use crate::cluster::build::network_policy::{port, to_dns, to_places};
+use crate::cluster::build::pod;
 use crate::objects::OwnKind;
 
 /// Where the kubelet finds what a container has to say when it ends.
@@ -36,6 +38,9 @@ const SCRATCH: &str = "4Gi";
 const CONFIG_VOLUME: &str = "config";
 const SCRATCH_VOLUME: &str = "tmp";
 
+/// The volume of what goes with a snapshot.
+const ATTACHED_VOLUME: &str = "attached";
+
 /// What a Job is asked for.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
@@ -47,8 +52,8 @@ pub struct Request<'a> {
     pub servers: &'a Servers,
     /// Where the snapshots are.
     pub archive: &'a Archive,
-    /// The command and its arguments, such as `snapshot create NAME`. Where to find the configuration and where to report stands
-    /// before and after them.
+    /// The command and its arguments, such as `snapshot create NAME`. Where to find the configuration, and where to report and to
+    /// say how far it is, stands before and after them.
     pub args: Vec<String>,
     /// The Job is ended when it is not done after so many seconds, those before its pod starts among them.
     pub deadline_seconds: i64,
@@ -86,6 +91,7 @@ pub fn build(request: &Request<'_>) -> Built {
     let Request { servers, archive, .. } = request;
     // A table at the end of a file belongs to none before it.
     let bytes = format!("{}\n{}", servers.config, archive.table(servers));
+    let attached = archive.attached.manifest().map(|manifest| (MANIFEST_FILE.to_owned(), manifest.to_owned()));
     Built {
         service_account: ServiceAccount {
             metadata: metadata(request),
@@ -95,7 +101,7 @@ pub fn build(request: &Request<'_>) -> Built {
         network_policy: servers.has_network_policy.then(|| network_policy(request)),
         config: ConfigMap {
             metadata: metadata(request),
-            data: Some(BTreeMap::from([(CONFIG_FILE.to_owned(), bytes)])),
+            data: Some(std::iter::once((CONFIG_FILE.to_owned(), bytes)).chain(attached).collect()),
             immutable: Some(true),
             ..ConfigMap::default()
         },
@@ -143,8 +149,8 @@ fn pods(request: &Request<'_>) -> PodTemplateSpec {
     let mut all: BTreeMap<String, String> = of_users.into_iter().filter(|(key, _)| !is_of_servers(key)).collect();
     all.extend(own_labels(request));
     let mut spec = spec.unwrap_or_default();
-    let added = request.archive.volumes();
-    let (volumes, mounts): (Vec<_>, Vec<_>) = added.into_iter().unzip();
+    let added = request.archive.volumes().into_iter().chain(attached(request));
+    let (volumes, mounts): (Vec<_>, Vec<_>) = added.unzip();
     let container = spec.containers.drain(..).next().unwrap_or_default();
     let mut all_volumes: Vec<Volume> =
         spec.volumes.take().unwrap_or_default().into_iter().map(|volume| own_volume(request, volume)).collect();
@@ -193,10 +199,27 @@ fn own_volume(request: &Request<'_>, volume: Volume) -> Volume {
     }
 }
 
+/// What goes with a snapshot, in a folder in which nothing else is: each of its files goes into the archive.
+fn attached(request: &Request<'_>) -> Option<(Volume, VolumeMount)> {
+    request.archive.attached.manifest()?;
+    let only = KeyToPath { key: MANIFEST_FILE.to_owned(), path: MANIFEST_FILE.to_owned(), ..KeyToPath::default() };
+    let source = ConfigMapVolumeSource {
+        name: request.name.clone(),
+        items: Some(vec![only]),
+        ..ConfigMapVolumeSource::default()
+    };
+    let volume = Volume { name: ATTACHED_VOLUME.to_owned(), config_map: Some(source), ..Volume::default() };
+    Some((volume, pod::mount(ATTACHED_VOLUME, ATTACHED_DIR, true)))
+}
+
 fn command(request: &Request<'_>, server: Container, mounts: Vec<VolumeMount>) -> Container {
     let mut args = vec!["--config".to_owned(), format!("{CONFIG_DIR}/{CONFIG_FILE}")];
     args.extend(request.args.iter().cloned());
     args.extend(["--report".to_owned(), REPORT_FILE.to_owned()]);
+    let OwnerReference { kind, name, uid, .. } = &request.owner;
+    let asked_by = format!("{kind} {}/{name} (uid {uid})", request.servers.namespace);
+    args.extend(["--asked-by".to_owned(), asked_by]);
+    args.extend(["--progress".to_owned(), format!("[::]:{MANAGEMENT_PORT}")]);
     let mut all_mounts = server.volume_mounts.unwrap_or_default();
     all_mounts.extend(mounts);
     Container {
@@ -215,7 +238,7 @@ fn command(request: &Request<'_>, server: Container, mounts: Vec<VolumeMount>) -
     }
 }
 
-/// To DNS, to the stores and to the archive; from nobody.
+/// To DNS, to the stores and to the archive; from nobody, until the operator is let in that makes it.
 fn network_policy(request: &Request<'_>) -> NetworkPolicy {
     let Request { servers, archive, .. } = request;
     let (cluster, uid) = (servers.cluster.as_str(), servers.uid.as_str());

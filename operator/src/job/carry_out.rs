@@ -12,6 +12,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 
 use super::build::Built;
+use super::progress::letting_in;
 use crate::api::labels;
 use crate::apply::{CORE, ownership_like};
 use crate::caches::{Caches, Children, Kind, resource_name};
@@ -52,7 +53,7 @@ pub async fn create(context: &Context, object: &ObjectId, built: &Built) -> Resu
     let maker = Maker { context, object };
     maker.make(service_account).await?;
     if let Some(network_policy) = network_policy {
-        maker.make(network_policy).await?;
+        maker.make(&letting_in(network_policy.clone(), &context.defaults)).await?;
     }
     maker.make(config).await?;
     maker.make(job).await

@@ -12,16 +12,22 @@
 //! **Guarantees.** A Job has a name that its owner gives it, and is made at most once under it; an object of that name that is
 //! not its owner's is never taken over. What was made for a Job never changes. It goes with its owner, or before by [`remove`].
 //!
-//! `servers`, `archive`, `build` and `look` are pure; `missing` asks the API server; `carry_out` alone writes.
+//! `servers`, `archive`, `attached`, `build` and `look` are pure; `missing` asks the API server, and `asking` the
+//! pods; `carry_out` alone writes.
 
 mod archive;
+mod asking;
+mod attached;
 mod build;
 mod carry_out;
 mod look;
 mod missing;
+pub mod progress;
 mod servers;
 
 pub use archive::{Archive, NoDestination};
+pub use asking::ask_jobs;
+pub use attached::{Attached, MANIFEST_FILE};
 pub use build::{Built, Request, build, owner};
 pub use carry_out::{Made, create, made_for, remove};
 pub use look::{Failure, Looked, look};

@@ -13,6 +13,7 @@ use super::decide::{DEFAULT_MIN_RECALL_PERCENT, MAX_ATTEMPTS, Source, created_at
 use super::names::{before_name, job_name};
 use super::observed::{Act, Archived, Attempt, ClusterSeen, Seen, ServerSeen, SnapshotSeen, SnapshotState, Task};
 use super::reported::act;
+use crate::api::progress::JobProgress;
 use crate::api::restore::RagRestore;
 use crate::api::snapshot::RagSnapshot;
 use crate::api::{ConditionReason, ConditionType, RagCluster, labels};
@@ -35,6 +36,7 @@ pub(super) async fn observe(context: &Context, caches: &Caches, restore: &RagRes
         seen.elsewhere = elsewhere(context, restore, &seen).await;
         return seen;
     }
+    seen.progress = progress(context, restore, &seen);
     let is_under_way = seen.active().next().is_some();
     if let (false, Some(cluster), Ok(source)) =
         (is_under_way, cluster, source(&restore.spec, created_at(restore), &seen))
@@ -43,6 +45,13 @@ pub(super) async fn observe(context: &Context, caches: &Caches, restore: &RagRes
         seen.cluster.iter_mut().for_each(|seen| seen.missing.clone_from(&missing));
     }
     seen
+}
+
+/// What the Job that runs was last heard to say.
+fn progress(context: &Context, restore: &RagRestore, seen: &Seen) -> Option<JobProgress> {
+    let (task, tried) = seen.active().find(|(_, tried)| tried.act == Act::Running)?;
+    let job = job_name(&restore.name_any(), task, tried.number);
+    context.memory.how_far.of(&restore.namespace().unwrap_or_default(), &job)
 }
 
 /// What the destination names and is not there.
@@ -70,6 +79,7 @@ fn cached(context: &Context, caches: &Caches, restore: &RagRestore, cluster: Opt
         peers: procedures::peers(caches, restore),
         standings: procedures::standings(caches, name),
         attempts: attempts(caches, restore),
+        progress: None,
         made: job::made_for(caches, &uid, |_| true),
         servers: cluster.map(|cluster| servers(context, caches, cluster)).unwrap_or_default(),
         cluster: cluster.map(|cluster| facts(caches, cluster)),

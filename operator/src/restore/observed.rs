@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::api::ConditionReason;
 use crate::api::cluster::{RagClusterSpec, Snapshots};
+use crate::api::progress::JobProgress;
 use crate::api::restore::RestoreResult;
 use crate::api::steps::{StepState, StepStatus};
 use crate::job::{Made, Servers};
@@ -32,6 +33,8 @@ pub struct Seen {
     pub standings: Vec<Standing>,
     /// Its Jobs.
     pub attempts: BTreeMap<Task, Vec<Attempt>>,
+    /// How far the Job is that runs, where it says so.
+    pub progress: Option<JobProgress>,
     /// What was made for its Jobs and is still there.
     pub made: Vec<Made>,
     /// What the cluster's servers search.

@@ -31,6 +31,7 @@ pub fn status(restore: &RagRestore, seen: &Seen, advance: &Advance<decide::Deed>
     RagRestoreStatus {
         observed_generation: generation,
         result,
+        progress: seen.progress.clone(),
         steps: advance.steps.clone(),
         conditions: merge(&previous.conditions, findings, generation, now),
     }

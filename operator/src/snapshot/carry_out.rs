@@ -8,7 +8,7 @@ use crate::api::snapshot::RagSnapshot;
 use crate::context::Context;
 use crate::error::Error;
 use crate::finalizer;
-use crate::job::{Made, Request, attempt_name, build, create, owner, remove};
+use crate::job::{Attached, Made, Request, attempt_name, build, create, owner, remove};
 use crate::objects::ObjectId;
 
 /// Does it. An effect whose way has been barred since it was decided does nothing: the next pass sees why.
@@ -26,12 +26,15 @@ pub(super) async fn carry_out(
         Act::Take(number) => {
             let uid = snapshot.uid().unwrap_or_default();
             let args = ["snapshot", "create", &name, "--taken-for", &uid, "--verify"];
-            attempt(context, snapshot, (&seen.way, &seen.made), (&take_base(&name), number, &args)).await
+            let attached = seen.way.as_ref().map(|way| way.attached.clone()).unwrap_or_default();
+            let ways = (&seen.way, seen.made.as_slice(), attached);
+            attempt(context, snapshot, ways, (&take_base(&name), number, &args)).await
         }
         Act::Remove(number) => {
             // Whoever deletes it with its copy means it, also where it is the last.
             let args = ["snapshot", "remove", name.as_str(), "--last"];
-            attempt(context, snapshot, (&seen.way, &seen.made), (&removal_base(&name), number, &args)).await
+            let ways = (&seen.way, seen.made.as_slice(), Attached::Nothing);
+            attempt(context, snapshot, ways, (&removal_base(&name), number, &args)).await
         }
     }
 }
@@ -40,16 +43,17 @@ pub(super) async fn carry_out(
 pub(super) async fn attempt(
     context: &Context,
     snapshot: &RagSnapshot,
-    (way, made): (&Result<Way, Obstacle>, &[Made]),
+    (way, made, attached): (&Result<Way, Obstacle>, &[Made], Attached),
     (base, number, args): (&str, u32, &[&str]),
 ) -> Result<(), Error> {
-    let Ok(Way { servers, archive }) = way else { return Ok(()) };
+    let Ok(Way { servers, archive, .. }) = way else { return Ok(()) };
+    let archive = archive.clone().attaching(attached);
     let name = attempt_name(base, number);
     let built = build(&Request {
         name: name.clone(),
         owner: owner(snapshot),
         servers,
-        archive,
+        archive: &archive,
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         deadline_seconds: ATTEMPT_SECONDS,
         // Whether another attempt makes sense depends on the cause.

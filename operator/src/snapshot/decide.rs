@@ -8,10 +8,11 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::observed::{Observed, Obstacle};
+use super::observed::{Observed, Obstacle, Way};
 use crate::api::snapshot::{ArchivePolicy, RagSnapshot};
 use crate::api::steps::{StepState, StepStatus};
-use crate::job::{Failure, Looked, attempt_name};
+use crate::job::progress::runs;
+use crate::job::{Attached, Failure, Looked, attempt_name};
 use crate::snapshot::report::{Cause, Removed, Taken};
 use crate::steps::{At, Disruption, Effect, Look, Pause, Priority, Procedure, Step};
 
@@ -187,7 +188,17 @@ fn check(seen: &Observed, _: &At) -> Look<std::convert::Infallible> {
     match (&seen.way, waits_for(seen)) {
         (Err(obstacle), _) => Look::Wait(Pause::for_change(obstacle.to_string())),
         (Ok(_), Some(why)) => Look::Wait(Pause::for_change(why)),
-        (Ok(way), None) => Look::Done(format!("goes to destination {}", way.archive.destination.name)),
+        (Ok(way), None) => Look::Done(goes_to(way)),
+    }
+}
+
+fn goes_to(way: &Way) -> String {
+    let destination = &way.archive.destination.name;
+    match &way.attached {
+        Attached::LeftOut(why) => {
+            format!("goes to destination {destination}; the RagCluster itself does not go along: {why}")
+        }
+        Attached::Nothing | Attached::Manifest(_) => format!("goes to destination {destination}"),
     }
 }
 
@@ -210,7 +221,8 @@ fn take(seen: &Observed, at: &At, name: &str, doing: &impl Fn(Act) -> Doing) -> 
         Looked::NotThere => Look::Continue(doing(Act::Take(*number))),
         Looked::Pending { why, .. } => Look::UnderWay(Pause::for_change(why.clone())),
         Looked::Running => {
-            Look::UnderWay(Pause::for_change(format!("Job {} runs", attempt_name(&take_base(name), *number))))
+            let job = attempt_name(&take_base(name), *number);
+            Look::UnderWay(Pause::for_change(runs(&job, seen.progress.as_ref())))
         }
         Looked::Done { report, .. } => match taken(report, name) {
             Ok(taken) => Look::Done(format!("{} documents are in the archive", taken.snapshot.documents)),

@@ -7,10 +7,13 @@ use kube::core::DeserializeGuard;
 
 use super::decide::{has_ended, is_taken, is_taking, recorded, removal_base, take_base};
 use super::observed::{Observed, Obstacle, Way};
+use crate::api::progress::JobProgress;
 use crate::api::snapshot::RagSnapshot;
 use crate::caches::Caches;
 use crate::context::Context;
-use crate::job::{Archive, Looked, attempt_number, made_for, missing, newest_attempt, servers_of};
+use crate::job::{
+    Archive, Attached, Looked, attempt_name, attempt_number, made_for, missing, newest_attempt, servers_of,
+};
 use crate::procedures;
 
 /// Reads everything about `snapshot`.
@@ -30,10 +33,18 @@ pub(super) async fn observe(context: &Context, caches: &Caches, snapshot: &RagSn
         way: way(context, caches, snapshot, (snapshot.spec.destination.as_deref(), !is_under_way)).await,
         sooner: sooner(caches, snapshot),
         reading: procedures::reading_under_way(caches, &snapshot.spec.cluster),
+        progress: progress(context, snapshot, taking.as_ref()),
         take: taking,
         removal: removing,
         made: made_for(caches, &uid, is_ours),
     }
+}
+
+/// What the Job that takes it was last heard to say.
+fn progress(context: &Context, snapshot: &RagSnapshot, taking: Option<&(u32, Looked)>) -> Option<JobProgress> {
+    let Some((number, Looked::Running)) = taking else { return None };
+    let job = attempt_name(&take_base(&snapshot.name_any()), *number);
+    context.memory.how_far.of(&snapshot.namespace().unwrap_or_default(), &job)
 }
 
 /// What a Job needs that reaches this destination. `asks`: whether the users' objects are looked for.
@@ -55,7 +66,8 @@ pub(super) async fn way(
     if asks && let Some(missing) = missing(context, &cluster, &archive).await {
         return Err(missing.into());
     }
-    Ok(Way { servers, archive })
+    let attached = Attached::of(&cluster, servers.config.len());
+    Ok(Way { servers, archive, attached })
 }
 
 /// The snapshot of the same cluster and destination that is taken before this one: the one that is being taken, or the oldest.

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ConditionReason;
-use crate::job::{Archive, Looked, Made, Missing, NoDestination, Servers, Unusable};
+use crate::api::progress::JobProgress;
+use crate::job::{Archive, Attached, Looked, Made, Missing, NoDestination, Servers, Unusable};
 
 /// Everything that one pass knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Observed {
     pub reading: Option<String>,
     /// The newest attempt at taking it, by its number.
     pub take: Option<(u32, Looked)>,
+    /// How far that one is, where it runs and says so.
+    pub progress: Option<JobProgress>,
     /// The newest attempt at removing it from the archive.
     pub removal: Option<(u32, Looked)>,
     /// What was made for its Jobs and is still there.
@@ -33,6 +36,8 @@ pub struct Way {
     pub servers: Servers,
     /// Where snapshots are kept.
     pub archive: Archive,
+    /// What goes with it.
+    pub attached: Attached,
 }
 
 /// What is in the way of a Job.

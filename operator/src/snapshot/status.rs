@@ -37,6 +37,7 @@ pub fn status(
     RagSnapshotStatus {
         observed_generation: generation,
         archive: archive.filter(|_| is_taken(&steps)),
+        progress: seen.progress.clone(),
         steps,
         reading: before.reading,
         conditions: merge(&before.conditions, findings, generation, seen.now),
@@ -73,6 +74,7 @@ pub fn leaving(
     RagSnapshotStatus {
         observed_generation: generation,
         archive: before.archive,
+        progress: None,
         steps,
         reading: before.reading,
         conditions: merge(&before.conditions, findings, generation, seen.now),

@@ -16,12 +16,13 @@ use super::decide::{Act, Doing, FINALIZER, has_ended, leaving, recorded, taking}
 use super::observed::{Observed, Obstacle, Way};
 use super::report::{Cause, Report};
 use super::{events, status, told_of_removal, turn};
+use crate::api::progress::JobProgress;
 use crate::api::snapshot::{ArchivePolicy, RagSnapshot, RagSnapshotStatus};
 use crate::api::{ConditionReason, ConditionType};
 use crate::conditions::find;
 use crate::events::Severity;
 use crate::job::tests::{servers_after_a_pass, with_snapshots};
-use crate::job::{Archive, Failure as JobFailure, Looked, Made, attempt_name};
+use crate::job::{Archive, Attached, Failure as JobFailure, Looked, Made, attempt_name};
 use crate::steps::{Advance, Answer, advance};
 
 const CREATED: &str = "2026-11-21T08:00:00Z";
@@ -38,7 +39,8 @@ fn snapshot(policy: ArchivePolicy) -> RagSnapshot {
 pub(super) fn way() -> Way {
     let cluster = with_snapshots("");
     let archive = Archive::of("handbook", cluster.spec.snapshots.as_ref(), None).unwrap();
-    Way { servers: servers_after_a_pass(&cluster).unwrap(), archive }
+    let servers = servers_after_a_pass(&cluster).unwrap();
+    Way { attached: Attached::of(&cluster, servers.config.len()), servers, archive }
 }
 
 fn at(time: &str) -> Timestamp {
@@ -72,6 +74,7 @@ pub(super) struct World {
     sooner: Option<String>,
     reading: Option<String>,
     pub(super) take: Option<(u32, Looked)>,
+    progress: Option<JobProgress>,
     removal: Option<(u32, Looked)>,
     made: BTreeSet<String>,
     now: Timestamp,
@@ -88,6 +91,7 @@ impl World {
             sooner: None,
             reading: None,
             take: None,
+            progress: None,
             removal: None,
             made: BTreeSet::new(),
             now: at(CREATED),
@@ -105,6 +109,7 @@ impl World {
             sooner: self.sooner.clone(),
             reading: self.reading.clone(),
             take: self.take.clone(),
+            progress: self.progress.clone(),
             removal: self.removal.clone(),
             made: self.made.iter().map(|name| Made::job(name)).collect(),
         }

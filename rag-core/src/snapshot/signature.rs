@@ -8,6 +8,9 @@ const CONTEXT: &str = "ragops.dev 2026-11-28 signature of snapshot manifests";
 /// Separates what names of encrypted parts are made with from signatures.
 const NAMING: &str = "ragops.dev 2026-11-28 names of encrypted snapshot parts by the signing key";
 
+/// Separates signatures of evidence from those of manifests: neither is taken for the other.
+const EVIDENCE: &str = "ragops.dev 2026-11-28 signature of evidence about snapshots by the signing key";
+
 /// What manifests are signed with.
 #[derive(Clone)]
 pub struct SigningKey([u8; 32]);
@@ -27,6 +30,11 @@ impl SigningKey {
     /// A secret that whoever has this key makes again, for the names of encrypted parts.
     pub(super) fn naming(&self) -> [u8; 32] {
         blake3::derive_key(NAMING, &self.0)
+    }
+
+    /// What evidence is signed with.
+    pub(super) fn of_evidence(&self) -> Self {
+        Self(blake3::derive_key(EVIDENCE, &self.0))
     }
 
     /// The signature of these bytes, in hex.

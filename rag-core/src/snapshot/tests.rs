@@ -3,6 +3,7 @@ mod damage;
 mod deaths;
 mod drills;
 mod encrypted;
+mod evidence;
 mod removal;
 mod replaced;
 

@@ -3,28 +3,30 @@
 mod absent;
 mod copy;
 mod drill;
+mod evidence;
+pub mod figures;
 mod report;
 mod restore;
 mod show;
 
 use std::{
     error::Error,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
 use clap::{Args, Subcommand};
+use figures::{Figures, Run, Unit};
 use jiff::Timestamp;
 use report::{Done, Kept, Listed, MOST_LISTED, Report, Snapshot, Trouble};
-use tokio_util::sync::CancellationToken;
 
-use super::progress;
 use crate::{
     app::{self, ArchivePlace, SnapshotSetupError, Stores},
     config::Config,
     shutdown,
-    snapshot::{self, Archived, Created, Manifest, Name, Progress, SnapshotError},
+    snapshot::{self, Act, Archived, Created, Manifest, Name, Progress, SnapshotError},
 };
 
 /// How long a command that was told to stop may take until it has: what it waits for then is given up, as if it had been killed.
@@ -42,6 +44,12 @@ pub struct SnapshotArgs {
     /// Write what it came to, as one JSON object, to this file
     #[arg(long, global = true, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Answer GET /progress at this address while it runs: how far it is, in JSON
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    progress: Option<SocketAddr>,
+    /// Who asks for it, for the evidence that is left in the archive
+    #[arg(long, global = true, value_name = "WHO")]
+    asked_by: Option<String>,
     #[command(subcommand)]
     command: SnapshotCommand,
 }
@@ -107,6 +115,10 @@ enum SnapshotCommand {
     ///
     /// It needs room for the vectors once more in the vector store, and for the other records on this machine. The embedded store belongs to one process: stop the server first.
     Drill(drill::DrillArgs),
+    /// Name what was found out about snapshots, the newest first
+    ///
+    /// Each verification, drill and restore leaves it in the archive, where it outlives the snapshot.
+    Evidence(evidence::EvidenceArgs),
 }
 
 /// What a command came to, for people and for whoever started it as a Job.
@@ -131,11 +143,14 @@ impl SnapshotArgs {
 /// Runs, and says what it came to.
 pub(super) async fn run(args: SnapshotArgs, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
     let stop = shutdown::on_signals()?;
-    let SnapshotArgs { archive, report, command } = args;
+    let SnapshotArgs { archive, report, progress, asked_by, command } = args;
+    let run = Run { stop: &stop.asked, figures: Figures::default(), asked_by };
+    let answers = progress.map(|address| tokio::spawn(run.figures.clone().answer_at(address)));
     let ended = tokio::select! {
-        ended = act(command, config, archive.as_deref(), &stop.asked) => ended,
+        ended = act(command, config, archive.as_deref(), &run) => ended,
         () = given_up(&stop) => Err(SnapshotError::Stopped.into()),
     };
+    answers.iter().for_each(tokio::task::JoinHandle::abort);
     match ended {
         Ok(Said { text, report: came_to }) => {
             println!("{}", text.trim_end());
@@ -170,13 +185,13 @@ async fn act(
     command: SnapshotCommand,
     config: &Config,
     folder: Option<&Path>,
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let place = match command {
         SnapshotCommand::Create { .. } => ArchivePlace::New,
         _ => ArchivePlace::Existing,
     };
-    let archived = || app::archived(&config.snapshots, folder, place, stop);
+    let archived = || app::archived(&config.snapshots, folder, place, run.stop);
     match command {
         SnapshotCommand::Create { name, taken_for, verify } => {
             let archived = archived()?;
@@ -186,36 +201,55 @@ async fn act(
                     "the snapshot is not encrypted: whoever may read the bucket may read the documents; set snapshots.encryption"
                 );
             }
-            create(config, archived, (name, taken_for, verify), stop).await
+            let name = name.unwrap_or_else(new_name);
+            let ended = create(config, archived.clone(), (name.clone(), taken_for, verify), run).await;
+            evidence::left(&archived, (Act::Verify, &name), run, ended).await
         }
         SnapshotCommand::List => list(&archived()?).await,
-        SnapshotCommand::Verify { name } => verify(&archived()?, name, stop).await,
-        SnapshotCommand::Remove { names, last } => copy::remove(archived()?, (names, last), stop).await,
-        SnapshotCommand::Download { name, to } => copy::download(archived()?, (name, to), stop).await,
+        SnapshotCommand::Verify { name } => {
+            let archived = archived()?;
+            let name = named_or_newest(&archived, name, None).await?;
+            let ended = verify(&archived, &name, run).await;
+            evidence::left(&archived, (Act::Verify, &name), run, ended).await
+        }
+        SnapshotCommand::Remove { names, last } => copy::remove(archived()?, (names, last), run.stop).await,
+        SnapshotCommand::Download { name, to } => copy::download(archived()?, (name, to), run).await,
         SnapshotCommand::Attached { name, to } => copy::attached(&archived()?, (name, to)).await,
-        SnapshotCommand::Restore(args) => restore::restore(config, archived()?, args, stop).await,
-        SnapshotCommand::Drill(args) => drill::drill(config, archived()?, args, stop).await,
+        SnapshotCommand::Restore(args) => {
+            let archived = archived()?;
+            let (name, args) = args.chosen(&archived).await?;
+            let restores = args.restores();
+            let ended = restore::restore(config, archived.clone(), args, run).await;
+            if restores { evidence::left(&archived, (Act::Restore, &name), run, ended).await } else { ended }
+        }
+        SnapshotCommand::Drill(args) => {
+            let archived = archived()?;
+            let name = named_or_newest(&archived, args.name, None).await?;
+            let args = drill::DrillArgs { name: Some(name.clone()), ..args };
+            let ended = drill::drill(config, archived.clone(), args, run).await;
+            evidence::left(&archived, (Act::Drill, &name), run, ended).await
+        }
+        SnapshotCommand::Evidence(args) => evidence::evidence(&archived()?, args).await,
         SnapshotCommand::Confirm => restore::confirm(config).await,
-        SnapshotCommand::Revert => restore::revert(config, stop).await,
+        SnapshotCommand::Revert => restore::revert(config, run.stop).await,
     }
 }
 
 async fn create(
     config: &Config,
     archived: Archived,
-    (name, taken_for, verify): (Option<Name>, Option<String>, bool),
-    stop: &CancellationToken,
+    (name, taken_for, verify): (Name, Option<String>, bool),
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     if verify && !archived.encryption.reads_what_it_writes() {
         return Err(SnapshotSetupError::NoIdentity.into());
     }
-    let name = name.unwrap_or_else(new_name);
     let stores = app::open_stores(config).await?;
-    let created = taken(config, &stores, &archived, (name, taken_for), stop).await;
+    let created = taken(config, &stores, &archived, (name, taken_for), run).await;
     let created = closed(stores, created).await?;
     let mut text = show::created(&created);
     if verify {
-        let read = read_whole(&archived, &created.manifest, stop).await?;
+        let read = read_whole(&archived, &created.manifest, run).await?;
         text = format!("{text}\n{}", show::verified(&read));
     }
     let snapshot = Snapshot::of(&created.manifest, archived.archive.place());
@@ -228,17 +262,12 @@ async fn taken(
     stores: &Stores,
     archived: &Archived,
     (name, taken_for): (Name, Option<String>),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Created, Box<dyn Error>> {
     let create = app::create(&config.snapshots, stores, archived.clone(), taken_for)?;
-    let bar = progress::bar(Some(create.documents().await?), "documents");
-    let mut tell = |progress: Progress| {
-        bar.set_position(progress.documents);
-        bar.set_message(format!("{} written", show::bytes(progress.written_bytes)));
-    };
-    let created = create.run(name, stop, &mut tell).await;
-    bar.finish_and_clear();
-    Ok(created?)
+    let bar = run.bar(Unit::Documents, create.documents().await?);
+    let mut tell = |progress: Progress| bar.at(progress.documents, Some(progress.written_bytes));
+    Ok(create.run(name, run.stop, &mut tell).await?)
 }
 
 /// A name that no other snapshot has which begins in the same second.
@@ -277,10 +306,9 @@ async fn list(archived: &Archived) -> Result<Said, Box<dyn Error>> {
     Ok(Said { text, report })
 }
 
-async fn verify(archived: &Archived, name: Option<Name>, stop: &CancellationToken) -> Result<Said, Box<dyn Error>> {
-    let name = named_or_newest(archived, name, None).await?;
-    let manifest = archived.read(&name).await?;
-    let verified = read_whole(archived, &manifest, stop).await?;
+async fn verify(archived: &Archived, name: &Name, run: &Run<'_>) -> Result<Said, Box<dyn Error>> {
+    let manifest = archived.read(name).await?;
+    let verified = read_whole(archived, &manifest, run).await?;
     let snapshot = Snapshot::of(&verified.manifest, archived.archive.place());
     let kept = Kept { snapshot, written_bytes: 0, verified: true };
     Ok(Said::done(show::verified(&verified), Done::Kept(kept)))
@@ -289,13 +317,11 @@ async fn verify(archived: &Archived, name: Option<Name>, stop: &CancellationToke
 async fn read_whole(
     archived: &Archived,
     manifest: &Manifest,
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<snapshot::Verified, SnapshotError> {
-    let bar = progress::bar(Some(manifest.all_parts().count() as u64), "parts");
-    let mut tell = |parts| bar.set_position(parts);
-    let verified = snapshot::verify(archived, &manifest.name, stop, &mut tell).await;
-    bar.finish_and_clear();
-    verified
+    let bar = run.bar(Unit::Parts, manifest.all_parts().count() as u64);
+    let mut tell = |parts| bar.at(parts, None);
+    snapshot::verify(archived, &manifest.name, run.stop, &mut tell).await
 }
 
 /// The snapshot of this name; without one the newest, or the newest of those that began before a time.

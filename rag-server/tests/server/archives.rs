@@ -93,6 +93,44 @@ fn a_command_reports_what_it_came_to() {
 }
 
 #[test]
+fn what_was_found_out_stays_in_the_archive_when_the_snapshot_is_gone() {
+    let home = furnished();
+    let with = |arguments: &[&'static str]| [arguments, &["--archive", "archive"]].concat();
+    reports(&home, &with(&["snapshot", "create", "one"]));
+    assert_eq!(reports(&home, &with(&["snapshot", "evidence"]))["total"], 0, "nobody has looked at it yet");
+    let create = ["snapshot", "create", "two", "--verify", "--asked-by", "RagSnapshot team-a/two (uid s2)"];
+    let taken = reports(&home, &with(&create));
+    let part = fs::read_dir(home.path("archive/parts")).unwrap().next().unwrap().unwrap().path();
+    fs::write(&part, "spoiled").unwrap();
+    fails(&home, &with(&["snapshot", "verify", "two"]), "damaged");
+    fails(&home, &with(&["snapshot", "verify", "gone"]), "none");
+    reports(&home, &with(&["snapshot", "remove", "two"]));
+    let found = reports(&home, &with(&["snapshot", "evidence"]));
+    let [mut failed, mut passed] = [0, 1].map(|index| found["evidence"][index].clone());
+    // Both may be of one second, in which their hashes order them.
+    if failed["verdict"] == "passed" {
+        std::mem::swap(&mut failed, &mut passed);
+    }
+    assert_eq!(found["total"], 2, "{found}");
+    for one in [&failed, &passed] {
+        let manifest = &taken["snapshot"]["sha256"];
+        assert_eq!(
+            (&one["act"], &one["snapshot"], &one["manifest_sha256"]),
+            (&json!("verify"), &json!("two"), manifest)
+        );
+    }
+    assert_eq!((&failed["verdict"], &failed["cause"]), (&json!("failed"), &json!("damaged")));
+    assert_eq!((&passed["verdict"], &passed["cause"]), (&json!("passed"), &Value::Null));
+    let said = home.run(&with(&["snapshot", "evidence"]));
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("asked by RagSnapshot team-a/two (uid s2)\n"), "{said}");
+    assert!(
+        said.contains("verify of two: failed, for damaged, ") && said.contains("asked by the command line"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_fails_before_anything_is_opened_is_reported_too() {
     let home = furnished();
     let message = fails(&home, &["snapshot", "create", "one"], "configuration");

@@ -44,7 +44,7 @@ pub use snapshots::{
 };
 pub use status::{
     AutoscalingStatus, ConfigurationStatus, CorrectionStatus, DrillOutcome, DrillStatus, ExpiringSnapshot,
-    FailedSnapshot, KeptSnapshot, NextStep, RagClusterStatus, ScheduleStatus, SnapshotsStatus,
+    FailedSnapshot, KeptSnapshot, NextStep, RagClusterStatus, ScheduleStatus, SnapshotsStatus, TriedRestore,
 };
 pub use storage::Storage;
 pub use tracing::Tracing;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use snapshots::{
     DrillOutcome, DrillStatus, ExpiringSnapshot, FailedSnapshot, KeptSnapshot, ScheduleStatus, SnapshotsStatus,
+    TriedRestore,
 };
 
 /// What the operator last saw and did.

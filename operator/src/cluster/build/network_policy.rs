@@ -129,7 +129,7 @@ fn namespace(name: &str) -> NetworkPolicyPeer {
 }
 
 /// The operator's own pods, as far as it was told which they are.
-fn pods_of(operator: &OperatorDefaults) -> NetworkPolicyPeer {
+pub(crate) fn pods_of(operator: &OperatorDefaults) -> NetworkPolicyPeer {
     let labels = &operator.operator_labels;
     let selector = LabelSelector { match_labels: Some(labels.clone()), match_expressions: None };
     let pod_selector = (!labels.is_empty()).then_some(selector);

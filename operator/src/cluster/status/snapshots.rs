@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Failure, Planned, cut, step};
+use super::{Failure, Planned, cut, step, trend};
 use crate::api::cluster::{
     DrillOutcome, DrillStatus, ExpiringSnapshot, FailedSnapshot, KeptSnapshot, NextStep, ScheduleStatus,
     SnapshotsStatus,
@@ -35,6 +35,7 @@ pub(super) fn status(planned: &Planned, observed: &Observed) -> Option<Snapshots
         schedules: plan.standings.iter().map(|standing| schedule(standing, planned.plan.paused)).collect(),
         expiring: expiring(plan),
         last_drill: last_drill(observed).and_then(|(drill, at)| drill_status(drill, at)),
+        drills: trend::drills(observed),
     })
 }
 
@@ -303,19 +304,21 @@ fn sparse(asked: &Snapshots, gap: SignedDuration) -> (ConditionReason, String) {
 
 /// The trial that ended last.
 fn last_drill(observed: &Observed) -> Option<(&Restore, Timestamp)> {
-    let ended = observed.restores.iter().filter(|restore| restore.is_telling_drill());
-    ended
-        .filter_map(|drill| Some((drill, drill.state.ended_at()?)))
-        .max_by_key(|(drill, at)| (*at, drill.name.as_str()))
+    trend::ended(observed).into_iter().next()
+}
+
+/// How a trial ended; nothing while it is under way.
+pub(super) fn outcome(state: &RestoreState) -> Option<DrillOutcome> {
+    match state {
+        RestoreState::UnderWay => None,
+        RestoreState::Passed { .. } => Some(DrillOutcome::Passed),
+        RestoreState::Failed { .. } => Some(DrillOutcome::Failed),
+        RestoreState::Skipped { .. } => Some(DrillOutcome::Skipped),
+    }
 }
 
 fn drill_status(drill: &Restore, at: Timestamp) -> Option<DrillStatus> {
-    let outcome = match &drill.state {
-        RestoreState::UnderWay => return None,
-        RestoreState::Passed { .. } => DrillOutcome::Passed,
-        RestoreState::Failed { .. } => DrillOutcome::Failed,
-        RestoreState::Skipped { .. } => DrillOutcome::Skipped,
-    };
+    let outcome = outcome(&drill.state)?;
     let RestoreResult { rto, rto_seconds, rpo_seconds, recall_percent, .. } = drill.result.clone().unwrap_or_default();
     let summary = [Some(outcome.as_str().to_owned()), rto].into_iter().flatten().collect::<Vec<_>>().join(" ");
     Some(DrillStatus {
@@ -356,7 +359,9 @@ fn verified(asked: &Snapshots, observed: &Observed) -> Option<Finding> {
             }
             _ => {
                 let of = drill.snapshot.as_deref().unwrap_or("the newest snapshot");
-                found(State::True, ConditionReason::DrillPassed, format!("RagRestore {name} restored {of} at {at}"))
+                let compared = trend::compared(observed).map(|said| format!("; it {said}")).unwrap_or_default();
+                let message = format!("RagRestore {name} restored {of} at {at}{compared}");
+                found(State::True, ConditionReason::DrillPassed, message)
             }
         },
     })

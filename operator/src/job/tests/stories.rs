@@ -130,3 +130,22 @@ async fn a_secret_or_a_claim_that_is_not_there_is_named_and_what_cannot_be_asked
     assert_eq!(missing(&play.context, &cluster, &of("near")).await, None);
     play.end();
 }
+
+#[tokio::test]
+async fn the_operator_lets_itself_in_to_ask_a_job_how_far_it_is() {
+    let mut scenes = Vec::new();
+    for (get, path, stored) in parts() {
+        scenes.push(scene(get, 404, answer(404, "NotFound")));
+        scenes.push(scene(post(path), 201, stored));
+    }
+    let play = Play::of(scenes);
+    create(&play.context, &object(), &whole()).await.unwrap();
+    let operator = play.context.defaults.operator_namespace.clone();
+    let bodies = play.end();
+    let policy = bodies.iter().find(|body| body["spec"]["policyTypes"].is_array()).unwrap();
+    let from = &policy["spec"]["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"];
+    assert_eq!(from["kubernetes.io/metadata.name"], json!(operator));
+    let job = bodies.iter().find(|body| body["spec"]["template"].is_object()).unwrap();
+    let args = json!(job["spec"]["template"]["spec"]["containers"][0]["args"]).to_string();
+    assert!(args.contains(r#""--progress","[::]:9090""#), "{args}");
+}

@@ -7,6 +7,7 @@ use super::super::observed::{Act, Fault, Seen, Task};
 use super::{Asked, Deed, source};
 use crate::api::restore::RestoreResult;
 use crate::api::steps::StepState;
+use crate::job::progress::runs;
 use crate::steps::{Look, Pause};
 
 /// The pause before each further attempt. A store that restarts is back after the first, what somebody else holds is free after the
@@ -42,7 +43,7 @@ pub(super) fn going<'a>(asked: &Asked, seen: &'a Seen, task: Task, now: Timestam
     match &last.act {
         Act::Pending(why) if why.is_empty() => Going::UnderWay(Pause::for_change(format!("Job {job} starts"))),
         Act::Pending(why) => Going::UnderWay(Pause::for_change(format!("Job {job} has not started: {why}"))),
-        Act::Running => Going::UnderWay(Pause::for_change(format!("Job {job} runs"))),
+        Act::Running => Going::UnderWay(Pause::for_change(runs(&job, seen.progress.as_ref()))),
         Act::Stopping => Going::UnderWay(Pause::for_change(format!("Job {job} is being stopped"))),
         Act::Done(result) => Going::Done(result),
         Act::Failed(fault) => match pause_after(last.number).filter(|_| fault.may_pass) {

@@ -26,8 +26,13 @@ fn a_drill_checks_tries_and_says_what_it_measured() {
         "Job weekly-drill has not started: no node has room"
     );
     assert_eq!(told.waits(&with(Act::Running), ASKED_AT), "Job weekly-drill runs");
+    let progress = json!({"unit": "Documents", "done": 1_000, "of": 9_000, "percent": 11, "at": ASKED_AT});
+    let halfway = Seen { progress: serde_json::from_value(progress).unwrap(), ..with(Act::Running) };
+    assert_eq!(told.waits(&halfway, ASKED_AT), "Job weekly-drill runs: 1,000 of 9,000 documents");
+    assert_eq!(told.status().progress, halfway.progress);
     let ready = told.ended(&with(Act::Done(drilled(95.0))), &after(60));
     assert_eq!(ready, ("True".into(), "Passed".into()));
+    assert_eq!(told.status().progress, None);
     let result = told.status().result.clone().unwrap();
     assert_eq!((result.snapshot.as_str(), result.destination.as_str()), ("daily-7", "bucket"));
     assert_eq!(

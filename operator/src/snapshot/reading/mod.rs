@@ -23,7 +23,7 @@ use crate::cluster::observed::last_at;
 use crate::context::Context;
 use crate::controller::{ECHO, pause_until};
 use crate::error::Error;
-use crate::job::{Looked, attempt_number, made_for, newest_attempt, remove};
+use crate::job::{Attached, Looked, attempt_number, made_for, newest_attempt, remove};
 use crate::objects::ObjectId;
 use crate::procedures;
 use crate::report::report;
@@ -116,7 +116,13 @@ async fn carry_out(context: &Context, snapshot: &RagSnapshot, seen: &Seen, doing
         Act::Stop | Act::Forget => remove(context, &ObjectId::of(snapshot), &seen.made).await,
         Act::Read(number) => {
             let args = ["snapshot", "verify", in_archive];
-            attempt(context, snapshot, (&seen.way, &seen.made), (&decide::base(&name), number, &args)).await
+            attempt(
+                context,
+                snapshot,
+                (&seen.way, &seen.made, Attached::Nothing),
+                (&decide::base(&name), number, &args),
+            )
+            .await
         }
     }
 }

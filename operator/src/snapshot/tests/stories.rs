@@ -5,7 +5,9 @@ use serde_json::json;
 use super::{World, snapshot};
 use crate::api::snapshot::{ArchivePolicy, RagSnapshot};
 use crate::apply::stories::{Play, scene};
+use crate::cluster::build::config::CONFIG_FILE;
 use crate::error::Error;
+use crate::job::MANIFEST_FILE;
 use crate::snapshot::carry_out::carry_out;
 use crate::snapshot::decide::{Act, Doing, FINALIZER};
 use crate::snapshot::observed::Obstacle;
@@ -57,4 +59,34 @@ async fn a_job_is_not_made_where_its_way_has_been_barred() {
     let doing = Doing { act: Act::Take(1), snapshot: "nightly".into() };
     carry_out(&play.context, &world.snapshot, &world.seen(), &doing).await.unwrap();
     play.end();
+}
+
+/// What the Job of this act finds beside the configuration, and what its configuration says of it.
+async fn attached_for(doing: Act, job: &str) -> (Option<String>, bool) {
+    let of_team = "/namespaces/team-a";
+    let kinds = [
+        format!("/api/v1{of_team}/serviceaccounts"),
+        format!("/apis/networking.k8s.io/v1{of_team}/networkpolicies"),
+        format!("/api/v1{of_team}/configmaps"),
+        format!("/apis/batch/v1{of_team}/jobs"),
+    ];
+    let gone = json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": "gone"});
+    let made = json!({"metadata": {"name": job, "resourceVersion": "7"}});
+    let of_kind = |kind: &String| {
+        let get = scene(format!("GET {kind}/{job}").leak(), 404, gone.clone());
+        [get, scene(format!("POST {kind}?&fieldManager=ragops.dev%2Fcore").leak(), 201, made.clone())]
+    };
+    let play = Play::of(kinds.iter().flat_map(of_kind));
+    act(&play, &snapshot(ArchivePolicy::Delete), doing).await.unwrap();
+    let bodies = play.end();
+    let data = &bodies.iter().find(|body| body["data"].is_object()).unwrap()["data"];
+    let config: toml::Table = data[CONFIG_FILE].as_str().unwrap().parse().unwrap();
+    (data[MANIFEST_FILE].as_str().map(str::to_owned), config["snapshots"].get("attached").is_some())
+}
+
+#[tokio::test]
+async fn the_cluster_goes_with_a_snapshot_that_is_taken_and_no_other_job_is_told_of_it() {
+    let (manifest, is_told) = attached_for(Act::Take(1), "nightly-take").await;
+    assert!(is_told && manifest.unwrap().contains("kind: RagCluster"));
+    assert_eq!(attached_for(Act::Remove(1), "nightly-remove").await, (None, false));
 }

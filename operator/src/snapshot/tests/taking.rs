@@ -7,7 +7,7 @@ use super::{World, done, failed, of_report};
 use crate::api::snapshot::ArchivePolicy;
 use crate::api::{ConditionReason, ConditionType};
 use crate::events::Severity;
-use crate::job::Looked;
+use crate::job::{Attached, Looked};
 use crate::snapshot::decide::Act;
 use crate::snapshot::observed::Obstacle;
 use crate::snapshot::report::Cause;
@@ -40,6 +40,38 @@ fn a_snapshot_is_taken_read_back_and_never_changes_again() {
     world.settle();
     assert_eq!(world.snapshot, before);
     assert_eq!(world.told, [(Severity::Normal, "Taken".to_owned())]);
+}
+
+#[test]
+fn a_cluster_that_does_not_go_along_is_said_and_its_corpus_is_taken() {
+    let mut world = World::new(ArchivePolicy::Retain);
+    world.way.iter_mut().for_each(|way| way.attached = Attached::LeftOut("it is too large".into()));
+    world.settle();
+    assert_eq!(world.done, [Act::Take(1)]);
+    let check = &world.snapshot.status.as_ref().unwrap().steps[0];
+    assert!(check.message.contains("does not go along: it is too large"), "{}", check.message);
+}
+
+#[test]
+fn how_far_its_job_is_stands_in_the_status_while_it_runs_and_no_longer() {
+    let mut world = World::new(ArchivePolicy::Retain);
+    world.settle();
+    world.take = Some((1, Looked::Running));
+    world.settle();
+    world.is(ConditionType::Ready, "False", ConditionReason::Taking);
+    assert!(world.said(ConditionType::Ready).2.ends_with("Job nightly-take runs"));
+    let progress = json!({
+        "unit": "Documents", "done": 12_000, "of": 24_000, "percent": 50, "bytes": 7, "at": "2026-11-21T08:00:00Z",
+    });
+    world.progress = serde_json::from_value(progress).unwrap();
+    world.settle();
+    let status = world.snapshot.status.clone().unwrap();
+    assert_eq!(status.progress, world.progress);
+    assert!(status.steps[1].message.ends_with("12,000 of 24,000 documents"), "{}", status.steps[1].message);
+    assert!(world.said(ConditionType::Ready).2.ends_with("12,000 of 24,000 documents"));
+    (world.take, world.progress) = (Some((1, done("nightly", true))), None);
+    world.settle();
+    assert_eq!(world.snapshot.status.unwrap().progress, None);
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::{error::Error, fs, path::PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Said, named_or_newest,
+    Said,
+    figures::{Run, Unit},
+    named_or_newest,
     report::{self, Done, Kept, Snapshot},
     show,
 };
 use crate::{
     app,
-    cli::progress,
     snapshot::{self, Archived, Name, Progress},
 };
 
@@ -30,19 +31,17 @@ pub(super) async fn remove(
 pub(super) async fn download(
     archived: Archived,
     (name, folder): (Name, PathBuf),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let parts = archived.read(&name).await?.all_parts().count() as u64;
     let to = app::new_folder(&folder)?;
-    let bar = progress::bar(Some(parts), "parts");
+    let (bar, mut done) = (run.bar(Unit::Parts, parts), 0);
     let mut tell = |progress: Progress| {
-        bar.inc(1);
-        bar.set_message(format!("{} written", show::bytes(progress.written_bytes)));
+        done += 1;
+        bar.at(done, Some(progress.written_bytes));
     };
     let place = to.place().to_owned();
-    let downloaded = app::download(archived, to).run(&name, stop, &mut tell).await;
-    bar.finish_and_clear();
-    let downloaded = downloaded?;
+    let downloaded = app::download(archived, to).run(&name, run.stop, &mut tell).await?;
     let snapshot = Snapshot::of(&downloaded.manifest, &place);
     let kept = Kept { snapshot, written_bytes: downloaded.progress.written_bytes, verified: true };
     Ok(Said::done(show::downloaded(&downloaded, &place), Done::Kept(kept)))

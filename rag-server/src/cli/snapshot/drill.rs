@@ -3,15 +3,16 @@
 use std::error::Error;
 
 use clap::Args;
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    Said, closed, named_or_newest,
+    Said, closed,
+    figures::{Run, Unit},
+    named_or_newest,
     report::{self, Cause, Done, Report, Snapshot, Trouble},
 };
 use crate::{
     app::{self, Drilling, Stores},
-    cli::{progress, reindex::share},
+    cli::reindex::share,
     config::Config,
     snapshot::{Archived, Drilled, Name, Progress},
 };
@@ -20,10 +21,10 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct DrillArgs {
     /// Its name; that of the newest without it
-    name: Option<Name>,
+    pub(super) name: Option<Name>,
     /// The share of the chunks that the snapshot names as proof that must be found, 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = share)]
-    min_recall: f64,
+    pub(super) min_recall: f64,
 }
 
 /// Drills. Where there is no room for it, nothing is proven and nothing failed: it is skipped.
@@ -31,11 +32,11 @@ pub(super) async fn drill(
     config: &Config,
     archived: Archived,
     args: DrillArgs,
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let place = archived.archive.place().to_owned();
     let name = named_or_newest(&archived, args.name, None).await?;
-    let error = match opened_and_drilled(config, archived, (&name, args.min_recall), stop).await {
+    let error = match opened_and_drilled(config, archived, (&name, args.min_recall), run).await {
         Ok(drilled) => return Ok(Said::done(said(&drilled), Done::Drilled(measured(&drilled, &place)))),
         Err(error) => error,
     };
@@ -49,10 +50,10 @@ async fn opened_and_drilled(
     config: &Config,
     archived: Archived,
     what: (&Name, f64),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Drilled, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
-    let drilled = drilled(config, &stores, archived, what, stop).await;
+    let drilled = drilled(config, &stores, archived, what, run).await;
     closed(stores, drilled).await
 }
 
@@ -61,14 +62,13 @@ async fn drilled(
     stores: &Stores,
     archived: Archived,
     (name, min_recall): (&Name, f64),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Drilled, Box<dyn Error>> {
     let manifest = archived.read(name).await?;
     let Drilling { drill, .. } = &app::drill(&app::open_models(config), stores, archived, min_recall).await?;
-    let bar = progress::bar(Some(manifest.documents), "documents");
-    let mut tell = |progress: Progress| bar.set_position(progress.documents);
-    let drilled = drill.run(name, stop, &mut tell).await;
-    bar.finish_and_clear();
+    let bar = run.bar(Unit::Documents, manifest.documents);
+    let mut tell = |progress: Progress| bar.at(progress.documents, None);
+    let drilled = drill.run(name, run.stop, &mut tell).await;
     let closed = drill.scratch.close().await;
     let drilled = drilled?;
     closed?;

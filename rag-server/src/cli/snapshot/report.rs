@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub(super) use self::cause::Cause;
-use crate::snapshot::{Difference, Manifest};
+use crate::snapshot::{Act, Difference, Manifest, Verdict};
 
 /// Most bytes of a report: what a kubelet reads of a termination message.
 const MOST_BYTES: usize = 4096;
@@ -45,6 +45,8 @@ pub(super) enum Done {
     Restored(Restored),
     /// Of `drill`.
     Drilled(Drilled),
+    /// Of `evidence`.
+    Evidence(Findings),
     /// Of `confirm` and `revert`.
     Settled(Settled),
 }
@@ -199,6 +201,34 @@ pub(super) struct Drilled {
     pub(super) chunks: u64,
 }
 
+/// What `evidence` found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Findings {
+    /// The newest of those that are believed, as many as fit, the newest first.
+    pub(super) evidence: Vec<Finding>,
+    /// How many there are, those among them that are not believed.
+    pub(super) total: usize,
+}
+
+/// What was found out about a snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Finding {
+    /// When.
+    pub(super) at: Timestamp,
+    /// By what.
+    pub(super) act: Act,
+    /// The snapshot's name.
+    pub(super) snapshot: String,
+    /// SHA-256 of its manifest's object, in hex; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) manifest_sha256: Option<String>,
+    /// What.
+    pub(super) verdict: Verdict,
+    /// The class of the cause, where it is not passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cause: Option<String>,
+}
+
 /// That what was restored is taken for good, or undone; there is nothing more to say of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Settled {}
@@ -235,6 +265,7 @@ impl Report {
         match self {
             Self::Done(Done::Removed(Removed { removed, .. })) => removed.pop().is_some(),
             Self::Done(Done::Listed(listed)) => listed.shorten(),
+            Self::Done(Done::Evidence(found)) => found.evidence.pop().is_some(),
             Self::Done(Done::Kept(_) | Done::Restored(_) | Done::Drilled(_) | Done::Settled(_)) => false,
             Self::Failed(trouble) | Self::Skipped(trouble) => {
                 if trouble.listed.as_mut().is_some_and(Listed::shorten) {

@@ -7,16 +7,18 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Said, closed, named_or_newest,
+    Said, closed,
+    figures::{Bar, Run, Unit},
+    named_or_newest,
     report::{self, Done, Settled, Snapshot},
     show,
 };
 use crate::{
     app::{self, Stores},
-    cli::{progress, this_process::this_process},
+    cli::this_process::this_process,
     config::Config,
     ports::Epoch,
-    snapshot::{Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, Undone},
+    snapshot::{Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, SnapshotError, Undone},
 };
 
 /// Which snapshot, and how.
@@ -40,16 +42,29 @@ pub(super) struct RestoreArgs {
     dry_run: bool,
 }
 
+impl RestoreArgs {
+    /// The snapshot that is meant, which is chosen once.
+    pub(super) async fn chosen(self, archived: &Archived) -> Result<(Name, Self), SnapshotError> {
+        let name = named_or_newest(archived, self.name.clone(), self.before).await?;
+        Ok((name.clone(), Self { name: Some(name), ..self }))
+    }
+
+    /// Whether something is restored, or only planned.
+    pub(super) fn restores(&self) -> bool {
+        !self.dry_run
+    }
+}
+
 /// Restores, or says what would be done.
 pub(super) async fn restore(
     config: &Config,
     archived: Archived,
     args: RestoreArgs,
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
-    let name = named_or_newest(&archived, args.name.clone(), args.before).await?;
+    let (name, args) = args.chosen(&archived).await?;
     let stores = app::open_stores(config).await?;
-    let done = restored(config, &stores, archived, (&name, &args), stop).await;
+    let done = restored(config, &stores, archived, (&name, &args), run).await;
     closed(stores, done).await
 }
 
@@ -58,13 +73,13 @@ async fn restored(
     stores: &Stores,
     archived: Archived,
     (name, args): (&Name, &RestoreArgs),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let active = stores.vectors.active().await?;
     match active.filter(|_| args.replace) {
-        Some(active) => replace(config, stores, archived, (name, args, active), stop).await,
+        Some(active) => replace(config, stores, archived, (name, args, active), run).await,
         // Nothing is served that could be replaced, or nothing is to be.
-        None => fill(config, stores, archived, (name, args.dry_run, active), stop).await,
+        None => fill(config, stores, archived, (name, args.dry_run, active), run).await,
     }
 }
 
@@ -74,7 +89,7 @@ async fn fill(
     stores: &Stores,
     archived: Archived,
     (name, dry_run, before): (&Name, bool, Option<Epoch>),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let began = Instant::now();
     let place = archived.archive.place().to_owned();
@@ -95,10 +110,8 @@ async fn fill(
         return Ok(Said::done(show::plan(&plan), reported(None, 0)));
     }
     let restored = {
-        let (bar, mut tell) = bar(&plan.manifest);
-        let restored = restore.run(name, stop, &mut tell).await;
-        bar.finish_and_clear();
-        restored?
+        let mut tell = told(run.bar(Unit::Documents, plan.manifest.documents));
+        restore.run(name, run.stop, &mut tell).await?
     };
     Ok(Said::done(show::restored(&restored), reported(Some(restored.epoch), restored.proven)))
 }
@@ -109,7 +122,7 @@ async fn replace(
     stores: &Stores,
     archived: Archived,
     (name, args, active): (&Name, &RestoreArgs, Epoch),
-    stop: &CancellationToken,
+    run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let (began, by) = (Instant::now(), this_process("snapshot restore"));
     let place = archived.archive.place().to_owned();
@@ -127,14 +140,14 @@ async fn replace(
         })
     };
     if args.dry_run {
-        let planned = replace.plan(&archived, name, stop).await?;
+        let planned = replace.plan(&archived, name, run.stop).await?;
         let done = report(&planned.manifest, planned.difference, (active, None), 0);
         return Ok(Said::done(would(&planned), done));
     }
-    let (bar, mut tell) = bar(&manifest);
-    let replaced = replace.run(&archived, name, stop, &mut tell).await;
-    bar.finish_and_clear();
-    let replaced = replaced?;
+    let replaced = {
+        let mut tell = told(run.bar(Unit::Documents, manifest.documents));
+        replace.run(&archived, name, run.stop, &mut tell).await?
+    };
     let epochs = (replaced.epoch, Some(replaced.previous));
     let done = report(&replaced.manifest, replaced.difference, epochs, replaced.proven);
     Ok(Said::done(did(&replaced), done))
@@ -165,10 +178,9 @@ pub(super) async fn revert(config: &Config, stop: &CancellationToken) -> Result<
     Ok(Said::done(text, Done::Settled(Settled {})))
 }
 
-fn bar(manifest: &Manifest) -> (indicatif::ProgressBar, impl FnMut(Progress) + Send + use<>) {
-    let bar = progress::bar(Some(manifest.documents), "documents");
-    let shown = bar.clone();
-    (bar, move |progress: Progress| shown.set_position(progress.documents))
+/// Shows it on a bar.
+fn told(bar: Bar) -> impl FnMut(Progress) + Send {
+    move |progress: Progress| bar.at(progress.documents, None)
 }
 
 fn number(epoch: Epoch) -> u64 {

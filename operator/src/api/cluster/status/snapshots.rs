@@ -39,6 +39,11 @@ pub struct SnapshotsStatus {
     /// The last trial of a restore that has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<DrillStatus>,
+
+    /// The last 12 trials of a restore that have ended, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    pub drills: Vec<TriedRestore>,
 }
 
 /// A snapshot in an archive.
@@ -118,6 +123,31 @@ pub struct DrillStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub snapshot: Option<String>,
+    /// How long the restore took, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto_seconds: Option<f64>,
+    /// How old the snapshot was, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpo_seconds: Option<f64>,
+    /// The share, in percent, of the recorded passages that were found again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recall_percent: Option<f64>,
+}
+
+/// A trial of a restore beside the others.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriedRestore {
+    /// The RagRestore.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// When it ended.
+    pub at: Time,
+    /// How.
+    pub outcome: DrillOutcome,
+    /// It was tried in another namespace, by a cluster of its own, whose start is a part of the time that it took.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
     /// How long the restore took, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rto_seconds: Option<f64>,

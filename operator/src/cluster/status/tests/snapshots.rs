@@ -1,6 +1,7 @@
 //! What is said of snapshots and of trials of a restore.
 
 use super::*;
+use crate::api::cluster::DrillOutcome;
 use crate::api::restore::RestoreResult;
 use crate::cluster::observed::{
     Kept, Reading, Removal, RemovalState, Restore, RestoreState, Snapshot, SnapshotState, Trouble,
@@ -303,6 +304,33 @@ fn the_last_trial_says_whether_a_restore_works_and_none_says_nothing() {
     // A restore in place is no trial.
     let in_place = Restore { is_drill: false, ..drill("28", passed, 1.0) };
     assert_eq!(verified(SPEC, vec![in_place]).0, None);
+}
+
+#[test]
+fn the_last_trials_stand_beside_each_other_and_the_newest_is_compared_with_those_before() {
+    let of = |drills: Vec<Restore>| at_noon(SPEC, |world| world.restores = drills.clone());
+    let said =
+        |drills: Vec<Restore>| is(told(&of(drills), ConditionType::RestoreVerified).unwrap(), "True", "DrillPassed");
+    let took = |day: &str, seconds: f64| drill(day, passed, seconds);
+    assert!(!said(vec![took("28", 34.0)]).contains("took"), "there is nothing to compare it with");
+    let second = said(vec![took("28", 34.0), took("27", 30.0)]);
+    assert!(second.ends_with("; it took 34.0 s, the one before it took 30.0 s"), "{second}");
+    // What did not pass tells nothing of how long a restore takes.
+    let others = [drill("24", damaged, 900.0), drill("25", skipped, 0.0), took("26", 32.0)];
+    let third = said([others.to_vec(), vec![took("27", 30.0), took("28", 34.0)]].concat());
+    assert!(third.ends_with("; it took 34.0 s, the median of the 2 before it is 31.0 s"), "{third}");
+    // What starts a store and servers takes another time, and one that had no room says nothing.
+    let full = |drill: Restore| Restore { is_full: true, ..drill };
+    let fourth =
+        said(vec![took("28", 34.0), full(took("27", 600.0)), took("26", 30.0), full(drill("29", skipped, 0.0))]);
+    assert!(fourth.ends_with("; it took 34.0 s, the one before it took 30.0 s"), "{fourth}");
+    let all = (10..=28).map(|day| took(&day.to_string(), f64::from(day))).collect();
+    let drills = of(all).snapshots.unwrap().drills;
+    let days: Vec<&str> = drills.iter().map(|drill| drill.name.as_str()).collect();
+    assert_eq!((days.len(), days[0], days[11]), (12, "drill-28", "drill-17"));
+    assert_eq!((drills[0].outcome, drills[0].rto_seconds), (DrillOutcome::Passed, Some(28.0)));
+    let in_place = Restore { is_drill: false, ..took("28", 1.0) };
+    assert!(of(vec![in_place]).snapshots.unwrap().drills.is_empty());
 }
 
 #[test]
