@@ -83,25 +83,44 @@ async fn says_of_snapshots(scene: &Scene, what: &str, is: impl Fn(&SnapshotsStat
     scene.becomes(what, "handbook", is_said).await.map(drop)
 }
 
-#[tokio::test]
-async fn what_is_kept_is_read_again_one_at_a_time_though_the_operator_is_killed_and_a_fault_is_said() -> Result<()> {
-    let test = "what_is_kept_is_read_again_one_at_a_time_though_the_operator_is_killed_and_a_fault_is_said";
-    let Some((scene, operator)) = kept(test, &["one", "two"]).await? else { return Ok(()) };
-    let (audit, user) = (scene.shared.cluster.audit(), scene.installation.user());
-    // Nothing is due: its time is said, and nothing written.
+/// Nothing is due: its time is said, and nothing written.
+async fn only_says_when_the_next_is_read(scene: &Scene, operator: &Operator) -> Result<()> {
     let is_said = |cluster: &RagCluster| {
         cluster.status.iter().flat_map(|status| &status.next).any(|next| {
             next.what.starts_with("read RagSnapshot ") && next.what.ends_with(" again") && next.at.is_some()
         })
     };
     scene.becomes("the next reading is said", "handbook", is_said).await?;
-    passes(&operator, 2.0).await?;
+    passes(operator, 2.0).await?;
+    let audit = scene.shared.cluster.audit();
     let mark = audit.mark()?;
-    passes(&operator, 6.0).await?;
-    let writes: Vec<_> =
-        audit.since(mark)?.into_iter().filter(|r| r.user == user && r.is_write() && !r.is_lease()).collect();
+    passes(operator, 6.0).await?;
+    let writes = audit.writes_since(mark, &scene.installation.user())?;
     ensure!(writes.is_empty(), "{writes:?}");
+    Ok(())
+}
 
+/// Waits for an event about a snapshot.
+async fn is_told(scene: &Scene, name: &str, reason: &str) -> Result<()> {
+    let events = &scene.api::<Event>();
+    until(&format!("an event {reason} of {name}"), WITHIN, || async move {
+        let all = events.list(&ListParams::default()).await?.items;
+        let is_it = |event: &Event| {
+            let about = event.regarding.as_ref().and_then(|about| about.name.as_deref());
+            about == Some(name) && event.reason.as_deref() == Some(reason)
+        };
+        Ok(all.iter().any(is_it).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_is_kept_is_read_again_one_at_a_time_though_the_operator_is_killed_and_a_fault_is_said() -> Result<()> {
+    let test = "what_is_kept_is_read_again_one_at_a_time_though_the_operator_is_killed_and_a_fault_is_said";
+    let Some((scene, operator)) = kept(test, &["one", "two"]).await? else { return Ok(()) };
+    let (audit, user) = (scene.shared.cluster.audit(), scene.installation.user());
+    let mark = audit.mark()?;
+    only_says_when_the_next_is_read(&scene, &operator).await?;
     ages(&scene, "one").await?;
     let pod = pod_of(&scene, "one-verify").await?;
     let args = pod.spec.as_ref().and_then(|spec| spec.containers[0].args.clone()).unwrap_or_default().join(" ");
@@ -140,12 +159,7 @@ async fn what_is_kept_is_read_again_one_at_a_time_though_the_operator_is_killed_
     made.sort_unstable();
     assert_eq!(made, ["one-verify", "three-take", "two-verify"]);
     ensure!(figure(&operator, "ragops_snapshot_readings_total").await? >= 1.0, "no figure");
-    let events = scene.api::<Event>().list(&ListParams::default()).await?.items;
-    let is_told = |event: &Event| {
-        let about = event.regarding.as_ref().and_then(|about| about.name.as_deref());
-        about == Some("two") && event.reason.as_deref() == Some("Damaged")
-    };
-    ensure!(events.iter().any(is_told), "no event");
+    is_told(&scene, "two", "Damaged").await?;
     // One that is gone from the archive says so, and the newest that is verified is another one.
     let newest = |name: &'static str| {
         move |status: &SnapshotsStatus| status.last_verified.as_ref().is_some_and(|last| last.name == name)

@@ -8,7 +8,7 @@ mod jobs;
 mod procedures;
 mod state;
 
-use std::sync::Mutex;
+use std::cell::Cell;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -75,7 +75,7 @@ struct Sweep {
     scene: Scene,
     proxy: FaultProxy,
     /// Where in the API server's log the last life began.
-    mark: Mutex<Option<Mark>>,
+    mark: Cell<Option<Mark>>,
 }
 
 fn created() -> Value {
@@ -95,7 +95,7 @@ impl Sweep {
         let Some(scene) = Scene::new(test, "sweep").await? else { return Ok(None) };
         let proxy = FaultProxy::start(&scene.shared.cluster).await?;
         scene.installation.through(&proxy)?;
-        Ok(Some(Self { scene, proxy, mark: Mutex::default() }))
+        Ok(Some(Self { scene, proxy, mark: Cell::new(None) }))
     }
 
     /// A killed operator cannot give its lease back. Without it nobody waits for its end.

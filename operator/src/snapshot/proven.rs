@@ -101,6 +101,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_since_is_not_written_over_by_what_an_older_drill_found() {
+        let damaged = ended(fault(ConditionReason::Damaged, false, TRIED_AT), TRIED_AT);
+        let mut snapshot = snapshot();
+        let read_at = "2026-11-28T09:30:00Z";
+        let reading = crate::api::snapshot::ReadingStatus { last_at: Some(Time(at(read_at))), ..Default::default() };
+        snapshot.status.as_mut().unwrap().reading = Some(reading);
+        assert_eq!(proven(&snapshot, [&damaged].into_iter(), at("2026-11-28T10:00:00Z")), None);
+        // A clock that was years ahead when it was read keeps nobody from being believed.
+        snapshot.status.as_mut().unwrap().reading.as_mut().unwrap().last_at = Some(Time(at("2031-01-01T00:00:00Z")));
+        let doubted = proven(&snapshot, [&damaged].into_iter(), at("2026-11-28T10:00:00Z")).unwrap();
+        assert_eq!(said(&doubted), ("False", "DrillFailed"));
+        snapshot.status = Some(doubted);
+        assert_eq!(proven(&snapshot, [&damaged].into_iter(), at("2026-11-28T10:00:00Z")), None, "and says it once");
+    }
+
+    #[test]
     fn what_says_nothing_about_it_changes_nothing() {
         let skipped = ended(fault(ConditionReason::Skipped, false, TRIED_AT), TRIED_AT);
         assert_eq!(proven(&snapshot(), [&skipped].into_iter(), at(TRIED_AT)), None);

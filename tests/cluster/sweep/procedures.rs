@@ -175,13 +175,13 @@ where
 
 /// From here on Jobs are counted.
 fn begin_of_jobs(sweep: &Sweep) -> Result<()> {
-    *sweep.mark.lock().unwrap() = Some(sweep.scene.shared.cluster.audit().mark()?);
+    sweep.mark.set(Some(sweep.scene.shared.cluster.audit().mark()?));
     Ok(())
 }
 
 /// The Jobs that the operator has made since, sorted.
 fn jobs_made(sweep: &Sweep) -> Result<Vec<String>> {
-    let mark = sweep.mark.lock().unwrap().context("Jobs are not counted")?;
+    let mark = sweep.mark.get().context("Jobs are not counted")?;
     let (requests, user) = (sweep.scene.shared.cluster.audit().since(mark)?, sweep.scene.installation.user());
     let made = requests
         .into_iter()

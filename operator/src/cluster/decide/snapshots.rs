@@ -350,6 +350,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_being_read_is_not_removed_meanwhile() {
+        let mut world = nothing();
+        world.snapshots = ["25", "26", "27"]
+            .map(|day| {
+                taken("daily", &format!("2026-11-{day}T02:00:00Z"), kept("near", &format!("2026-11-{day}T02:01:00Z")))
+            })
+            .into();
+        let reading = |snapshot: &Snapshot| crate::cluster::observed::Reading {
+            snapshot: snapshot.name.clone(),
+            uid: snapshot.uid.clone(),
+            destination: "near".to_owned(),
+            last_at: None,
+            is_under_way: false,
+            fault: None,
+            failure: None,
+        };
+        world.readings = world.snapshots.iter().map(reading).collect();
+        let (first, second) = (world.snapshots[0].name.clone(), world.snapshots[1].name.clone());
+        assert_eq!(plan(SPEC, &world).retention.expired["near"], [first.clone(), second.clone()]);
+        world.readings[1].is_under_way = true;
+        assert_eq!(plan(SPEC, &world).retention.expired["near"], [first]);
+    }
+
+    #[test]
     fn what_another_schedule_or_somebody_asked_for_is_nothing_that_a_schedule_asked_for() {
         let mut world = nothing();
         world.snapshots = vec![taken("hourly", "2026-11-28T12:00:00Z", kept("near", "2026-11-28T12:01:00Z"))];

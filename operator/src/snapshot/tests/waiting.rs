@@ -42,6 +42,26 @@ fn what_is_in_the_way_is_said_with_its_class_and_nothing_is_made() {
 }
 
 #[test]
+fn one_that_is_to_be_taken_waits_for_a_reading_that_is_under_way_and_says_for_which() {
+    let mut world = World::new(ArchivePolicy::Delete);
+    world.reading = Some("RagSnapshot monthly, its reading".into());
+    world.settle();
+    world.is(ConditionType::Ready, "False", ConditionReason::WaitsForTurn);
+    assert!(world.said(ConditionType::Ready).2.contains("RagSnapshot monthly, its reading"));
+    assert_eq!(world.done, []);
+    world.reading = None;
+    world.pass(false);
+    // It is announced, and a reading was faster.
+    world.reading = Some("RagSnapshot monthly, its reading".into());
+    world.settle();
+    assert_eq!(world.done, []);
+    world.is(ConditionType::Ready, "False", ConditionReason::WaitsForTurn);
+    world.reading = None;
+    world.settle();
+    assert_eq!(world.done, [Act::Hold, Act::Take(1)]);
+}
+
+#[test]
 fn the_second_snapshot_of_a_destination_waits_and_says_for_which() {
     let mut world = World::new(ArchivePolicy::Retain);
     world.sooner = Some("weekly".into());
