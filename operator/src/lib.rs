@@ -18,7 +18,6 @@ pub mod context;
 pub mod controller;
 pub mod error;
 pub mod events;
-pub mod finalizer;
 pub mod http;
 pub mod job;
 pub mod leader;

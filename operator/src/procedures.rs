@@ -90,7 +90,7 @@ fn of_restore(restore: &RagRestore) -> Standing {
 mod tests {
     use super::*;
     use crate::caches::tests::{empty, watched};
-    use crate::restore::fixtures::{ASKED_AT, drill, in_place, restore, seen};
+    use crate::restore::fixtures::{ASKED_AT, drill, full_drill, in_place, restore, seen};
     use crate::restore::tests::after_passes;
     use serde_json::json;
 
@@ -120,9 +120,10 @@ mod tests {
         (looking.metadata.name, looking.spec.dry_run) = (Some("looking".into()), true);
         let mut second = drill();
         second.metadata.name = Some("second".into());
-        caches.restores = watched([drill(), second, in_place(), looking.clone()]);
+        caches.restores = watched([drill(), second, in_place(), looking.clone(), full_drill()]);
         assert_eq!(names(peers(&caches, &drill())), ["RagRestore second"]);
         assert_eq!(names(peers(&caches, &in_place())), [] as [&str; 0]);
         assert_eq!(names(peers(&caches, &looking)), [] as [&str; 0]);
+        assert_eq!(names(peers(&caches, &full_drill())), [] as [&str; 0], "it uses nothing that they use");
     }
 }

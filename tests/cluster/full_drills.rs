@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::Role;
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use crate::restores::{restore, restored, says};
 use crate::scene::{Scene, WITHIN};
-use crate::shared::shared;
+use crate::shared::{Shared, shared};
 use crate::snapshots::{ask, destination, ends, failed, key, says as snapshot_says, taken};
 
 /// What a new namespace has of itself, and the key that the test puts there.
@@ -37,8 +37,13 @@ const OF_THE_NAMESPACE: [&str; 3] = ["ConfigMap kube-root-ca.crt", "ServiceAccou
 async fn two(test: &str) -> Result<Option<[Scene; 2]>> {
     let Some(shared) = shared(test).await? else { return Ok(None) };
     let (_, home) = shared.alone("drilled").await?;
+    under(shared, &home, &home).await.map(Some)
+}
+
+/// The same, under an operator that runs in this namespace.
+async fn under(shared: &'static Shared, operators: &str, home: &str) -> Result<[Scene; 2]> {
     let (client, other) = shared.alone("drills").await?;
-    let installation = Installation::with_drills(&shared.cluster, &home, &[&home], &[&other]).await?;
+    let installation = Installation::with_drills(&shared.cluster, operators, &[home], &[&other]).await?;
     let scene = |namespace: &str| Scene {
         shared,
         client: client.clone(),
@@ -46,12 +51,12 @@ async fn two(test: &str) -> Result<Option<[Scene; 2]>> {
         installation: installation.clone(),
         clusters: Api::namespaced(client.clone(), namespace),
     };
-    let [home, other] = [scene(&home), scene(&other)];
+    let [home, other] = [scene(home), scene(&other)];
     shared.metrics.set(&home.namespace, Cpu::Percent(50.0));
     for (scene, epoch) in [(&home, 3), (&other, 1)] {
         shared.pods.script(&scene.namespace, Script { epoch: Some(epoch), ..Script::default() });
     }
-    Ok(Some([home, other]))
+    Ok([home, other])
 }
 
 async fn has_a_snapshot(home: &Scene) -> Result<()> {
@@ -123,6 +128,20 @@ async fn granted_for_drills(other: &Scene) -> Result<BTreeSet<(String, String)>>
         .collect())
 }
 
+/// Without the key in the other namespace nothing begins, and nowhere else either.
+async fn is_skipped_where_something_is_missing(home: &Scene, other: &Scene) -> Result<()> {
+    restore(home, "early", full(other)).await?;
+    let skipped = says(home, "early", "False", "Skipped").await?;
+    let said = format!("{:?}", skipped.status);
+    ensure!(said.contains("archive-key") && said.contains(&other.namespace), "{said}");
+    restore(home, "nowhere", json!({"cluster": "handbook", "mode": "Drill", "inNamespace": "unwatched"})).await?;
+    says(home, "nowhere", "False", "Skipped").await?;
+    restore(home, "at-home", json!({"cluster": "handbook", "mode": "Drill", "inNamespace": home.namespace})).await?;
+    says(home, "at-home", "False", "InvalidSpec").await?;
+    assert_eq!(everything(other).await?, BTreeSet::new());
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_full_drill_proves_a_snapshot_in_another_namespace_though_the_operator_is_killed_and_leaves_nothing()
 -> Result<()> {
@@ -132,18 +151,7 @@ async fn a_full_drill_proves_a_snapshot_in_another_namespace_though_the_operator
     let mark = audit.mark()?;
     let operator = home.operator(&[]).await?;
     has_a_snapshot(&home).await?;
-    // Without the key in the other namespace nothing begins.
-    restore(&home, "early", full(&other)).await?;
-    let skipped = says(&home, "early", "False", "Skipped").await?;
-    let said = format!("{:?}", skipped.status);
-    ensure!(said.contains("archive-key") && said.contains(&other.namespace), "{said}");
-    assert_eq!(skipped.metadata.finalizers, None);
-    restore(&home, "nowhere", json!({"cluster": "handbook", "mode": "Drill", "inNamespace": "unwatched"})).await?;
-    says(&home, "nowhere", "False", "Skipped").await?;
-    restore(&home, "at-home", json!({"cluster": "handbook", "mode": "Drill", "inNamespace": home.namespace})).await?;
-    says(&home, "at-home", "False", "InvalidSpec").await?;
-    assert_eq!(everything(&other).await?, BTreeSet::new());
-
+    is_skipped_where_something_is_missing(&home, &other).await?;
     key(&other).await?;
     let before = home.clusters.get("handbook").await?;
     let servers = home.api::<Deployment>().get("handbook-server").await?;
@@ -162,7 +170,6 @@ async fn a_full_drill_proves_a_snapshot_in_another_namespace_though_the_operator
     ends(&other, &format!("{name}-restore"), &restored(20, 2)).await?;
     let passed = says(&home, "quarterly", "True", "Passed").await?;
     assert_eq!(everything(&other).await?, BTreeSet::new(), "when it has passed nothing of it is left");
-    assert!(passed.metadata.finalizers.is_none_or(|finalizers| finalizers.is_empty()));
     let result = passed.status.and_then(|status| status.result).context("no result")?;
     assert_eq!((result.snapshot.as_str(), result.destination.as_str()), ("daily", "offsite"));
     assert_eq!((result.recall_percent, result.documents, result.epoch), (Some(100.0), Some(10), None));
@@ -186,11 +193,43 @@ async fn a_full_drill_proves_a_snapshot_in_another_namespace_though_the_operator
     let granted = granted_for_drills(&other).await?;
     let idle: Vec<_> = granted.difference(&used).collect();
     assert!(idle.is_empty() && !granted.is_empty(), "granted and never used: {idle:#?}");
-    let holds = |r: &&Request| r.resource == "ragrestores" && r.verb == "patch" && r.subresource.is_empty();
-    assert!(requests.iter().any(|r| holds(&r) && r.namespace == home.namespace), "the finalizer is put there");
     let made = requests.iter().filter(|r| r.verb == "create" && r.resource == "ragclusters" && r.code == 201);
     assert_eq!(made.count(), 1, "one cluster, whoever died");
     Ok(())
+}
+
+async fn is_empty(other: &Scene) -> Result<()> {
+    until("nothing of the drill is left", WITHIN, || async move {
+        let left = everything(other).await?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(Some(()))
+    })
+    .await
+    .with_context(|| format!("the end of the operator's log:\n{}", other.installation.log_tail()))
+}
+
+#[tokio::test]
+async fn a_namespace_that_goes_in_the_middle_waits_for_no_full_drill_and_what_that_made_goes() -> Result<()> {
+    let test = "a_namespace_that_goes_in_the_middle_waits_for_no_full_drill_and_what_that_made_goes";
+    let Some(shared) = shared(test).await? else { return Ok(()) };
+    let (_, operators) = shared.alone("operators").await?;
+    let (_, drilled) = shared.alone("drilled").await?;
+    let [home, other] = under(shared, &operators, &drilled).await?;
+    let _operator = home.operator(&[]).await?;
+    has_a_snapshot(&home).await?;
+    key(&other).await?;
+    restore(&home, "orphaned", full(&other)).await?;
+    own_cluster(&other).await?;
+    let namespaces: Api<Namespace> = Api::all(home.client.clone());
+    namespaces.delete(&home.namespace, &DeleteParams::default()).await?;
+    let (namespaces, name) = (&namespaces, home.namespace.as_str());
+    until("the namespace has gone", WITHIN, || async move {
+        let found = namespaces.get_opt(name).await?;
+        ensure!(found.is_none(), "{:?}", found.and_then(|namespace| namespace.status));
+        Ok(Some(()))
+    })
+    .await?;
+    is_empty(&other).await
 }
 
 #[tokio::test]
@@ -209,16 +248,7 @@ async fn a_full_drill_that_is_deleted_in_the_middle_takes_all_that_it_made_along
     home.api::<RagRestore>().delete("cut-short", &DeleteParams::default()).await?;
     operator.kill().await?;
     let _operator = home.operator(&[]).await?;
-    let restores = &home.api::<RagRestore>();
-    until(
-        "the drill has gone",
-        WITHIN,
-        || async move { Ok(restores.get_opt("cut-short").await?.is_none().then_some(())) },
-    )
-    .await
-    .with_context(|| format!("the end of the operator's log:\n{}", home.installation.log_tail()))?;
-    assert_eq!(everything(&other).await?, BTreeSet::new(), "it went last");
-    Ok(())
+    is_empty(&other).await
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ use crate::controller::{Controlled, pause_until};
 use crate::error::Error;
 use crate::objects::{ObjectId, OwnKind};
 use crate::report::{Reported, report};
+use crate::restore::sweep;
 use build::build;
 use decide::decide;
 use observe::observe;
@@ -54,7 +55,13 @@ impl Controlled for RagCluster {
     }
 
     fn pass<'a>(&'a self, context: &'a Context, caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
-        reconcile(context, caches, self).boxed()
+        async move {
+            match sweep::of_cluster(context, self).await? {
+                Some(again) => Ok(again),
+                None => Ok(sweep::next_look(self, reconcile(context, caches, self).await?)),
+            }
+        }
+        .boxed()
     }
 }
 

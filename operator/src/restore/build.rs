@@ -4,7 +4,7 @@ pub mod elsewhere;
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 
 use super::decide::Source;
 use super::names::before_name;
@@ -17,7 +17,8 @@ use crate::api::snapshot::{ArchivePolicy, RagSnapshot, RagSnapshotSpec};
 /// command can restore.
 pub const JOB_WITHIN: SignedDuration = SignedDuration::from_hours(6);
 
-/// The snapshot that is taken before, in the destination that is restored from. It outlives the restore.
+/// The snapshot that is taken before, in the destination that is restored from. It outlives the restore, but for that of a full
+/// drill, of which nothing is to be left.
 pub fn before(restore: &RagRestore, destination: &str) -> RagSnapshot {
     let name = before_name(&restore.name_any());
     let spec = RagSnapshotSpec {
@@ -26,10 +27,12 @@ pub fn before(restore: &RagRestore, destination: &str) -> RagSnapshot {
         schedule: None,
         deletion_policy: ArchivePolicy::Retain,
     };
+    let is_of_full_drill = restore.annotations().contains_key(labels::DRILL_OF);
     let annotations = [(labels::RESTORE_UID.to_owned(), restore.uid().unwrap_or_default())];
     let metadata = ObjectMeta {
         namespace: restore.namespace(),
         annotations: Some(annotations.into()),
+        owner_references: is_of_full_drill.then(|| restore.owner_ref(&()).into_iter().collect()),
         ..RagSnapshot::new(&name, spec.clone()).metadata
     };
     RagSnapshot { metadata, spec, status: None }
@@ -120,5 +123,9 @@ mod tests {
         assert_eq!(snapshot.spec.deletion_policy, ArchivePolicy::Retain);
         assert_eq!(snapshot.annotations()[labels::RESTORE_UID], "u-undo");
         assert_eq!(snapshot.metadata.owner_references, None);
+        let mut of_drill = in_place();
+        of_drill.annotations_mut().insert(labels::DRILL_OF.to_owned(), "team-a/quarterly".to_owned());
+        let owners = before(&of_drill, "bucket").metadata.owner_references.unwrap();
+        assert_eq!((owners.len(), owners[0].uid.as_str()), (1, "u-undo"), "nothing of a full drill outlives it");
     }
 }

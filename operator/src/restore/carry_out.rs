@@ -17,7 +17,7 @@ use crate::error::{Call, Error, Phase, Verb};
 use crate::job::{self, Archive, Request};
 use crate::objects::{ObjectId, OwnKind};
 
-pub(super) use elsewhere::{barred, refusal, run};
+pub(super) use elsewhere::{barred, refusal, remove, run};
 
 /// Carries out `deed`, and says whether it did: what is in its way by now is seen by a later pass.
 pub(super) async fn carry_out(

@@ -7,12 +7,12 @@ mod events;
 pub mod evidence;
 #[cfg(test)]
 pub(crate) mod fixtures;
-mod leave;
 mod names;
 mod observe;
 pub mod observed;
 mod reported;
 pub mod status;
+pub mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -57,19 +57,18 @@ impl Reported for RagRestore {
 }
 
 impl Controlled for RagRestore {
-    /// Only full drills have it.
-    const FINALIZER: Option<&'static str> = Some(decide::FINALIZER);
-
     fn watched(caches: &Caches) -> &Watched<Self> {
         &caches.restores
     }
 
     fn pass<'a>(&'a self, context: &'a Context, caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
-        reconcile(context, caches, self).boxed()
-    }
-
-    fn leave<'a>(&'a self, context: &'a Context, _caches: &'a Caches) -> BoxFuture<'a, Result<Duration, Error>> {
-        leave::leave(context, self).boxed()
+        async move {
+            match sweep::of_recovery(context, self).await? {
+                Some(again) => Ok(again),
+                None => reconcile(context, caches, self).await,
+            }
+        }
+        .boxed()
     }
 }
 
@@ -128,7 +127,7 @@ fn taken_by_another(restore: &RagRestore, seen: &Seen, deed: &Deed, error: &Erro
 
 /// Why a full drill cannot make what it needs, where that stays so.
 fn not_made(restore: &RagRestore, deed: &Deed, error: &Error) -> Option<String> {
-    let Deed::Elsewhere { errand: Errand::Hold | Errand::MakeCluster | Errand::Recover, .. } = deed else {
+    let Deed::Elsewhere { errand: Errand::MakeCluster | Errand::Recover, .. } = deed else {
         return None;
     };
     refusal(error, restore.spec.in_namespace.as_deref()?)

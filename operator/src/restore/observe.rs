@@ -25,7 +25,7 @@ use crate::objects::OwnKind;
 use crate::procedures;
 use crate::snapshot;
 
-pub(super) use elsewhere::elsewhere;
+pub(super) use elsewhere::{elsewhere, left};
 
 /// Everything about `restore`. While a Job is under way nobody is asked what stands in the way of one.
 pub(super) async fn observe(context: &Context, caches: &Caches, restore: &RagRestore) -> Seen {

@@ -1,15 +1,17 @@
 //! Does what a step of a snapshot asks for.
 
-use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
 
 use super::decide::{ATTEMPT_SECONDS, Act, Doing, FINALIZER, removal_base, take_base};
 use super::observed::{Observed, Obstacle, Way};
 use crate::api::snapshot::RagSnapshot;
+use crate::apply::CORE;
 use crate::context::Context;
-use crate::error::Error;
-use crate::finalizer;
+use crate::error::{Call, Error, Phase, Verb};
 use crate::job::{Attached, Made, Request, attempt_name, build, create, owner, remove};
-use crate::objects::ObjectId;
+use crate::objects::{ObjectId, OwnKind};
 
 /// Does it. An effect whose way has been barred since it was decided does nothing: the next pass sees why.
 pub(super) async fn carry_out(
@@ -20,8 +22,8 @@ pub(super) async fn carry_out(
 ) -> Result<(), Error> {
     let name = snapshot.name_any();
     match doing.act {
-        Act::Hold => finalizer::set(context, snapshot, FINALIZER, true).await,
-        Act::Release => finalizer::set(context, snapshot, FINALIZER, false).await,
+        Act::Hold => finalizers(context, snapshot, true).await,
+        Act::Release => finalizers(context, snapshot, false).await,
         Act::Forget => remove(context, &ObjectId::of(snapshot), &seen.made).await,
         Act::Take(number) => {
             let uid = snapshot.uid().unwrap_or_default();
@@ -64,4 +66,30 @@ pub(super) async fn attempt(
     let earlier: Vec<_> =
         made.iter().filter(|made| made.name != name && made.name.starts_with(base)).cloned().collect();
     remove(context, &object, &earlier).await
+}
+
+/// Puts our finalizer on, or takes it off; whoever has changed the object since is not written over.
+async fn finalizers(context: &Context, snapshot: &RagSnapshot, held: bool) -> Result<(), Error> {
+    let (name, namespace) = (snapshot.name_any(), snapshot.namespace().unwrap_or_default());
+    let others = snapshot.finalizers().iter().filter(|found| *found != FINALIZER).cloned();
+    let all: Vec<String> = others.chain(held.then(|| FINALIZER.to_owned())).collect();
+    let body = json!({"metadata": {"finalizers": all, "resourceVersion": snapshot.resource_version()}});
+    let api: Api<RagSnapshot> = Api::namespaced(context.client.clone(), &namespace);
+    let parameters = PatchParams { field_manager: Some(CORE.to_owned()), ..PatchParams::default() };
+    match api.patch(&name, &parameters, &Patch::Merge(&body)).await {
+        Ok(patched) => {
+            context.metrics.wrote(Verb::Patch, RagSnapshot::KIND);
+            let key = (RagSnapshot::KIND.to_owned(), name);
+            if let Some(version) = patched.resource_version().filter(|_| held) {
+                context.memory.expectations.wrote(&ObjectId::of(snapshot), key, &version);
+            }
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(source) => {
+            let resource = crate::caches::resource_name::<RagSnapshot>();
+            let call = Call { verb: Verb::Patch, resource, namespace, name };
+            Err(Error::Call { phase: Phase::Apply, call, source: Box::new(source) })
+        }
+    }
 }

@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt};
 use serde::Serialize;
 
 use super::super::build::elsewhere::{cluster, recovery};
-use super::super::decide::{Errand, FINALIZER, created_at, source};
+use super::super::decide::{Errand, created_at, source};
 use super::super::names::before_name;
 use super::super::observed::{Elsewhere, Found, Seen};
 use crate::api::RagCluster;
@@ -17,7 +17,6 @@ use crate::apply::CORE;
 use crate::caches::{Kind, resource_name};
 use crate::context::Context;
 use crate::error::{Call, Error, Phase, Verb};
-use crate::finalizer;
 
 /// Carries out `errand` with objects of this name, and says whether it did: what is in its way by now is seen by a later pass.
 pub(in super::super) async fn run(
@@ -29,8 +28,6 @@ pub(in super::super) async fn run(
     let (Some(there), Some(namespace)) = (&seen.elsewhere, &drill.spec.in_namespace) else { return Ok(false) };
     let world = World { context, namespace };
     match errand {
-        Errand::Hold => finalizer::set(context, drill, FINALIZER, true).await?,
-        Errand::Release => finalizer::set(context, drill, FINALIZER, false).await?,
         Errand::MakeCluster => {
             let Ok(source) = source(&drill.spec, created_at(drill), seen) else { return Ok(false) };
             let Some(wanted) = cluster(drill, seen, &source) else { return Ok(false) };
@@ -40,11 +37,27 @@ pub(in super::super) async fn run(
             let Ok(source) = source(&drill.spec, created_at(drill), seen) else { return Ok(false) };
             world.create(&recovery(drill, seen, &source)).await?;
         }
-        Errand::RemoveRecovery => world.delete::<RagRestore>(name, uid(there.recovery.as_ref())).await?,
-        Errand::RemoveSnapshot => world.delete::<RagSnapshot>(&before_name(name), uid(there.before.as_ref())).await?,
-        Errand::RemoveCluster => world.delete::<RagCluster>(name, uid(there.cluster.as_ref())).await?,
+        Errand::RemoveRecovery | Errand::RemoveSnapshot | Errand::RemoveCluster => {
+            remove(context, (namespace, name), there, errand).await?;
+        }
     }
     Ok(true)
+}
+
+/// Removes what was seen under this name; what asks for something to be made removes nothing.
+pub(in super::super) async fn remove(
+    context: &Context,
+    (namespace, name): (&str, &str),
+    there: &Elsewhere,
+    errand: Errand,
+) -> Result<(), Error> {
+    let world = World { context, namespace };
+    match errand {
+        Errand::RemoveRecovery => world.delete::<RagRestore>(name, uid(there.recovery.as_ref())).await,
+        Errand::RemoveSnapshot => world.delete::<RagSnapshot>(&before_name(name), uid(there.before.as_ref())).await,
+        Errand::RemoveCluster => world.delete::<RagCluster>(name, uid(there.cluster.as_ref())).await,
+        Errand::MakeCluster | Errand::Recover => Ok(()),
+    }
 }
 
 /// Of what the drill made.

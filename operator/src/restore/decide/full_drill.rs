@@ -4,8 +4,8 @@
 //! ```text
 //!  check ─► cluster ─► recover ─► remove
 //! ```
-//! No step is felt by those who use the drilled cluster. Before anything is made the RagRestore gets a finalizer, so that what was
-//! made goes also where somebody deletes the RagRestore in the middle.
+//! No step is felt by those who use the drilled cluster. What was made says whose it is: where its drill is at work no more, because
+//! somebody has deleted it, or its namespace, whoever looks at what it made removes that.
 
 use std::sync::Arc;
 
@@ -17,9 +17,6 @@ use super::drill::verdict;
 use super::{Asked, Deed, check, min_recall_percent, refusal, source, step};
 use crate::steps::{Disruption, Look, Pause, Step};
 
-/// The finalizer of a full drill that may have made something.
-pub const FINALIZER: &str = "ragops.dev/full-drill";
-
 /// Images are fetched, a volume is made, servers load their model. What does not serve by then needs a person.
 const CLUSTER_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
@@ -29,14 +26,12 @@ const RECOVER_WITHIN: SignedDuration = SignedDuration::from_hours(14);
 /// Pods end within their grace period, and a node that does not answer is given up by Kubernetes after some minutes.
 const REMOVE_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
-/// A RagRestore that is being deleted waits no longer for what cannot be removed: nor does its namespace.
-const LEAVE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+/// A drill of which nobody knows whether it is at work is not any more: its steps before the removal have ended by then.
+const AT_WORK_WITHIN: SignedDuration = SignedDuration::from_hours(16);
 
 /// What is done for a full drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Errand {
-    /// The RagRestore gets the finalizer.
-    Hold,
     /// The cluster is made.
     MakeCluster,
     /// The restore into it is asked for.
@@ -47,24 +42,18 @@ pub enum Errand {
     RemoveSnapshot,
     /// The cluster goes, with all that belongs to it.
     RemoveCluster,
-    /// The finalizer goes.
-    Release,
 }
 
 impl Errand {
-    /// In words, of a drill that makes objects of this name in this namespace.
-    pub(super) fn words(self, drill: &str, namespace: &str, name: &str) -> String {
+    /// In words, where it makes objects of this name in this namespace.
+    pub(super) fn words(self, namespace: &str, name: &str) -> String {
         let there = format!("{name} of namespace {namespace}");
         match self {
-            Self::Hold => {
-                format!("note on RagRestore {drill} that what it makes in namespace {namespace} goes with it")
-            }
             Self::MakeCluster => format!("create RagCluster {there}"),
             Self::Recover => format!("create RagRestore {there}"),
             Self::RemoveRecovery => format!("delete RagRestore {there}"),
             Self::RemoveSnapshot => format!("delete the RagSnapshot that RagRestore {there} has asked for"),
             Self::RemoveCluster => format!("delete RagCluster {there}"),
-            Self::Release => format!("note on RagRestore {drill} that nothing of it is left in namespace {namespace}"),
         }
     }
 }
@@ -88,7 +77,7 @@ impl Errands {
     }
 
     fn deed(&self, errand: Errand) -> Deed {
-        Deed::Elsewhere { errand, drill: self.asked.name.clone(), namespace: self.namespace.clone(), name: self.name() }
+        Deed::Elsewhere { errand, namespace: self.namespace.clone(), name: self.name() }
     }
 
     fn taken<E>(&self, kind: &str) -> Look<E> {
@@ -122,7 +111,6 @@ fn cluster(errands: Errands) -> Step<Seen, Deed> {
         match &there.cluster {
             None => match source(&errands.asked.spec, errands.asked.created_at, seen) {
                 Err(obstacle) => refusal(obstacle),
-                Ok(_) if !there.is_held => Look::Begin(errands.deed(Errand::Hold)),
                 Ok(_) => Look::Begin(errands.deed(Errand::MakeCluster)),
             },
             Some(found) if !found.is_ours => errands.taken("RagCluster"),
@@ -169,14 +157,10 @@ fn remove(errands: Errands) -> Step<Seen, Deed> {
         let Some(there) = &seen.elsewhere else {
             return Look::UnderWay(Pause::for_change("nobody has looked into the other namespace yet"));
         };
-        let namespace = &errands.namespace;
-        if !there.is_held {
-            return Look::Done(format!("nothing of it is in namespace {namespace}"));
-        }
         match removal(there) {
             Removal::Next(errand) => Look::Continue(errands.deed(errand)),
             Removal::Waits(why) => Look::UnderWay(Pause::for_change(why)),
-            Removal::Done => Look::Continue(errands.deed(Errand::Release)),
+            Removal::Done => Look::Done(format!("nothing of it is in namespace {}", errands.namespace)),
         }
     });
     step.that_cleans_up()
@@ -217,24 +201,16 @@ fn going<S>(found: Option<&Found<S>>) -> Option<bool> {
     found.filter(|found| found.is_ours).map(|found| found.is_going)
 }
 
-/// What comes next for a full drill that is being deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Leaving {
-    /// This.
-    Next(Errand),
-    /// For this it waits.
-    Waits(String),
-    /// It goes, and this may be left: it could not be removed in time.
-    LeftBehind(String),
+/// What is removed next of what a drill has made that is at work no more. Nothing: it is being removed.
+pub fn swept(there: &Elsewhere) -> Option<Errand> {
+    match removal(there) {
+        Removal::Next(errand) => Some(errand),
+        Removal::Waits(_) | Removal::Done => None,
+    }
 }
 
-/// What comes next for a full drill that was deleted at `deleted_at`: what it made goes, and then itself.
-pub fn leaving(there: &Elsewhere, deleted_at: Timestamp, now: Timestamp) -> Leaving {
-    match removal(there) {
-        Removal::Done => Leaving::Next(Errand::Release),
-        Removal::Next(errand) if now.duration_since(deleted_at) < LEAVE_WITHIN => Leaving::Next(errand),
-        Removal::Waits(why) if now.duration_since(deleted_at) < LEAVE_WITHIN => Leaving::Waits(why),
-        Removal::Next(_) => Leaving::LeftBehind("what it made is still there".to_owned()),
-        Removal::Waits(why) => Leaving::LeftBehind(why),
-    }
+/// Whether a drill that has made something at `made_at` is at work no more. `is_at_work`: what is known of that; nothing where its
+/// namespace cannot be read.
+pub fn is_abandoned(is_at_work: Option<bool>, made_at: Timestamp, now: Timestamp) -> bool {
+    is_at_work.map_or_else(|| now.duration_since(made_at) > AT_WORK_WITHIN, |is_at_work| !is_at_work)
 }

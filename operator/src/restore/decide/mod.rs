@@ -27,7 +27,7 @@ use crate::api::steps::StepState;
 use crate::objects::OwnKind;
 use crate::steps::{Disruption, Effect, Look, Pause, Priority, Procedure, Standing, Step};
 
-pub use full_drill::{Errand, FINALIZER, Leaving, leaving};
+pub use full_drill::{Errand, is_abandoned, swept};
 pub(super) use in_place::changes;
 pub use in_place::{Verified, verified};
 pub use source::{Obstacle, Source, source};
@@ -96,8 +96,6 @@ pub enum Deed {
     Elsewhere {
         /// What.
         errand: Errand,
-        /// The name of the drill.
-        drill: String,
         /// The other namespace.
         namespace: String,
         /// The name of what it makes there.
@@ -112,7 +110,7 @@ impl Effect for Deed {
             Self::Start { job, .. } => format!("create Job {job}"),
             Self::Stop { job } => format!("stop Job {job}"),
             Self::Forget { restore } => format!("remove the Jobs of RagRestore {restore}"),
-            Self::Elsewhere { errand, drill, namespace, name } => errand.words(drill, namespace, name),
+            Self::Elsewhere { errand, namespace, name } => errand.words(namespace, name),
         }
     }
 }

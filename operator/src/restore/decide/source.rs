@@ -79,13 +79,22 @@ fn elsewhere(spec: &RagRestoreSpec, created_at: Timestamp, seen: &Seen) -> Resul
     let destinations = cluster.snapshots.iter().flat_map(|snapshots| &snapshots.destinations);
     let mut in_buckets = destinations.filter(|destination| destination.s3.is_some());
     if in_buckets.any(|destination| destination.name == source.destination) {
-        return Ok(source);
+        return Ok(as_recorded(source, seen));
     }
     let why = format!(
         "destination {} of RagCluster {} is a volume, and no other namespace can mount its claim: a full drill needs a bucket;          name a destination in one by spec.source.archive.destination of another RagRestore",
         source.destination, spec.cluster
     );
     Err(Obstacle::for_good(ConditionReason::Skipped, why))
+}
+
+/// Once it is said which snapshot is tried, it is that one: what is found out about it must not be said of a newer one.
+fn as_recorded(source: Source, seen: &Seen) -> Source {
+    let recorded = seen.recorded.as_ref().filter(|recorded| recorded.destination == source.destination);
+    match recorded {
+        Some(recorded) => Source { name: Some(recorded.snapshot.clone()), before: None, ..source },
+        None => source,
+    }
 }
 
 fn asked_for(

@@ -12,38 +12,52 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::super::build::elsewhere::cluster as own_cluster;
-use super::super::decide::{FINALIZER, created_at, min_recall_percent, source};
+use super::super::decide::{created_at, min_recall_percent, source, step};
 use super::super::names::{before_name, elsewhere_name};
 use super::super::observed::{Elsewhere, Found, Recovery, Seen, Serving, SnapshotState};
 use super::super::reported::whole;
 use super::super::status::has_ended;
 use crate::api::restore::{RagRestore, RestoreResult};
 use crate::api::snapshot::RagSnapshot;
+use crate::api::steps::StepState;
 use crate::api::{ClientName, ClusterName, ConditionReason, ConditionType, Credential, Generation, RagCluster, labels};
 use crate::caches::Kind;
 use crate::conditions::find;
 use crate::context::Context;
-use crate::error::sentence;
+use crate::error::{Class, class, sentence};
 
-/// What is there of `drill`; nothing of one that is no full drill. `seen` is what is known of its cluster.
+/// What is there of `drill`; nothing of one that is no full drill. `seen` is what is known of it and of its cluster.
 pub(in super::super) async fn elsewhere(context: &Context, drill: &RagRestore, seen: &Seen) -> Option<Elsewhere> {
     let namespace = drill.spec.in_namespace.as_deref()?;
-    let is_held = drill.finalizers().iter().any(|found| found == FINALIZER);
     let barred = barred_at_once(context, drill, namespace);
-    let there = Elsewhere { is_held, barred, ..Elsewhere::default() };
-    if !is_held {
-        let missing = if there.barred.is_none() { missing(context, drill, seen, namespace).await } else { None };
-        return Some(Elsewhere { barred: there.barred.or(missing), ..there });
+    if barred.is_some() && seen.recorded_state(step::CLUSTER) == StepState::Pending {
+        return Some(Elsewhere { barred, ..Elsewhere::default() });
     }
-    let looking = Looking { context, drill, seen, namespace };
-    let name = elsewhere_name(&drill.name_any(), &drill.uid().unwrap_or_default());
-    Some(match looking.look(&name, there.clone()).await {
-        Ok(there) => there,
-        Err(error) => {
-            let why = format!("what is in namespace {namespace} cannot be read: {}", sentence(&error));
-            Elsewhere { unseen: Some(why), ..there }
-        }
-    })
+    let uid = drill.uid().unwrap_or_default();
+    let (looking, judging) = (Looking { context, namespace, uid: &uid }, Judging { drill, seen });
+    let name = elsewhere_name(&drill.name_any(), &uid);
+    let found = looking.look(&name, |restore, cluster| judging.recovery(restore, cluster)).await;
+    let there = found.unwrap_or_else(|error| unseen(&error, namespace));
+    let missing = if there.is_empty() { missing(context, drill, seen, namespace).await } else { None };
+    Some(Elsewhere { barred: barred.or_else(|| there.barred.clone()).or(missing), ..there })
+}
+
+/// Where the Role is missing nothing can be made either.
+fn unseen(error: &kube::Error, namespace: &str) -> Elsewhere {
+    let why = format!("what is in namespace {namespace} cannot be read: {}", sentence(error));
+    let remedy = format!("{why}; add it to drillNamespaces of the chart, and create another RagRestore");
+    let barred = (class(error) == Class::Forbidden).then_some((ConditionReason::Skipped, remedy));
+    Elsewhere { unseen: Some(why), barred, ..Elsewhere::default() }
+}
+
+/// What is there under this name of the drill with this uid, however far it is.
+pub(in super::super) async fn left(
+    context: &Context,
+    (namespace, name): (&str, &str),
+    uid: &str,
+) -> kube::Result<Elsewhere> {
+    let looking = Looking { context, namespace, uid };
+    looking.look(name, |_, _| Recovery::UnderWay("its drill is at work no more".to_owned())).await
 }
 
 /// What a full drill can never be carried out in.
@@ -85,13 +99,18 @@ async fn missing(
 
 struct Looking<'a> {
     context: &'a Context,
-    drill: &'a RagRestore,
-    seen: &'a Seen,
     namespace: &'a str,
+    /// Of the drill.
+    uid: &'a str,
 }
 
 impl Looking<'_> {
-    async fn look(&self, name: &str, there: Elsewhere) -> kube::Result<Elsewhere> {
+    /// `judge` says how far the restore there is.
+    async fn look(
+        &self,
+        name: &str,
+        judge: impl FnOnce(&RagRestore, Option<&RagCluster>) -> Recovery,
+    ) -> kube::Result<Elsewhere> {
         let cluster: Option<RagCluster> = self.named(name).await?;
         let recovery: Option<RagRestore> = self.named(name).await?;
         let before: Option<RagSnapshot> = self.named(&before_name(name)).await?;
@@ -100,11 +119,11 @@ impl Looking<'_> {
         // That it is of a cluster of this name says whose it is: no other is called so.
         let before = before.filter(|before| before.spec.cluster == name);
         Ok(Elsewhere {
-            recovery: recovery.map(|found| self.found(&found, self.recovery(&found, cluster.as_ref()))),
+            recovery: recovery.map(|found| self.found(&found, judge(&found, cluster.as_ref()))),
             before: before.map(|found| Found { is_ours: true, ..self.found(&found, ()) }),
             cluster: cluster.map(|found| self.found(&found, serving(&found))),
             remains,
-            ..there
+            ..Elsewhere::default()
         })
     }
 
@@ -121,12 +140,53 @@ impl Looking<'_> {
     fn found<K: Kind, S>(&self, object: &K, state: S) -> Found<S> {
         Found {
             uid: object.uid().unwrap_or_default(),
-            is_ours: object.annotations().get(labels::RESTORE_UID) == self.drill.uid().as_ref(),
+            is_ours: object.annotations().get(labels::RESTORE_UID).is_some_and(|uid| uid == self.uid),
             is_going: object.meta().deletion_timestamp.is_some(),
             state,
         }
     }
 
+    /// The first object of the cluster that is still there.
+    async fn remains(&self, name: &str) -> kube::Result<Option<String>> {
+        let found = [
+            self.one::<Pod>(name).await?,
+            self.one::<Job>(name).await?,
+            self.one::<Deployment>(name).await?,
+            self.one::<StatefulSet>(name).await?,
+            self.one::<PersistentVolumeClaim>(name).await?,
+            self.one::<Service>(name).await?,
+            self.one::<ConfigMap>(name).await?,
+            self.one::<ServiceAccount>(name).await?,
+            self.one::<NetworkPolicy>(name).await?,
+            self.one::<PodDisruptionBudget>(name).await?,
+            self.one::<ControllerRevision>(name).await?,
+        ];
+        if let Some(found) = found.into_iter().flatten().next() {
+            return Ok(Some(found));
+        }
+        // Secrets are not listed.
+        for secret in secrets(name) {
+            if self.api::<Secret>().get_metadata_opt(&secret).await?.is_some() {
+                return Ok(Some(format!("Secret {secret}")));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn one<K: Kind>(&self, cluster: &str) -> kube::Result<Option<String>> {
+        let of_cluster = ListParams::default().labels(&format!("{}={cluster}", labels::INSTANCE)).limit(1);
+        let found = self.api::<K>().list_metadata(&of_cluster).await?.items.pop();
+        Ok(found.map(|found| format!("{} {}", K::kind(&()), found.name_any())))
+    }
+}
+
+/// Says how far a restore is that a full drill has asked for.
+struct Judging<'a> {
+    drill: &'a RagRestore,
+    seen: &'a Seen,
+}
+
+impl Judging<'_> {
     fn recovery(&self, restore: &RagRestore, cluster: Option<&RagCluster>) -> Recovery {
         let conditions = restore.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let Some(ready) = find(conditions, ConditionType::Ready) else {
@@ -172,39 +232,6 @@ impl Looking<'_> {
         })?;
         let asked: Timestamp = created_at(self.drill);
         Some(asked.duration_since(taken))
-    }
-
-    /// The first object of the cluster that is still there.
-    async fn remains(&self, name: &str) -> kube::Result<Option<String>> {
-        let found = [
-            self.one::<Pod>(name).await?,
-            self.one::<Job>(name).await?,
-            self.one::<Deployment>(name).await?,
-            self.one::<StatefulSet>(name).await?,
-            self.one::<PersistentVolumeClaim>(name).await?,
-            self.one::<Service>(name).await?,
-            self.one::<ConfigMap>(name).await?,
-            self.one::<ServiceAccount>(name).await?,
-            self.one::<NetworkPolicy>(name).await?,
-            self.one::<PodDisruptionBudget>(name).await?,
-            self.one::<ControllerRevision>(name).await?,
-        ];
-        if let Some(found) = found.into_iter().flatten().next() {
-            return Ok(Some(found));
-        }
-        // Secrets are not listed.
-        for secret in secrets(name) {
-            if self.api::<Secret>().get_metadata_opt(&secret).await?.is_some() {
-                return Ok(Some(format!("Secret {secret}")));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn one<K: Kind>(&self, cluster: &str) -> kube::Result<Option<String>> {
-        let of_cluster = ListParams::default().labels(&format!("{}={cluster}", labels::INSTANCE)).limit(1);
-        let found = self.api::<K>().list_metadata(&of_cluster).await?.items.pop();
-        Ok(found.map(|found| format!("{} {}", K::kind(&()), found.name_any())))
     }
 }
 

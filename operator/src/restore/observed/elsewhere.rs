@@ -6,8 +6,6 @@ use crate::api::restore::RestoreResult;
 /// What is there of one full drill.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Elsewhere {
-    /// Whether the RagRestore waits for us before it goes. Nothing has been made where it does not.
-    pub is_held: bool,
     /// Why nothing can be made there, with the class of that.
     pub barred: Option<(ConditionReason, String)>,
     /// Why nobody knows what is there: the API server did not say.
@@ -20,6 +18,14 @@ pub struct Elsewhere {
     pub before: Option<Found<()>>,
     /// An object of the cluster that is left where the cluster is gone, as KIND NAME.
     pub remains: Option<String>,
+}
+
+impl Elsewhere {
+    /// Whether nothing is there, as far as it can be read.
+    pub fn is_empty(&self) -> bool {
+        let Self { unseen, cluster, recovery, before, remains, barred: _ } = self;
+        unseen.is_none() && cluster.is_none() && recovery.is_none() && before.is_none() && remains.is_none()
+    }
 }
 
 /// An object of the drill's names.

@@ -55,9 +55,7 @@ fn of_figures(result: &RestoreResult, min_recall_percent: i32) -> ConditionReaso
 /// What a person can do about it. Most of it has been said by whoever it was found out by.
 pub(super) fn remedy(reason: ConditionReason, failed: &str) -> Option<&'static str> {
     match (reason, failed) {
-        (ConditionReason::RemovalFailed, _) => {
-            Some("see what is left of it there, and delete it; deleting this RagRestore tries once more")
-        }
+        (ConditionReason::RemovalFailed, _) => Some("see what holds what is left of it there; it is tried on"),
         (ConditionReason::Timeout, step::CLUSTER) => {
             Some("see the events of the other namespace, and create another RagRestore")
         }

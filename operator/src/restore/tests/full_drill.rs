@@ -3,25 +3,24 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{Told, after};
+use super::{Told, after, seen_by};
 use crate::api::restore::RestoreResult;
 use crate::api::steps::StepState;
 use crate::api::{ConditionReason, ConditionType};
 use crate::restore::build::elsewhere::{cluster, recovery};
-use crate::restore::decide::{Errand, Leaving, created_at, leaving, source};
+use crate::restore::decide::{Errand, created_at, is_abandoned, source, swept};
 use crate::restore::evidence::evidence;
-use crate::restore::fixtures::{ASKED_AT, at, found, full_drill, restore, seen_elsewhere, switched};
+use crate::restore::fixtures::{ASKED_AT, at, found, full_drill, restore, seen_elsewhere, switched, taken};
 use crate::restore::names::elsewhere_name;
 use crate::restore::observed::{Elsewhere, Found, Recovery, Seen, Serving};
 use crate::restore::reported::whole;
+use crate::steps::{Answer, Effect};
 
 const MADE: &str = "drill-quarterly-";
 
 fn there(change: impl FnOnce(&mut Elsewhere)) -> Seen {
     let mut seen = seen_elsewhere();
-    let there = seen.elsewhere.get_or_insert_default();
-    there.is_held = true;
-    change(there);
+    change(seen.elsewhere.get_or_insert_default());
     seen
 }
 
@@ -43,18 +42,13 @@ fn removed(told: &mut Told, seen: Seen, time: &str) -> (String, String) {
 /// The same, with what was done for it.
 fn removed_by(told: &mut Told, mut seen: Seen, time: &str) -> ((String, String), Vec<String>) {
     let mut removed = Vec::new();
-    loop {
-        let there = seen.elsewhere.get_or_insert_default();
-        if !there.is_held {
-            break;
-        }
-        let words = told.deed(&seen, time);
+    while let Answer::Do { effect, .. } = told.answer(&seen, time) {
+        let words = effect.name();
         let there = seen.elsewhere.get_or_insert_default();
         match words.split(' ').take(2).collect::<Vec<_>>()[..] {
             ["delete", "RagRestore"] => there.recovery = None,
             ["delete", "RagCluster"] => there.cluster = None,
             ["delete", "the"] => there.before = None,
-            ["note", "on"] => there.is_held = false,
             _ => panic!("{words}"),
         }
         removed.push(words);
@@ -65,8 +59,6 @@ fn removed_by(told: &mut Told, mut seen: Seen, time: &str) -> ((String, String),
 #[test]
 fn a_full_drill_makes_a_cluster_restores_into_it_says_what_it_measured_and_leaves_nothing() {
     let mut told = Told::of(full_drill());
-    let hold = told.deed(&seen_elsewhere(), ASKED_AT);
-    assert_eq!(hold, "note on RagRestore quarterly that what it makes in namespace rag-drill goes with it");
     let make = told.deed(&there(|_| ()), ASKED_AT);
     assert!(make.starts_with(&format!("create RagCluster {MADE}")), "{make}");
     assert_eq!(told.condition(ConditionType::Ready), ("False".into(), "Drilling".into()));
@@ -165,18 +157,20 @@ fn it_has_not_passed_while_anything_of_it_is_left() {
 }
 
 #[test]
-fn one_that_is_deleted_takes_with_it_what_it_made_and_waits_for_that_no_longer_than_an_hour() {
-    let (deleted, soon, late) = (at(ASKED_AT), at(&after(60)), at(&after(3601)));
+fn what_a_drill_made_that_is_at_work_no_more_goes_from_the_restore_to_the_cluster() {
     let running = serving_with(found(Recovery::UnderWay("it runs".into()))).elsewhere.unwrap();
-    assert_eq!(leaving(&running, deleted, soon), Leaving::Next(Errand::RemoveRecovery));
-    assert!(matches!(leaving(&running, deleted, late), Leaving::LeftBehind(_)));
+    assert_eq!(swept(&running), Some(Errand::RemoveRecovery));
     let cluster = Elsewhere { recovery: None, ..running };
-    assert_eq!(leaving(&cluster, deleted, soon), Leaving::Next(Errand::RemoveCluster));
+    assert_eq!(swept(&cluster), Some(Errand::RemoveCluster));
     let going = Elsewhere { cluster: Some(Found { is_going: true, ..cluster.cluster.clone().unwrap() }), ..cluster };
-    assert_eq!(leaving(&going, deleted, soon), Leaving::Waits("the RagCluster is being removed".into()));
-    assert_eq!(leaving(&going, deleted, late), Leaving::LeftBehind("the RagCluster is being removed".into()));
-    let gone = Elsewhere { is_held: true, ..Elsewhere::default() };
-    assert_eq!(leaving(&gone, deleted, late), Leaving::Next(Errand::Release));
+    assert_eq!(swept(&going), None);
+}
+
+#[test]
+fn a_drill_of_which_nothing_is_known_is_at_work_for_as_long_as_its_steps_may_take_and_no_longer() {
+    let (made, long, longer) = (at(ASKED_AT), at(&after(15 * 3600)), at(&after(16 * 3600 + 1)));
+    assert!(!is_abandoned(None, made, long) && is_abandoned(None, made, longer));
+    assert!(is_abandoned(Some(false), made, made) && !is_abandoned(Some(true), made, longer));
 }
 
 #[test]
@@ -235,6 +229,18 @@ fn the_cluster_of_a_full_drill_is_like_the_drilled_one_and_shares_nothing_but_th
             "source": {"archive": {"destination": "bucket", "name": "daily-7"}},
         })
     );
+}
+
+#[test]
+fn a_snapshot_that_is_taken_meanwhile_is_not_the_one_that_is_tried() {
+    let mut told = Told::of(full_drill());
+    told.deed(&serving_with(None), ASKED_AT);
+    let mut seen = serving_with(None);
+    seen.snapshots.push(taken("daily-8", "2026-11-28T08:00:30Z"));
+    let newest = source(&full_drill().spec, at(ASKED_AT), &seen).unwrap();
+    assert_eq!(newest.name.as_deref(), Some("daily-8"));
+    let tried = source(&told.restore.spec, at(ASKED_AT), &seen_by(&told.restore, &seen)).unwrap();
+    assert_eq!(tried.name.as_deref(), Some("daily-7"));
 }
 
 #[test]

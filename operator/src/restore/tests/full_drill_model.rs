@@ -1,5 +1,6 @@
 //! A full drill among people and crashes: the operator dies at every place of a pass, the restore there ends as it likes, somebody
-//! deletes what it made, or the drill itself, and the other namespace cannot always be read. In the end there is time enough.
+//! deletes what it made, or the drill itself, also between a decision and its effect, and neither namespace can always be read. In
+//! the end there is time enough.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::collection::vec;
@@ -10,7 +11,7 @@ use super::seen_by;
 use crate::api::restore::RagRestore;
 use crate::api::{ConditionReason, ConditionType};
 use crate::conditions::find;
-use crate::restore::decide::{Deed, Errand, Leaving, leaving, procedure};
+use crate::restore::decide::{Deed, Errand, is_abandoned, procedure, swept};
 use crate::restore::fixtures::{ASKED_AT, at, found, full_drill, seen_elsewhere, switched};
 use crate::restore::observed::{Elsewhere, Found, Recovery, Seen, Serving};
 use crate::restore::reported::whole;
@@ -40,6 +41,12 @@ enum Action {
     LoseRecovery,
     /// Somebody deletes the drill.
     Delete,
+    /// The same between a decision and its effect.
+    DeleteInAPass,
+    /// Whoever looks at what a drill made looks for the drill.
+    Sweep,
+    /// Whether the namespace of the drill can be read.
+    KnowHome(bool),
     /// Whether the other namespace can be read.
     Read(bool),
     /// Whether anything may be made there.
@@ -55,9 +62,9 @@ struct World {
     end: End,
     is_readable: bool,
     is_allowed: bool,
-    deleted_at: Option<Timestamp>,
-    /// What it says that it left.
-    left_behind: bool,
+    knows_home: bool,
+    /// When the cluster was made.
+    made_at: Timestamp,
     /// Whether a restore there was seen to prove itself.
     was_proven: bool,
     now: Timestamp,
@@ -73,8 +80,8 @@ impl World {
             end,
             is_readable: true,
             is_allowed: true,
-            deleted_at: None,
-            left_behind: false,
+            knows_home: true,
+            made_at: at(ASKED_AT),
             was_proven: false,
             now: at(ASKED_AT),
             awake: SignedDuration::ZERO,
@@ -91,18 +98,15 @@ impl World {
         let mut there = self.there.clone();
         if !self.is_readable {
             let unseen = Some("it cannot be read".to_owned());
-            return Elsewhere { is_held: there.is_held, unseen, ..Elsewhere::default() };
+            return Elsewhere { unseen, ..Elsewhere::default() };
         }
         let is_gone = there.cluster.is_none() && there.recovery.is_none() && there.before.is_none();
         there.remains = (is_gone && self.has_children).then(|| "PersistentVolumeClaim data".to_owned());
         there
     }
 
-    fn pass(&mut self, crash: Crash) {
+    fn pass(&mut self, crash: Crash, is_deleted_meanwhile: bool) {
         let Some(drill) = self.drill.clone() else { return };
-        if let Some(deleted_at) = self.deleted_at {
-            return self.leave(deleted_at, crash);
-        }
         if has_ended(&drill) {
             return;
         }
@@ -111,9 +115,13 @@ impl World {
         let after = advance(&procedure(&drill), &seen.steps, &seen, &turn);
         if crash != Crash::BeforeTheRecord {
             self.record(&drill, &seen, &after);
+            if is_deleted_meanwhile {
+                self.drill = None;
+            }
             if let Answer::Do { effect: Deed::Elsewhere { errand, .. }, .. } = after.answer
                 && crash != Crash::BeforeTheEffect
                 && !self.carry_out(errand)
+                && self.drill.is_some()
             {
                 let there = Elsewhere { barred: Some((ConditionReason::Skipped, "no".into())), ..self.look() };
                 let seen = seen_by(self.drill.as_ref().unwrap(), &Seen { elsewhere: Some(there), ..seen });
@@ -131,18 +139,18 @@ impl World {
         self.drill.as_mut().unwrap().status = Some(status);
     }
 
-    fn leave(&mut self, deleted_at: Timestamp, crash: Crash) {
-        match leaving(&self.look(), deleted_at, self.now) {
-            Leaving::Waits(_) => {}
-            _ if matches!(crash, Crash::BeforeTheRecord | Crash::BeforeTheEffect) => {}
-            Leaving::Next(errand) => {
-                self.carry_out(errand);
-            }
-            Leaving::LeftBehind(_) => {
-                self.left_behind = true;
-                self.carry_out(Errand::Release);
-            }
+    /// A pass over the cluster, and one over the restore there.
+    fn sweep(&mut self) {
+        let is_at_work = self.knows_home.then(|| self.drill.as_ref().is_some_and(|drill| !has_ended(drill)));
+        if !is_abandoned(is_at_work, self.made_at, self.now) {
+            return;
         }
+        if self.there.cluster.is_some()
+            && let Some(errand) = swept(&self.look())
+        {
+            self.carry_out(errand);
+        }
+        going(&mut self.there.recovery);
     }
 
     /// Whether it was let.
@@ -152,26 +160,23 @@ impl World {
         }
         let there = &mut self.there;
         match errand {
-            Errand::Hold => there.is_held = true,
             Errand::MakeCluster => {
-                assert!(there.is_held, "whoever makes something waits for its end");
+                if there.cluster.is_none() {
+                    self.made_at = self.now;
+                }
                 there.cluster = there.cluster.take().or(found(Serving::NotYet("it starts".into())));
                 self.has_children = true;
             }
             Errand::Recover => {
-                assert!(there.is_held, "whoever makes something waits for its end");
                 there.recovery = there.recovery.take().or(found(Recovery::UnderWay("it runs".into())));
-                there.before = there.before.take().or(found(()));
+                // Without a cluster nothing is kept first.
+                if there.cluster.as_ref().is_some_and(|cluster| !cluster.is_going) {
+                    there.before = there.before.take().or(found(()));
+                }
             }
             Errand::RemoveRecovery => going(&mut there.recovery),
             Errand::RemoveSnapshot => going(&mut there.before),
             Errand::RemoveCluster => going(&mut there.cluster),
-            Errand::Release => {
-                there.is_held = false;
-                if self.deleted_at.is_some() {
-                    self.drill = None;
-                }
-            }
         }
         true
     }
@@ -179,6 +184,9 @@ impl World {
     fn work(&mut self) {
         let there = &mut self.there;
         // Garbage is collected after its owner has gone.
+        if there.recovery.is_none() {
+            there.before = None;
+        }
         if there.cluster.is_none() {
             self.has_children = false;
         }
@@ -209,7 +217,10 @@ impl World {
 
     fn act(&mut self, action: &Action) {
         match *action {
-            Action::Pass(crash) => self.pass(crash),
+            Action::Pass(crash) => self.pass(crash, false),
+            Action::DeleteInAPass => self.pass(Crash::None, true),
+            Action::Sweep => self.sweep(),
+            Action::KnowHome(knows_home) => self.knows_home = knows_home,
             Action::Wait(seconds) => {
                 let passed = SignedDuration::from_secs(seconds);
                 self.now += passed;
@@ -218,13 +229,9 @@ impl World {
             Action::Work => self.work(),
             Action::LoseCluster => going(&mut self.there.cluster),
             Action::LoseRecovery => going(&mut self.there.recovery),
-            Action::Delete if self.there.is_held => self.deleted_at = self.deleted_at.or(Some(self.now)),
             Action::Delete => self.drill = None,
             Action::Read(is_readable) => self.is_readable = is_readable,
             Action::Allow(is_allowed) => self.is_allowed = is_allowed,
-        }
-        if self.drill.is_none() {
-            assert!(!self.is_left() || self.left_behind, "one that has gone has left nothing behind in silence");
         }
         let Some(status) = self.drill.as_ref().and_then(|drill| drill.status.as_ref()) else { return };
         let ready = find(&status.conditions, ConditionType::Ready).unwrap();
@@ -240,14 +247,13 @@ impl World {
         self.act(&Action::Read(true));
         for _ in 0..400 {
             self.act(&Action::Pass(Crash::None));
+            self.act(&Action::Sweep);
             self.act(&Action::Wait(600));
             self.act(&Action::Work);
         }
-        assert!(!self.is_left() || self.left_behind, "when it has ended nothing of it is left: {:?}", self.there);
+        assert!(!self.is_left(), "when it has ended nothing of it is left: {:?}", self.there);
         let Some(drill) = &self.drill else { return };
-        assert!(self.deleted_at.is_none(), "one that is deleted goes");
         assert!(has_ended(drill), "each of them ends: {:#?}", drill.status);
-        assert!(!self.there.is_held, "one that has ended is held by nothing");
     }
 }
 
@@ -269,6 +275,9 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::LoseCluster),
         1 => Just(Action::LoseRecovery),
         1 => Just(Action::Delete),
+        1 => Just(Action::DeleteInAPass),
+        3 => Just(Action::Sweep),
+        2 => any::<bool>().prop_map(Action::KnowHome),
         2 => any::<bool>().prop_map(Action::Read),
         1 => any::<bool>().prop_map(Action::Allow),
     ]

@@ -4,20 +4,21 @@ use serde_json::{Value, json};
 
 use crate::api::labels;
 use crate::apply::stories::{Play, scene};
-use crate::caches::tests::empty;
+use crate::caches::tests::{empty, watched};
 use crate::restore::build::before;
 use crate::restore::carry_out::{carry_out, refusal};
 use crate::restore::decide::{Deed, Errand};
 use crate::restore::fixtures::{drill, full_drill, in_place, seen, seen_elsewhere};
 use crate::restore::observe::elsewhere;
-use crate::restore::observed::{Recovery, Serving};
-use crate::restore::reconcile;
+use crate::restore::observed::{Recovery, Seen, Serving};
+use crate::restore::{reconcile, sweep};
 
 const KEEP: &str = "POST /apis/ragops.dev/v1alpha1/namespaces/team-a/ragsnapshots?&fieldManager=ragops.dev%2Fcore";
 const MAKE: &str = "POST /apis/ragops.dev/v1alpha1/namespaces/rag-drill/ragclusters?&fieldManager=ragops.dev%2Fcore";
 const CLUSTER: &str = "GET /apis/ragops.dev/v1alpha1/namespaces/rag-drill/ragclusters?&fieldSelector=metadata.name%3Ddrill-quarterly-03d480b7";
 const RECOVERY: &str = "GET /apis/ragops.dev/v1alpha1/namespaces/rag-drill/ragrestores?&fieldSelector=metadata.name%3Ddrill-quarterly-03d480b7";
 const BEFORE: &str = "GET /apis/ragops.dev/v1alpha1/namespaces/rag-drill/ragsnapshots?&fieldSelector=metadata.name%3Ddrill-quarterly-03d480b7-before";
+const FORGET: &str = "DELETE /apis/ragops.dev/v1alpha1/namespaces/rag-drill/ragrestores/drill-quarterly-03d480b7?";
 const STATUS: &str = "PATCH /apis/ragops.dev/v1alpha1/namespaces/team-a/ragrestores/weekly/status?&force=true&fieldManager=ragops.dev%2Fcore";
 
 fn keep() -> Deed {
@@ -69,8 +70,8 @@ async fn a_restore_without_its_cluster_says_so_once_and_starts_nothing() {
 }
 
 fn make() -> Deed {
-    let (drill, namespace) = ("quarterly".to_owned(), "rag-drill".to_owned());
-    Deed::Elsewhere { errand: Errand::MakeCluster, drill, namespace, name: "drill-quarterly".to_owned() }
+    let (namespace, name) = ("rag-drill".to_owned(), "drill-quarterly".to_owned());
+    Deed::Elsewhere { errand: Errand::MakeCluster, namespace, name }
 }
 
 #[tokio::test]
@@ -130,8 +131,10 @@ fn there(kind: &str, spec: &Value, result: &Value, ready: (&str, &str), at: &str
 
 #[tokio::test]
 async fn what_is_in_the_other_namespace_is_asked_of_the_api_server_and_the_whole_is_measured() {
-    let mut drill = full_drill();
-    drill.metadata.finalizers = Some(vec![crate::restore::decide::FINALIZER.to_owned()]);
+    let drill = full_drill();
+    // It is looked into though it is watched no longer: something may have been made there.
+    let begun = json!([{"number": 2, "name": "cluster", "state": "Running"}]);
+    let seen = Seen { steps: serde_json::from_value(begun).unwrap(), ..seen_elsewhere() };
     let (mut recoveries, figures) = (
         Vec::new(),
         |recall: f64| json!({"snapshot": "daily-7", "destination": "bucket", "recallPercent": recall, "rtoSeconds": 12.3, "epoch": 2}),
@@ -145,7 +148,7 @@ async fn what_is_in_the_other_namespace_is_asked_of_the_api_server_and_the_whole
             scene(RECOVERY, 200, list("RagRestore", &[recovery])),
             scene(BEFORE, 200, list("RagSnapshot", &[])),
         ]);
-        let found = elsewhere(&play.context, &drill, &seen_elsewhere()).await.unwrap();
+        let found = elsewhere(&play.context, &drill, &seen).await.unwrap();
         assert_eq!((found.unseen, found.cluster.unwrap().state), (None, Serving::Yes));
         let recovery = found.recovery.unwrap();
         assert!(recovery.is_ours);
@@ -177,4 +180,40 @@ async fn a_namespace_that_is_not_watched_or_is_its_own_is_never_looked_into() {
     let barred = elsewhere(&play.context, &own, &seen_elsewhere()).await.unwrap().barred.unwrap();
     assert_eq!(barred.0.as_str(), "InvalidSpec");
     play.end();
+}
+
+#[tokio::test]
+async fn what_was_made_by_a_drill_that_has_gone_is_found_by_its_annotation_and_removed() {
+    let ready = ("True", "Serving");
+    let mut made = there("RagCluster", &json!({}), &Value::Null, ready, "2026-11-28T08:01:00Z");
+    made["metadata"]["name"] = json!("drill-quarterly-03d480b7");
+    made["metadata"]["namespace"] = json!("rag-drill");
+    made["metadata"]["annotations"][labels::DRILL_OF] = json!("team-a/quarterly");
+    let spec = json!({"cluster": "x", "mode": "InPlace", "source": {"archive": {"name": "daily-7"}}});
+    let recovery = there("RagRestore", &spec, &Value::Null, ("False", "Restoring"), "2026-11-28T08:04:20Z");
+    let deleted = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+    let mut play = Play::of([
+        scene(CLUSTER, 200, list("RagCluster", std::slice::from_ref(&made))),
+        scene(RECOVERY, 200, list("RagRestore", &[recovery])),
+        scene(BEFORE, 200, list("RagSnapshot", &[])),
+        scene(FORGET, 200, deleted),
+    ]);
+    let cluster: crate::api::RagCluster = serde_json::from_value(made).unwrap();
+    let at_home = |drills: Vec<crate::api::RagRestore>| {
+        let mut caches = empty();
+        caches.restores = watched(drills);
+        caches
+    };
+    // Nobody knows: the namespace is not watched, or has not been read yet.
+    assert_eq!(sweep::of_cluster(&play.context, &cluster).await.unwrap(), None);
+    play.context.namespaces.insert("team-a".to_owned(), empty());
+    assert_eq!(sweep::of_cluster(&play.context, &cluster).await.unwrap(), None);
+    play.context.namespaces.insert("team-a".to_owned(), at_home(vec![full_drill()]));
+    assert_eq!(sweep::of_cluster(&play.context, &cluster).await.unwrap(), None, "its drill is at work");
+    play.context.namespaces.insert("team-a".to_owned(), at_home(Vec::new()));
+    assert!(sweep::of_cluster(&play.context, &cluster).await.unwrap().is_some());
+    let mut own = cluster;
+    own.metadata.annotations = None;
+    assert_eq!(sweep::of_cluster(&play.context, &own).await.unwrap(), None, "nobody else's is touched");
+    assert_eq!(play.end()[3]["preconditions"]["uid"], "u");
 }
