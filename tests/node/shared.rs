@@ -18,6 +18,8 @@ use crate::packed;
 pub(crate) const WITHIN: Duration = Duration::from_secs(300);
 /// Where the release is, as in the pages for users.
 pub(crate) const NAMESPACE: &str = "rag";
+/// Where full drills are.
+pub(crate) const DRILLS: &str = "rag-drill";
 /// What runs in place of Qdrant's own image, which no package registry has.
 pub(crate) const QDRANT_DOUBLE: &str = "ragops/qdrant-double:1.20-0.1.0";
 
@@ -75,11 +77,13 @@ pub(crate) fn root() -> &'static Path {
 
 async fn install(cluster: &Cluster) -> Result<()> {
     // Made before the release, which would make it without the label: everything that it runs has to be let in.
-    Api::all(cluster.client().await?).create(&PostParams::default(), &restricted::namespace(NAMESPACE)).await?;
+    for namespace in [NAMESPACE, DRILLS] {
+        Api::all(cluster.client().await?).create(&PostParams::default(), &restricted::namespace(namespace)).await?;
+    }
     let mut helm = program(cluster, "helm");
     helm.args(["upgrade", "--install", "ragops"]).arg(root().join("charts/ragops"));
     helm.args(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "5m"]);
-    helm.args(["--set", &format!("qdrantImage={QDRANT_DOUBLE}")]);
+    helm.args(["--set", &format!("qdrantImage={QDRANT_DOUBLE},drillNamespaces={{{DRILLS}}}")]);
     output(&mut helm).await.map(drop)
 }
 

@@ -1,4 +1,4 @@
-//! Snapshots by Jobs of the real image: taken onto a volume and into a bucket, drilled, restored in place while a client asks,
+//! Snapshots by Jobs of the real image: taken onto a volume and into a bucket, drilled in both ways, restored in place while a client asks,
 //! and restored by the bucket alone after everything else is gone.
 
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use http::Request;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::NamespaceResourceScope;
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt};
 use ragops_operator::api::restore::RestoreResult;
 use ragops_operator::api::snapshot::ArchiveStatus;
-use ragops_operator::api::{RagRestore, RagSnapshot};
+use ragops_operator::api::{RagCluster, RagRestore, RagSnapshot};
 use ragops_tests::{availability, until};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use crate::documents::room;
 use crate::packed;
 use crate::service::{Server, Service};
-use crate::shared::{NAMESPACE, WITHIN, node, output, program};
+use crate::shared::{DRILLS, NAMESPACE, WITHIN, node, output, program};
 use crate::stores::{self, Store};
 
 const NAME: &str = "minutes";
@@ -85,6 +85,7 @@ impl Minutes<'_> {
         }
         self.change(&server).await?;
         self.drills_what_it_took().await?;
+        self.drills_in_full().await?;
         self.goes_back_while_a_client_asks(server).await?;
         self.outlives_everything_else().await
     }
@@ -115,7 +116,8 @@ impl Minutes<'_> {
             "-s3.port=8333",
             "-s3.config=/etc/bucket/s3.json",
         ]);
-        let secret = json!({"s3.json": s3, "access-key-id": KEY_ID, "secret-access-key": SECRET_KEY});
+        let mut secret = keys();
+        secret["s3.json"] = s3.into();
         let (image, port, folder) = (packed::SEAWEEDFS, 8333, "bucket");
         let store = Store { name: STORE, image, args, port, folder, secret, is_kept: false };
         store.furnish(&self.service.client).await?;
@@ -129,7 +131,7 @@ impl Minutes<'_> {
     }
 
     async fn serve(&self) -> Result<Server> {
-        let address = format!("http://{STORE}:8333");
+        let address = format!("http://{STORE}.{NAMESPACE}:8333");
         let s3 = json!({"bucket": "archive", "endpoint": address, "secretRef": {"name": STORE}});
         let mut destinations = vec![json!({"name": "volume", "volume": {"claimName": CLAIM}})];
         if self.offsite == "bucket" {
@@ -158,6 +160,27 @@ impl Minutes<'_> {
         assert_eq!((drill.snapshot.as_str(), drill.documents), ("minutes-first", Some(ROOMS as i64)));
         assert_eq!(drill.recall_percent, Some(100.0));
         ensure!(drill.rto_seconds.is_some() && drill.rpo_seconds.is_some_and(|rpo| rpo > 0.0), "{drill:?}");
+        Ok(())
+    }
+
+    /// From the bucket alone, by a cluster of its own in another namespace, of which nothing is left.
+    async fn drills_in_full(&self) -> Result<()> {
+        if self.offsite != "bucket" {
+            return Ok(());
+        }
+        let keys: Secret = serde_json::from_value(json!({"metadata": {"name": STORE}, "stringData": keys()}))?;
+        let secrets: Api<Secret> = self.there();
+        secrets.create(&PostParams::default(), &keys).await?;
+        let source = json!({"snapshotRef": {"name": "minutes-offsite"}});
+        let spec = json!({"cluster": NAME, "mode": "Drill", "inNamespace": DRILLS, "source": source});
+        let drill = self.restore("minutes-full", spec).await?;
+        assert_eq!((drill.snapshot.as_str(), drill.documents), ("minutes-offsite", Some(ROOMS as i64)));
+        println!("drilled in full within {:.0} s", drill.rto_seconds.context("no RTO")?);
+        assert_eq!(names(&self.there::<RagCluster>()).await?, [] as [String; 0]);
+        assert_eq!(names(&self.there::<RagRestore>()).await?, [] as [String; 0]);
+        assert_eq!(names(&self.there::<Pod>()).await?, [] as [String; 0]);
+        assert_eq!(names(&self.there::<PersistentVolumeClaim>()).await?, [] as [String; 0]);
+        assert_eq!(names(&secrets).await?, [STORE]);
         Ok(())
     }
 
@@ -258,6 +281,26 @@ impl Minutes<'_> {
     {
         Api::namespaced(self.service.client.clone(), NAMESPACE)
     }
+
+    /// In the namespace of full drills.
+    fn there<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.service.client.clone(), DRILLS)
+    }
+}
+
+/// What the bucket lets in.
+fn keys() -> Value {
+    json!({"access-key-id": KEY_ID, "secret-access-key": SECRET_KEY})
+}
+
+async fn names<K>(api: &Api<K>) -> Result<Vec<String>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    Ok(api.list(&ListParams::default()).await?.items.iter().map(ResourceExt::name_any).collect())
 }
 
 /// All of these are true, or what is said instead.
