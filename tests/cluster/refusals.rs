@@ -54,7 +54,11 @@ fn what_cannot_work() -> Vec<(Value, &'static str)> {
         ),
         (
             json!({"snapshots": {"schedules": [{"name": "drill", "schedule": "0 2 * * *", "keep": 1}]}}),
-            "the name drill belongs to the trials of a restore",
+            "the names drill and full-drill belong to the trials of a restore",
+        ),
+        (
+            json!({"snapshots": {"schedules": [{"name": "full-drill", "schedule": "0 2 * * *", "keep": 1}]}}),
+            "the names drill and full-drill belong to the trials of a restore",
         ),
         (
             json!({"snapshots": {"schedules": [{"name": "a", "schedule": "0 2 * *", "keep": 1}]}}),

@@ -167,7 +167,8 @@ impl Sweep {
         let mut positions: Vec<usize> = (0..=writes).collect();
         let seed =
             std::env::var("RAGOPS_SWEEP_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-        if !all && std::env::var("RAGOPS_SWEEP").as_deref() != Ok("all") {
+        let is_sample = !all && std::env::var("RAGOPS_SWEEP").as_deref() != Ok("all");
+        if is_sample {
             positions.shuffle(&mut rand::rngs::StdRng::seed_from_u64(seed));
             positions.truncate(SAMPLE);
         }
@@ -178,9 +179,10 @@ impl Sweep {
             assert_eq!(state, expected, "{}", here());
             kills += usize::from(killed);
         }
-        // Passes that see less at once need fewer writes, so the last positions may not be reached; a sweep that hardly ever
-        // kills shows nothing.
-        assert!(2 * kills >= tried, "{act:?}: {kills} kills at {tried} positions of {writes} writes");
+        // Passes that see less at once need fewer writes, so the last positions may not be reached, and a sample may have drawn
+        // several of them; a sweep that hardly ever kills shows nothing.
+        let least = if is_sample { 1 } else { tried.div_ceil(2) };
+        assert!(kills >= least, "{act:?}: {kills} kills at {tried} positions of {writes} writes");
         Ok(())
     }
 
