@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::MissedTickBehavior;
 
 use super::process;
 
@@ -64,15 +65,17 @@ pub(super) async fn probed<T>(
     meanwhile: impl Future<Output = anyhow::Result<T>>,
     probe: impl AsyncFn() -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<f64>> {
-    let mut times = Vec::new();
+    let (mut times, mut pace) = (Vec::new(), tokio::time::interval(BETWEEN_PROBES));
+    // What came late is no reason to send several at once.
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let probes = async {
         loop {
+            pace.tick().await;
             let began = Instant::now();
             if let Err(error) = probe().await {
                 return error;
             }
             times.push(began.elapsed().as_secs_f64() * 1000.0);
-            tokio::time::sleep(BETWEEN_PROBES).await;
         }
     };
     tokio::select! {

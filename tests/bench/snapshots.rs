@@ -6,6 +6,7 @@ mod corpus;
 use std::{
     fs,
     path::{Path, PathBuf},
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -62,12 +63,12 @@ pub(crate) async fn run(snapshots: &Snapshots) -> anyhow::Result<()> {
     let bench = Bench { server: &snapshots.server, corpus, vectors, folder };
     let embedded = bench.embedded("taken");
     let documents = bench.fill(&embedded, snapshots.chunks).await?;
-    bench.act(&embedded, &["create", "first"])?.tell("create: everything", Some(bench.archived()?));
+    bench.act(&embedded, &["create", "first"]).await?.tell("create: everything", Some(bench.archived()?));
     let before = bench.archived()?;
     bench.change(&embedded, documents).await?;
-    let second = bench.act(&embedded, &["create", "second"])?;
+    let second = bench.act(&embedded, &["create", "second"]).await?;
     second.tell("create: 1 % changed", Some(bench.archived()? - before));
-    bench.act(&embedded, &["verify", "second"])?.tell("verify", None);
+    bench.act(&embedded, &["verify", "second"]).await?.tell("verify", None);
     bench.restore_embedded().await?;
     bench.beside_a_qdrant(documents).await
 }
@@ -101,10 +102,10 @@ impl Bench<'_> {
         server.end().await
     }
 
-    fn act(&self, config: &str, arguments: &[&str]) -> anyhow::Result<Act> {
+    async fn act(&self, config: &str, arguments: &[&str]) -> anyhow::Result<Act> {
         let file = self.folder.path().join("rag.toml");
         fs::write(&file, config)?;
-        Act::of(self.server, &file, &self.folder.path().join("archive"), arguments)
+        Act::of(self.server, &file, &self.folder.path().join("archive"), arguments).await
     }
 
     /// Bytes of the archive.
@@ -117,7 +118,7 @@ impl Bench<'_> {
     async fn restore_embedded(&self) -> anyhow::Result<()> {
         let config = self.embedded("restored");
         let began = Instant::now();
-        let restored = self.act(&config, &["restore", "second"])?;
+        let restored = self.act(&config, &["restore", "second"]).await?;
         let server = Server::configured(self.server, &config).await?;
         until("a question is answered", PATIENCE, || async {
             Ok((!server.search(&self.corpus.question(0), TOP_K).await?.is_empty()).then_some(()))
@@ -133,19 +134,18 @@ impl Bench<'_> {
     async fn beside_a_qdrant(&self, documents: usize) -> anyhow::Result<()> {
         let store = Qdrant::start().await?;
         let config = [store.config(), "[records.vector_store]\n".to_owned(), self.vectors.config()].concat();
-        self.act(&config, &["restore", "second"])?.tell("restore: Qdrant double", None);
+        self.act(&config, &["restore", "second"]).await?.tell("restore: Qdrant double", None);
         let server = Server::configured(self.server, &config).await?;
         self.ask(&server, 0..WARM_UP, documents).await?;
         let alone = self.ask(&server, WARM_UP..WARM_UP + QUESTIONS, documents).await?;
         let file = self.folder.path().join("rag.toml");
         let archive = self.folder.path().join("beside");
-        let program = self.server.to_owned();
-        let mut create = tokio::task::spawn_blocking(move || Act::of(&program, &file, &archive, &["create", "beside"]));
+        let mut create = pin!(Act::of(self.server, &file, &archive, &["create", "beside"]));
         let (mut times, mut from) = (Vec::new(), WARM_UP + QUESTIONS);
         let created = loop {
             let one = self.ask(&server, from..from + 1, documents);
             tokio::select! {
-                created = &mut create => break created??,
+                created = &mut create => break created?,
                 one = one => times.extend(one?.times_ms),
             }
             from += 1;

@@ -44,11 +44,8 @@ progress() {
 
 # await PID LOG WHAT: a line a minute until it has ended, and the end of its log when that is a failure.
 await() {
-  local next=$((SECONDS + 60))
-  while kill -0 "$1" 2>/dev/null; do
-    sleep 1
-    [ $SECONDS -lt $next ] || { progress; next=$((SECONDS + 60)); }
-  done
+  # In the foreground, so that Ctrl-C reaches it as well.
+  until timeout --foreground 60 tail -f --pid="$1" /dev/null; do progress; done
   wait "$1" || { tail -n 40 "$2" >&2; echo "$3 not built: see $2" >&2; exit 1; }
 }
 

@@ -17,7 +17,7 @@ use rag_server::{
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Interval};
 
 use crate::{
     process::{FREE_PORTS, Home, PATIENCE, Server, eventually},
@@ -31,8 +31,12 @@ const NAMES: u64 = 5;
 const DIMENSIONS: usize = 64;
 /// Longer than a replica ever stands still: a request that was given up could be carried out behind the next one, and nobody could say what must stand then.
 const IMPATIENCE: Duration = Duration::from_secs(90);
-/// Between two looks at something that is to come. The other pauses are what is done to the replicas.
+/// Between two looks at something that is to come.
 const LOOK: Duration = Duration::from_millis(50);
+/// Most answers from the end of one fault to the next.
+pub(crate) const MOST_BETWEEN: u64 = 40;
+/// A moment of what is done to them.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Numbers that follow from a seed (splitmix64).
 #[derive(Clone)]
@@ -44,6 +48,41 @@ impl Dice {
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// The clock of what is done to servers and their dependencies. How long that lasts is what is tried, and nothing ends it before.
+pub(crate) struct Moments(Interval);
+
+impl Moments {
+    pub(crate) fn new() -> Self {
+        Self(tokio::time::interval(MOMENT))
+    }
+
+    /// Lets so many pass.
+    pub(crate) async fn pass(&mut self, moments: u64) {
+        self.0.reset();
+        for _ in 0..moments {
+            self.0.tick().await;
+        }
+    }
+}
+
+/// How many requests of all clients were answered.
+pub(crate) struct Answered(watch::Receiver<u64>);
+
+impl Answered {
+    /// And what each client counts its answers with.
+    pub(crate) fn new() -> (Self, watch::Sender<u64>) {
+        let (told, answered) = watch::channel(0);
+        (Self(answered), told)
+    }
+
+    /// Waits until so many more are, or nobody is left who asks.
+    pub(crate) async fn more(&mut self, number: u64) {
+        let enough = *self.0.borrow() + number;
+        let waited = tokio::time::timeout(PATIENCE, self.0.wait_for(|answered| *answered >= enough)).await;
+        assert!(waited.is_ok(), "nobody is answered any more");
     }
 }
 
@@ -86,29 +125,31 @@ async fn disturb(
     servers: Vec<Server>,
     addresses: Addresses,
     (mut dice, until): (Dice, Instant),
+    mut answered: Answered,
 ) -> Vec<Server> {
     let mut servers: Vec<Option<Server>> = servers.into_iter().map(Some).collect();
-    let began = Instant::now();
+    let (began, mut clock) = (Instant::now(), Moments::new());
     while Instant::now() < until {
         let at = dice.below(REPLICAS as u64) as usize;
-        let pause = Duration::from_millis(200 + dice.below(2_500));
+        let moments = 2 + dice.below(25);
+        let pause = MOMENT * moments as u32;
         let seconds = began.elapsed().as_secs_f32();
         if dice.below(2) == 0 {
             println!("{seconds:6.1} s: replica {at} stands still for {pause:?}");
             let server = servers[at].as_ref().unwrap();
             signal(server, "-STOP");
-            tokio::time::sleep(pause).await;
+            clock.pass(moments).await;
             signal(server, "-CONT");
         } else {
             println!("{seconds:6.1} s: replica {at} is killed, and started again after {pause:?}");
             drop(servers[at].take());
-            tokio::time::sleep(pause).await;
+            clock.pass(moments).await;
             let homes = Arc::clone(&homes);
             let server = tokio::task::spawn_blocking(move || start(&homes[at])).await.unwrap();
             addresses.lock().unwrap()[at].clone_from(&server.public);
             servers[at] = Some(server);
         }
-        tokio::time::sleep(Duration::from_millis(dice.below(1_500))).await;
+        answered.more(dice.below(MOST_BETWEEN)).await;
     }
     servers.into_iter().map(Option::unwrap).collect()
 }
@@ -136,13 +177,15 @@ pub(crate) struct Writer {
     /// Words of texts that were replaced or deleted.
     gone: BTreeSet<String>,
     versions: u64,
+    answered: watch::Sender<u64>,
 }
 
 impl Writer {
-    pub(crate) fn new(name: u64, seed: u64, addresses: Addresses) -> Self {
+    pub(crate) fn new(name: u64, seed: u64, addresses: Addresses, answered: watch::Sender<u64>) -> Self {
         let client = Client::builder().timeout(IMPATIENCE).build().unwrap();
         let dice = Dice(seed.wrapping_add(1 + name));
-        Self { name, dice, client, addresses, expected: Expected::new(), gone: BTreeSet::new(), versions: 0 }
+        let (expected, gone, versions) = Default::default();
+        Self { name, dice, client, addresses, expected, gone, versions, answered }
     }
 
     pub(crate) async fn run(mut self, until: Instant) -> Self {
@@ -178,6 +221,7 @@ impl Writer {
                 if !status.is_server_error()
                     && let Ok(body) = response.bytes().await
                 {
+                    self.answered.send_modify(|answered| *answered += 1);
                     return (status, serde_json::from_slice(&body).unwrap_or_default(), location);
                 }
             }
@@ -354,9 +398,11 @@ async fn three_servers_that_are_stopped_and_killed_keep_what_they_acknowledged_a
     }
     let addresses: Addresses = Arc::new(Mutex::new(servers.iter().map(|server| server.public.clone()).collect()));
     let until = Instant::now() + lasts;
-    let writers: Vec<_> =
-        (0..WRITERS).map(|name| tokio::spawn(Writer::new(name, seed, Arc::clone(&addresses)).run(until))).collect();
-    let servers = disturb(homes, servers, addresses, (Dice(seed), until)).await;
+    let (answered, told) = Answered::new();
+    let writer = |name| Writer::new(name, seed, Arc::clone(&addresses), told.clone());
+    let writers: Vec<_> = (0..WRITERS).map(|name| tokio::spawn(writer(name).run(until))).collect();
+    drop(told);
+    let servers = disturb(homes, servers, addresses, (Dice(seed), until), answered).await;
     let (expected, gone) = ended(writers).await;
     assert!(expected.len() > 3 && gone.len() > 20, "too little was done to show anything");
     let look = Look::at(&store);

@@ -13,6 +13,7 @@ use rag_server::{
     ports::Records,
 };
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::{
     failures::{Component, DIMENSIONS, How},
@@ -20,7 +21,7 @@ use crate::{
     process::{FREE_PORTS, Home, Server, eventually},
     redis_server::RedisServer,
     shared_store::SharedStore,
-    soak::{Addresses, Dice, Look, Writer, check, ended, setting, start},
+    soak::{Addresses, Answered, Dice, Look, MOST_BETWEEN, Moments, Writer, check, ended, setting, start},
 };
 
 const REPLICAS: u64 = 2;
@@ -39,13 +40,13 @@ struct Dependencies {
 
 impl Dependencies {
     /// Restarts one after another, or lets it stand still, until it is time to let all of them live.
-    async fn disturb(&mut self, dice: &mut Dice, until: Instant) {
-        let began = Instant::now();
+    async fn disturb(&mut self, dice: &mut Dice, until: Instant, answered: &mut Answered) {
+        let (began, mut clock) = (Instant::now(), Moments::new());
         while Instant::now() < until {
-            let pause = Duration::from_millis(100 + dice.below(2_000));
+            let moments = 1 + dice.below(20);
             let how = if dice.below(2) == 0 { How::Killed } else { How::StandsStill };
             let which = ["Postgres", "Redis", "the embedder"][dice.below(3) as usize];
-            println!("{:6.1} s: {which}: {how:?} for {pause:?}", began.elapsed().as_secs_f32());
+            println!("{:6.1} s: {which}: {how:?} for {moments} moments", began.elapsed().as_secs_f32());
             match (which, how) {
                 ("Postgres", How::Killed) => self.postgres.leave(),
                 ("Postgres", How::StandsStill) => self.postgres.stall(),
@@ -53,7 +54,7 @@ impl Dependencies {
                 ("Redis", How::StandsStill) => self.redis.stall(),
                 (_, how) => self.embedder.fail(how),
             }
-            tokio::time::sleep(pause).await;
+            clock.pass(moments).await;
             match (which, how) {
                 ("Postgres", How::Killed) => self.postgres.come_back(),
                 ("Postgres", How::StandsStill) => self.postgres.go_on(),
@@ -61,7 +62,7 @@ impl Dependencies {
                 ("Redis", How::StandsStill) => self.redis.go_on(),
                 (_, how) => self.embedder.come_back(how).await,
             }
-            tokio::time::sleep(Duration::from_millis(dice.below(1_500))).await;
+            answered.more(dice.below(MOST_BETWEEN)).await;
         }
     }
 }
@@ -74,7 +75,7 @@ struct Asked {
 }
 
 /// Asks what one document answers, which nobody changes: an answer is right, or it is an error that says so.
-async fn ask(address: String, until: Instant) -> Asked {
+async fn ask(address: String, until: Instant, told: watch::Sender<u64>) -> Asked {
     let (client, mut asked) = (reqwest::Client::new(), Asked::default());
     while Instant::now() < until {
         // Some that were asked before, and some that are new.
@@ -86,6 +87,7 @@ async fn ask(address: String, until: Instant) -> Asked {
             200 => {
                 assert!(body.contains("kept for 7 days"), "{body}");
                 asked.answered += 1;
+                told.send_modify(|answered| *answered += 1);
             }
             502..=504 => {
                 let problem: Value = serde_json::from_str(&body).unwrap();
@@ -166,14 +168,17 @@ async fn servers_whose_database_cache_and_embedder_fail_at_random_keep_what_they
 
     let addresses: Addresses = Arc::new(Mutex::new(servers.iter().map(|server| server.public.clone()).collect()));
     let (began, until) = (Instant::now(), Instant::now() + lasts);
-    let writers: Vec<_> =
-        (0..WRITERS).map(|name| tokio::spawn(Writer::new(name, seed, Arc::clone(&addresses)).run(until))).collect();
-    let askers: Vec<_> = servers.iter().map(|server| tokio::spawn(ask(server.public.clone(), until))).collect();
+    let (mut answered, told) = Answered::new();
+    let writer = |name| Writer::new(name, seed, Arc::clone(&addresses), told.clone());
+    let writers: Vec<_> = (0..WRITERS).map(|name| tokio::spawn(writer(name).run(until))).collect();
+    let asker = |server: &Server| ask(server.public.clone(), until, told.clone());
+    let askers: Vec<_> = servers.iter().map(|server| tokio::spawn(asker(server))).collect();
+    drop(told);
     let mut dice = Dice(seed);
-    dependencies.disturb(&mut dice, began + lasts / 3).await;
+    dependencies.disturb(&mut dice, began + lasts / 3, &mut answered).await;
     // The rest is more of the same.
     let early = greatest(&servers).await;
-    dependencies.disturb(&mut dice, until).await;
+    dependencies.disturb(&mut dice, until, &mut answered).await;
     for asker in askers {
         let asked = asker.await.unwrap();
         println!("{asked:?}");

@@ -2,12 +2,14 @@
 //! taken, and notices a snapshot that is said to be in the archive before.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt as _};
 use ragops_operator::api::{RagSnapshot, labels};
 use ragops_tests::pods::{PodEndpoint, Script};
@@ -20,9 +22,6 @@ use crate::snapshots::{end, taken};
 
 /// The epoch that servers search before a restore; the restore's is the next one.
 pub(super) const EPOCH: u32 = 3;
-
-/// How often it looks.
-const LOOKS_EVERY: Duration = Duration::from_millis(100);
 
 /// It works until it is dropped.
 pub(super) struct Jobs {
@@ -73,28 +72,39 @@ struct Program {
 }
 
 impl Program {
-    /// What fails now is tried again: a pod may go while it is looked at.
+    /// What fails now is tried again with all that is there by then: a pod may go while it is looked at.
     async fn work(self) {
         loop {
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.follow().await {
                 eprintln!("the double of the servers' program: {error:#}");
             }
-            tokio::time::sleep(LOOKS_EVERY).await;
         }
     }
 
-    async fn look(&self) -> Result<()> {
+    /// Hears of every change. A watch that breaks off goes on by itself.
+    async fn follow(&self) -> Result<()> {
+        let jobs = watcher::Config::default().labels(labels::OWNER_KIND);
+        let mut pods = pin!(watcher(self.pods.clone(), jobs).default_backoff().applied_objects());
+        let all = watcher(self.snapshots.clone(), watcher::Config::default());
+        let mut snapshots = pin!(all.default_backoff().applied_objects());
+        loop {
+            tokio::select! {
+                Some(Ok(snapshot)) = snapshots.next() => self.believe(&snapshot),
+                Some(Ok(pod)) = pods.next() => self.end(&pod).await?,
+            }
+        }
+    }
+
+    async fn end(&self, pod: &Pod) -> Result<()> {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        if phase != Some("Running") || pod.metadata.deletion_timestamp.is_some() {
+            return Ok(());
+        }
         // First what is said, and then what becomes true.
         for snapshot in self.snapshots.list(&ListParams::default()).await? {
             self.believe(&snapshot);
         }
-        for pod in self.pods.list(&ListParams::default().labels(labels::OWNER_KIND)).await? {
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            if phase == Some("Running") && pod.metadata.deletion_timestamp.is_none() {
-                end(&self.pods, &pod.name_any(), &self.run(&pod)?).await?;
-            }
-        }
-        Ok(())
+        end(&self.pods, &pod.name_any(), &self.run(pod)?).await
     }
 
     fn believe(&self, snapshot: &RagSnapshot) {
