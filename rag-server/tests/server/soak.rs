@@ -188,7 +188,8 @@ impl Writer {
         Self { name, dice, client, addresses, expected, gone, versions, answered }
     }
 
-    pub(crate) async fn run(mut self, until: Instant) -> Self {
+    /// Gives what must stand and which words must be gone. The writer itself ends here: whoever waits for answers sees that it sends nothing more.
+    pub(crate) async fn run(mut self, until: Instant) -> (Expected, BTreeSet<String>) {
         while Instant::now() < until {
             let id = format!("w{}/d{}.md", self.name, self.dice.below(NAMES));
             if self.dice.below(3) == 0 {
@@ -202,7 +203,7 @@ impl Writer {
                 }
             }
         }
-        self
+        (self.expected, self.gone)
     }
 
     /// Makes a request until a replica answers it, whichever that is. What was asked may have been done more than once.
@@ -271,12 +272,12 @@ impl Writer {
 }
 
 /// What must stand, and which words must be gone, once all writers have ended.
-pub(crate) async fn ended(writers: Vec<JoinHandle<Writer>>) -> (Expected, BTreeSet<String>) {
+pub(crate) async fn ended(writers: Vec<JoinHandle<(Expected, BTreeSet<String>)>>) -> (Expected, BTreeSet<String>) {
     let (mut expected, mut gone) = (Expected::new(), BTreeSet::new());
     for writer in writers {
-        let writer = writer.await.unwrap();
-        expected.extend(writer.expected);
-        gone.extend(writer.gone);
+        let (stands, went) = writer.await.unwrap();
+        expected.extend(stands);
+        gone.extend(went);
     }
     println!("{} documents are to stand, {} texts to be gone", expected.len(), gone.len());
     (expected, gone)
