@@ -36,7 +36,8 @@ pub struct Snapshots {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub schedules: Option<Vec<SnapshotSchedule>>,
 
-    /// Takes no snapshot by a schedule, tries no restore, and reads no snapshot again, while this is true. A RagSnapshot by hand is taken all the same.
+    /// Takes no snapshot by a schedule, tries no restore, and reads no snapshot again, while this is true. A RagSnapshot by hand is
+    /// taken all the same.
     #[serde(default)]
     pub suspend: bool,
 

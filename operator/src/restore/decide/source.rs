@@ -82,7 +82,8 @@ fn elsewhere(spec: &RagRestoreSpec, created_at: Timestamp, seen: &Seen) -> Resul
         return Ok(as_recorded(source, seen));
     }
     let why = format!(
-        "destination {} of RagCluster {} is a volume, and no other namespace can mount its claim: a full drill needs a bucket;          name a destination in one by spec.source.archive.destination of another RagRestore",
+        "destination {} of RagCluster {} is a volume, and no other namespace can mount its claim: a full drill needs a bucket; \
+         name a destination in one by spec.source.archive.destination of another RagRestore",
         source.destination, spec.cluster
     );
     Err(Obstacle::for_good(ConditionReason::Skipped, why))

@@ -97,7 +97,11 @@ fn what_is_missing_skips_it_at_once_and_says_nothing_about_the_snapshot() {
     });
     let mut told = Told::of(restore("quarterly", volume));
     assert_eq!(told.ended(&seen_elsewhere(), ASKED_AT), ("False".into(), "Skipped".into()));
-    assert!(told.status().steps[0].message.contains("a full drill needs a bucket"), "{:?}", told.status().steps);
+    assert!(
+        told.status().steps[0].message.contains("a full drill needs a bucket; name a destination in one"),
+        "{:?}",
+        told.status().steps
+    );
 }
 
 #[test]
