@@ -16,7 +16,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use super::build::{Children, Prepared, build, config, metadata};
 use super::decide::volume::Growth;
 use super::decide::{Plan, decide};
-use super::observed::{Answer, Entropy, LiveChildren, Observed, OperatorDefaults, OwnSecrets, Reported, ServerReport};
+use super::observed::{
+    Answer, Entropy, Kept, LiveChildren, Observed, OperatorDefaults, OwnSecrets, Reported, ServerReport, Snapshot,
+    SnapshotState,
+};
 use super::validate::{ValidatedCluster, validate};
 use crate::api::{Credential, Generation, RagCluster, labels};
 
@@ -327,4 +330,17 @@ fn pod(
 fn sha256(text: &str) -> String {
     use sha2::{Digest, Sha256};
     hex::encode(Sha256::digest(text))
+}
+
+/// A verified snapshot of schedule daily, of so many days after the first of a year.
+pub(crate) fn daily_snapshot(index: usize) -> Snapshot {
+    let began_at = Timestamp::from_second(1_767_225_600 + index as i64 * 86_400).unwrap();
+    Snapshot {
+        name: format!("d{index:02}"),
+        uid: format!("u{index}"),
+        schedule: Some("daily".to_owned()),
+        due_at: began_at,
+        state: SnapshotState::Kept(Kept { destination: "near".to_owned(), began_at, is_verified: true }),
+        is_going: false,
+    }
 }

@@ -66,9 +66,9 @@ pub enum Act {
 
 /// What is done to which snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doing {
+pub struct Doing<A = Act> {
     /// What.
-    pub act: Act,
+    pub act: A,
     /// The snapshot.
     pub snapshot: String,
 }
@@ -166,12 +166,13 @@ pub fn leaving(snapshot: &RagSnapshot, is_known: bool) -> Procedure<Observed, Do
     }
 }
 
-fn of(snapshot: &str) -> impl Fn(Act) -> Doing + Clone + Send + Sync + 'static + use<> {
+/// What makes an act of this snapshot's.
+pub(super) fn of<A>(snapshot: &str) -> impl Fn(A) -> Doing<A> + Clone + Send + Sync + 'static + use<A> {
     let snapshot = snapshot.to_owned();
     move |act| Doing { act, snapshot: snapshot.clone() }
 }
 
-fn created_at(snapshot: &RagSnapshot) -> Timestamp {
+pub(super) fn created_at(snapshot: &RagSnapshot) -> Timestamp {
     snapshot.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0)
 }
 
@@ -206,14 +207,18 @@ fn goes_to(way: &Way) -> String {
 pub fn waits_for(seen: &Observed) -> Option<String> {
     let first = seen.sooner.as_ref();
     let first = first.map(|name| format!("waits for RagSnapshot {name}, which is taken to the same destination first"));
-    first.or_else(|| seen.reading.as_ref().map(|reading| format!("waits for {reading}, which is under way")))
+    first.or_else(|| seen.reading.as_deref().map(waits_for_reading))
+}
+
+fn waits_for_reading(reading: &str) -> String {
+    format!("waits for {reading}, which is under way")
 }
 
 fn take(seen: &Observed, at: &At, name: &str, doing: &impl Fn(Act) -> Doing) -> Look<Doing> {
     let Some((number, looked)) = &seen.take else {
         return match (&seen.way, &seen.reading) {
             (Ok(_), None) => Look::Begin(doing(Act::Take(1))),
-            (Ok(_), Some(reading)) => Look::Wait(Pause::for_change(format!("waits for {reading}, which is under way"))),
+            (Ok(_), Some(reading)) => Look::Wait(Pause::for_change(waits_for_reading(reading))),
             (Err(obstacle), _) => Look::Wait(Pause::for_change(obstacle.to_string())),
         };
     };

@@ -1,6 +1,7 @@
 //! What is done for a snapshot, told as tables and as a world in which Jobs end as they like and operators die.
 
 mod deaths;
+pub(crate) mod job;
 mod model;
 mod removal;
 mod stories;
@@ -61,7 +62,7 @@ fn of_report(body: Value) -> Looked {
     Looked::Done { report: Report::parse(&body.to_string()).unwrap(), at: Some(at("2026-11-21T08:01:20Z")) }
 }
 
-fn failed(cause: &Cause, at: Timestamp) -> Looked {
+pub(super) fn failed(cause: &Cause, at: Timestamp) -> Looked {
     let failure = JobFailure::Reported { cause: cause.clone(), message: "as it says".into() };
     Looked::Failed { failure, at: Some(at) }
 }

@@ -90,8 +90,8 @@ mod tests {
 
     use super::*;
     use crate::cluster::decide::retention::retention;
-    use crate::cluster::fixtures::{NOW, cluster, nothing};
-    use crate::cluster::observed::{Kept, Snapshot, SnapshotState};
+    use crate::cluster::fixtures::{NOW, cluster, daily_snapshot, nothing};
+    use crate::cluster::observed::{Kept, SnapshotState};
     use crate::cluster::validate::validate;
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
@@ -99,18 +99,6 @@ mod tests {
         let spec = "snapshots: {destinations: [{name: near, volume: {claimName: shelf}}],
                     schedules: [{name: daily, schedule: '0 2 * * *', keep: 2}]}";
         validate(&cluster(spec), &nothing()).unwrap().snapshots.unwrap()
-    }
-
-    fn kept(index: usize) -> Snapshot {
-        let began_at = Timestamp::from_second(1_767_225_600 + index as i64 * 86_400).unwrap();
-        Snapshot {
-            name: format!("d{index:02}"),
-            uid: format!("u{index}"),
-            schedule: Some("daily".to_owned()),
-            due_at: began_at,
-            state: SnapshotState::Kept(Kept { destination: "near".to_owned(), began_at, is_verified: true }),
-            is_going: false,
-        }
     }
 
     fn removal(names: &[&str], state: RemovalState) -> Removal {
@@ -126,7 +114,7 @@ mod tests {
     #[test]
     fn a_job_that_runs_keeps_its_list_whatever_expires_meanwhile() {
         let mut world = nothing();
-        world.snapshots = (0..5).map(kept).collect();
+        world.snapshots = (0..5).map(daily_snapshot).collect();
         let start =
             Removing::Start { destination: "near".to_owned(), names: ["d00", "d01", "d02"].map(str::to_owned).into() };
         assert_eq!(acts(&world), [start]);
@@ -140,7 +128,7 @@ mod tests {
     #[test]
     fn no_object_goes_for_a_job_that_failed_and_it_is_made_again_an_hour_later() {
         let mut world = nothing();
-        world.snapshots = (0..5).map(kept).collect();
+        world.snapshots = (0..5).map(daily_snapshot).collect();
         let at = NOW.parse::<Timestamp>().unwrap();
         world.removals = vec![removal(&["d00"], RemovalState::Failed { at, message: "no".to_owned() })];
         assert!(acts(&world).is_empty());
@@ -154,7 +142,7 @@ mod tests {
     #[test]
     fn a_job_answers_for_its_own_destination_and_for_what_is_not_going_already() {
         let mut world = nothing();
-        world.snapshots = (0..4).map(kept).collect();
+        world.snapshots = (0..4).map(daily_snapshot).collect();
         let far = Removal { destination: "far".to_owned(), ..removal(&["d00"], RemovalState::UnderWay) };
         world.removals = vec![far];
         assert!(matches!(&acts(&world)[..], [Removing::Start { names, .. }] if *names == ["d00", "d01"]));
@@ -197,7 +185,7 @@ mod tests {
             count in 0..40_usize, passes in proptest::collection::vec((0..20_usize, 0..3_u8), 0..40),
         ) {
             let mut world = nothing();
-            world.snapshots = (0..count).map(kept).collect();
+            world.snapshots = (0..count).map(daily_snapshot).collect();
             let mut archive: BTreeSet<String> = world.snapshots.iter().map(|snapshot| snapshot.name.clone()).collect();
             let settled = std::iter::repeat_n((usize::MAX, 0), 20);
             for (writes, fate) in passes.into_iter().chain(settled) {

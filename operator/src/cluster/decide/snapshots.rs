@@ -142,9 +142,8 @@ pub fn snapshots(cluster: &ValidatedCluster, observed: &Observed) -> Option<Snap
 
 /// Nothing is removed where the spec names no destination any more: nobody knows how to reach it.
 fn leave_unnamed(retention: &mut Retention, asked: &Snapshots, observed: &Observed) {
-    let is_named = |destination: &str| asked.destinations.iter().any(|one| one.name == destination);
-    let is_there = |snapshot: &Snapshot| snapshot.kept().is_some_and(|kept| is_named(&kept.destination));
-    retention.expired.retain(|destination, _| is_named(destination));
+    let is_there = |snapshot: &Snapshot| snapshot.kept().is_some_and(|kept| asked.names(&kept.destination));
+    retention.expired.retain(|destination, _| asked.names(destination));
     retention.next.retain(|name| observed.snapshots.iter().any(|one| one.name == *name && is_there(one)));
 }
 

@@ -56,12 +56,16 @@ pub fn next<'o>(asked: &Snapshots, observed: &'o Observed) -> Option<(Timestamp,
     if asked.suspended || asked.verification.suspend {
         return None;
     }
-    let is_named = |reading: &&Reading| asked.destinations.iter().any(|one| one.name == reading.destination);
     let due = |reading: &'o Reading| {
         let known = Known { uid: &reading.uid, last_at: reading.last_at, failed_at: reading.failed_at() };
         (due_at(known, asked.verification.every_days, observed.now), reading)
     };
-    let times = observed.readings.iter().filter(is_named).map(due).filter(|(at, _)| *at > observed.now);
+    let times = observed
+        .readings
+        .iter()
+        .filter(|reading| asked.names(&reading.destination))
+        .map(due)
+        .filter(|(at, _)| *at > observed.now);
     times.min_by_key(|(at, reading)| (*at, reading.snapshot.as_str()))
 }
 

@@ -258,8 +258,7 @@ fn overdue(asked: &Snapshots, plan: &SnapshotsPlan, observed: &Observed) -> Opti
 /// Copies that are not what was taken, or that could not be read when it was time. The first that is wrong goes before any that
 /// could not be read.
 fn unread(asked: &Snapshots, observed: &Observed) -> Option<(ConditionReason, String)> {
-    let is_named = |reading: &&Reading| asked.destinations.iter().any(|one| one.name == reading.destination);
-    let ours = || observed.readings.iter().filter(is_named);
+    let ours = || observed.readings.iter().filter(|reading| asked.names(&reading.destination));
     let wrong = ours().filter_map(|reading| Some((reading, reading.fault.as_ref()?)));
     let wrong: Vec<(&Reading, &Trouble)> = wrong.collect();
     if let Some((_, first)) = wrong.first() {

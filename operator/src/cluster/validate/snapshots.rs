@@ -71,6 +71,13 @@ pub struct DrillSchedule {
     pub suspended: bool,
 }
 
+impl Snapshots {
+    /// Whether the spec names this destination.
+    pub fn names(&self, destination: &str) -> bool {
+        self.destinations.iter().any(|one| one.name == destination)
+    }
+}
+
 impl DrillSchedule {
     /// Its name among the schedules.
     pub fn name(&self) -> &'static str {

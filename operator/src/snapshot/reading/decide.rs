@@ -9,7 +9,7 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::super::decide::wait_after;
+use super::super::decide::{self, created_at, of, wait_after};
 use super::super::observed::{Obstacle, Way};
 use super::super::report::{Cause, Report, Taken};
 use crate::api::snapshot::{ArchiveStatus, RagSnapshot};
@@ -63,13 +63,7 @@ pub enum Act {
 }
 
 /// What is done to which snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doing {
-    /// What.
-    pub act: Act,
-    /// The snapshot.
-    pub snapshot: String,
-}
+pub type Doing = decide::Doing<Act>;
 
 impl Effect for Doing {
     fn name(&self) -> String {
@@ -112,13 +106,12 @@ pub fn ended(steps: &[StepStatus]) -> Option<&StepStatus> {
 /// Reading a snapshot again.
 pub fn reading(snapshot: &RagSnapshot) -> Procedure<Seen, Doing> {
     let name = snapshot.name_any();
-    let created_at = snapshot.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0);
     let archive = snapshot.status.as_ref().and_then(|status| status.archive.clone());
     let (reading, forgetting) = (of(&name), of(&name));
     Procedure {
         name: format!("RagSnapshot {name}, {PROCEDURE}"),
         priority: Priority::Maintenance,
-        created_at,
+        created_at: created_at(snapshot),
         steps: vec![
             Step::wait(TURN, None, turn),
             Step::new(READ, Disruption::None, READ_WITHIN, move |seen: &Seen, at: &At| {
@@ -133,11 +126,6 @@ pub fn reading(snapshot: &RagSnapshot) -> Procedure<Seen, Doing> {
             .that_cleans_up(),
         ],
     }
-}
-
-fn of(snapshot: &str) -> impl Fn(Act) -> Doing + Send + Sync + 'static + use<> {
-    let snapshot = snapshot.to_owned();
-    move |act| Doing { act, snapshot: snapshot.clone() }
 }
 
 /// Whether a procedure of the cluster is a reading.

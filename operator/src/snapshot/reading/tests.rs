@@ -18,7 +18,7 @@ use crate::api::{ConditionReason, ConditionType, RagCluster};
 use crate::cluster::observed::{Reading, last_at};
 use crate::conditions::find;
 use crate::job::tests::with_snapshots;
-use crate::job::{Failure, Looked, Made, attempt_name};
+use crate::job::{Looked, Made, attempt_name};
 use crate::snapshot::observed::Obstacle;
 use crate::snapshot::report::{Cause, Report};
 use crate::snapshot::tests::{World as Taking, done, way};
@@ -40,8 +40,7 @@ fn kept() -> RagSnapshot {
 }
 
 fn failed(cause: &Cause, at: &str) -> Looked {
-    let failure = Failure::Reported { cause: cause.clone(), message: "as it says".into() };
-    Looked::Failed { failure, at: Some(self::at(at)) }
+    crate::snapshot::tests::failed(cause, self::at(at))
 }
 
 /// What there is of a reading, and what was done.

@@ -3,22 +3,18 @@
 use jiff::SignedDuration;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-use super::{World, done, failed, way};
+use super::job::{ToJob, is_under_way, to_job};
+use super::{World, way};
 use crate::api::ConditionType;
 use crate::api::snapshot::ArchivePolicy;
 use crate::conditions::find;
-use crate::job::Looked;
 use crate::snapshot::decide::{Act, has_ended, is_taken, recorded};
 use crate::snapshot::observed::Obstacle;
-use crate::snapshot::report::Cause;
 
 /// What may happen between two passes.
 #[derive(Clone, Debug)]
 enum Happens {
-    Runs,
-    Ends(bool),
-    Fails(usize),
-    Vanishes,
+    Job(ToJob),
     Time(i64),
     Barred,
     Free,
@@ -27,14 +23,11 @@ enum Happens {
 
 fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
-        Just(Happens::Runs),
-        proptest::bool::ANY.prop_map(Happens::Ends),
-        (0..Cause::KNOWN.len()).prop_map(Happens::Fails),
-        Just(Happens::Vanishes),
-        (-7200..7200_i64).prop_map(Happens::Time),
-        Just(Happens::Barred),
-        Just(Happens::Free),
-        Just(Happens::Dies),
+        4 => to_job().prop_map(Happens::Job),
+        1 => (-7200..7200_i64).prop_map(Happens::Time),
+        1 => Just(Happens::Barred),
+        1 => Just(Happens::Free),
+        1 => Just(Happens::Dies),
     ]
 }
 
@@ -48,25 +41,12 @@ proptest! {
         let mut is_in_archive = false;
         for happening in happenings {
             let mut dies = false;
-            let is_under_way = |looked: &Looked| matches!(looked, Looked::Pending { .. } | Looked::Running);
-            let running = world.take.clone().filter(|(_, looked)| is_under_way(looked)).map(|(number, _)| number);
-            match (&happening, running) {
-                (Happens::Runs, Some(number)) => world.take = Some((number, Looked::Running)),
-                (Happens::Ends(verified), Some(number)) => {
-                    world.take = Some((number, done("nightly", *verified)));
-                    is_in_archive = true;
-                }
-                (Happens::Fails(cause), Some(number)) => {
-                    world.take = Some((number, failed(&Cause::KNOWN[*cause], world.now)));
-                }
-                (Happens::Vanishes, _) => world.take = None,
-                (Happens::Time(seconds), _) => {
-                    world.now = world.now.checked_add(SignedDuration::from_secs(*seconds)).unwrap();
-                }
-                (Happens::Barred, _) => world.way = Err(Obstacle::ClusterMissing("handbook".into())),
-                (Happens::Free, _) => world.way = Ok(way()),
-                (Happens::Dies, _) => dies = true,
-                (Happens::Runs | Happens::Ends(_) | Happens::Fails(_), None) => {}
+            match happening {
+                Happens::Job(what) => is_in_archive |= what.happens(&mut world.take, world.now),
+                Happens::Time(seconds) => world.now += SignedDuration::from_secs(seconds),
+                Happens::Barred => world.way = Err(Obstacle::ClusterMissing("handbook".into())),
+                Happens::Free => world.way = Ok(way()),
+                Happens::Dies => dies = true,
             }
             let (before, acts) = (world.snapshot.status.clone(), world.done.len());
             let had_ended = has_ended(recorded(&world.snapshot));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::cluster::decide::retention::retention;
-use crate::cluster::fixtures::{cluster, nothing};
-use crate::cluster::observed::{Kept, Snapshot, SnapshotState, Trouble};
+use crate::cluster::fixtures::{cluster, daily_snapshot, nothing};
+use crate::cluster::observed::{Snapshot, SnapshotState, Trouble};
 use crate::cluster::validate::validate;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -157,7 +157,7 @@ proptest! {
     ) {
         let spec = SPEC.replacen("keep: 2", &format!("keep: {keep}"), 1);
         let asked = asked(&spec);
-        let mut snapshots: Vec<Snapshot> = (0..count).map(kept).collect();
+        let mut snapshots: Vec<Snapshot> = (0..count).map(daily_snapshot).collect();
         for (index, is_verified) in findings {
             let index = index % snapshots.len();
             if let SnapshotState::Kept(kept) = &mut snapshots[index].state {
@@ -177,17 +177,5 @@ proptest! {
             prop_assert_eq!(verified(&snapshots), before);
             prop_assert!(snapshots.len() >= keep.min(count));
         }
-    }
-}
-
-fn kept(index: usize) -> Snapshot {
-    let began_at = Timestamp::from_second(1_767_225_600 + index as i64 * 86_400).unwrap();
-    Snapshot {
-        name: format!("d{index:02}"),
-        uid: format!("u{index}"),
-        schedule: Some("daily".to_owned()),
-        due_at: began_at,
-        state: SnapshotState::Kept(Kept { destination: "near".to_owned(), began_at, is_verified: true }),
-        is_going: false,
     }
 }

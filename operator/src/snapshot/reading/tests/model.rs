@@ -1,14 +1,12 @@
 //! Whatever happens between two passes.
 
 use super::*;
+use crate::snapshot::tests::job::{ToJob, is_under_way as job_is_under_way, to_job};
 
 /// What may happen between two passes.
 #[derive(Clone, Debug)]
 enum Happens {
-    Runs,
-    Ends(bool),
-    Fails(usize),
-    Vanishes,
+    Job(ToJob),
     Time(i64),
     Barred(bool),
     Others(bool),
@@ -18,15 +16,12 @@ enum Happens {
 
 fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
-        Just(Happens::Runs),
-        proptest::bool::ANY.prop_map(Happens::Ends),
-        (0..Cause::KNOWN.len()).prop_map(Happens::Fails),
-        Just(Happens::Vanishes),
-        (-7200..100_000_i64).prop_map(Happens::Time),
-        proptest::bool::ANY.prop_map(Happens::Barred),
-        proptest::bool::ANY.prop_map(Happens::Others),
-        proptest::bool::ANY.prop_map(Happens::Restore),
-        Just(Happens::Dies),
+        4 => to_job().prop_map(Happens::Job),
+        1 => (-7200..100_000_i64).prop_map(Happens::Time),
+        1 => proptest::bool::ANY.prop_map(Happens::Barred),
+        1 => proptest::bool::ANY.prop_map(Happens::Others),
+        1 => proptest::bool::ANY.prop_map(Happens::Restore),
+        1 => Just(Happens::Dies),
     ]
 }
 
@@ -38,27 +33,19 @@ proptest! {
         let mut world = World::new();
         for happening in happenings {
             let mut dies = false;
-            let running = world.read.clone().filter(|(_, looked)| matches!(looked, Looked::Pending { .. } | Looked::Running));
-            match (happening, running.as_ref().map(|(number, _)| *number)) {
-                (Happens::Runs, Some(number)) => world.read = Some((number, Looked::Running)),
-                (Happens::Ends(verified), Some(number)) => world.read = Some((number, done("nightly", verified))),
-                (Happens::Fails(cause), Some(number)) => {
-                    let now = world.now.to_string();
-                    world.read = Some((number, failed(&Cause::KNOWN[cause], &now)));
-                }
-                (Happens::Vanishes, _) => world.read = None,
-                (Happens::Time(seconds), _) => world.now += SignedDuration::from_secs(seconds),
-                (Happens::Barred(is), _) => {
+            match happening {
+                Happens::Job(what) => drop(what.happens(&mut world.read, world.now)),
+                Happens::Time(seconds) => world.now += SignedDuration::from_secs(seconds),
+                Happens::Barred(is) => {
                     world.way = if is { Err(Obstacle::Paused("handbook".into())) } else { Ok(way()) };
                 }
-                (Happens::Others(is), _) => world.sooner = is.then(|| "RagSnapshot weekly".into()),
-                (Happens::Restore(is), _) => world.yields_to = is.then(|| "RagRestore undo".into()),
-                (Happens::Dies, _) => dies = true,
-                (Happens::Runs | Happens::Ends(_) | Happens::Fails(_), None) => {}
+                Happens::Others(is) => world.sooner = is.then(|| "RagSnapshot weekly".into()),
+                Happens::Restore(is) => world.yields_to = is.then(|| "RagRestore undo".into()),
+                Happens::Dies => dies = true,
             }
             let (acts, told, before) = (world.done.len(), world.outcomes.len(), world.verified());
             let ended = world.read.clone().filter(|(_, looked)| matches!(looked, Looked::Done { .. } | Looked::Failed { .. }));
-            let under_way = world.read.as_ref().is_some_and(|(_, looked)| matches!(looked, Looked::Pending { .. } | Looked::Running));
+            let under_way = world.read.as_ref().is_some_and(|(_, looked)| job_is_under_way(looked));
             let (sooner, barred) = (world.sooner.clone(), world.way.is_err());
             world.pass(dies);
             for act in &world.done[acts..] {
