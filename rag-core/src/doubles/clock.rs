@@ -1,6 +1,12 @@
 //! The clock.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -36,5 +42,34 @@ impl Clock for SetClock {
 
     fn steady(&self) -> Duration {
         self.0.lock().unwrap().1
+    }
+}
+
+/// A clock that lets something happen when it is asked for the time so many times, for what changes between two looks.
+pub struct InterruptedClock<F> {
+    /// How often it was asked.
+    asked: AtomicUsize,
+    at: usize,
+    clock: Arc<SetClock>,
+    happens: F,
+}
+
+impl<F: Fn() + Send + Sync> InterruptedClock<F> {
+    /// Tells the time of `clock`; when it is asked for the `at`th time, `happens` comes first.
+    pub fn new(clock: &Arc<SetClock>, at: usize, happens: F) -> Self {
+        Self { asked: AtomicUsize::new(0), at, clock: Arc::clone(clock), happens }
+    }
+}
+
+impl<F: Fn() + Send + Sync> Clock for InterruptedClock<F> {
+    fn now(&self) -> Timestamp {
+        if self.asked.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
+            (self.happens)();
+        }
+        self.clock.now()
+    }
+
+    fn steady(&self) -> Duration {
+        self.clock.steady()
     }
 }

@@ -14,7 +14,7 @@ mod store;
 
 pub use answer::answer;
 pub use archive::ArchiveDouble;
-pub use clock::SetClock;
+pub use clock::{InterruptedClock, SetClock};
 pub use embedder::{EmbedderDouble, HighCosines, OverBudget};
 pub use eventually::eventually;
 pub use passage::{chunk, passage};

@@ -1,10 +1,8 @@
-use std::sync::atomic::AtomicUsize;
-
 use futures::FutureExt as _;
 use serde_json::json;
 
 use super::*;
-use crate::doubles::{RecordsDouble, SetClock, eventually};
+use crate::doubles::{InterruptedClock, RecordsDouble, SetClock, eventually};
 
 const KIND: Kind = Kind::Lease;
 const PAST: SignedDuration = SignedDuration::from_secs(31);
@@ -46,34 +44,13 @@ async fn what_is_held_is_nobody_elses_until_it_is_given_back() {
     assert!(take(&other).await.unwrap().inherited().is_none());
 }
 
-/// A clock that lets something happen when it is asked for the time so many times.
-struct Interrupted<F> {
-    asked: AtomicUsize,
-    at: usize,
-    clock: Arc<SetClock>,
-    happens: F,
-}
-
-impl<F: Fn() + Send + Sync> Clock for Interrupted<F> {
-    fn now(&self) -> Timestamp {
-        if self.asked.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
-            (self.happens)();
-        }
-        self.clock.now()
-    }
-
-    fn steady(&self) -> Duration {
-        self.clock.steady()
-    }
-}
-
 #[tokio::test]
 async fn what_is_given_back_between_two_looks_is_taken_and_nobody_is_said_to_hold_it() {
     let world = World::default();
     let hold = take(&world.process()).await.unwrap();
     // It asks for the time when it writes its hold, and when it finds another one there.
     let happens = move || assert_eq!(hold.give_back().now_or_never(), Some(Ok(true)));
-    let clock = Interrupted { asked: AtomicUsize::new(0), at: 2, clock: Arc::clone(&world.clock), happens };
+    let clock = InterruptedClock::new(&world.clock, 2, happens);
     let other = Holds::new(Arc::clone(&world.records) as _, Arc::new(clock));
     assert!(other.take_or_holder(KIND, "x", |_| Value::Null).await.unwrap().is_ok());
 }

@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 use jiff::SignedDuration;
 
 use super::*;
+use crate::doubles::InterruptedClock;
 use crate::ports::{Clock as _, Edition, Editions, GATE, Holds, Records, place};
 
 /// What a question is answered from: the flows over one epoch, which go on when another one is activated.
@@ -292,20 +293,6 @@ async fn two_restores_a_reindex_and_a_restore_never_work_at_once() {
     assert!(world.replaced(&archive, "one").await.is_ok());
 }
 
-/// A clock that lets something happen before it is first asked for the time, which is when a hold is taken.
-struct Interrupted<F>(std::sync::Once, Arc<SetClock>, F);
-
-impl<F: Fn() + Send + Sync> crate::ports::Clock for Interrupted<F> {
-    fn now(&self) -> jiff::Timestamp {
-        self.0.call_once(&self.2);
-        self.1.now()
-    }
-
-    fn steady(&self) -> Duration {
-        self.1.steady()
-    }
-}
-
 #[tokio::test]
 async fn what_changed_before_a_restore_had_its_turn_is_what_it_goes_back_to() {
     let archive = Arc::default();
@@ -316,7 +303,8 @@ async fn what_changed_before_a_restore_had_its_turn_is_what_it_goes_back_to() {
     // A reindex that was at work comes to its end.
     let store = Arc::clone(&world.store);
     let ends = move || store.activate(Epoch(2)).now_or_never().unwrap().unwrap();
-    let clock = Interrupted(std::sync::Once::new(), Arc::clone(&world.clock), ends);
+    // It is first asked for the time when a hold is taken.
+    let clock = InterruptedClock::new(&world.clock, 1, ends);
     let replace = Replace { clock: Arc::new(clock), ..world.replace() };
     let replaced = replace.run(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await.unwrap();
     assert_eq!((replaced.previous, replaced.epoch), (Epoch(2), Epoch(3)));
