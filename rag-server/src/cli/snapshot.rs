@@ -217,16 +217,15 @@ async fn act(
         SnapshotCommand::Attached { name, to } => copy::attached(&archived()?, (name, to)).await,
         SnapshotCommand::Restore(args) => {
             let archived = archived()?;
-            let (name, args) = args.chosen(&archived).await?;
-            let restores = args.restores();
-            let ended = restore::restore(config, archived.clone(), args, run).await;
-            if restores { evidence::left(&archived, (Act::Restore, &name), run, ended).await } else { ended }
+            let name = named_or_newest(&archived, args.name.clone(), args.before).await?;
+            let ended = restore::restore(config, archived.clone(), (&name, &args), run).await;
+            // What would be done says nothing about the snapshot.
+            if args.dry_run { ended } else { evidence::left(&archived, (Act::Restore, &name), run, ended).await }
         }
         SnapshotCommand::Drill(args) => {
             let archived = archived()?;
             let name = named_or_newest(&archived, args.name, None).await?;
-            let args = drill::DrillArgs { name: Some(name.clone()), ..args };
-            let ended = drill::drill(config, archived.clone(), args, run).await;
+            let ended = drill::drill(config, archived.clone(), (&name, args.min_recall), run).await;
             evidence::left(&archived, (Act::Drill, &name), run, ended).await
         }
         SnapshotCommand::Evidence(args) => evidence::evidence(&archived()?, args).await,

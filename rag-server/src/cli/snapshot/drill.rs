@@ -7,7 +7,6 @@ use clap::Args;
 use super::{
     Said, closed,
     figures::{Run, Unit},
-    named_or_newest,
     report::{self, Cause, Done, Report, Snapshot, Trouble},
 };
 use crate::{
@@ -27,21 +26,20 @@ pub(super) struct DrillArgs {
     pub(super) min_recall: f64,
 }
 
-/// Drills. Where there is no room for it, nothing is proven and nothing failed: it is skipped.
+/// Drills the snapshot of this name, of which so much has to be found. Where there is no room for it, nothing is proven and nothing failed: it is skipped.
 pub(super) async fn drill(
     config: &Config,
     archived: Archived,
-    args: DrillArgs,
+    (name, min_recall): (&Name, f64),
     run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
     let place = archived.archive.place().to_owned();
-    let name = named_or_newest(&archived, args.name, None).await?;
-    let error = match opened_and_drilled(config, archived, (&name, args.min_recall), run).await {
+    let error = match opened_and_drilled(config, archived, (name, min_recall), run).await {
         Ok(drilled) => return Ok(Said::done(said(&drilled), Done::Drilled(measured(&drilled, &place)))),
         Err(error) => error,
     };
     match Report::failed(&*error) {
-        Report::Failed(trouble) if trouble.cause == Cause::NoRoom => Ok(skipped(&name, trouble)),
+        Report::Failed(trouble) if trouble.cause == Cause::NoRoom => Ok(skipped(name, trouble)),
         _ => Err(error),
     }
 }

@@ -155,6 +155,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::doubles::eventually;
 
     /// An address at which nobody listens just now.
     async fn free() -> SocketAddr {
@@ -163,16 +164,15 @@ mod tests {
 
     /// What is answered, once somebody does.
     async fn asked(address: SocketAddr) -> (u16, Value) {
-        loop {
-            match reqwest::get(format!("http://{address}{PATH}")).await {
-                Ok(answer) => {
-                    let status = answer.status().as_u16();
-                    return (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default());
-                }
-                Err(error) if error.is_connect() => tokio::task::yield_now().await,
-                Err(error) => panic!("{error}"),
-            }
-        }
+        let mut answer = None;
+        eventually("somebody listens", async || {
+            answer = reqwest::get(format!("http://{address}{PATH}")).await.ok();
+            answer.is_some()
+        })
+        .await;
+        let answer = answer.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
     }
 
     #[tokio::test]

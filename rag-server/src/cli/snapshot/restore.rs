@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Said, closed,
     figures::{Bar, Run, Unit},
-    named_or_newest,
     report::{self, Done, Settled, Snapshot},
     show,
 };
@@ -18,17 +17,17 @@ use crate::{
     cli::this_process::this_process,
     config::Config,
     ports::Epoch,
-    snapshot::{Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, SnapshotError, Undone},
+    snapshot::{Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, Undone},
 };
 
 /// Which snapshot, and how.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
     /// Its name; that of the newest without it
-    name: Option<Name>,
+    pub(super) name: Option<Name>,
     /// The newest of those that began before this time, such as 2027-01-31T18:00:00Z
     #[arg(long, value_name = "TIME", conflicts_with = "name")]
-    before: Option<Timestamp>,
+    pub(super) before: Option<Timestamp>,
     /// Put it in the place of the documents that are there, while servers answer questions
     ///
     /// Writes are refused meanwhile. What was there is kept until `snapshot confirm`; `snapshot revert` brings it back. Documents that were deleted since the snapshot stay deleted.
@@ -39,32 +38,18 @@ pub(super) struct RestoreArgs {
     with_deleted: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
-impl RestoreArgs {
-    /// The snapshot that is meant, which is chosen once.
-    pub(super) async fn chosen(self, archived: &Archived) -> Result<(Name, Self), SnapshotError> {
-        let name = named_or_newest(archived, self.name.clone(), self.before).await?;
-        Ok((name.clone(), Self { name: Some(name), ..self }))
-    }
-
-    /// Whether something is restored, or only planned.
-    pub(super) fn restores(&self) -> bool {
-        !self.dry_run
-    }
-}
-
-/// Restores, or says what would be done.
+/// Restores the snapshot of this name, or says what would be done.
 pub(super) async fn restore(
     config: &Config,
     archived: Archived,
-    args: RestoreArgs,
+    what: (&Name, &RestoreArgs),
     run: &Run<'_>,
 ) -> Result<Said, Box<dyn Error>> {
-    let (name, args) = args.chosen(&archived).await?;
     let stores = app::open_stores(config).await?;
-    let done = restored(config, &stores, archived, (&name, &args), run).await;
+    let done = restored(config, &stores, archived, what, run).await;
     closed(stores, done).await
 }
 
