@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::Role;
@@ -220,15 +220,7 @@ async fn a_namespace_that_goes_in_the_middle_waits_for_no_full_drill_and_what_th
     key(&other).await?;
     restore(&home, "orphaned", full(&other)).await?;
     own_cluster(&other).await?;
-    let namespaces: Api<Namespace> = Api::all(home.client.clone());
-    namespaces.delete(&home.namespace, &DeleteParams::default()).await?;
-    let (namespaces, name) = (&namespaces, home.namespace.as_str());
-    until("the namespace has gone", WITHIN, || async move {
-        let found = namespaces.get_opt(name).await?;
-        ensure!(found.is_none(), "{:?}", found.and_then(|namespace| namespace.status));
-        Ok(Some(()))
-    })
-    .await?;
+    home.is_removed().await?;
     is_empty(&other).await
 }
 

@@ -127,15 +127,8 @@ async fn a_namespace_that_is_made_anew_is_taken_up_without_a_restart() -> Result
         scene.serving("handbook").await?;
     }
     let (role, binding) = (of_the_chart::<Role>(&other).await?, of_the_chart::<RoleBinding>(&other).await?);
+    other.is_removed().await?;
     let namespaces: Api<Namespace> = Api::all(other.client.clone());
-    namespaces.delete(&other.namespace, &DeleteParams::default()).await?;
-    let (namespaces, name) = (&namespaces, other.namespace.as_str());
-    until("the namespace has gone", WITHIN, || async move {
-        let found = namespaces.get_opt(name).await?;
-        ensure!(found.is_none(), "{:?}", found.and_then(|namespace| namespace.status));
-        Ok(Some(()))
-    })
-    .await?;
     home.apply("handbook", small(7)).await?;
     home.serving("handbook").await?;
 

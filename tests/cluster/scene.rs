@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use ragops_operator::api::RagCluster;
@@ -51,6 +52,18 @@ impl Scene {
             "apiVersion": "ragops.dev/v1alpha1", "kind": "RagCluster", "metadata": {"name": name}, "spec": spec,
         });
         self.clusters.patch(name, &PatchParams::apply("kubectl").force(), &Patch::Apply(&object)).await
+    }
+
+    /// Deletes the namespace, and waits until it has gone.
+    pub(crate) async fn is_removed(&self) -> Result<()> {
+        let namespaces: &Api<Namespace> = &Api::all(self.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        until("the namespace has gone", WITHIN, || async move {
+            let found = namespaces.get_opt(&self.namespace).await?;
+            anyhow::ensure!(found.is_none(), "{:?}", found.and_then(|namespace| namespace.status));
+            Ok(Some(()))
+        })
+        .await
     }
 
     /// Objects of a kind in the namespace.

@@ -534,22 +534,15 @@ async fn heals(world: &World, row: &Row) {
     }
 }
 
-/// Two tests for each part: one in which it is killed, and one in which it stands still.
+/// A test for each way in which each part fails.
 macro_rules! rows {
-    ($($part:ident: $meanwhile:expr, $name:literal, $log:literal, $metric:expr,
-        killed $killed:ident $cause_killed:literal, still $still:ident $cause_still:literal;)*) => {$(
+    ($($part:ident: $meanwhile:expr, $name:literal, $log:literal, $metric:expr, $($how:ident $test:ident $cause:literal),*;)*) => {$($(
         #[tokio::test(flavor = "multi_thread")]
-        async fn $killed() {
-            let (how, seen) = (How::Killed, ($name, $cause_killed));
+        async fn $test() {
+            let (how, seen) = (How::$how, ($name, $cause));
             the_row_holds(Row { part: Part::$part, how, meanwhile: $meanwhile, seen, log: $log, metric: $metric }).await;
         }
-
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $still() {
-            let (how, seen) = (How::StandsStill, ($name, $cause_still));
-            the_row_holds(Row { part: Part::$part, how, meanwhile: $meanwhile, seen, log: $log, metric: $metric }).await;
-        }
-    )*};
+    )*)*};
 }
 
 /// What a question gets while a store does not answer.
@@ -563,25 +556,25 @@ const UNAVAILABLE: &str = r#"http_requests_total{route="/query",status="503"}"#;
 
 rows! {
     Store: NO_STORE, "vector store", "a store failed", UNAVAILABLE,
-        killed a_vector_store_that_is_killed_fails_every_question_in_words_and_heals_by_itself "unreachable",
-        still a_vector_store_that_stands_still_fails_every_question_in_time_and_heals_by_itself "timeout";
+        Killed a_vector_store_that_is_killed_fails_every_question_in_words_and_heals_by_itself "unreachable",
+        StandsStill a_vector_store_that_stands_still_fails_every_question_in_time_and_heals_by_itself "timeout";
     Postgres: NO_STORE, "records", "a store failed", UNAVAILABLE,
-        killed a_database_that_is_killed_fails_every_question_in_words_and_heals_by_itself "unreachable",
-        still a_database_that_stands_still_fails_every_question_in_time_and_heals_by_itself "timeout";
+        Killed a_database_that_is_killed_fails_every_question_in_words_and_heals_by_itself "unreachable",
+        StandsStill a_database_that_stands_still_fails_every_question_in_time_and_heals_by_itself "timeout";
     Redis: Meanwhile::AsEver, "cache", "the cache in Redis cannot be used",
         r#"rag_circuit_breaker_transitions_total{provider="redis_cache",to="open"}"#,
-        killed a_redis_that_is_killed_costs_no_question_and_is_used_again_by_itself "unreachable",
-        still a_redis_that_stands_still_costs_no_question_and_is_used_again_by_itself "timeout";
+        Killed a_redis_that_is_killed_costs_no_question_and_is_used_again_by_itself "unreachable",
+        StandsStill a_redis_that_stands_still_costs_no_question_and_is_used_again_by_itself "timeout";
     Embedder: NO_VECTOR, "embedding model", "the embedding provider failed",
         r#"rag_circuit_breaker_transitions_total{provider="embedding_provider",to="open"}"#,
-        killed an_embedding_provider_that_is_killed_fails_questions_and_documents_wait_for_it "unreachable",
-        still an_embedding_provider_that_stands_still_fails_questions_in_time_and_documents_wait_for_it "timeout";
+        Killed an_embedding_provider_that_is_killed_fails_questions_and_documents_wait_for_it "unreachable",
+        StandsStill an_embedding_provider_that_stands_still_fails_questions_in_time_and_documents_wait_for_it "timeout";
     Generator: WITHOUT_MODEL, "writer", "the provider ",
         r#"rag_circuit_breaker_transitions_total{provider="writer",to="open"}"#,
-        killed without_its_language_model_a_server_answers_in_sentences_of_the_documents_and_says_so "open",
-        still a_language_model_that_stands_still_is_given_up_in_time_for_sentences_of_the_documents "open";
+        Killed without_its_language_model_a_server_answers_in_sentences_of_the_documents_and_says_so "open",
+        StandsStill a_language_model_that_stands_still_is_given_up_in_time_for_sentences_of_the_documents "open";
     Reranker: NOT_RERANKED, "reranker", "the reranker failed",
         r#"rag_circuit_breaker_transitions_total{provider="rerank_provider",to="open"}"#,
-        killed without_its_reranker_a_server_answers_in_the_order_of_the_search_and_says_so "unreachable",
-        still a_reranker_that_stands_still_is_given_up_in_time_for_the_order_of_the_search "unreachable";
+        Killed without_its_reranker_a_server_answers_in_the_order_of_the_search_and_says_so "unreachable",
+        StandsStill a_reranker_that_stands_still_is_given_up_in_time_for_the_order_of_the_search "unreachable";
 }
