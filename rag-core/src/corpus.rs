@@ -304,7 +304,8 @@ fn written(epoch: Epoch, built: &BuiltWith) -> Result<serde_json::Value, CorpusE
     serde_json::to_value(built).map_err(|e| corrupt(epoch, &e))
 }
 
-fn read(epoch: Epoch, body: serde_json::Value) -> Result<BuiltWith, CorpusError> {
+/// What the body of its record says that an epoch is built with.
+pub fn read(epoch: Epoch, body: serde_json::Value) -> Result<BuiltWith, CorpusError> {
     serde_json::from_value(body).map_err(|e| corrupt(epoch, &e))
 }
 

@@ -20,7 +20,8 @@ use models::Model;
 pub use models::Models;
 pub use process::Process;
 pub use snapshots::{
-    ArchivePlace, Drilling, SnapshotSetupError, archived, create, download, drill, new_folder, remove, replace, restore,
+    ArchivePlace, Drilling, SnapshotSetupError, archived, create, download, drill, lent, new_folder, remove, replace,
+    restore,
 };
 pub use stores::Stores;
 pub use trial::{Trial, Verdict};

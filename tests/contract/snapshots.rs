@@ -14,14 +14,16 @@ use rag_server::{
     config::Config,
 };
 use ragops_operator::{
-    api::{RagCluster, cluster::Snapshots},
+    api::{RagCluster, RagRestore, cluster::Snapshots},
     cluster::build::config::CONFIG_FILE,
     job::{
         Archive, Attached, Built, MANIFEST_FILE, Request, build,
         progress::{Told, Unit as Counted},
         servers,
     },
+    restore::{build::arguments, decide::Source, observed::Task},
     server_client::{ServerClient, Silence},
+    snapshot::command,
     snapshot::report::{Cause, Drilled, Listed, Outcome, Removed, Report, Restored, Taken},
 };
 use serde_json::{Value, json};
@@ -218,8 +220,32 @@ fn the_server_knows_every_argument_of_a_job() {
     let cluster = with_snapshots(json!({"destinations": [{"name": "near", "volume": {"claimName": "archive"}}]}));
     let (_, built) = jobs(&cluster).remove(0);
     let pod = built.job.spec.unwrap().template.spec.unwrap();
-    let args = pod.containers[0].args.clone().unwrap();
-    if let Err(error) = CommandLine::try_parse_from(std::iter::once("rag-server".to_owned()).chain(args)) {
-        panic!("{error}");
+    let whole = pod.containers[0].args.clone().unwrap();
+    let restore = |more: Value| -> RagRestore {
+        let mut spec = json!({"cluster": "handbook", "mode": "InPlace"});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let metadata = json!({"name": "undo", "uid": "5b8e"});
+        let object =
+            json!({"apiVersion": "ragops.dev/v1alpha1", "kind": "RagRestore", "metadata": metadata, "spec": spec});
+        serde_json::from_value(object).unwrap()
+    };
+    let source = Source { destination: "near".into(), name: Some("nightly".into()), before: None };
+    let restoring = |task, more| arguments(&restore(more), task, &source, 95);
+    for args in [
+        command::take("nightly", "5b8e", None),
+        command::take("nightly", "5b8e", Some("http://handbook-management:9090")),
+        command::verify("nightly"),
+        command::remove("nightly"),
+        restoring(Task::Restore, json!({})),
+        restoring(Task::Restore, json!({"withDeleted": true, "dryRun": true})),
+        restoring(Task::Drill, json!({})),
+        restoring(Task::Revert, json!({})),
+    ]
+    .into_iter()
+    .map(|command| [vec!["--config".into(), "config.toml".into()], command].concat())
+    .chain([whole])
+    {
+        let line = std::iter::once("rag-server".to_owned()).chain(args.clone());
+        assert!(CommandLine::try_parse_from(line).is_ok(), "{args:?}");
     }
 }

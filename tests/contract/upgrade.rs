@@ -138,6 +138,7 @@ impl Fixture {
             disruption_budget: self.one(&server),
             autoscaler: self.one(&name.autoscaler()),
             service: self.one(&name.service()),
+            management: self.one(&name.management()),
             qdrant_bootstrap: self.one(&qdrant),
             qdrant_disruption_budget: self.one(&qdrant),
             qdrant_peers: self.one(&name.qdrant_peers()),
@@ -229,6 +230,7 @@ fn objects(children: Children<Prepared>) -> Vec<Value> {
         disruption_budget,
         autoscaler,
         service,
+        management,
         growth: _,
         prune: _,
         stage: _,
@@ -237,7 +239,7 @@ fn objects(children: Children<Prepared>) -> Vec<Value> {
         vec![json!(service_account), json!(corpus), json!(server_secret), json!(revision), json!(config), json!(live)];
     objects.extend(minted.iter().chain(&client_keys).map(|secret| json!(secret)));
     objects.extend([json!(network_policy), json!(data_claim), json!(deployment), json!(disruption_budget)]);
-    objects.extend([json!(autoscaler), json!(service)]);
+    objects.extend([json!(autoscaler), json!(service), json!(management)]);
     objects.extend(qdrant.into_iter().flat_map(of_store));
     objects.retain(|object| !object.is_null());
     objects.iter_mut().for_each(Value::sort_all_objects);

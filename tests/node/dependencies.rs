@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt};
 use ragops_tests::{availability, until};
 use serde_json::json;
 
-use crate::documents::room;
+use crate::documents::{id, room};
 use crate::load::{Away, Count, Load, ROOMS};
 use crate::packed;
 use crate::service::Service;
@@ -58,7 +58,7 @@ impl Scene<'_> {
         for pod in &pods {
             servers.push(self.service.connect(pod).await?);
         }
-        let rooms: Vec<_> = (0..ROOMS).map(|n| (format!("rooms/{n}.txt"), room(n))).collect();
+        let rooms: Vec<_> = (0..ROOMS).map(|n| (id(n), room(n))).collect();
         let job = servers[0].ingest(&rooms).await?;
         servers[0].done(&job).await?;
 

@@ -76,7 +76,7 @@ impl Library<'_> {
 
     async fn keeps_what_a_killed_server_acknowledged(&self) -> Result<()> {
         let servers = self.0.servers().await?;
-        let documents: Vec<_> = (0..60).map(|n| (format!("rooms/{n}.txt"), room(n))).collect();
+        let documents: Vec<_> = (0..60).map(|n| (id(n), room(n))).collect();
         let (victim, other) = (self.0.connect(&servers[2]).await?, self.0.connect(&servers[0]).await?);
         let job = victim.ingest(&documents).await?;
         self.0.kill(&servers[2].name_any()).await?;
@@ -133,6 +133,11 @@ fn wanted(cluster: &RagCluster, corpus: ConfigMap) -> Result<Vec<Value>> {
         json!(qdrant.service),
         json!(qdrant.stateful_set),
     ])
+}
+
+/// The name of the document of a room.
+pub(crate) fn id(number: usize) -> String {
+    format!("rooms/{number}.txt")
 }
 
 pub(crate) fn room(number: usize) -> String {

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what prepares a test is test, too")]
 
+mod asking;
 #[path = "../contract/built.rs"]
 mod built;
 mod dependencies;
 mod documents;
+mod embedded;
 mod load;
 mod packed;
 mod pages;

@@ -4,9 +4,12 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
-use ragops_operator::api::RagCluster;
+use ragops_operator::api::restore::RestoreResult;
+use ragops_operator::api::snapshot::ArchiveStatus;
+use ragops_operator::api::{RagCluster, RagRestore, RagSnapshot};
 use ragops_tests::until;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -42,6 +45,37 @@ impl<'n> Service<'n> {
             let is = |type_: &str, status: &str| conditions.iter().any(|c| c.type_ == type_ && c.status == status);
             ensure!(is("Ready", "True") && is("Reconciling", "False"), "{conditions:#?}");
             Ok(Some(cluster))
+        })
+        .await
+    }
+
+    /// Takes a snapshot by hand, and waits until it is in the archive and was read back.
+    pub(crate) async fn snapshot(&self, name: &str, destination: &str) -> Result<ArchiveStatus> {
+        let object = json!({
+            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot", "metadata": {"name": name},
+            "spec": {"cluster": self.name, "destination": destination},
+        });
+        let snapshots: Api<RagSnapshot> = Api::namespaced(self.client.clone(), NAMESPACE);
+        snapshots.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        until("the snapshot is taken and verified", WITHIN, || async {
+            let status = snapshots.get(name).await?.status.unwrap_or_default();
+            are_true(&["Ready", "Verified"], &status.conditions)?;
+            Ok(status.archive)
+        })
+        .await
+    }
+
+    /// Asks for a restore or a drill, and waits until it is done.
+    pub(crate) async fn restore(&self, name: &str, spec: Value) -> Result<RestoreResult> {
+        let object = json!({
+            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagRestore", "metadata": {"name": name}, "spec": spec,
+        });
+        let restores: Api<RagRestore> = Api::namespaced(self.client.clone(), NAMESPACE);
+        restores.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        until(&format!("{name} is done"), WITHIN, || async {
+            let status = restores.get(name).await?.status.unwrap_or_default();
+            are_true(&["Ready"], &status.conditions)?;
+            Ok(status.result)
         })
         .await
     }
@@ -84,6 +118,13 @@ impl<'n> Service<'n> {
         let http = reqwest::Client::builder().no_proxy().build()?;
         Ok(Server { url, key: String::from_utf8(key.0)?, http, _forward: (child, lines) })
     }
+}
+
+/// All of these are true, or what is said instead.
+fn are_true(wanted: &[&str], conditions: &[Condition]) -> Result<()> {
+    let is_true = |type_: &str| conditions.iter().any(|found| found.type_ == type_ && found.status == "True");
+    ensure!(wanted.iter().all(|type_| is_true(type_)), "{conditions:#?}");
+    Ok(())
 }
 
 /// A server behind a forwarded port.

@@ -2,25 +2,22 @@
 //! and restored by the bucket alone after everything else is gone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use http::Request;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt};
-use ragops_operator::api::restore::RestoreResult;
-use ragops_operator::api::snapshot::ArchiveStatus;
 use ragops_operator::api::{RagCluster, RagRestore, RagSnapshot};
 use ragops_tests::{availability, until};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::documents::room;
+use crate::asking::Asking;
+use crate::documents::{id, room};
 use crate::packed;
 use crate::service::{Server, Service};
 use crate::shared::{DRILLS, NAMESPACE, WITHIN, node, output, program};
@@ -80,7 +77,7 @@ impl Minutes<'_> {
         server.done(&job).await?;
 
         for (name, destination) in [("minutes-first", "volume"), ("minutes-offsite", self.offsite)] {
-            let taken = self.snapshot(name, destination).await?;
+            let taken = self.service.snapshot(name, destination).await?;
             assert_eq!((taken.documents, taken.left_out), (ROOMS as i64, 0));
         }
         self.change(&server).await?;
@@ -156,7 +153,7 @@ impl Minutes<'_> {
     }
 
     async fn drills_what_it_took(&self) -> Result<()> {
-        let drill = self.restore("minutes-drill", json!({"cluster": NAME, "mode": "Drill"})).await?;
+        let drill = self.service.restore("minutes-drill", json!({"cluster": NAME, "mode": "Drill"})).await?;
         assert_eq!((drill.snapshot.as_str(), drill.documents), ("minutes-first", Some(ROOMS as i64)));
         assert_eq!(drill.recall_percent, Some(100.0));
         ensure!(drill.rto_seconds.is_some() && drill.rpo_seconds.is_some_and(|rpo| rpo > 0.0), "{drill:?}");
@@ -173,7 +170,7 @@ impl Minutes<'_> {
         secrets.create(&PostParams::default(), &keys).await?;
         let source = json!({"snapshotRef": {"name": "minutes-offsite"}});
         let spec = json!({"cluster": NAME, "mode": "Drill", "inNamespace": DRILLS, "source": source});
-        let drill = self.restore("minutes-full", spec).await?;
+        let drill = self.service.restore("minutes-full", spec).await?;
         assert_eq!((drill.snapshot.as_str(), drill.documents), ("minutes-offsite", Some(ROOMS as i64)));
         println!("drilled in full within {:.0} s", drill.rto_seconds.context("no RTO")?);
         assert_eq!(names(&self.there::<RagCluster>()).await?, [] as [String; 0]);
@@ -190,7 +187,7 @@ impl Minutes<'_> {
         asking.has_answers().await?;
         let source = json!({"snapshotRef": {"name": "minutes-first"}});
         let spec = json!({"cluster": NAME, "mode": "InPlace", "source": source, "withDeleted": true});
-        let restored = self.restore("minutes-undo", spec).await?;
+        let restored = self.service.restore("minutes-undo", spec).await?;
         asking.has_answers().await?;
         asking.end().await?;
         let changes = serde_json::to_value(restored.changes.context("no changes")?)?;
@@ -215,7 +212,7 @@ impl Minutes<'_> {
         assert_eq!(missing.status(), StatusCode::NOT_FOUND);
         assert_eq!(snapshots.list(&ListParams::default()).await?.items.len(), 0);
         let source = json!({"archive": {"name": "minutes-offsite", "destination": self.offsite}});
-        self.restore("minutes-again", json!({"cluster": NAME, "mode": "InPlace", "source": source})).await?;
+        self.service.restore("minutes-again", json!({"cluster": NAME, "mode": "InPlace", "source": source})).await?;
         let answer = server.ask("Where is the key of room 7?").await?;
         assert_eq!(answer["citations"][0]["document"], id(7), "{answer}");
         println!("answered {:.0} s after cluster and data were deleted", lost.elapsed().as_secs_f64());
@@ -231,36 +228,6 @@ impl Minutes<'_> {
         let added = server.request(Method::GET, &format!("/documents/{}", id(ROOMS))).send().await?;
         assert_eq!(added.status(), StatusCode::NOT_FOUND);
         Ok(())
-    }
-
-    /// Takes a snapshot by hand, and waits until it is in the archive and was read back.
-    async fn snapshot(&self, name: &str, destination: &str) -> Result<ArchiveStatus> {
-        let object = json!({
-            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagSnapshot", "metadata": {"name": name},
-            "spec": {"cluster": NAME, "destination": destination},
-        });
-        let snapshots: Api<RagSnapshot> = self.api();
-        snapshots.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
-        until("the snapshot is taken and verified", WITHIN, || async {
-            let status = snapshots.get(name).await?.status.unwrap_or_default();
-            are_true(&["Ready", "Verified"], &status.conditions)?;
-            Ok(status.archive)
-        })
-        .await
-    }
-
-    async fn restore(&self, name: &str, spec: Value) -> Result<RestoreResult> {
-        let object = json!({
-            "apiVersion": "ragops.dev/v1alpha1", "kind": "RagRestore", "metadata": {"name": name}, "spec": spec,
-        });
-        let restores: Api<RagRestore> = self.api();
-        restores.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
-        until(&format!("{name} is done"), WITHIN, || async {
-            let status = restores.get(name).await?.status.unwrap_or_default();
-            are_true(&["Ready"], &status.conditions)?;
-            Ok(status.result)
-        })
-        .await
     }
 
     async fn remove<K>(&self, name: &str) -> Result<()>
@@ -301,54 +268,4 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     Ok(api.list(&ListParams::default()).await?.items.iter().map(ResourceExt::name_any).collect())
-}
-
-/// All of these are true, or what is said instead.
-fn are_true(wanted: &[&str], conditions: &[Condition]) -> Result<()> {
-    let is_true = |type_: &str| conditions.iter().any(|found| found.type_ == type_ && found.status == "True");
-    ensure!(wanted.iter().all(|type_| is_true(type_)), "{conditions:#?}");
-    Ok(())
-}
-
-fn id(number: usize) -> String {
-    format!("rooms/{number}.txt")
-}
-
-/// A client that asks all the time.
-struct Asking {
-    answered: Arc<AtomicUsize>,
-    over: Arc<AtomicBool>,
-    client: tokio::task::JoinHandle<Result<()>>,
-}
-
-impl Asking {
-    fn begin(server: &Arc<Server>) -> Self {
-        let (answered, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let (server, counted, told) = (Arc::clone(server), Arc::clone(&answered), Arc::clone(&over));
-        let client = tokio::spawn(async move {
-            while !told.load(Ordering::SeqCst) {
-                // It is in what stands before and in what stands after.
-                let answer = server.ask("Where is the key of room 3?").await?;
-                ensure!(answer["citations"][0]["document"] == id(3), "{answer}");
-                counted.fetch_add(1, Ordering::SeqCst);
-            }
-            Ok(())
-        });
-        Self { answered, over, client }
-    }
-
-    /// Waits until it was answered some more.
-    async fn has_answers(&self) -> Result<()> {
-        let before = self.answered.load(Ordering::SeqCst);
-        until("the client is answered", WITHIN, || async {
-            ensure!(!self.client.is_finished(), "it has stopped asking");
-            Ok((self.answered.load(Ordering::SeqCst) > before + 3).then_some(()))
-        })
-        .await
-    }
-
-    async fn end(self) -> Result<()> {
-        self.over.store(true, Ordering::SeqCst);
-        self.client.await?
-    }
 }

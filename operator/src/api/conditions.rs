@@ -271,7 +271,7 @@ reasons! {
     NoDestination,
     /// Ready, Stalled of a RagSnapshot: the claim of its destination does not exist.
     ClaimMissing,
-    /// Ready, Stalled of a RagSnapshot or a RagRestore: the cluster's store can only be read by its own server.
+    /// Ready, Stalled of a RagRestore: the cluster's store can only be written by its own server.
     Unsupported,
     /// Verified of a RagSnapshot: all of it was read back.
     ReadBack,

@@ -82,6 +82,11 @@ impl ClusterName {
         format!("{}-qdrant-{revision}", self.0)
     }
 
+    /// The Service by which Jobs ask the server that has its store inside it; those who use the service do not.
+    pub fn management(&self) -> String {
+        format!("{}-management", self.0)
+    }
+
     /// The managed vector store's StatefulSet, Service, Secret, ConfigMap, PodDisruptionBudget and NetworkPolicy.
     pub fn qdrant(&self) -> String {
         format!("{}-qdrant", self.0)
@@ -317,6 +322,7 @@ mod tests {
         for name in [
             cluster.qdrant(),
             cluster.qdrant_peers(),
+            cluster.management(),
             cluster.server(),
             cluster.config(&revision),
             cluster.server_revision(&revision),

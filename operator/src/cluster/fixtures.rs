@@ -125,6 +125,7 @@ fn take_up(live: &mut LiveChildren, children: Children<Prepared>) {
     live.disruption_budget = Some(disruption_budget);
     live.autoscaler = autoscaler.or(live.autoscaler.take());
     live.service = Some(children.service);
+    live.management = children.management.or(live.management.take());
     if let Some(qdrant) = qdrant {
         live.secrets.qdrant = qdrant.secret.or(live.secrets.qdrant.take());
         live.revisions.retain(|existing| existing.metadata.name != qdrant.revision.metadata.name);

@@ -106,16 +106,19 @@ struct Needs {
     network: bool,
     qdrant: bool,
     data_claim: bool,
+    management: bool,
 }
 
 impl Needs {
     fn of(cluster: &RagCluster) -> Self {
         let store = cluster.spec.vector_store.as_ref();
+        let embedded = store.is_some_and(|store| store.embedded.is_some());
         Self {
             autoscaler: cluster.spec.autoscaling.enabled,
             network: cluster.spec.network_policy.enabled,
             qdrant: store.is_none_or(|store| store.qdrant.is_some()),
-            data_claim: store.is_some_and(|store| store.embedded.is_some()),
+            data_claim: embedded,
+            management: embedded && cluster.spec.snapshots.is_some(),
         }
     }
 }
@@ -127,7 +130,7 @@ impl Reader<'_> {
         cluster: &RagCluster,
         name: &ClusterName,
     ) -> Result<LiveChildren, Error> {
-        let Needs { autoscaler, network, qdrant, data_claim } = Needs::of(cluster);
+        let Needs { autoscaler, network, qdrant, data_claim, management } = Needs::of(cluster);
         let server = name.server();
         let mut live = LiveChildren {
             service_account: self.child(&caches.service_accounts, ChildKind::ServiceAccount, &server, true).await?,
@@ -150,6 +153,7 @@ impl Reader<'_> {
                 .child(&caches.autoscalers, ChildKind::HorizontalPodAutoscaler, &name.autoscaler(), autoscaler)
                 .await?,
             service: self.child(&caches.services, ChildKind::Service, &name.service(), true).await?,
+            management: self.child(&caches.services, ChildKind::Service, &name.management(), management).await?,
             ..LiveChildren::default()
         };
         let (store, kind) = (name.qdrant(), ChildKind::NetworkPolicy);
@@ -296,7 +300,11 @@ impl Reader<'_> {
         self.strays_of(&caches.stateful_sets, (ChildKind::StatefulSet, &[&qdrant]), &mut strays);
         self.strays_of(&caches.disruption_budgets, (ChildKind::PodDisruptionBudget, &[&server, &qdrant]), &mut strays);
         self.strays_of(&caches.autoscalers, (ChildKind::HorizontalPodAutoscaler, &[&name.autoscaler()]), &mut strays);
-        self.strays_of(&caches.services, (ChildKind::Service, &[&service, &qdrant, &peers]), &mut strays);
+        self.strays_of(
+            &caches.services,
+            (ChildKind::Service, &[&service, &name.management(), &qdrant, &peers]),
+            &mut strays,
+        );
         let mut config_maps = Vec::new();
         let kept = [&name.live(), &qdrant, &name.corpus()];
         self.strays_of(&caches.config_maps, (ChildKind::ConfigMap, &kept), &mut config_maps);

@@ -127,6 +127,8 @@ pub struct LiveChildren {
     pub autoscaler: Option<HorizontalPodAutoscaler>,
     /// NAME.
     pub service: Option<Service>,
+    /// NAME-management.
+    pub management: Option<Service>,
     /// NAME-qdrant.
     pub qdrant_bootstrap: Option<ConfigMap>,
     /// NAME-qdrant.

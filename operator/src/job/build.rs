@@ -14,7 +14,7 @@ use kube::ResourceExt;
 
 use super::archive::Archive;
 use super::attached::{ATTACHED_DIR, MANIFEST_FILE};
-use super::servers::Servers;
+use super::servers::{Servers, Vectors};
 use crate::api::labels;
 use crate::cluster::build::config::{CONFIG_DIR, CONFIG_FILE, MANAGEMENT_PORT, QDRANT_GRPC_PORT};
 use crate::cluster::build::metadata::{self, Part};
@@ -37,6 +37,9 @@ const SCRATCH: &str = "4Gi";
 /// The volumes of the servers' pods that are the Job's own.
 const CONFIG_VOLUME: &str = "config";
 const SCRATCH_VOLUME: &str = "tmp";
+
+/// That of a server which has its store inside it: a Job gets an empty one, in which a drill may try a restore.
+const DATA_VOLUME: &str = "data";
 
 /// The volume of what goes with a snapshot.
 const ATTACHED_VOLUME: &str = "attached";
@@ -191,12 +194,21 @@ fn own_volume(request: &Request<'_>, volume: Volume) -> Volume {
             config_map: Some(ConfigMapVolumeSource { name: request.name.clone(), ..ConfigMapVolumeSource::default() }),
             ..volume
         },
-        SCRATCH_VOLUME => {
-            let size_limit = Some(Quantity(SCRATCH.to_owned()));
-            Volume { empty_dir: Some(EmptyDirVolumeSource { size_limit, ..EmptyDirVolumeSource::default() }), ..volume }
+        SCRATCH_VOLUME => Volume { empty_dir: Some(room(SCRATCH)), ..volume },
+        DATA_VOLUME => {
+            let size = match &request.servers.stores.vectors {
+                Vectors::Embedded { size } => size,
+                Vectors::Managed | Vectors::External(_) => SCRATCH,
+            };
+            Volume { empty_dir: Some(room(size)), persistent_volume_claim: None, ..volume }
         }
         _ => volume,
     }
+}
+
+/// Nothing, and room for so much.
+fn room(size: &str) -> EmptyDirVolumeSource {
+    EmptyDirVolumeSource { size_limit: Some(Quantity(size.to_owned())), ..EmptyDirVolumeSource::default() }
 }
 
 /// What goes with a snapshot, in a folder in which nothing else is: each of its files goes into the archive.
@@ -238,18 +250,23 @@ fn command(request: &Request<'_>, server: Container, mounts: Vec<VolumeMount>) -
     }
 }
 
-/// To DNS, to the stores and to the archive; from nobody, until the operator is let in that makes it.
+/// To DNS, to the stores or the server that reads them, and to the archive; from nobody, until the operator is let in that makes it.
 fn network_policy(request: &Request<'_>) -> NetworkPolicy {
     let Request { servers, archive, .. } = request;
     let (cluster, uid) = (servers.cluster.as_str(), servers.uid.as_str());
-    let to_managed = servers.stores.external.is_none().then(|| {
-        let labels = metadata::selector_of(cluster, uid, Part::VectorStore);
+    let to_part = |part, number| {
+        let labels = metadata::selector_of(cluster, uid, part);
         let selector = LabelSelector { match_labels: Some(labels), match_expressions: None };
-        let store = NetworkPolicyPeer { pod_selector: Some(selector), ..NetworkPolicyPeer::default() };
-        NetworkPolicyEgressRule { to: Some(vec![store]), ports: Some(vec![port("TCP", QDRANT_GRPC_PORT)]) }
-    });
+        let pods = NetworkPolicyPeer { pod_selector: Some(selector), ..NetworkPolicyPeer::default() };
+        NetworkPolicyEgressRule { to: Some(vec![pods]), ports: Some(vec![port("TCP", number)]) }
+    };
+    let (to_ours, external) = match &servers.stores.vectors {
+        Vectors::Managed => (Some(to_part(Part::VectorStore, QDRANT_GRPC_PORT)), None),
+        Vectors::Embedded { .. } => (Some(to_part(Part::Server, MANAGEMENT_PORT)), None),
+        Vectors::External(place) => (None, Some(place)),
+    };
     let way_out = archive.way_out(&servers.namespace);
-    let places = servers.stores.external.iter().chain(way_out.iter());
+    let places = external.into_iter().chain(way_out.iter());
     let to_others = to_places(places, servers.stores.database).into_iter().flatten();
     let pods = BTreeMap::from([(labels::JOB_NAME.to_owned(), request.name.clone())]);
     NetworkPolicy {
@@ -258,7 +275,7 @@ fn network_policy(request: &Request<'_>) -> NetworkPolicy {
             pod_selector: Some(LabelSelector { match_labels: Some(pods), match_expressions: None }),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: None,
-            egress: Some(std::iter::once(to_dns()).chain(to_managed).chain(to_others).collect()),
+            egress: Some(std::iter::once(to_dns()).chain(to_ours).chain(to_others).collect()),
         }),
     }
 }

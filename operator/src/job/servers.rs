@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::api::cluster::Storage;
 use crate::api::{ClusterName, ConditionReason, RagCluster};
-use crate::cluster::build::config::{CONFIG_FILE, QDRANT_GRPC_PORT};
+use crate::cluster::build::config::{CONFIG_FILE, MANAGEMENT_PORT, QDRANT_GRPC_PORT};
 use crate::cluster::observed::revision_of;
 use crate::cluster::validate::{Place, place_of};
 
@@ -31,13 +32,35 @@ pub struct Servers {
     pub has_network_policy: bool,
 }
 
-/// The stores that servers work with, as far as a NetworkPolicy has to know.
+/// The stores that servers work with, as far as a Job has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stores {
-    /// Where the vector store is; nothing for the one that the operator runs.
-    pub external: Option<Place>,
+    /// Where the vectors are.
+    pub vectors: Vectors,
     /// The port of the database of the records, where they are in one.
     pub database: Option<u16>,
+}
+
+/// Where vectors are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vectors {
+    /// In the store that the operator runs.
+    Managed,
+    /// In one of somebody else.
+    External(Place),
+    /// Inside the one server, which alone may open them, and reads them for whoever takes a snapshot.
+    Embedded {
+        /// The size of their volume, as a Quantity.
+        size: String,
+    },
+}
+
+impl Servers {
+    /// The server that has to be asked for what is stored, because nobody else can open it: the address of its management port.
+    pub fn lender(&self) -> Option<String> {
+        let is_embedded = matches!(self.stores.vectors, Vectors::Embedded { .. });
+        is_embedded.then(|| format!("http://{}:{MANAGEMENT_PORT}", self.cluster.management()))
+    }
 }
 
 /// Why nothing can be made of what the servers run.
@@ -46,15 +69,6 @@ pub enum Unusable {
     /// They have not been made yet.
     #[error("RagCluster {cluster} has no servers yet; its conditions say why")]
     NotMade {
-        /// Whose.
-        cluster: String,
-    },
-    /// The corpus is inside the one server, and nobody else may open it.
-    #[error(
-        "RagCluster {cluster} keeps its corpus inside its one server, and no Job can open it beside the server; choose \
-         vectorStore.qdrant in a new RagCluster, or stop the server and run rag-server snapshot create yourself"
-    )]
-    Embedded {
         /// Whose.
         cluster: String,
     },
@@ -73,7 +87,6 @@ impl Unusable {
     pub fn reason(&self) -> ConditionReason {
         match self {
             Self::NotMade { .. } => ConditionReason::Starting,
-            Self::Embedded { .. } => ConditionReason::Unsupported,
             Self::Unreadable { .. } => ConditionReason::RevisionUnreadable,
         }
     }
@@ -116,9 +129,6 @@ pub fn servers(
     configs: &[Arc<ConfigMap>],
 ) -> Result<Servers, Unusable> {
     let name = cluster.metadata.name.clone().unwrap_or_default();
-    if cluster.spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some()) {
-        return Err(Unusable::Embedded { cluster: name });
-    }
     let not_made = || Unusable::NotMade { cluster: name.clone() };
     let valid = ClusterName::parse(&name).map_err(|_| not_made())?;
     let pods = &deployment.ok_or_else(not_made)?.spec.template;
@@ -127,9 +137,9 @@ pub fn servers(
     let config = configs.iter().find(|config| config.metadata.name.as_ref() == Some(&config_name));
     let bytes = config.and_then(|config| config.data.as_ref()?.get(CONFIG_FILE)).ok_or_else(not_made)?;
     let namespace = cluster.metadata.namespace.clone().unwrap_or_default();
-    let stores = stores(bytes, &valid, &namespace)
-        .map_err(|why| Unusable::Unreadable { config: config_name, why })?
-        .ok_or_else(|| Unusable::Embedded { cluster: name.clone() })?;
+    let size = cluster.spec.vector_store.as_ref().and_then(|store| Some(store.embedded.as_ref()?.storage.size.clone()));
+    let stores =
+        stores(bytes, (&valid, &namespace), size).map_err(|why| Unusable::Unreadable { config: config_name, why })?;
     Ok(Servers {
         cluster: valid,
         namespace,
@@ -141,16 +151,20 @@ pub fn servers(
     })
 }
 
-/// Nothing where they are inside the server.
-fn stores(config: &str, cluster: &ClusterName, namespace: &str) -> Result<Option<Stores>, String> {
+/// Which stores a configuration names; `size` is that of the volume of embedded ones.
+fn stores(config: &str, (cluster, namespace): (&ClusterName, &str), size: Option<String>) -> Result<Stores, String> {
     let config: StoresConfig = toml::from_str(config).map_err(|error| error.message().to_owned())?;
     let StoresConfig { vector_store: VectorStoreConfig { embedded, qdrant }, records } = config;
-    let Some(QdrantConfig { url }) = qdrant.filter(|_| embedded.is_none()) else { return Ok(None) };
-    let is_managed = url == format!("http://{}:{QDRANT_GRPC_PORT}", cluster.qdrant());
-    let external = if is_managed {
-        None
-    } else {
-        Some(place_of(&url, namespace).ok_or_else(|| format!("vector_store.qdrant.url {url:?} names no host"))?)
+    let database = records.postgres.map(|postgres| postgres.port);
+    let vectors = match (qdrant, embedded) {
+        (Some(QdrantConfig { url }), None) if url == format!("http://{}:{QDRANT_GRPC_PORT}", cluster.qdrant()) => {
+            Vectors::Managed
+        }
+        (Some(QdrantConfig { url }), None) => {
+            let place = place_of(&url, namespace);
+            Vectors::External(place.ok_or_else(|| format!("vector_store.qdrant.url {url:?} names no host"))?)
+        }
+        _ => Vectors::Embedded { size: size.unwrap_or_else(|| Storage::default().size) },
     };
-    Ok(Some(Stores { external, database: records.postgres.map(|postgres| postgres.port) }))
+    Ok(Stores { vectors, database })
 }

@@ -55,8 +55,10 @@ pub fn arguments(restore: &RagRestore, task: Task, source: &Source, min_recall_p
             if restore.spec.with_deleted {
                 arguments.push("--with-deleted".to_owned());
             }
-            if restore.spec.dry_run {
-                arguments.push("--dry-run".to_owned());
+            match restore.spec.dry_run {
+                true => arguments.push("--dry-run".to_owned()),
+                // A Job that dies before it could say that it was done is followed by another one.
+                false => arguments.extend(["--restored-for".to_owned(), restore.uid().unwrap_or_default()]),
             }
         }
         Task::Revert => {}
@@ -95,11 +97,14 @@ mod tests {
         let named = source(Some("daily-7"), None);
         assert_eq!(told(&drill(), Task::Drill, &named), "snapshot drill daily-7 --min-recall 0.95");
         assert_eq!(told(&drill(), Task::Drill, &source(None, None)), "snapshot drill --min-recall 0.95");
-        assert_eq!(told(&in_place(), Task::Restore, &named), "snapshot restore daily-7 --replace");
+        assert_eq!(
+            told(&in_place(), Task::Restore, &named),
+            "snapshot restore daily-7 --replace --restored-for u-undo"
+        );
         let before = source(None, Some("2026-11-01T00:00:00Z"));
         assert_eq!(
             told(&in_place(), Task::Restore, &before),
-            "snapshot restore --before 2026-11-01T00:00:00Z --replace"
+            "snapshot restore --before 2026-11-01T00:00:00Z --replace --restored-for u-undo"
         );
         assert_eq!(told(&in_place(), Task::Revert, &named), "snapshot revert");
         let mut dry = in_place();

@@ -20,7 +20,7 @@ use crate::api::{ConditionReason, ConditionType, RagCluster, labels};
 use crate::caches::Caches;
 use crate::conditions::find;
 use crate::context::Context;
-use crate::job::{self, Archive, Unusable};
+use crate::job::{self, Archive};
 use crate::objects::OwnKind;
 use crate::procedures;
 use crate::snapshot;
@@ -100,7 +100,7 @@ fn facts(caches: &Caches, cluster: &RagCluster) -> ClusterSeen {
     ClusterSeen {
         destinations: destinations.map(|destination| destination.name.clone()).collect(),
         is_paused: cluster.spec.paused,
-        is_embedded: matches!(unusable, Some(Unusable::Embedded { .. })),
+        is_embedded: cluster.spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some()),
         not_ready: unusable.map(|unusable| (unusable.reason(), unusable.to_string())),
         missing: None,
         min_recall_percent: drill.map_or(DEFAULT_MIN_RECALL_PERCENT, |drill| drill.min_recall_percent),

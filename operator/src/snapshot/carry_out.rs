@@ -4,6 +4,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
+use super::command;
 use super::decide::{ATTEMPT_SECONDS, Act, Doing, FINALIZER, removal_base, take_base};
 use super::observed::{Observed, Obstacle, Way};
 use crate::api::snapshot::RagSnapshot;
@@ -27,16 +28,16 @@ pub(super) async fn carry_out(
         Act::Forget => remove(context, &ObjectId::of(snapshot), &seen.made).await,
         Act::Take(number) => {
             let uid = snapshot.uid().unwrap_or_default();
-            let args = ["snapshot", "create", &name, "--taken-for", &uid, "--verify"];
+            let lender = seen.way.as_ref().ok().and_then(|way| way.servers.lender());
+            let args = command::take(&name, &uid, lender.as_deref());
             let attached = seen.way.as_ref().map(|way| way.attached.clone()).unwrap_or_default();
             let ways = (&seen.way, seen.made.as_slice(), attached);
-            attempt(context, snapshot, ways, (&take_base(&name), number, &args)).await
+            attempt(context, snapshot, ways, (&take_base(&name), number, args)).await
         }
         Act::Remove(number) => {
-            // Whoever deletes it with its copy means it, also where it is the last.
-            let args = ["snapshot", "remove", name.as_str(), "--last"];
+            let args = command::remove(&name);
             let ways = (&seen.way, seen.made.as_slice(), Attached::Nothing);
-            attempt(context, snapshot, ways, (&removal_base(&name), number, &args)).await
+            attempt(context, snapshot, ways, (&removal_base(&name), number, args)).await
         }
     }
 }
@@ -46,7 +47,7 @@ pub(super) async fn attempt(
     context: &Context,
     snapshot: &RagSnapshot,
     (way, made, attached): (&Result<Way, Obstacle>, &[Made], Attached),
-    (base, number, args): (&str, u32, &[&str]),
+    (base, number, args): (&str, u32, Vec<String>),
 ) -> Result<(), Error> {
     let Ok(Way { servers, archive, .. }) = way else { return Ok(()) };
     let archive = archive.clone().attaching(attached);
@@ -56,7 +57,7 @@ pub(super) async fn attempt(
         owner: owner(snapshot),
         servers,
         archive: &archive,
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        args,
         deadline_seconds: ATTEMPT_SECONDS,
         // Whether another attempt makes sense depends on the cause.
         retries: 0,

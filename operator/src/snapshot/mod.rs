@@ -3,6 +3,7 @@
 //! `observe` reads, `carry_out` and `report` write; what stands between them is pure.
 
 mod carry_out;
+pub mod command;
 pub mod decide;
 mod events;
 mod observe;

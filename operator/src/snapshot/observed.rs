@@ -80,7 +80,7 @@ impl Obstacle {
     /// Whether nobody could remove a copy from the archive: nothing says any more where it is, or with which keys.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::ClusterMissing(_) | Self::NoDestination(_) | Self::Servers(Unusable::Embedded { .. }) => true,
+            Self::ClusterMissing(_) | Self::NoDestination(_) => true,
             Self::Paused(_)
             | Self::Missing(_)
             | Self::Servers(Unusable::NotMade { .. } | Unusable::Unreadable { .. }) => false,

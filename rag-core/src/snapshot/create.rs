@@ -2,14 +2,14 @@
 //!
 //! Memory: a part and a window of chunks. A document is asked for again when its chunks go away while they are read, so nothing has to be kept from being purged meanwhile.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
+use futures::{Stream, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Archived, Attached, AttachedFile, FORMAT, Golden, KEPT, Manifest, Name, RecordCount, Seal, SnapshotError, commit,
-    cursor::Cursor,
+    Archived, Attached, AttachedFile, FORMAT, Golden, Manifest, Name, RecordCount, Seal, SnapshotError, commit,
     out::Out,
     part::{self, Entry, Stored, StoredChunk},
     underway::{self, Mark},
@@ -17,12 +17,10 @@ use super::{
 use crate::{
     corpus::{self, CorpusError},
     ingest,
-    model::{ChunkId, DocumentRecord, Embedded},
-    ports::{self, Clock, Epoch, Kind, Record, Records, StoreError, VectorStore},
+    model::{ChunkId, DocumentRecord},
+    ports::{self, Clock, Epoch, KEPT, Kind, MOST_CHUNKS, MOST_LISTED, Record, Source, StoreError},
 };
 
-/// Chunks that are read together; it bounds the memory beside the part.
-const WINDOW: u32 = 64;
 /// Looks at a document that changes while it is read.
 const LOOKS: usize = 16;
 /// Chunks that prove a restore: with so many, one lost chunk in ten is noticed nine times in ten.
@@ -52,10 +50,8 @@ pub struct Created {
 
 /// The parts of a run.
 pub struct Create {
-    /// Where the chunks are.
-    pub store: Arc<dyn VectorStore>,
-    /// Where the records are.
-    pub records: Arc<dyn Records>,
+    /// What it is taken of.
+    pub source: Arc<dyn Source>,
     /// Where the snapshot goes.
     pub archived: Archived,
     /// Tells the time.
@@ -71,7 +67,7 @@ pub struct Create {
 impl Create {
     /// How many documents there are to go through.
     pub async fn documents(&self) -> Result<u64, StoreError> {
-        self.records.count(Kind::Document).await
+        self.source.count(Kind::Document).await
     }
 
     /// Takes a snapshot of this name, unless there is one that was taken for the same. `told` hears how far it is after each document.
@@ -109,9 +105,10 @@ impl Create {
         told: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Created, SnapshotError> {
         let began = self.clock.now();
-        let epoch = self.store.active().await?.ok_or(SnapshotError::Empty)?;
-        let built_with = corpus::recorded(&*self.records, epoch).await?;
+        let epoch = self.source.active().await?.ok_or(SnapshotError::Empty)?;
+        let built_with = self.source.record(Kind::Corpus, &epoch.record_id()).await?;
         let built_with = built_with.ok_or(SnapshotError::Corpus(CorpusError::Unrecorded(epoch)))?;
+        let built_with = corpus::read(epoch, built_with.body)?;
         let out = Out::new(&self.archived, mark);
         let mut taking = Taking { create: self, epoch, stop, told, out, seen: Seen::default() };
         taking.documents().await?;
@@ -200,8 +197,8 @@ struct Taking<'t> {
 impl Taking<'_> {
     async fn documents(&mut self) -> Result<(), SnapshotError> {
         let create = self.create;
-        let mut documents = Cursor::new(&*create.records, Kind::Document);
-        while let Some(record) = documents.next().await? {
+        let mut documents = pin!(all(&*create.source, Kind::Document));
+        while let Some(record) = documents.try_next().await? {
             if self.stop.is_cancelled() {
                 return Err(SnapshotError::Stopped);
             }
@@ -242,9 +239,10 @@ impl Taking<'_> {
         let document = ingest::document_of(&record)?;
         let line = Entry::Document(stored(Kind::Document, record));
         let mut begun = false;
-        for first in (0..document.chunks).step_by(WINDOW as usize) {
-            let last = document.chunks.min(first + WINDOW);
-            let chunks = self.window(&document, first..last).await?;
+        for first in (0..document.chunks).step_by(MOST_CHUNKS as usize) {
+            let last = document.chunks.min(first + MOST_CHUNKS);
+            let of = (&document.id, &document.version);
+            let chunks = self.create.source.chunks(self.epoch, of, first..last).await?;
             if chunks.len() < (last - first) as usize {
                 if begun {
                     self.out.push(&Entry::Dropped).await?;
@@ -269,21 +267,9 @@ impl Taking<'_> {
         Ok(Taken::Whole(Box::new(document)))
     }
 
-    /// Those of a document's chunks that are there, in their order.
-    async fn window(
-        &self,
-        document: &DocumentRecord,
-        ordinals: std::ops::Range<u32>,
-    ) -> Result<Vec<Embedded>, StoreError> {
-        let ids: Vec<_> = ordinals.map(|ordinal| ChunkId::new(&document.id, &document.version, ordinal)).collect();
-        let mut chunks = self.create.store.embedded(self.epoch, &ids).await?;
-        chunks.sort_unstable_by_key(|embedded| embedded.chunk.ordinal);
-        Ok(chunks)
-    }
-
     /// Why chunks of a document are not there.
     async fn what_happened(&self, document: &DocumentRecord) -> Result<Taken, SnapshotError> {
-        let now = self.create.records.get(Kind::Document, document.id.key()).await?;
+        let now = self.create.source.record(Kind::Document, document.id.key()).await?;
         let version = now.as_ref().filter(|record| ports::stands(record)).map(ingest::document_of).transpose()?;
         let same = version.is_some_and(|now| now.version == document.version);
         Ok(if same { Taken::Damaged } else { Taken::Changed(now) })
@@ -292,8 +278,8 @@ impl Taking<'_> {
     async fn other_records(&mut self) -> Result<Vec<RecordCount>, SnapshotError> {
         let (create, mut counts) = (self.create, Vec::new());
         for kind in KEPT {
-            let (mut records, mut count) = (Cursor::new(&*create.records, kind), 0);
-            while let Some(record) = records.next().await? {
+            let (mut records, mut count) = (pin!(all(&*create.source, kind)), 0);
+            while let Some(record) = records.try_next().await? {
                 if self.stop.is_cancelled() {
                     return Err(SnapshotError::Stopped);
                 }
@@ -317,4 +303,14 @@ impl Taking<'_> {
 
 fn stored(kind: Kind, Record { id, body, .. }: Record) -> Stored {
     Stored { kind: kind.as_str().to_owned(), id, body: part::sorted(body) }
+}
+
+/// All records of a kind by id, with no more than a page of them in memory.
+fn all(source: &dyn Source, kind: Kind) -> impl Stream<Item = Result<Record, StoreError>> {
+    let pages = stream::try_unfold(Some(None::<String>), move |after| async move {
+        let Some(after) = after else { return Ok(None) };
+        let page = source.records(kind, after.as_deref(), MOST_LISTED).await?;
+        Ok(Some((stream::iter(page.records.into_iter().map(Ok)), page.next.map(Some))))
+    });
+    pages.try_flatten()
 }

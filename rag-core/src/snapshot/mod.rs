@@ -59,10 +59,7 @@ pub use restore::{Plan, Restore, Restored};
 pub use signature::SigningKey;
 pub use verify::{Verified, verify};
 
-use crate::ports::{Archive, Kind};
-
-/// Kinds of records that a snapshot holds beside documents. Jobs, claims and leases are work of the moment; what is derived from documents is made again.
-const KEPT: [Kind; 3] = [Kind::Session, Kind::Feedback, Kind::Budget];
+use crate::ports::Archive;
 
 /// Names of the snapshots of an archive, the oldest first: names begin with the time.
 pub async fn list(archive: &dyn Archive) -> Result<Vec<Name>, SnapshotError> {

@@ -18,7 +18,9 @@ use crate::{
     doubles::{ArchiveDouble, EmbedderDouble, RecordsDouble, SetClock, StoreDouble},
     ingest::{Format, Ingest, Source},
     model::{DocumentId, Query},
-    ports::{Clock as _, Embedder as _, Epoch, ModelIdentity, Records as _, SystemClock, VectorStore as _},
+    ports::{
+        Clock as _, Embedder as _, Epoch, Kind, ModelIdentity, OpenStores, Records as _, SystemClock, VectorStore as _,
+    },
     retrieve::{Retrieve, Settings},
 };
 
@@ -86,9 +88,9 @@ impl World {
     }
 
     fn create(&self, archive: &Arc<ArchiveDouble>, key: Option<SigningKey>) -> Create {
+        let source = OpenStores { vectors: Arc::clone(&self.store) as _, records: Arc::clone(&self.records) as _ };
         Create {
-            store: Arc::clone(&self.store) as _,
-            records: Arc::clone(&self.records) as _,
+            source: Arc::new(source),
             archived: Archived { key, ..Archived::plain(Arc::clone(archive) as _) },
             clock: Arc::clone(&self.clock) as _,
             taken_by: "a test".to_owned(),

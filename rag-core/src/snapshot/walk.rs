@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::{Chunk, DocumentId, DocumentRecord},
-    ports::{Kind, stands},
+    ports::{KEPT, Kind, stands},
 };
 
 /// What entries come to.
@@ -60,7 +60,7 @@ impl Walk {
             }
             Entry::Record(stored) => {
                 self.nothing_open()?;
-                let kind = super::KEPT.into_iter().find(|kind| kind.as_str() == stored.kind);
+                let kind = KEPT.into_iter().find(|kind| kind.as_str() == stored.kind);
                 let kind =
                     kind.ok_or_else(|| format!("holds a record of the kind {:?}, which no snapshot has", stored.kind))?;
                 self.counts.records += 1;

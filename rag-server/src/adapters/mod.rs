@@ -6,6 +6,7 @@ pub mod counted_cache;
 #[cfg(feature = "engine")]
 pub mod edge;
 pub mod guarded;
+pub mod lent;
 mod lock;
 pub mod memory_cache;
 pub mod minilm;

@@ -15,11 +15,12 @@ use super::{Models, Stores, owner};
 use crate::{
     adapters::{
         archive::{ObjectArchive, OpenError, S3Settings},
+        lent::LentStores,
         sqlite::SqliteRecords,
     },
-    config::{self, S3, Snapshots},
+    config::{self, Auth, Config, S3, Snapshots},
     key_file::{self, Key, NoKey},
-    ports::{Archive, ArchiveError, StoreError, SystemClock},
+    ports::{Archive, ArchiveError, Source, StoreError, SystemClock},
     snapshot::{
         Archived, AttachedFile, Create, Download, Drill, Encryption, Identities, InvalidKeys, MOST_FILE_BYTES,
         MOST_FILES, Paced, Recipients, Remove, Replace, Restore, SigningKey, is_file_name,
@@ -28,6 +29,9 @@ use crate::{
 
 /// In this time every server looks once what holds for all, and which epoch is searched, also one whose last look failed: it looks each five seconds then, for two.
 const SETTLE: Duration = Duration::from_secs(7);
+
+/// The file of the operator's key among the credentials.
+const OPERATOR_KEY: &str = "operator.current";
 
 /// Why there is no archive, or nothing to put there.
 #[derive(Debug, thiserror::Error)]
@@ -149,10 +153,10 @@ fn keys<K>(
     parse(text).map_err(|e| no_key(e.to_string()))
 }
 
-/// What takes a snapshot of these stores, with the configured files, for whom that matters.
+/// What takes a snapshot of this source, with the configured files, for whom that matters.
 pub fn create(
     config: &Snapshots,
-    stores: &Stores,
+    source: Arc<dyn Source>,
     archived: Archived,
     taken_for: Option<String>,
 ) -> Result<Create, SnapshotSetupError> {
@@ -160,9 +164,16 @@ pub fn create(
         return Err(SnapshotSetupError::NoRecipients);
     }
     let attached = config.attached.as_deref().map(attached).transpose()?.unwrap_or_default();
-    let Stores { vectors, records, .. } = stores.clone();
     let taken_by = env!("CARGO_PKG_VERSION").to_owned();
-    Ok(Create { store: vectors, records, archived, clock: Arc::new(SystemClock), taken_by, taken_for, attached })
+    Ok(Create { source, archived, clock: Arc::new(SystemClock), taken_by, taken_for, attached })
+}
+
+/// The stores of a running server, asked at its management port with the operator's key where this configuration has one, or should have.
+pub fn lent(config: &Config, server: &str) -> Result<LentStores, StoreError> {
+    let Auth { credentials_dir, api_keys } = &config.auth;
+    let key_file = credentials_dir.as_ref().map(|dir| dir.join(OPERATOR_KEY));
+    let key_file = key_file.filter(|file| !api_keys.is_empty() || file.exists());
+    LentStores::of(server, key_file.as_deref())
 }
 
 /// What restores into these stores. The embedding model is named, not loaded.
@@ -233,7 +244,7 @@ fn is_secret(content: &[u8]) -> bool {
 }
 
 /// What restores over a corpus that these stores serve, in the name of `by`. What was deleted since comes back where that is asked for.
-pub fn replace(models: &Models, stores: &Stores, by: String, with_deleted: bool) -> Replace {
+pub fn replace(models: &Models, stores: &Stores, by: String) -> Replace {
     let configured = models.configured();
     Replace {
         store: Arc::clone(&stores.vectors),
@@ -241,7 +252,8 @@ pub fn replace(models: &Models, stores: &Stores, by: String, with_deleted: bool)
         clock: Arc::new(SystemClock),
         owner: owner(&configured.config),
         model: configured.identity(),
-        with_deleted,
+        with_deleted: false,
+        restored_for: None,
         by,
         settle: SETTLE,
     }

@@ -19,7 +19,7 @@ use crate::{
     corpus,
     http::readiness::Part,
     operations::{Database, Operations, RECORDS, VECTOR_STORE},
-    ports::{Edition, Editions, Epoch, Kind, Records, StoreError, VectorStore},
+    ports::{Edition, Editions, Epoch, Kind, OpenStores, Records, StoreError, VectorStore},
 };
 
 /// How long one call to Qdrant may take; a search takes milliseconds, a large write seconds.
@@ -121,6 +121,11 @@ impl Stores {
             let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(bytes, of, millis, "the index is in memory, as far as there was room and time");
         }
+    }
+
+    /// What a snapshot of them is taken of.
+    pub fn source(&self) -> OpenStores {
+        OpenStores { vectors: Arc::clone(&self.vectors), records: Arc::clone(&self.records) }
     }
 
     /// Flushes and lets go of them. Nothing is lost without it.

@@ -14,6 +14,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,6 +26,7 @@ use report::{Done, Kept, Listed, MOST_LISTED, Report, Snapshot, Trouble};
 use crate::{
     app::{self, ArchivePlace, SnapshotSetupError, Stores},
     config::Config,
+    ports::Source,
     shutdown,
     snapshot::{self, Act, Archived, Created, Manifest, Name, Progress, SnapshotError},
 };
@@ -66,6 +68,11 @@ enum SnapshotCommand {
         /// Read it back then
         #[arg(long)]
         verify: bool,
+        /// Have a running server read its embedded store for it, which nobody else can open: the address of its management port, such as http://127.0.0.1:9090
+        ///
+        /// Where the configuration has API keys, the operator's key is shown, which is operator.current among the credentials.
+        #[arg(long, value_name = "URL", value_parser = address)]
+        server: Option<String>,
     },
     /// Name those that there are, the oldest first
     List,
@@ -119,6 +126,14 @@ enum SnapshotCommand {
     ///
     /// Each verification, drill and restore leaves it in the archive, where it outlives the snapshot.
     Evidence(evidence::EvidenceArgs),
+}
+
+/// The address of a server, as it is written.
+fn address(text: &str) -> Result<String, String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text.to_owned()),
+        _ => Err("write it with its scheme, such as http://127.0.0.1:9090".to_owned()),
+    }
 }
 
 /// What a command came to, for people and for whoever started it as a Job.
@@ -193,7 +208,7 @@ async fn act(
     };
     let archived = || app::archived(&config.snapshots, folder, place, run.stop);
     match command {
-        SnapshotCommand::Create { name, taken_for, verify } => {
+        SnapshotCommand::Create { name, taken_for, verify, server } => {
             let archived = archived()?;
             if folder.is_none() && config.snapshots.s3.is_some() && config.snapshots.encryption.is_none() {
                 tracing::warn!(
@@ -202,7 +217,8 @@ async fn act(
                 );
             }
             let name = name.unwrap_or_else(new_name);
-            let ended = create(config, archived.clone(), (name.clone(), taken_for, verify), run).await;
+            let wanted = Wanted { name: name.clone(), taken_for, verify, server };
+            let ended = create(config, archived.clone(), wanted, run).await;
             evidence::left(&archived, (Act::Verify, &name), run, ended).await
         }
         SnapshotCommand::List => list(&archived()?).await,
@@ -234,18 +250,32 @@ async fn act(
     }
 }
 
-async fn create(
-    config: &Config,
-    archived: Archived,
-    (name, taken_for, verify): (Name, Option<String>, bool),
-    run: &Run<'_>,
-) -> Result<Said, Box<dyn Error>> {
+/// The snapshot that is to be taken.
+struct Wanted {
+    name: Name,
+    taken_for: Option<String>,
+    /// Whether it is read back.
+    verify: bool,
+    /// The server that reads its stores for it; without one they are opened here.
+    server: Option<String>,
+}
+
+async fn create(config: &Config, archived: Archived, wanted: Wanted, run: &Run<'_>) -> Result<Said, Box<dyn Error>> {
+    let verify = wanted.verify;
     if verify && !archived.encryption.reads_what_it_writes() {
         return Err(SnapshotSetupError::NoIdentity.into());
     }
-    let stores = app::open_stores(config).await?;
-    let created = taken(config, &stores, &archived, (name, taken_for), run).await;
-    let created = closed(stores, created).await?;
+    let created = match &wanted.server {
+        Some(server) => {
+            let lent = Arc::new(app::lent(config, server)?);
+            taken(config, lent, &archived, wanted, run).await?
+        }
+        None => {
+            let stores = app::open_stores(config).await?;
+            let created = taken(config, Arc::new(stores.source()), &archived, wanted, run).await;
+            closed(stores, created).await?
+        }
+    };
     let mut text = show::created(&created);
     if verify {
         let read = read_whole(&archived, &created.manifest, run).await?;
@@ -258,12 +288,12 @@ async fn create(
 
 async fn taken(
     config: &Config,
-    stores: &Stores,
+    source: Arc<dyn Source>,
     archived: &Archived,
-    (name, taken_for): (Name, Option<String>),
+    Wanted { name, taken_for, .. }: Wanted,
     run: &Run<'_>,
 ) -> Result<Created, Box<dyn Error>> {
-    let create = app::create(&config.snapshots, stores, archived.clone(), taken_for)?;
+    let create = app::create(&config.snapshots, source, archived.clone(), taken_for)?;
     let bar = run.bar(Unit::Documents, create.documents().await?);
     let mut tell = |progress: Progress| bar.at(progress.documents, Some(progress.written_bytes));
     Ok(create.run(name, run.stop, &mut tell).await?)

@@ -12,7 +12,7 @@ pub struct Server {
     /// Address and port of the public API. Anything but loopback needs API keys.
     #[schemars(extend("format" = "ip:port"))]
     pub listen: SocketAddr,
-    /// Address and port of `/metrics`, `/ops/status` and `/health`; to be reached by the operator, the scraper and the probes alone.
+    /// Address and port of `/metrics`, `/ops/…` and `/health`; to be reached by the operator, its Jobs, the scraper and the probes alone.
     #[schemars(extend("format" = "ip:port"))]
     pub management_listen: SocketAddr,
     /// A request that takes longer is given up.

@@ -71,9 +71,9 @@ impl Drop for Observation {
     }
 }
 
-/// Whether a route is asked by probes and scrapes, which would drown everything else.
+/// Whether a route is asked by probes, by scrapes, or for each document of a snapshot, which would drown everything else.
 fn is_a_look(route: &str) -> bool {
-    route.starts_with("/health") || route == "/metrics" || route == "/ops/status"
+    route.starts_with("/health") || route == "/metrics" || route == "/ops/status" || route.starts_with("/ops/snapshot/")
 }
 
 /// The layer.

@@ -6,6 +6,7 @@ mod certificates;
 mod class;
 mod counters;
 mod deny;
+mod snapshot;
 
 use axum::{Json, extract::State, http::header, response::IntoResponse, routing::get};
 use jiff::Timestamp;
@@ -229,7 +230,7 @@ pub struct AcceptedCredential {
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::probe(METRICS_PATH, get(metrics), "Metrics for Prometheus").answers_plainly(
             200,
             Some("text/plain"),
@@ -239,7 +240,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .keyed()
             .answers::<Status>(200, "the status"),
         deny::endpoint(),
-    ]
+    ];
+    endpoints.extend(snapshot::endpoints());
+    endpoints
 }
 
 async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {

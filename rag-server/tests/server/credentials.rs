@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::process::{FREE_PORTS, Home, Server, eventually, problem};
 
 const READER: &str = "reader-key-0123456789";
-const WRITER: &str = "writer-key-0123456789";
+pub(crate) const WRITER: &str = "writer-key-0123456789";
 const OPERATOR: &str = "operator-key-0123456789";
 
 /// What tells strangers nothing but how to ask, and whether anybody is there.

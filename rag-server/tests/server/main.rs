@@ -39,6 +39,7 @@ mod fuzz;
 mod generation;
 mod hostile;
 mod ingest;
+mod lent;
 mod logs;
 mod moving;
 mod neighbours;

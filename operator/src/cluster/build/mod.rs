@@ -77,6 +77,8 @@ pub struct Children<Stage> {
     pub autoscaler: Option<HorizontalPodAutoscaler>,
     /// NAME.
     pub service: Service,
+    /// NAME-management.
+    pub management: Option<Service>,
     /// The claim of the vector store's volume that is to ask for more. Nothing above waits for it, and it may be refused.
     pub growth: Option<Growth>,
     /// What is removed: what harms as long as it is there at once, the rest last of all.
@@ -153,6 +155,7 @@ pub fn build(cluster: &ValidatedCluster, plan: &Plan, observed: &Observed) -> Ch
             .as_ref()
             .map(|autoscaling| autoscaler::autoscaler(cluster, autoscaling, &plan.size)),
         service: service::service(cluster),
+        management: service::management(cluster),
         growth: plan.growth.clone(),
         prune: plan.prune.clone(),
         stage: PhantomData,

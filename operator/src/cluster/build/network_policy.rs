@@ -22,7 +22,8 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where Services of DNS listen, and where the pods behind them do on OpenShift: policies are enforced on the way to the pods.
 const DNS_PORTS: [i32; 2] = [53, 5353];
 
-/// NAME-server: clients reach the public port, the operator and the scrapers the management port; the servers reach DNS, the
+/// NAME-server: clients reach the public port, the operator and the scrapers the management port, and where the store is inside the server, the
+/// Jobs that take snapshots of it do, too; the servers reach DNS, the
 /// vector store, the database, the cache and the services outside that the spec names. The kubelet's probes come from the pod's own node, which no
 /// policy keeps out.
 pub(super) fn network_policy(
@@ -30,7 +31,9 @@ pub(super) fn network_policy(
     scrape_from: &[ScrapePeer],
     operator: &OperatorDefaults,
 ) -> NetworkPolicy {
-    let management = std::iter::once(pods_of(operator)).chain(scrape_from.iter().map(peer)).collect();
+    let is_embedded = matches!(cluster.store, Store::Embedded { .. });
+    let askers = jobs(cluster).filter(|_| is_embedded);
+    let management = std::iter::once(pods_of(operator)).chain(scrape_from.iter().map(peer)).chain(askers).collect();
     let ingress = vec![
         NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", HTTP_PORT)]) },
         NetworkPolicyIngressRule { from: Some(management), ports: Some(vec![port("TCP", MANAGEMENT_PORT)]) },
@@ -116,6 +119,14 @@ pub(crate) fn to_places<'a>(
 
 pub(super) fn pods(cluster: &ValidatedCluster, part: Part) -> NetworkPolicyPeer {
     NetworkPolicyPeer { pod_selector: Some(metadata::label_selector(cluster, part)), ..NetworkPolicyPeer::default() }
+}
+
+/// The pods of its Jobs. A cluster without snapshots has none.
+pub(super) fn jobs(cluster: &ValidatedCluster) -> Option<NetworkPolicyPeer> {
+    cluster.spec.snapshots.as_ref()?;
+    let labels = metadata::jobs_of(cluster.name.as_str(), &cluster.uid);
+    let selector = LabelSelector { match_labels: Some(labels), match_expressions: None };
+    Some(NetworkPolicyPeer { pod_selector: Some(selector), ..NetworkPolicyPeer::default() })
 }
 
 pub(crate) fn port(protocol: &str, port: i32) -> NetworkPolicyPort {

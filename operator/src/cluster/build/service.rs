@@ -1,30 +1,44 @@
-//! The address that clients use. The management port is not part of it.
+//! The addresses of the servers: that of clients, and where Jobs have to ask a server, that of its management port, which is no part of the first.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::config::HTTP_PORT;
+use super::config::{HTTP_PORT, MANAGEMENT_PORT};
 use super::metadata::{self, Part};
-use crate::cluster::validate::ValidatedCluster;
+use crate::cluster::validate::{Store, ValidatedCluster};
 
 /// NAME.
 pub(super) fn service(cluster: &ValidatedCluster) -> Service {
-    let port = ServicePort {
-        name: Some("http".to_owned()),
-        port: HTTP_PORT,
-        target_port: Some(IntOrString::String("http".to_owned())),
-        protocol: Some("TCP".to_owned()),
-        app_protocol: Some("http".to_owned()),
-        node_port: None,
-    };
+    of(cluster, cluster.name.service(), port("http", HTTP_PORT))
+}
+
+/// NAME-management: Jobs ask there, to take snapshots of a store that is inside the server.
+pub(super) fn management(cluster: &ValidatedCluster) -> Option<Service> {
+    let is_asked = matches!(cluster.store, Store::Embedded { .. }) && cluster.spec.snapshots.is_some();
+    is_asked.then(|| of(cluster, cluster.name.management(), port("management", MANAGEMENT_PORT)))
+}
+
+fn of(cluster: &ValidatedCluster, name: String, port: ServicePort) -> Service {
     Service {
-        metadata: metadata::child(cluster, Part::Server, cluster.name.service()),
+        metadata: metadata::child(cluster, Part::Server, name),
         spec: Some(ServiceSpec {
             selector: Some(metadata::selector(cluster, Part::Server)),
             ports: Some(vec![port]),
             ..ServiceSpec::default()
         }),
         ..Service::default()
+    }
+}
+
+/// The port of this name of the servers' pods.
+fn port(name: &str, number: i32) -> ServicePort {
+    ServicePort {
+        name: Some(name.to_owned()),
+        port: number,
+        target_port: Some(IntOrString::String(name.to_owned())),
+        protocol: Some("TCP".to_owned()),
+        app_protocol: Some("http".to_owned()),
+        node_port: None,
     }
 }
 

@@ -34,6 +34,9 @@ pub fn surplus(
         surplus.extend(reference(ChildKind::NetworkPolicy, live.network_policy.as_ref()));
         surplus.extend(reference(ChildKind::NetworkPolicy, live.qdrant_network_policy.as_ref()));
     }
+    if cluster.spec.snapshots.is_none() {
+        surplus.extend(reference(ChildKind::Service, live.management.as_ref()));
+    }
     surplus.extend(configs(cluster, in_use, observed));
     surplus.extend(revisions(&cluster.name.server(), in_use, observed));
     if let Some(revision) = qdrant_revision {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{SNAPSHOTS, built, nightly, servers_after_a_pass, with_snapshots};
 use crate::api::labels;
 use crate::cluster::build::config::CONFIG_FILE;
-use crate::cluster::fixtures::{EXTERNAL, cluster, nothing, pass};
+use crate::cluster::fixtures::{EMBEDDED, EXTERNAL, cluster, nothing, pass};
 use crate::job::Built;
 
 #[test]
@@ -98,6 +98,53 @@ fn a_volume_is_mounted_for_writing_and_a_policy_lets_a_job_out_to_what_it_needs_
     assert!(!egress.contains("caches") && egress.contains("6334"), "{egress}");
     let without = with_snapshots(", networkPolicy: {enabled: false}");
     assert_eq!(built(&without, None).network_policy, None);
+}
+
+#[test]
+fn a_store_inside_the_server_is_read_through_the_servers_management_port_and_its_volume_by_nobody_else() {
+    let sized = EMBEDDED.replace("embedded: {}}}", "embedded: {storage: {size: 3Gi}}}");
+    let embedded = cluster(&format!("{sized}, {SNAPSHOTS}}}"));
+    let children = pass(&embedded, &nothing()).2;
+    let servers = servers_after_a_pass(&embedded).unwrap();
+    assert_eq!(servers.lender().as_deref(), Some("http://handbook-management:9090"));
+    let management = children.management.unwrap();
+    assert_eq!(management.metadata.name.as_deref(), Some("handbook-management"));
+    let ports = json!(management.spec.unwrap().ports);
+    assert_eq!((&ports[0]["port"], &ports[0]["targetPort"]), (&json!(9090), &json!("management")));
+    assert_eq!(children.service.spec.unwrap().ports.unwrap().len(), 1, "clients do not reach it");
+
+    let Built { job, network_policy, .. } = built(&embedded, Some("cloud"));
+    let pod = job.spec.unwrap().template;
+    let volumes = pod.spec.unwrap().volumes.unwrap();
+    let data = volumes.iter().find(|volume| volume.name == "data").unwrap();
+    assert_eq!(json!(data), json!({"name": "data", "emptyDir": {"sizeLimit": "3Gi"}}));
+    let egress = json!(network_policy.unwrap().spec.unwrap().egress);
+    assert_eq!(egress[1]["ports"], json!([{"port": 9090, "protocol": "TCP"}]));
+    let of_servers = children.deployment.spec.template.metadata.unwrap().labels.unwrap();
+    let (goes_to, labels) = (&egress[1]["to"][0]["podSelector"]["matchLabels"], json!(of_servers));
+    assert!(goes_to.as_object().unwrap().iter().all(|(key, value)| labels[key] == *value), "{goes_to}");
+    // And the server lets it in, there alone.
+    let ingress = json!(children.network_policy.unwrap().spec.unwrap().ingress);
+    let labels = json!(pod.metadata.unwrap().labels.unwrap());
+    let lets_in = |rule: &Value| {
+        let peers = rule["from"].as_array().cloned().unwrap_or_default();
+        peers
+            .iter()
+            .filter_map(|peer| peer["podSelector"]["matchLabels"].as_object().cloned())
+            .any(|wanted| !wanted.is_empty() && wanted.iter().all(|(key, value)| labels[key] == *value))
+    };
+    assert_eq!([&ingress[0], &ingress[1]].map(lets_in), [false, true], "{ingress}");
+}
+
+#[test]
+fn a_management_port_has_no_address_and_lets_no_job_in_where_none_has_to_ask() {
+    for spec in [EMBEDDED.to_owned(), format!("{{{SNAPSHOTS}}}")] {
+        let children = pass(&cluster(&spec), &nothing()).2;
+        assert!(children.management.is_none(), "{spec}");
+        let ingress = children.network_policy.unwrap().spec.unwrap().ingress.unwrap();
+        assert_eq!(ingress[1].from.as_ref().unwrap().len(), 1, "{spec}");
+    }
+    assert_eq!(servers_after_a_pass(&with_snapshots("")).unwrap().lender(), None);
 }
 
 #[test]

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{servers_after_a_pass, with_snapshots};
+use super::with_snapshots;
 use crate::cluster::build::config::CONFIG_FILE;
-use crate::cluster::fixtures::{EMBEDDED, applied, cluster, nothing};
+use crate::cluster::fixtures::{applied, cluster, nothing};
 use crate::job::{Archive, NoDestination, Unusable, servers};
 
 #[test]
-fn a_corpus_inside_the_server_and_servers_that_are_not_made_say_so() {
-    let embedded = servers_after_a_pass(&cluster(EMBEDDED)).unwrap_err();
-    assert!(matches!(embedded, Unusable::Embedded { .. }) && embedded.to_string().contains("vectorStore.qdrant"));
+fn servers_that_are_not_made_or_cannot_be_read_say_so() {
     let none = servers(&cluster("{}"), None, &[]).unwrap_err();
     assert_eq!(none, Unusable::NotMade { cluster: "handbook".into() });
     let live = applied(&cluster("{}"), &nothing()).children;

@@ -128,10 +128,10 @@ fn present<'a>(spec: &RagRestoreSpec, seen: &'a Seen) -> Result<&'a ClusterSeen,
 fn ready<'a>(spec: &RagRestoreSpec, seen: &'a Seen) -> Result<&'a ClusterSeen, Obstacle> {
     let name = &spec.cluster;
     let cluster = present(spec, seen)?;
-    if cluster.is_embedded {
+    if cluster.is_embedded && spec.mode == RestoreMode::InPlace {
         let why = format!(
-            "the store of RagCluster {name} is inside its server, and no Job can reach it: run rag-server snapshot drill or \
-             snapshot restore where the data is, while the server is stopped"
+            "the store of RagCluster {name} is inside its server, and no Job can write to it: run rag-server snapshot restore \
+             where the data is, while the server is stopped; mode Drill needs no store and can be asked for"
         );
         return Err(Obstacle::for_good(ConditionReason::Unsupported, why));
     }

@@ -81,7 +81,6 @@ fn what_is_in_the_way_is_said_with_its_class_and_whether_it_may_go_away() {
             true,
             "delete it",
         ),
-        (cluster(|c| c.is_embedded = true), ConditionReason::Unsupported, false, "while the server is stopped"),
         (cluster(|c| c.destinations.clear()), ConditionReason::NoDestination, true, "is empty; add bucket"),
         (
             cluster(|c| c.destinations = vec!["new".into()]),
@@ -111,6 +110,17 @@ fn what_is_in_the_way_is_said_with_its_class_and_whether_it_may_go_away() {
             assert!(obstacle.why.contains(words), "{}", obstacle.why);
         }
     }
+}
+
+#[test]
+fn into_a_store_that_is_inside_its_server_nothing_is_restored_by_a_job_and_a_drill_needs_none() {
+    let mut embedded = seen();
+    embedded.cluster.as_mut().unwrap().is_embedded = true;
+    let snapshot = json!({"snapshotRef": {"name": "daily-7"}});
+    let obstacle = of("InPlace", snapshot.clone(), &embedded).unwrap_err();
+    assert_eq!((obstacle.reason, obstacle.may_pass), (ConditionReason::Unsupported, false));
+    assert!(obstacle.why.contains("while the server is stopped") && obstacle.why.contains("mode Drill"));
+    assert_eq!(of("Drill", snapshot.clone(), &embedded).unwrap(), of("Drill", snapshot, &seen()).unwrap());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use kube::ResourceExt;
 
 use super::carry_out::attempt;
 use super::observe::way;
-use super::{AFTER_REMOVAL, LOOK_WHILE_WAITING, events};
+use super::{AFTER_REMOVAL, LOOK_WHILE_WAITING, command, events};
 use crate::api::RagCluster;
 use crate::api::cluster::Snapshots;
 use crate::api::restore::RestoreMode;
@@ -115,14 +115,9 @@ async fn carry_out(context: &Context, snapshot: &RagSnapshot, seen: &Seen, doing
     match doing.act {
         Act::Stop | Act::Forget => remove(context, &ObjectId::of(snapshot), &seen.made).await,
         Act::Read(number) => {
-            let args = ["snapshot", "verify", in_archive];
-            attempt(
-                context,
-                snapshot,
-                (&seen.way, &seen.made, Attached::Nothing),
-                (&decide::base(&name), number, &args),
-            )
-            .await
+            let args = command::verify(in_archive);
+            attempt(context, snapshot, (&seen.way, &seen.made, Attached::Nothing), (&decide::base(&name), number, args))
+                .await
         }
     }
 }

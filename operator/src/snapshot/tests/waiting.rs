@@ -15,14 +15,12 @@ fn what_is_in_the_way_is_said_with_its_class_and_nothing_is_made() {
     let no_secret = Missing::Secret { cluster: "handbook".into(), field: "spec.x".into(), name: "key".into() }.into();
     let no_claim = Missing::Claim { destination: "near".into(), name: "archive".into() }.into();
     let not_made = Obstacle::Servers(Unusable::NotMade { cluster: "handbook".into() });
-    let embedded = Obstacle::Servers(Unusable::Embedded { cluster: "handbook".into() });
     let nowhere = Archive::of("handbook", None, None).unwrap_err();
     for (obstacle, reason, stalls) in [
         (Obstacle::ClusterMissing("handbook".into()), ConditionReason::ClusterMissing, true),
         (Obstacle::NoDestination(nowhere), ConditionReason::NoDestination, true),
         (no_secret, ConditionReason::SecretMissing, true),
         (no_claim, ConditionReason::ClaimMissing, true),
-        (embedded, ConditionReason::Unsupported, true),
         (not_made, ConditionReason::Starting, false),
         (Obstacle::Paused("handbook".into()), ConditionReason::Paused, false),
     ] {

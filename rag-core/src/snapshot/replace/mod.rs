@@ -91,6 +91,8 @@ pub struct Replace {
     pub model: ModelIdentity,
     /// Whether documents come back that were deleted after they were written as the snapshot has them.
     pub with_deleted: bool,
+    /// For whom it is restored, by an id of theirs, if that matters: what was restored for the same, and is still searched, is not restored again. What stood before it would be lost, and what was written since.
+    pub restored_for: Option<String>,
     /// What others are told that is at work.
     pub by: String,
     /// How long servers need to notice that the gate is closed, or that another epoch is searched.
@@ -183,7 +185,8 @@ impl Replace {
         let difference = self.difference(&scene, closed).await?;
         let took = self.clock.steady().saturating_sub(from);
         let outcome = Outcome { proven, difference, withheld: there.withheld, took };
-        standing.came_to(outcome).write(&*raw).await?;
+        let standing = standing.came_to(outcome, self.restored_for.as_deref());
+        standing.write(&*raw).await?;
         if !turn.confirm().await? {
             return Err(SnapshotError::TakenOver);
         }
@@ -203,17 +206,17 @@ impl Replace {
         let (epoch, previous) = (standing.epoch, standing.previous);
         let Outcome { proven, difference, withheld, took } = outcome;
         Rate { chunks: manifest.chunks, took }.write(&*raw).await?;
-        // The last word: whoever runs it again after this restores once more.
-        standing.came_to(outcome).finished().write(&*raw).await?;
+        // The last word: whoever runs it again after this restores once more, unless it is for the same.
+        standing.finished(self.restored_for.as_deref()).write(&*raw).await?;
         Ok(Replaced { manifest, epoch, previous, proven, difference, withheld, took })
     }
 
-    /// What a run did that died between the switch and its last word.
+    /// What a run did that died between the switch and its last word, or did for the same.
     async fn done_before(&self, manifest: &Manifest, scene: &Scene) -> Result<Option<Replaced>, SnapshotError> {
         let standing = Standing::read(&*self.raw()).await?;
         let same =
             standing.filter(|standing| standing.epoch == scene.active && standing.is_of(manifest, self.with_deleted));
-        match same.map(|standing| (standing.outcome.filter(|_| !standing.is_finished), standing)) {
+        match same.map(|standing| (standing.done_for(self.restored_for.as_deref()), standing)) {
             Some((Some(outcome), standing)) => self.finish(manifest.clone(), standing, outcome).await.map(Some),
             Some((None, _)) | None => Ok(None),
         }
@@ -223,7 +226,8 @@ impl Replace {
     async fn begin(&self, manifest: &Manifest, scene: &Scene) -> Result<Standing, SnapshotError> {
         let raw = self.raw();
         let begun = Standing::read(&*raw).await?.filter(|standing| {
-            standing.epoch != scene.active
+            standing.can_be_undone()
+                && standing.epoch != scene.active
                 && standing.edition == scene.edition
                 && standing.is_of(manifest, self.with_deleted)
         });
@@ -269,11 +273,12 @@ impl Replace {
     async fn confirmed(&self) -> Result<Epoch, SnapshotError> {
         let scene = self.scene().await?;
         let standing = Standing::read(&*self.raw()).await?;
-        let standing = standing.filter(|standing| standing.epoch == scene.active);
+        let standing = standing.filter(|standing| standing.epoch == scene.active && standing.can_be_undone());
         let standing = standing.ok_or(SnapshotError::NothingRestored("confirmed"))?;
         self.discard(scene.edition, scene.active).await?;
-        Standing::remove(&*self.raw()).await?;
-        Ok(standing.previous)
+        let previous = standing.previous;
+        standing.confirmed().write(&*self.raw()).await?;
+        Ok(previous)
     }
 
     /// Goes back to what stood before the restore, and removes what was restored, with all that was written since.
@@ -289,7 +294,8 @@ impl Replace {
 
     async fn undone(&self, turn: &Turn, stop: &CancellationToken) -> Result<Undone, SnapshotError> {
         let (scene, raw) = (self.scene().await?, self.raw());
-        let standing = Standing::read(&*raw).await?.ok_or(SnapshotError::NothingRestored("undone"))?;
+        let standing = Standing::read(&*raw).await?.filter(Standing::can_be_undone);
+        let standing = standing.ok_or(SnapshotError::NothingRestored("undone"))?;
         if standing.epoch != scene.active {
             self.discard(standing.edition, scene.active).await?;
             Standing::remove(&*raw).await?;

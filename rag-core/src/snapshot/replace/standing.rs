@@ -34,6 +34,12 @@ pub(super) struct Standing {
     pub(super) outcome: Option<Outcome>,
     /// Whether nothing is left to be done.
     pub(super) is_finished: bool,
+    /// For whom it was restored, if that matters.
+    #[serde(default)]
+    restored_for: Option<String>,
+    /// Whether what stood before is gone: it is kept only for whoever it was restored for, who may ask once more.
+    #[serde(default)]
+    is_confirmed: bool,
 }
 
 /// What a restore came to.
@@ -53,7 +59,19 @@ impl Standing {
         with_deleted: bool,
     ) -> Self {
         let (snapshot, began) = (manifest.name.to_string(), manifest.began);
-        Self { snapshot, began, epoch, edition, previous, with_deleted, outcome: None, is_finished: false }
+        let (outcome, is_finished, restored_for, is_confirmed) = (None, false, None, false);
+        Self {
+            snapshot,
+            began,
+            epoch,
+            edition,
+            previous,
+            with_deleted,
+            outcome,
+            is_finished,
+            restored_for,
+            is_confirmed,
+        }
     }
 
     /// Whether the same is restored in the same way.
@@ -62,12 +80,31 @@ impl Standing {
         of == (manifest.name.as_str(), manifest.began, with_deleted)
     }
 
-    pub(super) fn came_to(&self, outcome: Outcome) -> Self {
-        Self { outcome: Some(outcome), ..self.clone() }
+    /// The same, which came to this for somebody.
+    pub(super) fn came_to(&self, outcome: Outcome, restored_for: Option<&str>) -> Self {
+        Self { outcome: Some(outcome), restored_for: restored_for.map(str::to_owned), ..self.clone() }
     }
 
-    pub(super) fn finished(self) -> Self {
-        Self { is_finished: true, ..self }
+    /// What it came to, where whoever asks again has nothing new done: something is left to be done, or it was for the same.
+    pub(super) fn done_for(&self, restored_for: Option<&str>) -> Option<Outcome> {
+        let is_theirs = restored_for.is_some() && self.restored_for.as_deref() == restored_for;
+        self.outcome.filter(|_| !self.is_finished || is_theirs)
+    }
+
+    /// Nothing is left to be done. Whoever it was restored for stays so, whoever saw to the end of it.
+    pub(super) fn finished(self, by: Option<&str>) -> Self {
+        let restored_for = self.restored_for.or(by.map(str::to_owned));
+        Self { is_finished: true, restored_for, ..self }
+    }
+
+    /// What stood before is gone.
+    pub(super) fn confirmed(self) -> Self {
+        Self { is_confirmed: true, ..self }
+    }
+
+    /// Whether there is a way back.
+    pub(super) fn can_be_undone(&self) -> bool {
+        !self.is_confirmed
     }
 
     /// What stands, if anything does.

@@ -30,6 +30,7 @@ impl World {
             owner: owner(),
             model: EmbedderDouble::default().model().clone(),
             with_deleted: false,
+            restored_for: None,
             by: "a test".to_owned(),
             settle: Duration::ZERO,
         }
@@ -166,9 +167,49 @@ async fn restores_after_each_other_take_the_editions_in_turns_and_each_keeps_one
         world.later();
     }
     // A snapshot of the second edition is one like any other.
-    let taken = Create { records: world.flows().await.records, ..world.create(&archive, None) };
+    let source = OpenStores { vectors: Arc::clone(&world.store) as _, records: world.flows().await.records };
+    let taken = Create { source: Arc::new(source), ..world.create(&archive, None) };
     let taken = taken.run(name("two"), &CancellationToken::new(), &mut |_| {}).await.unwrap();
     assert_eq!(taken.manifest.documents, 2);
+}
+
+/// Whoever did not hear that it was done asks again, however late.
+#[tokio::test]
+async fn what_was_restored_for_the_same_is_not_restored_again_and_keeps_what_was_written_since_and_the_way_back() {
+    let archive = Arc::default();
+    let world = World::changed_since(&archive).await;
+    let stop = CancellationToken::new();
+    let asked = |by: &str| Replace { restored_for: Some(by.to_owned()), ..world.replace() };
+    let first = asked("u-1").run(&plain(&archive), &name("one"), &stop, &mut |_| {}).await.unwrap();
+    world.later();
+    world.flows().await.write("late", "It came after the restore.").await;
+    let again = asked("u-1").run(&plain(&archive), &name("one"), &stop, &mut |_| {}).await.unwrap();
+    assert_eq!(again, first);
+    let names: Vec<String> = world.flows().await.seen().await.into_iter().map(|(name, _)| name).collect();
+    assert!(names.contains(&"late".to_owned()), "{names:?}");
+    assert_eq!(world.replace().undo(&stop).await, Ok(Undone::Back(Epoch(1))));
+    assert_eq!(world.flows().await.seen().await, old());
+
+    // Undone, asked for by somebody else, or by nobody: it is restored.
+    let mut searched = Vec::new();
+    for replace in [asked("u-1"), asked("u-2"), world.replace(), world.replace(), asked("u-3")] {
+        world.later();
+        searched.push(replace.run(&plain(&archive), &name("one"), &stop, &mut |_| {}).await.unwrap().epoch);
+    }
+    assert!(searched.is_sorted_by(|one, next| one < next), "{searched:?}");
+
+    // Confirmed, there is no way back, and nothing to be done for whoever asks late.
+    let active = *searched.last().unwrap();
+    assert!(world.replace().confirm().await.is_ok());
+    world.later();
+    world.flows().await.write("late", "It came after the restore.").await;
+    let late = asked("u-3").run(&plain(&archive), &name("one"), &stop, &mut |_| {}).await.unwrap();
+    let names: Vec<String> = world.flows().await.seen().await.into_iter().map(|(name, _)| name).collect();
+    assert!(late.epoch == active && names.contains(&"late".to_owned()), "{late:?}: {names:?}");
+    assert_eq!(world.replace().confirm().await, Err(SnapshotError::NothingRestored("confirmed")));
+    assert_eq!(world.replace().undo(&stop).await, Err(SnapshotError::NothingRestored("undone")));
+    let other = asked("u-4").run(&plain(&archive), &name("one"), &stop, &mut |_| {}).await.unwrap();
+    assert!(other.epoch > active, "{other:?}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::{
     cli::this_process::this_process,
     config::Config,
     ports::Epoch,
-    snapshot::{Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replaced, Undone},
+    snapshot::{Archived, Difference, Manifest, Name, Plan, Planned, Progress, Replace, Replaced, Undone},
 };
 
 /// Which snapshot, and how.
@@ -36,6 +36,9 @@ pub(super) struct RestoreArgs {
     /// Bring documents back, too, that were deleted since the snapshot
     #[arg(long, requires = "replace")]
     with_deleted: bool,
+    /// For whom, by an id: one that was restored for the same, and is still searched, is not restored again
+    #[arg(long, value_name = "ID", requires = "replace")]
+    restored_for: Option<String>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -112,7 +115,8 @@ async fn replace(
     let (began, by) = (Instant::now(), this_process("snapshot restore"));
     let place = archived.archive.place().to_owned();
     let manifest = archived.read(name).await?;
-    let replace = app::replace(&app::open_models(config), stores, by, args.with_deleted);
+    let (with_deleted, restored_for) = (args.with_deleted, args.restored_for.clone());
+    let replace = Replace { with_deleted, restored_for, ..app::replace(&app::open_models(config), stores, by) };
     let report = |manifest: &Manifest, documents: Difference, epochs: (Epoch, Option<Epoch>), proven| {
         Done::Restored(report::Restored {
             snapshot: Snapshot::of(manifest, &place),
@@ -142,7 +146,7 @@ async fn replace(
 pub(super) async fn confirm(config: &Config) -> Result<Said, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
     let by = this_process("snapshot confirm");
-    let confirmed = app::replace(&app::open_models(config), &stores, by, false).confirm().await;
+    let confirmed = app::replace(&app::open_models(config), &stores, by).confirm().await;
     let confirmed = closed(stores, confirmed).await?;
     let text = format!("the restore is confirmed: epoch {} and its documents are removed", confirmed.0);
     Ok(Said::done(text, Done::Settled(Settled {})))
@@ -152,7 +156,7 @@ pub(super) async fn confirm(config: &Config) -> Result<Said, Box<dyn Error>> {
 pub(super) async fn revert(config: &Config, stop: &CancellationToken) -> Result<Said, Box<dyn Error>> {
     let stores = app::open_stores(config).await?;
     let by = this_process("snapshot revert");
-    let undone = app::replace(&app::open_models(config), &stores, by, false).undo(stop).await;
+    let undone = app::replace(&app::open_models(config), &stores, by).undo(stop).await;
     let text = match closed(stores, undone).await? {
         Undone::Back(epoch) => format!(
             "epoch {} is searched again, as it was before the restore; what was written since the restore is removed",

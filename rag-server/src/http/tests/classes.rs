@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Every route that is no probe, with its class; none for what only calls others.
-const ROUTES: [(&str, Option<Class>); 33] = [
+const ROUTES: [(&str, Option<Class>); 38] = [
     ("DELETE /admin/blocks", Some(Class::Admin)),
     ("DELETE /admin/cache", Some(Class::Admin)),
     ("DELETE /documents/{id}", Some(Class::Ingests)),
@@ -31,6 +31,11 @@ const ROUTES: [(&str, Option<Class>); 33] = [
     ("GET /documents", Some(Class::Records)),
     ("GET /documents/{id}", Some(Class::Records)),
     ("GET /jobs/{id}", Some(Class::Records)),
+    ("GET /ops/snapshot/chunks", Some(Class::Admin)),
+    ("GET /ops/snapshot/count", Some(Class::Admin)),
+    ("GET /ops/snapshot/record", Some(Class::Admin)),
+    ("GET /ops/snapshot/records", Some(Class::Admin)),
+    ("GET /ops/snapshot/searched", Some(Class::Admin)),
     ("GET /ops/status", Some(Class::Admin)),
     ("GET /sessions/{id}", Some(Class::Records)),
     ("GET /v1/models", Some(Class::Records)),

@@ -29,6 +29,8 @@ enum Door {
     Admin,
     /// The operator.
     Operator,
+    /// The operator, and who is on this machine where nobody needs a key.
+    OperatorOrLocal,
 }
 
 const PUBLIC: [(&str, Door); 36] = [
@@ -70,12 +72,17 @@ const PUBLIC: [(&str, Door); 36] = [
     ("PUT /documents/{id}", Door::Writer),
 ];
 
-const MANAGEMENT: [(&str, Door); 7] = [
+const MANAGEMENT: [(&str, Door); 12] = [
     ("GET /health", Door::Open),
     ("GET /health/detailed", Door::Visitor),
     ("GET /health/live", Door::Open),
     ("GET /health/ready", Door::Open),
     ("GET /metrics", Door::Open),
+    ("GET /ops/snapshot/chunks", Door::OperatorOrLocal),
+    ("GET /ops/snapshot/count", Door::OperatorOrLocal),
+    ("GET /ops/snapshot/record", Door::OperatorOrLocal),
+    ("GET /ops/snapshot/records", Door::OperatorOrLocal),
+    ("GET /ops/snapshot/searched", Door::OperatorOrLocal),
     ("GET /ops/status", Door::Operator),
     ("POST /ops/deny", Door::Operator),
 ];
@@ -126,7 +133,7 @@ fn refusal(door: Door, caller: Caller, read_only: bool) -> Option<&'static str> 
         Door::Contributor => client(Role::Reader, true),
         Door::WriterRole => client(Role::Writer, false),
         Door::Writer => client(Role::Writer, true),
-        Door::Operator => match caller {
+        Door::Operator | Door::OperatorOrLocal => match caller {
             Caller::Nobody => Some("missing-api-key"),
             Caller::Stranger | Caller::Client(_) => Some("unknown-api-key"),
             Caller::Operator => None,
@@ -227,7 +234,10 @@ async fn a_page_of_another_origin_can_have_nothing_changed_with_a_key_or_without
     for bench in [bench().ready(), keyed(folder.path(), false)] {
         for (router, rows) in ports(&bench.api) {
             for (route, door) in rows {
-                let key = if *door == Door::Operator { Caller::Operator.key().unwrap() } else { admin.clone() };
+                let key = match door {
+                    Door::Operator | Door::OperatorOrLocal => Caller::Operator.key().unwrap(),
+                    _ => admin.clone(),
+                };
                 let found = async |says| {
                     let host = ("host", "localhost:8080");
                     turned_away(&router, route, &[host, ("x-api-key", &key), says]).await
@@ -256,6 +266,18 @@ async fn a_page_that_rebinds_its_name_reaches_nothing_that_works_without_a_key()
             let expected = (!is_probe).then_some("host-not-allowed");
             let origin = [("host", "evil.example"), ("origin", "http://evil.example")];
             assert_eq!(turned_away(&router, route, &origin).await, expected, "{route}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_keys_nothing_is_lent_where_other_machines_may_listen() {
+    let anywhere = bench_with(&Auth::default(), &[("server.management_listen", "0.0.0.0:9090")]).ready();
+    for (bench, expected) in [(bench().ready(), None), (anywhere, Some("missing-api-key"))] {
+        let router = management_router(bench.api.clone());
+        let lent = MANAGEMENT.iter().filter(|(_, door)| *door == Door::OperatorOrLocal);
+        for (route, _) in lent {
+            assert_eq!(turned_away(&router, route, &[("host", "localhost")]).await, expected, "{route}");
         }
     }
 }

@@ -1,15 +1,13 @@
 //! Which traffic reaches and leaves the managed vector store.
 
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
-    NetworkPolicySpec,
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::stateful_set::{HTTP_PORT, PEER_PORT};
 use crate::cluster::build::config::QDRANT_GRPC_PORT;
 use crate::cluster::build::metadata::{self, Part};
-use crate::cluster::build::network_policy::{pods, port};
+use crate::cluster::build::network_policy::{jobs, pods, port};
 use crate::cluster::validate::ValidatedCluster;
 
 /// Of the Service, and of the pods behind it where they may not listen below 1024.
@@ -42,12 +40,4 @@ pub(super) fn network_policy(cluster: &ValidatedCluster) -> NetworkPolicy {
             egress: Some(egress),
         }),
     }
-}
-
-/// The pods of its Jobs. A cluster without snapshots has none.
-fn jobs(cluster: &ValidatedCluster) -> Option<NetworkPolicyPeer> {
-    cluster.spec.snapshots.as_ref()?;
-    let labels = metadata::jobs_of(cluster.name.as_str(), &cluster.uid);
-    let selector = LabelSelector { match_labels: Some(labels), match_expressions: None };
-    Some(NetworkPolicyPeer { pod_selector: Some(selector), ..NetworkPolicyPeer::default() })
 }
