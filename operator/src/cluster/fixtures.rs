@@ -156,6 +156,7 @@ fn take_up(live: &mut LiveChildren, children: Children<Prepared>) {
     live.configs.iter_mut().for_each(|object| uid(&mut object.metadata));
     live.revisions.iter_mut().for_each(|object| uid(&mut object.metadata));
     live.autoscaler.iter_mut().for_each(|object| uid(&mut object.metadata));
+    live.management.iter_mut().for_each(|object| uid(&mut object.metadata));
     live.network_policy.iter_mut().for_each(|object| uid(&mut object.metadata));
     live.qdrant_network_policy.iter_mut().for_each(|object| uid(&mut object.metadata));
 }

@@ -116,7 +116,7 @@ fn reference<K: Metadata<Ty = ObjectMeta>>(kind: ChildKind, object: Option<&K>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::fixtures::{applied, cluster, nothing, pass};
+    use crate::cluster::fixtures::{EMBEDDED, applied, cluster, nothing, pass};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     fn pruned(spec: &str, observed: &Observed) -> Vec<String> {
@@ -148,6 +148,15 @@ mod tests {
                 "Secret/handbook-api-key-nightly-g1",
             ]
         );
+    }
+
+    #[test]
+    fn the_way_to_a_lender_goes_with_the_snapshots_that_it_was_for() {
+        let snapshots = "snapshots: {destinations: [{name: near, volume: {claimName: archive}}]}";
+        let with = EMBEDDED.replace("embedded: {}}", &format!("embedded: {{}}}}, {snapshots}"));
+        let world = applied(&cluster(&with), &nothing());
+        assert!(pruned(&with, &world).is_empty());
+        assert_eq!(pruned(EMBEDDED, &world), ["Service/handbook-management"]);
     }
 
     #[test]
