@@ -258,8 +258,9 @@ impl Source {
             let waits_for = error.waits_for().or_else(|| error.in_use().filter(|_| let_go));
             let Some((part, cause)) = waits_for else { return Err(error) };
             let_go |= matches!(error, AppError::Corpus(CorpusError::Foreign { .. } | CorpusError::Restoring { .. }));
-            tracing::warn!(%error, cause, "waiting for {}", part.as_str());
+            // What the log says is so already: whoever reads it may ask.
             self.api.readiness.held_by(part, cause);
+            tracing::warn!(%error, cause, "waiting for {}", part.as_str());
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
