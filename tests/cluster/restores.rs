@@ -178,7 +178,8 @@ async fn a_restore_in_place_keeps_what_is_served_follows_the_servers_and_takes_b
     assert!(jobs.get_opt("undo-restore").await?.is_none(), "what is served is kept first");
     ends(&scene, "undo-before-take", &taken("undo-before")).await?;
     let args = arguments(&scene, "undo-restore").await?;
-    ensure!(args.contains("snapshot restore daily --replace --report"), "{args}");
+    let uid = scene.api::<RagRestore>().get("undo").await?.uid().unwrap_or_default();
+    ensure!(args.contains(&format!("snapshot restore daily --replace --restored-for {uid} --report")), "{args}");
     operator.kill().await?;
     ends(&scene, "undo-restore", &restored(20, 4)).await?;
     let _operator = scene.operator(&[]).await?;
