@@ -134,11 +134,13 @@ async fn serve(source: &Source, mut app: App, stopping: &CancellationToken) -> B
     tracing::info!("ready");
     loop {
         let background = Background::begin(source, &app).await;
+        let from = app.epoch.0;
         app = tokio::select! {
             () = stopping.cancelled() => return background,
             successor = source.successor(&app) => successor,
         };
         source.api.ready(flows(&app));
+        tracing::info!(from, to = app.epoch.0, "another epoch is searched from now on");
         // Its job ends after the window that it is at and commits nothing to the old epoch; nobody has to wait for that.
         tokio::spawn(background.end());
     }
@@ -309,10 +311,7 @@ impl Source {
                 }
             }
             match App::over(&app.process).await {
-                Ok(next) => {
-                    tracing::info!(from = app.epoch.0, to = next.epoch.0, "another epoch is searched from now on");
-                    return next;
-                }
+                Ok(next) => return next,
                 Err(error) if warned.is_none_or(|at| at.elapsed() >= WARN_EACH) => {
                     warned = Some(Instant::now());
                     tracing::warn!(%error, searched = app.epoch.0, "another epoch is searched now and this server cannot; it answers from the old one and takes no jobs");

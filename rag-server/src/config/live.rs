@@ -213,8 +213,11 @@ impl LiveSettings {
         match looked {
             Ok(changed) => {
                 self.sight.answered(Timestamp::now());
-                if let Some(read) = changed {
-                    self.merge(|sources| sources.file = Some(read));
+                if let Some((live, sha256)) = changed {
+                    let read_only = live.read_only;
+                    self.merge(|sources| sources.file = Some((live, sha256.clone())));
+                    // What the log says holds already.
+                    tracing::info!(read_only, sha256, "live settings accepted");
                 }
             }
             Err(cause) => self.sight.failed(cause, Timestamp::now()),
@@ -240,7 +243,6 @@ impl LiveFile {
         }
         match Live::from_toml(&bytes, &path) {
             Ok(live) => {
-                tracing::info!(read_only = live.read_only, sha256, "live settings accepted");
                 self.refused = None;
                 Ok(Some((live, sha256)))
             }

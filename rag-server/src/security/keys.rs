@@ -97,16 +97,17 @@ impl Keys {
         let Some(dir) = &self.dir else { return };
         let (read, refused) = Credentials::read(dir, &self.configured);
         let before = self.seen();
-        for error in refused.iter().filter(|error| !before.refused.contains(error)) {
+        let are_others = !read.is(&before.accepted);
+        let accepted = if are_others { Arc::new(read) } else { Arc::clone(&before.accepted) };
+        let seen = Arc::new(Seen { accepted, refused });
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&seen);
+        // What the log says holds already.
+        for error in seen.refused.iter().filter(|error| !before.refused.contains(error)) {
             tracing::warn!("a credential is not accepted: {error}");
         }
-        let accepted = if read.is(&before.accepted) {
-            Arc::clone(&before.accepted)
-        } else {
-            tracing::info!(credentials = ?read, "other credentials are accepted");
-            Arc::new(read)
-        };
-        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Seen { accepted, refused });
+        if are_others {
+            tracing::info!(credentials = ?seen.accepted, "other credentials are accepted");
+        }
     }
 
     fn seen(&self) -> Arc<Seen> {
