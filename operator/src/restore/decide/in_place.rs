@@ -193,7 +193,7 @@ fn taken_back(asked: &Asked, seen: &Seen) -> Look<Deed> {
         return Look::Done("no Job has reported a switch: there is nothing to take back".to_owned());
     };
     if switched.previous_epoch.is_none() {
-        return Look::Done("nothing was served before: there is nothing to go back to".to_owned());
+        return Look::Done("nothing of what was served before is kept: there is nothing to go back to".to_owned());
     }
     let stays = || Look::Done(format!("snapshot {} stays", switched.snapshot));
     match seen.recorded_state(step::VERIFY) {

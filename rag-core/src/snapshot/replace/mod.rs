@@ -56,8 +56,8 @@ pub struct Replaced {
     pub manifest: Manifest,
     /// The epoch that is searched now.
     pub epoch: Epoch,
-    /// The one that was searched before, which is kept until it is confirmed.
-    pub previous: Epoch,
+    /// The one that was searched before, which is kept until it is confirmed; none once it was.
+    pub previous: Option<Epoch>,
     /// Chunks that were asked for, each of which was found.
     pub proven: usize,
     /// What became of the documents.
@@ -203,12 +203,11 @@ impl Replace {
     ) -> Result<Replaced, SnapshotError> {
         let raw = self.raw();
         Changes::of(Arc::clone(&raw)).note().await?;
-        let (epoch, previous) = (standing.epoch, standing.previous);
-        let Outcome { proven, difference, withheld, took } = outcome;
-        Rate { chunks: manifest.chunks, took }.write(&*raw).await?;
+        Rate { chunks: manifest.chunks, took: outcome.took }.write(&*raw).await?;
+        let replaced = standing.replaced(manifest, outcome);
         // The last word: whoever runs it again after this restores once more, unless it is for the same.
         standing.finished(self.restored_for.as_deref()).write(&*raw).await?;
-        Ok(Replaced { manifest, epoch, previous, proven, difference, withheld, took })
+        Ok(replaced)
     }
 
     /// What a run did that died between the switch and its last word, or did for the same.
@@ -216,9 +215,11 @@ impl Replace {
         let standing = Standing::read(&*self.raw()).await?;
         let same =
             standing.filter(|standing| standing.epoch == scene.active && standing.is_of(manifest, self.with_deleted));
-        match same.map(|standing| (standing.done_for(self.restored_for.as_deref()), standing)) {
-            Some((Some(outcome), standing)) => self.finish(manifest.clone(), standing, outcome).await.map(Some),
-            Some((None, _)) | None => Ok(None),
+        let Some(standing) = same else { return Ok(None) };
+        match standing.done_for(self.restored_for.as_deref()) {
+            Some(outcome) if standing.is_finished => Ok(Some(standing.replaced(manifest.clone(), outcome))),
+            Some(outcome) => self.finish(manifest.clone(), standing, outcome).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -277,7 +278,7 @@ impl Replace {
         let standing = standing.ok_or(SnapshotError::NothingRestored("confirmed"))?;
         self.discard(scene.edition, scene.active).await?;
         let previous = standing.previous;
-        standing.confirmed().write(&*self.raw()).await?;
+        standing.confirm(&*self.raw()).await?;
         Ok(previous)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::Difference;
+use super::{Difference, Replaced};
 use crate::{
     ports::{Change, Edition, Epoch, Kind, Records, StoreError, update},
     snapshot::Manifest,
@@ -37,7 +37,7 @@ pub(super) struct Standing {
     /// For whom it was restored, if that matters.
     #[serde(default)]
     restored_for: Option<String>,
-    /// Whether what stood before is gone: it is kept only for whoever it was restored for, who may ask once more.
+    /// Whether what stood before is gone.
     #[serde(default)]
     is_confirmed: bool,
 }
@@ -97,14 +97,24 @@ impl Standing {
         Self { is_finished: true, restored_for, ..self }
     }
 
-    /// What stood before is gone.
-    pub(super) fn confirmed(self) -> Self {
-        Self { is_confirmed: true, ..self }
+    /// Keeps that it is done for good for whoever it was restored for, who may ask once more; for nobody else is anything to be kept.
+    pub(super) async fn confirm(self, records: &dyn Records) -> Result<(), StoreError> {
+        match self.restored_for {
+            Some(_) => Self { is_finished: true, is_confirmed: true, ..self }.write(records).await,
+            None => Self::remove(records).await,
+        }
     }
 
     /// Whether there is a way back.
     pub(super) fn can_be_undone(&self) -> bool {
         !self.is_confirmed
+    }
+
+    /// What was done.
+    pub(super) fn replaced(&self, manifest: Manifest, outcome: Outcome) -> Replaced {
+        let Outcome { proven, difference, withheld, took } = outcome;
+        let previous = self.can_be_undone().then_some(self.previous);
+        Replaced { manifest, epoch: self.epoch, previous, proven, difference, withheld, took }
     }
 
     /// What stands, if anything does.

@@ -117,7 +117,7 @@ async fn a_restore_over_a_corpus_is_one_switch_and_old_flows_see_the_old_state_u
     let before = world.flows().await;
     assert_eq!(before.seen().await, old());
     let replaced = world.replaced(&archive, "one").await.unwrap();
-    assert_eq!((replaced.previous, replaced.epoch), (Epoch(1), Epoch(2)));
+    assert_eq!((replaced.previous, replaced.epoch), (Some(Epoch(1)), Epoch(2)));
     assert_eq!(replaced.difference, Difference { added: 0, changed: 1, removed: 1, unchanged: 1 });
     assert_eq!((replaced.withheld, replaced.proven), (1, 2));
     let after = world.flows().await;
@@ -161,7 +161,7 @@ async fn restores_after_each_other_take_the_editions_in_turns_and_each_keeps_one
     let world = World::changed_since(&archive).await;
     for (turn, kept) in [(2, 1), (3, 2), (4, 3)] {
         let replaced = world.replaced(&archive, "one").await.unwrap();
-        assert_eq!((replaced.epoch, replaced.previous), (Epoch(turn), Epoch(kept)));
+        assert_eq!((replaced.epoch, replaced.previous), (Epoch(turn), Some(Epoch(kept))));
         assert_eq!(world.store.epochs().await, Ok(vec![Epoch(kept), Epoch(turn)]));
         assert_eq!(world.flows().await.seen().await, new());
         world.later();
@@ -205,7 +205,8 @@ async fn what_was_restored_for_the_same_is_not_restored_again_and_keeps_what_was
     world.flows().await.write("late", "It came after the restore.").await;
     let late = asked("u-3").run(&plain(&archive), &name("one"), &stop, &mut |_| {}).await.unwrap();
     let names: Vec<String> = world.flows().await.seen().await.into_iter().map(|(name, _)| name).collect();
-    assert!(late.epoch == active && names.contains(&"late".to_owned()), "{late:?}: {names:?}");
+    assert!(names.contains(&"late".to_owned()), "{names:?}");
+    assert_eq!((late.epoch, late.previous), (active, None), "nothing is said to be kept");
     assert_eq!(world.replace().confirm().await, Err(SnapshotError::NothingRestored("confirmed")));
     assert_eq!(world.replace().undo(&stop).await, Err(SnapshotError::NothingRestored("undone")));
     let other = asked("u-4").run(&plain(&archive), &name("one"), &stop, &mut |_| {}).await.unwrap();
@@ -348,20 +349,25 @@ async fn what_changed_before_a_restore_had_its_turn_is_what_it_goes_back_to() {
     let clock = InterruptedClock::new(&world.clock, 1, ends);
     let replace = Replace { clock: Arc::new(clock), ..world.replace() };
     let replaced = replace.run(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await.unwrap();
-    assert_eq!((replaced.previous, replaced.epoch), (Epoch(2), Epoch(3)));
+    assert_eq!((replaced.previous, replaced.epoch), (Some(Epoch(2)), Epoch(3)));
     assert_eq!(world.replace().undo(&CancellationToken::new()).await, Ok(Undone::Back(Epoch(2))));
 }
 
 /// Dies at every call in turn. Whatever is durable at that moment is what any server finds, so this goes through every state in which a server may look: one that began before, one that begins now.
 #[tokio::test]
 async fn a_restore_that_dies_at_any_call_shows_the_old_state_or_the_new_one_and_the_next_run_ends_it() {
-    for die in DEATHS {
+    let wishes = [None, Some("u-1".to_owned())];
+    for (die, restored_for) in DEATHS.into_iter().flat_map(|die| wishes.iter().map(move |wish| (die, wish))) {
         for calls in 0.. {
             let archive = Arc::<ArchiveDouble>::default();
             let world = World::changed_since(&archive).await;
             let before = world.flows().await;
+            let run = async || {
+                let replace = Replace { restored_for: restored_for.clone(), ..world.replace() };
+                replace.run(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await
+            };
             die(&world, &archive, calls);
-            let ended = world.replaced(&archive, "one").await;
+            let ended = run().await;
             die(&world, &archive, i64::MAX);
             assert_eq!(before.seen().await, old(), "after {calls} calls");
             let now = world.flows().await;
@@ -373,9 +379,12 @@ async fn a_restore_that_dies_at_any_call_shows_the_old_state_or_the_new_one_and_
             world.clock.advance(SignedDuration::from_mins(1));
             let again = match &ended {
                 Ok(replaced) => replaced.clone(),
-                Err(_) => world.replaced(&archive, "one").await.unwrap(),
+                Err(_) => run().await.unwrap(),
             };
-            assert_eq!((again.previous, again.withheld), (Epoch(1), 1), "after {calls} calls");
+            assert_eq!((again.previous, again.withheld), (Some(Epoch(1)), 1), "after {calls} calls");
+            if restored_for.is_some() {
+                assert_eq!(run().await, Ok(again.clone()), "whoever did not hear of it asks once more");
+            }
             assert_eq!(again.difference, Difference { added: 0, changed: 1, removed: 1, unchanged: 1 });
             assert_eq!((before.seen().await, world.flows().await.seen().await), (old(), new()));
             assert_eq!(world.records.count(Kind::SecondDocument).await, Ok(2));
@@ -394,7 +403,11 @@ async fn an_undo_or_a_confirmation_that_dies_at_any_call_comes_to_its_end_when_i
             for calls in 0.. {
                 let archive = Arc::<ArchiveDouble>::default();
                 let world = World::changed_since(&archive).await;
-                world.replaced(&archive, "one").await.unwrap();
+                let restored_for = (calls % 2 == 0).then(|| "u-1".to_owned());
+                let replace = Replace { restored_for: restored_for.clone(), ..world.replace() };
+                let run =
+                    async || replace.run(&plain(&archive), &name("one"), &CancellationToken::new(), &mut |_| {}).await;
+                run().await.unwrap();
                 let act = async || match undoes {
                     true => world.replace().undo(&CancellationToken::new()).await.map(drop),
                     false => world.replace().confirm().await.map(drop),
@@ -409,6 +422,10 @@ async fn an_undo_or_a_confirmation_that_dies_at_any_call_comes_to_its_end_when_i
                     (_, Err(SnapshotError::NothingRestored(_))) | (false, Ok(())) => {}
                     (_, again) => panic!("after {calls} calls: {again:?}"),
                 }
+                if !undoes && restored_for.is_some() {
+                    let late = run().await.unwrap();
+                    assert_eq!((late.epoch, late.previous), (Epoch(2), None), "after {calls} calls");
+                }
                 let (left, state) = if undoes { (Epoch(1), old()) } else { (Epoch(2), new()) };
                 assert_eq!(world.flows().await.seen().await, state, "after {calls} calls");
                 assert_eq!(world.store.epochs().await, Ok(vec![left]), "after {calls} calls");
@@ -417,6 +434,31 @@ async fn an_undo_or_a_confirmation_that_dies_at_any_call_comes_to_its_end_when_i
                 if ended.is_ok() {
                     break;
                 }
+            }
+        }
+    }
+}
+
+/// Also where the run had died between the switch and its last word.
+#[tokio::test]
+async fn after_a_confirmation_a_snapshot_is_restored_again_for_whoever_wants_it_anew() {
+    for die in &DEATHS[..2] {
+        for calls in 0.. {
+            let archive = Arc::<ArchiveDouble>::default();
+            let world = World::changed_since(&archive).await;
+            die(&world, &archive, calls);
+            let ended = world.replaced(&archive, "one").await;
+            die(&world, &archive, i64::MAX);
+            if world.store.active().await == Ok(Some(Epoch(2))) {
+                world.clock.advance(SignedDuration::from_mins(1));
+                world.replace().confirm().await.unwrap();
+                world.flows().await.write("late", "It came after the restore.").await;
+                let again = world.replaced(&archive, "one").await.unwrap();
+                assert_eq!((again.previous, again.epoch), (Some(Epoch(2)), Epoch(3)), "after {calls} calls");
+                assert_eq!(world.flows().await.seen().await, new(), "after {calls} calls");
+            }
+            if ended.is_ok() {
+                break;
             }
         }
     }

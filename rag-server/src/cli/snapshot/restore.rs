@@ -137,7 +137,7 @@ async fn replace(
         let mut tell = told(run.bar(Unit::Documents, manifest.documents));
         replace.run(&archived, name, run.stop, &mut tell).await?
     };
-    let epochs = (replaced.epoch, Some(replaced.previous));
+    let epochs = (replaced.epoch, replaced.previous);
     let done = report(&replaced.manifest, replaced.difference, epochs, replaced.proven);
     Ok(Said::done(did(&replaced), done))
 }
@@ -196,14 +196,24 @@ fn would(Planned { manifest, difference, withheld, takes }: &Planned) -> String 
 fn did(replaced: &Replaced) -> String {
     let Replaced { manifest, epoch, previous, proven, difference, withheld, took: _ } = replaced;
     format!(
-        "snapshot {} of {:.0} is restored: {}; {proven} of its chunks were asked for and found{}; epoch {} is searched now. Epoch {} is kept: `rag-server snapshot revert` goes back to it, `rag-server snapshot confirm` removes it",
+        "snapshot {} of {:.0} is restored: {}; {proven} of its chunks were asked for and found{}; epoch {} is searched now. {}",
         manifest.name,
         manifest.began,
         documents(difference),
         deleted(*withheld, "stay deleted"),
         epoch.0,
-        previous.0,
+        kept(*previous),
     )
+}
+
+/// What became of what was searched before.
+fn kept(previous: Option<Epoch>) -> String {
+    match previous {
+        Some(Epoch(previous)) => format!(
+            "Epoch {previous} is kept: `rag-server snapshot revert` goes back to it, `rag-server snapshot confirm` removes it"
+        ),
+        None => "It was confirmed since: what was searched before is gone".to_owned(),
+    }
 }
 
 fn documents(Difference { added, changed, removed, unchanged }: &Difference) -> String {
