@@ -214,10 +214,9 @@ impl LiveSettings {
             Ok(changed) => {
                 self.sight.answered(Timestamp::now());
                 if let Some((live, sha256)) = changed {
-                    let read_only = live.read_only;
-                    self.merge(|sources| sources.file = Some((live, sha256.clone())));
-                    // What the log says holds already.
-                    tracing::info!(read_only, sha256, "live settings accepted");
+                    // Before they hold: the level of the log is one of them, and may let this through no more.
+                    tracing::info!(read_only = live.read_only, sha256, "live settings accepted");
+                    self.merge(|sources| sources.file = Some((live, sha256)));
                 }
             }
             Err(cause) => self.sight.failed(cause, Timestamp::now()),
