@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::PostParams;
-use kube::{Api, ResourceExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use serde_json::json;
 
 use crate::asking::Asking;
 use crate::documents::{id, room};
 use crate::service::Service;
-use crate::shared::{NAMESPACE, node, output, program};
+use crate::shared::node;
 
 const NAME: &str = "inside";
 const CLAIM: &str = "inside-archive";
@@ -22,26 +21,11 @@ async fn a_store_inside_its_server_is_taken_and_drilled_by_jobs_while_the_server
     let test = "a_store_inside_its_server_is_taken_and_drilled_by_jobs_while_the_server_answers";
     let Some(node) = node(test).await? else { return Ok(()) };
     let service = Service::of(&node, NAME).await?;
-    let outcome = match promises(&service).await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let describe = ["describe", "ragsnap,ragrestore,jobs", "-n", NAMESPACE];
-            let told = output(program(node.cluster, "kubectl").args(describe)).await;
-            Err(error.context(told.unwrap_or_default()).context(node.told().await))
-        }
-    };
-    let delete = ["delete", "ragsnap,ragrestore", "--all", "-n", NAMESPACE, "--timeout=2m"];
-    output(program(node.cluster, "kubectl").args(delete)).await?;
-    outcome
+    node.after_snapshots(promises(&service).await).await
 }
 
 async fn promises(service: &Service<'_>) -> Result<()> {
-    let claim: PersistentVolumeClaim = serde_json::from_value(json!({
-        "metadata": {"name": CLAIM},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }))?;
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(service.client.clone(), NAMESPACE);
-    claims.create(&PostParams::default(), &claim).await?;
+    service.claim(CLAIM).await?;
     let spec = json!({
         "profile": "Development", "replicas": 1, "autoscaling": {"enabled": false},
         "vectorStore": {"embedded": {"storage": {"size": "1Gi"}}},
@@ -64,7 +48,7 @@ async fn promises(service: &Service<'_>) -> Result<()> {
     asking.has_answers().await?;
     asking.end().await?;
     let after = service.servers().await?;
-    let same = |pods: &[k8s_openapi::api::core::v1::Pod]| pods.iter().map(ResourceExt::uid).collect::<Vec<_>>();
+    let same = |pods: &[Pod]| pods.iter().map(ResourceExt::uid).collect::<Vec<_>>();
     ensure!(same(&before) == same(&after), "the server was replaced");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -47,6 +47,17 @@ impl<'n> Service<'n> {
             Ok(Some(cluster))
         })
         .await
+    }
+
+    /// A volume for snapshots, which is the user's.
+    pub(crate) async fn claim(&self, name: &str) -> Result<()> {
+        let claim = json!({
+            "metadata": {"name": name},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        });
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), NAMESPACE);
+        claims.create(&PostParams::default(), &serde_json::from_value(claim)?).await?;
+        Ok(())
     }
 
     /// Takes a snapshot by hand, and waits until it is in the archive and was read back.

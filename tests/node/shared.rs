@@ -63,6 +63,21 @@ pub(crate) async fn node(test: &str) -> Result<Option<Node>> {
 }
 
 impl Node {
+    /// What came of a test of snapshots: where it failed, with what their objects say. They are removed, so that none is left at work.
+    pub(crate) async fn after_snapshots(&self, outcome: Result<()>) -> Result<()> {
+        let outcome = match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let describe = ["describe", "ragsnap,ragrestore,jobs", "-n", NAMESPACE];
+                let told = output(program(self.cluster, "kubectl").args(describe)).await;
+                Err(error.context(told.unwrap_or_default()).context(self.told().await))
+            }
+        };
+        let delete = ["delete", "ragsnap,ragrestore", "--all", "-n", NAMESPACE, "--timeout=2m"];
+        output(program(self.cluster, "kubectl").args(delete)).await?;
+        outcome
+    }
+
     /// What the cluster says about itself, for a failure.
     pub(crate) async fn told(&self) -> String {
         let describe = ["describe", "rag,pods", "-n", NAMESPACE];

@@ -20,7 +20,7 @@ use crate::asking::Asking;
 use crate::documents::{id, room};
 use crate::packed;
 use crate::service::{Server, Service};
-use crate::shared::{DRILLS, NAMESPACE, WITHIN, node, output, program};
+use crate::shared::{DRILLS, NAMESPACE, WITHIN, node};
 use crate::stores::{self, Store};
 
 const NAME: &str = "minutes";
@@ -37,16 +37,7 @@ async fn snapshots_are_taken_proven_and_restored_by_jobs_and_outlive_the_cluster
         return Ok(());
     };
     let minutes = Minutes { service: Service::of(&node, NAME).await?, offsite: offsite()? };
-    let outcome = match minutes.promises().await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let describe = ["describe", "ragsnap,ragrestore,jobs", "-n", NAMESPACE];
-            let told = output(program(node.cluster, "kubectl").args(describe)).await;
-            Err(error.context(told.unwrap_or_default()).context(node.told().await))
-        }
-    };
-    let delete = ["delete", "ragsnap,ragrestore", "--all", "-n", NAMESPACE, "--timeout=2m"];
-    output(program(node.cluster, "kubectl").args(delete)).await?;
+    let outcome = node.after_snapshots(minutes.promises().await).await;
     stores::remove(node.cluster).await?;
     outcome
 }
@@ -89,11 +80,7 @@ impl Minutes<'_> {
 
     /// The volume of the snapshots and the bucket, which are the user's.
     async fn furnish(&self) -> Result<()> {
-        let claim: PersistentVolumeClaim = serde_json::from_value(json!({
-            "metadata": {"name": CLAIM},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-        }))?;
-        self.api().create(&PostParams::default(), &claim).await?;
+        self.service.claim(CLAIM).await?;
         if self.offsite == "bucket" { self.furnish_bucket().await } else { Ok(()) }
     }
 

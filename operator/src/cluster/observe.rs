@@ -112,7 +112,7 @@ struct Needs {
 impl Needs {
     fn of(cluster: &RagCluster) -> Self {
         let store = cluster.spec.vector_store.as_ref();
-        let embedded = store.is_some_and(|store| store.embedded.is_some());
+        let embedded = cluster.spec.embedded().is_some();
         Self {
             autoscaler: cluster.spec.autoscaling.enabled,
             network: cluster.spec.network_policy.enabled,

@@ -160,6 +160,11 @@ impl ValidatedCluster {
     pub fn most_servers(&self) -> i32 {
         self.replicas.max(self.spec.autoscaling.max_replicas).saturating_add(SURGE)
     }
+
+    /// Whether its server is asked for what is stored, because snapshots are taken of a store that nobody else can open.
+    pub fn lends(&self) -> bool {
+        matches!(self.store, Store::Embedded { .. }) && self.spec.snapshots.is_some()
+    }
 }
 
 /// Keeps others from making a [`ValidatedCluster`].

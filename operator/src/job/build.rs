@@ -189,17 +189,13 @@ fn is_of_servers(key: &str) -> bool {
 }
 
 fn own_volume(request: &Request<'_>, volume: Volume) -> Volume {
-    match volume.name.as_str() {
-        CONFIG_VOLUME => Volume {
+    match (volume.name.as_str(), &request.servers.stores.vectors) {
+        (CONFIG_VOLUME, _) => Volume {
             config_map: Some(ConfigMapVolumeSource { name: request.name.clone(), ..ConfigMapVolumeSource::default() }),
             ..volume
         },
-        SCRATCH_VOLUME => Volume { empty_dir: Some(room(SCRATCH)), ..volume },
-        DATA_VOLUME => {
-            let size = match &request.servers.stores.vectors {
-                Vectors::Embedded { size } => size,
-                Vectors::Managed | Vectors::External(_) => SCRATCH,
-            };
+        (SCRATCH_VOLUME, _) => Volume { empty_dir: Some(room(SCRATCH)), ..volume },
+        (DATA_VOLUME, Vectors::Embedded { size }) => {
             Volume { empty_dir: Some(room(size)), persistent_volume_claim: None, ..volume }
         }
         _ => volume,

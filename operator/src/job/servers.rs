@@ -137,7 +137,7 @@ pub fn servers(
     let config = configs.iter().find(|config| config.metadata.name.as_ref() == Some(&config_name));
     let bytes = config.and_then(|config| config.data.as_ref()?.get(CONFIG_FILE)).ok_or_else(not_made)?;
     let namespace = cluster.metadata.namespace.clone().unwrap_or_default();
-    let size = cluster.spec.vector_store.as_ref().and_then(|store| Some(store.embedded.as_ref()?.storage.size.clone()));
+    let size = cluster.spec.embedded().map(|embedded| embedded.storage.size.clone());
     let stores =
         stores(bytes, (&valid, &namespace), size).map_err(|why| Unusable::Unreadable { config: config_name, why })?;
     Ok(Servers {

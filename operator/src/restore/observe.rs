@@ -100,7 +100,7 @@ fn facts(caches: &Caches, cluster: &RagCluster) -> ClusterSeen {
     ClusterSeen {
         destinations: destinations.map(|destination| destination.name.clone()).collect(),
         is_paused: cluster.spec.paused,
-        is_embedded: cluster.spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some()),
+        is_embedded: cluster.spec.embedded().is_some(),
         not_ready: unusable.map(|unusable| (unusable.reason(), unusable.to_string())),
         missing: None,
         min_recall_percent: drill.map_or(DEFAULT_MIN_RECALL_PERCENT, |drill| drill.min_recall_percent),

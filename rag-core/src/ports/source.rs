@@ -26,7 +26,7 @@ pub trait Source: Send + Sync {
     /// A record, if there is one.
     async fn record(&self, kind: Kind, id: &str) -> Result<Option<Record>, StoreError>;
 
-    /// Records of a kind by id in byte order, those after `after`, at most `limit`, which is at most [`MOST_LISTED`]. A page may be shorter; the next one says so.
+    /// Records of a kind by id in byte order, those after `after`, at most `limit`, which is at most [`MOST_LISTED`]. A page may be shorter; [`Page::next`] says whether it is the last.
     async fn records(&self, kind: Kind, after: Option<&str>, limit: usize) -> Result<Page, StoreError>;
 
     /// How many records of a kind there are.

@@ -2,14 +2,14 @@
 //!
 //! Memory: a part and a window of chunks. A document is asked for again when its chunks go away while they are read, so nothing has to be kept from being purged meanwhile.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use futures::{Stream, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Archived, Attached, AttachedFile, FORMAT, Golden, Manifest, Name, RecordCount, Seal, SnapshotError, commit,
+    cursor::Cursor,
     out::Out,
     part::{self, Entry, Stored, StoredChunk},
     underway::{self, Mark},
@@ -18,7 +18,7 @@ use crate::{
     corpus::{self, CorpusError},
     ingest,
     model::{ChunkId, DocumentRecord},
-    ports::{self, Clock, Epoch, KEPT, Kind, MOST_CHUNKS, MOST_LISTED, Record, Source, StoreError},
+    ports::{self, Clock, Epoch, KEPT, Kind, MOST_CHUNKS, Record, Source, StoreError},
 };
 
 /// Looks at a document that changes while it is read.
@@ -197,8 +197,8 @@ struct Taking<'t> {
 impl Taking<'_> {
     async fn documents(&mut self) -> Result<(), SnapshotError> {
         let create = self.create;
-        let mut documents = pin!(all(&*create.source, Kind::Document));
-        while let Some(record) = documents.try_next().await? {
+        let mut documents = Cursor::of(&*create.source, Kind::Document);
+        while let Some(record) = documents.next().await? {
             if self.stop.is_cancelled() {
                 return Err(SnapshotError::Stopped);
             }
@@ -278,8 +278,8 @@ impl Taking<'_> {
     async fn other_records(&mut self) -> Result<Vec<RecordCount>, SnapshotError> {
         let (create, mut counts) = (self.create, Vec::new());
         for kind in KEPT {
-            let (mut records, mut count) = (pin!(all(&*create.source, kind)), 0);
-            while let Some(record) = records.try_next().await? {
+            let (mut records, mut count) = (Cursor::of(&*create.source, kind), 0);
+            while let Some(record) = records.next().await? {
                 if self.stop.is_cancelled() {
                     return Err(SnapshotError::Stopped);
                 }
@@ -303,14 +303,4 @@ impl Taking<'_> {
 
 fn stored(kind: Kind, Record { id, body, .. }: Record) -> Stored {
     Stored { kind: kind.as_str().to_owned(), id, body: part::sorted(body) }
-}
-
-/// All records of a kind by id, with no more than a page of them in memory.
-fn all(source: &dyn Source, kind: Kind) -> impl Stream<Item = Result<Record, StoreError>> {
-    let pages = stream::try_unfold(Some(None::<String>), move |after| async move {
-        let Some(after) = after else { return Ok(None) };
-        let page = source.records(kind, after.as_deref(), MOST_LISTED).await?;
-        Ok(Some((stream::iter(page.records.into_iter().map(Ok)), page.next.map(Some))))
-    });
-    pages.try_flatten()
 }

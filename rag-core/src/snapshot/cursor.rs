@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 
-use crate::ports::{Kind, Record, Records, StoreError};
+use futures::{FutureExt as _, future::BoxFuture};
 
-/// Records that are listed together.
-const PAGE: usize = 256;
+use crate::ports::{Kind, MOST_LISTED, Page, Record, Records, Source, StoreError};
+
+/// Gives the page that begins after an id.
+type Pages<'r> = Box<dyn Fn(Option<String>) -> BoxFuture<'r, Result<Page, StoreError>> + Send + Sync + 'r>;
 
 /// Records of a kind in the order of their names, read a page at a time.
 pub(super) struct Cursor<'r> {
-    records: &'r dyn Records,
-    kind: Kind,
-    prefix: &'r str,
+    pages: Pages<'r>,
     page: VecDeque<Record>,
     after: Option<Option<String>>,
 }
@@ -24,7 +24,20 @@ impl<'r> Cursor<'r> {
 
     /// Those whose names begin so.
     pub(super) fn below(records: &'r dyn Records, kind: Kind, prefix: &'r str) -> Self {
-        Self { records, kind, prefix, page: VecDeque::new(), after: Some(None) }
+        Self::over(Box::new(move |after| {
+            async move { records.list(kind, prefix, after.as_deref(), MOST_LISTED).await }.boxed()
+        }))
+    }
+
+    /// All of the kind that a snapshot is taken of.
+    pub(super) fn of(source: &'r dyn Source, kind: Kind) -> Self {
+        Self::over(Box::new(move |after| {
+            async move { source.records(kind, after.as_deref(), MOST_LISTED).await }.boxed()
+        }))
+    }
+
+    fn over(pages: Pages<'r>) -> Self {
+        Self { pages, page: VecDeque::new(), after: Some(None) }
     }
 
     /// The next record, which stays the next one until it is taken.
@@ -32,7 +45,7 @@ impl<'r> Cursor<'r> {
         while self.page.is_empty()
             && let Some(after) = self.after.take()
         {
-            let page = self.records.list(self.kind, self.prefix, after.as_deref(), PAGE).await?;
+            let page = (self.pages)(after).await?;
             (self.page, self.after) = (page.records.into(), page.next.map(Some));
         }
         Ok(self.page.front())

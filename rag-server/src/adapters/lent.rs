@@ -1,6 +1,6 @@
 //! The stores of a running server, read through its management port for a snapshot: the embedded ones, which nobody else may open.
 //!
-//! A call that fails in a way that may pass is tried again for some seconds, which is as long as a server takes to come back. What comes back is bounded in memory, and what was not asked for is not believed.
+//! A call that fails in a way that may pass is tried again for as long as a server takes to come back. What comes back is bounded in memory, and what was not asked for is not believed.
 
 use std::{
     ops::Range,
@@ -10,13 +10,12 @@ use std::{
 
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Client, RequestBuilder, StatusCode, header::HeaderValue};
+use reqwest::{Client, RequestBuilder, StatusCode, header::AUTHORIZATION};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    key_file::{Key, NoKey},
     model::{ContentHash, DocumentId, Embedded},
-    outside::{self, Unread, header, innermost},
+    outside::{self, NotAnswered, Unread, bearer, innermost},
     ports::{
         Epoch, Kind, Page, Record, Source, StoreError,
         lent::{
@@ -36,7 +35,7 @@ const MOST_BYTES: usize = 64 << 20;
 const MOST_REFUSAL: usize = 64 << 10;
 /// The end of the type of the problem that a busy server tells.
 const OVERLOADED: &str = "/overloaded";
-/// Tries after the first, with pauses of half a second, one, two, four and eight.
+/// Tries after the first, with pauses of half a second, one, two, four and eight, each up to twice as long by chance: 15 to 31 seconds in all.
 const MORE_TRIES: usize = 5;
 
 /// A server that lends its stores.
@@ -85,17 +84,15 @@ impl LentStores {
     }
 
     async fn keyed(&self, call: RequestBuilder) -> Result<RequestBuilder, StoreError> {
-        let Some(path) = self.key_file.clone() else { return Ok(call) };
-        let key = tokio::task::spawn_blocking(move || value(&path)).await;
-        let key = key.map_err(|error| failed(error.to_string()))?;
-        let key = key.map_err(|cause| StoreError::NoKey { store: SERVER, cause })?;
-        Ok(call.header("x-api-key", key))
+        let Some(path) = &self.key_file else { return Ok(call) };
+        let key = bearer(path).await.map_err(|cause| StoreError::NoKey { store: SERVER, cause })?;
+        Ok(call.header(AUTHORIZATION, key))
     }
 
     fn not_answered(&self, error: &reqwest::Error) -> StoreError {
-        match error.is_timeout() && !error.is_connect() {
-            true => StoreError::Timeout { store: SERVER, seconds: DEADLINE.as_secs() },
-            false => unreachable(&self.server, innermost(error)),
+        match NotAnswered::of(error) {
+            NotAnswered::Timeout => StoreError::Timeout { store: SERVER, seconds: DEADLINE.as_secs() },
+            other => unreachable(&self.server, other.to_string()),
         }
     }
 
@@ -130,11 +127,6 @@ struct Said {
     detail: Option<String>,
     /// In seconds.
     retry_after: Option<u64>,
-}
-
-/// The key of a file, for a header.
-fn value(path: &Path) -> Result<HeaderValue, NoKey> {
-    header("", &Key::read(path)?)
 }
 
 fn unreachable(server: &str, cause: String) -> StoreError {
@@ -208,7 +200,7 @@ mod tests {
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let (kept, left) = (Arc::clone(&asked), Arc::new(Mutex::new(answers.into_iter())));
         let answer = move |request: Request| {
-            let key = request.headers().get("x-api-key").map(|key| key.to_str().unwrap().to_owned());
+            let key = request.headers().get(AUTHORIZATION).map(|key| key.to_str().unwrap().to_owned());
             kept.lock().unwrap().push(format!("{} {}", key.unwrap_or_default(), request.uri()));
             let (status, body) = left.lock().unwrap().next().unwrap();
             async move { (axum::http::StatusCode::from_u16(status).unwrap(), Json(body)).into_response() }
@@ -236,7 +228,7 @@ mod tests {
         let busy = json!({ "detail": "the server is starting", "retry_after": 1 });
         let (lent, asked, folder) = scripted(vec![(503, busy), (500, json!(1)), (200, json!({ "epoch": 7 }))]).await;
         assert_eq!(lent.active().await, Ok(Some(Epoch(7))));
-        assert_eq!(*asked.lock().unwrap(), vec!["the-key-of-the-operator /ops/snapshot/searched"; 3]);
+        assert_eq!(*asked.lock().unwrap(), vec!["Bearer the-key-of-the-operator /ops/snapshot/searched"; 3]);
         std::fs::remove_file(folder.path().join("operator.current")).unwrap();
         assert!(matches!(lent.active().await, Err(StoreError::NoKey { .. })));
     }
@@ -281,7 +273,7 @@ mod tests {
         let found = lent.chunks(Epoch(2), (&document, &version()), 3..6).await.unwrap();
         assert_eq!(found.iter().map(|chunk| chunk.chunk.ordinal).collect::<Vec<_>>(), [3, 5]);
         assert_eq!((&found[0].chunk.document, &found[0].dense), (&document, &vec![1.0]));
-        let uri: Uri = asked.lock().unwrap()[0].split_once(' ').unwrap().1.parse().unwrap();
+        let uri: Uri = asked.lock().unwrap()[0].rsplit_once(' ').unwrap().1.parse().unwrap();
         let axum::extract::Query(read) = axum::extract::Query::<AskedChunks>::try_from_uri(&uri).unwrap();
         assert_eq!((read.document, read.first, read.end, read.epoch), (document, 3, 6, Epoch(2)));
     }

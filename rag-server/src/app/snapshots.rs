@@ -21,6 +21,7 @@ use crate::{
     config::{self, Auth, Config, S3, Snapshots},
     key_file::{self, Key, NoKey},
     ports::{Archive, ArchiveError, Source, StoreError, SystemClock},
+    security::operator_key_file,
     snapshot::{
         Archived, AttachedFile, Create, Download, Drill, Encryption, Identities, InvalidKeys, MOST_FILE_BYTES,
         MOST_FILES, Paced, Recipients, Remove, Replace, Restore, SigningKey, is_file_name,
@@ -29,9 +30,6 @@ use crate::{
 
 /// In this time every server looks once what holds for all, and which epoch is searched, also one whose last look failed: it looks each five seconds then, for two.
 const SETTLE: Duration = Duration::from_secs(7);
-
-/// The file of the operator's key among the credentials.
-const OPERATOR_KEY: &str = "operator.current";
 
 /// Why there is no archive, or nothing to put there.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +169,7 @@ pub fn create(
 /// The stores of a running server, asked at its management port with the operator's key where this configuration has one, or should have.
 pub fn lent(config: &Config, server: &str) -> Result<LentStores, StoreError> {
     let Auth { credentials_dir, api_keys } = &config.auth;
-    let key_file = credentials_dir.as_ref().map(|dir| dir.join(OPERATOR_KEY));
+    let key_file = credentials_dir.as_deref().map(operator_key_file);
     let key_file = key_file.filter(|file| !api_keys.is_empty() || file.exists());
     LentStores::of(server, key_file.as_deref())
 }

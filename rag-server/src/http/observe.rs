@@ -17,10 +17,12 @@ use uuid::Uuid;
 use super::{
     error::{Code, Problem, ProblemDocument},
     mcp, openai,
+    ops::{METRICS_PATH, STATUS_PATH},
     state::Api,
 };
 use crate::{
     metrics::Metrics,
+    ports::lent::{CHUNKS_PATH, RECORD_PATH, RECORDS_PATH},
     telemetry::{REQUEST, propagation},
 };
 
@@ -71,9 +73,9 @@ impl Drop for Observation {
     }
 }
 
-/// Whether a route is asked by probes, by scrapes, or for each document of a snapshot, which would drown everything else.
+/// Whether a route is asked by probes, by scrapes, or again and again while a snapshot is taken, which would drown everything else. What a snapshot begins with is none of these: that somebody reads everything is to be seen.
 fn is_a_look(route: &str) -> bool {
-    route.starts_with("/health") || route == "/metrics" || route == "/ops/status" || route.starts_with("/ops/snapshot/")
+    route.starts_with("/health") || [METRICS_PATH, STATUS_PATH, CHUNKS_PATH, RECORD_PATH, RECORDS_PATH].contains(&route)
 }
 
 /// The layer.

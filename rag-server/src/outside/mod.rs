@@ -11,7 +11,7 @@ mod wait;
 pub use self::{
     body::{ErrorView, Unread, bounded, bounded_pieces},
     rest::Rest,
-    service::{NotAnswered, Refusal, Service, client, header, innermost},
+    service::{NotAnswered, Refusal, Service, bearer, client, header, innermost},
     tls::{NoCertificates, certificates, choose_cryptography, first_expiry, read_pem},
     wait::{LONGEST, duration, retry_after},
 };

@@ -138,8 +138,8 @@ impl Refusal {
     }
 }
 
-/// The key of a file behind the word `Bearer`.
-async fn bearer(path: &Path) -> Result<HeaderValue, NoKey> {
+/// The key of a file behind the word `Bearer`, as the value of the header [`AUTHORIZATION`].
+pub async fn bearer(path: &Path) -> Result<HeaderValue, NoKey> {
     let (path, shown) = (path.to_owned(), path.display().to_string());
     let read = tokio::task::spawn_blocking(move || Key::read(&path)).await;
     let key = read.map_err(|error| NoKey::Unreadable { path: shown, cause: error.to_string() })??;

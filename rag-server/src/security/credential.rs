@@ -19,6 +19,9 @@ use crate::{
 /// Fewest bytes of a key: 128 bits, if they are random.
 pub const MIN_KEY_BYTES: usize = 16;
 
+/// The name of the operator's credential.
+const OPERATOR: &str = "operator";
+
 /// Which of the two valid values of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Generation {
@@ -150,7 +153,7 @@ impl Credentials {
             let holder = Holder::Client { subject: Subject::key(&key.name), tenant, role: key.role };
             reading.generations(&format!("api-key.{}", key.name), &holder);
         }
-        reading.generations("operator", &Holder::Operator);
+        reading.generations(OPERATOR, &Holder::Operator);
         reading.drop_shared();
         (Self(reading.found), reading.refused)
     }
@@ -187,6 +190,16 @@ impl Credentials {
     }
 }
 
+/// The file of one value of a credential.
+fn file(dir: &Path, name: &str, generation: Generation) -> PathBuf {
+    dir.join(format!("{name}.{}", generation.as_str()))
+}
+
+/// The file of the operator's key, for whoever asks a server in its name.
+pub fn operator_key_file(dir: &Path) -> PathBuf {
+    file(dir, OPERATOR, Generation::Current)
+}
+
 /// A folder that is being read.
 struct Reading<'d> {
     dir: &'d Path,
@@ -198,7 +211,7 @@ impl Reading<'_> {
     /// Both generations of a credential, each by itself. An older one may be missing, and so may the operator's.
     fn generations(&mut self, name: &str, holder: &Holder) {
         for generation in Generation::ALL {
-            let path = self.dir.join(format!("{name}.{}", generation.as_str()));
+            let path = file(self.dir, name, generation);
             let is_needed = generation == Generation::Current && *holder != Holder::Operator;
             let read = match key_file::material(&path) {
                 Ok(material) => digest(&path, &material),

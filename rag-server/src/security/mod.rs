@@ -8,7 +8,7 @@ mod keys;
 mod principal;
 mod uses;
 
-pub use credential::{Credential, CredentialError, Credentials, Generation, MIN_KEY_BYTES};
+pub use credential::{Credential, CredentialError, Credentials, Generation, MIN_KEY_BYTES, operator_key_file};
 pub use keys::Keys;
 pub use principal::{Authenticator, Principal, Unauthenticated, Via};
 pub use uses::Uses;

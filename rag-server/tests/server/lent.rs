@@ -79,7 +79,18 @@ async fn a_snapshot_of_a_running_server_is_that_of_its_stores_and_only_the_opera
         assert!(said.contains(says) && !said.contains("operator-key"), "{said}");
     }
 
+    let nowhere = tokio::task::block_in_place(|| {
+        command(&home, "nowhere", &["--server", "127.0.0.1:9090"]).command().output().unwrap()
+    });
+    let said = String::from_utf8_lossy(&nowhere.stderr).into_owned();
+    assert!(!nowhere.status.success() && said.contains("write it with its scheme"), "{said}");
+
     server.terminate();
+    server.await_log("stopped");
+    // Who reads everything is seen to, once, and not for each document.
+    let told =
+        |route: &str| server.seen.iter().filter(|line| line.contains(&format!("\"/ops/snapshot/{route}\""))).count();
+    assert_eq!((told("searched"), told("records"), told("chunks")), (1, 0, 0));
     server.await_exit().await;
     let direct = create(&home, "direct", &[]);
     let (said, _) = came_to(&home, &direct);

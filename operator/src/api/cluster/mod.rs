@@ -340,6 +340,11 @@ fn default_replicas() -> i32 {
 }
 
 impl RagClusterSpec {
+    /// The store that is inside the one server, where that was chosen.
+    pub fn embedded(&self) -> Option<&EmbeddedStore> {
+        self.vector_store.as_ref()?.embedded.as_ref()
+    }
+
     /// Every Secret of the user's that the spec names, with the field that names it.
     pub fn referenced_secrets(&self) -> Vec<(String, &str)> {
         let mut secrets = self.secrets_of_pods();

@@ -22,17 +22,15 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where Services of DNS listen, and where the pods behind them do on OpenShift: policies are enforced on the way to the pods.
 const DNS_PORTS: [i32; 2] = [53, 5353];
 
-/// NAME-server: clients reach the public port, the operator and the scrapers the management port, and where the store is inside the server, the
-/// Jobs that take snapshots of it do, too; the servers reach DNS, the
-/// vector store, the database, the cache and the services outside that the spec names. The kubelet's probes come from the pod's own node, which no
-/// policy keeps out.
+/// NAME-server: clients reach the public port, the operator and the scrapers the management port, and so do the Jobs that take snapshots
+/// of a store inside the server; the servers reach DNS, the vector store, the database, the cache and the services outside that the spec
+/// names. The kubelet's probes come from the pod's own node, which no policy keeps out.
 pub(super) fn network_policy(
     cluster: &ValidatedCluster,
     scrape_from: &[ScrapePeer],
     operator: &OperatorDefaults,
 ) -> NetworkPolicy {
-    let is_embedded = matches!(cluster.store, Store::Embedded { .. });
-    let askers = jobs(cluster).filter(|_| is_embedded);
+    let askers = jobs(cluster).filter(|_| cluster.lends());
     let management = std::iter::once(pods_of(operator)).chain(scrape_from.iter().map(peer)).chain(askers).collect();
     let ingress = vec![
         NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", HTTP_PORT)]) },

@@ -5,20 +5,20 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{HTTP_PORT, MANAGEMENT_PORT};
 use super::metadata::{self, Part};
-use crate::cluster::validate::{Store, ValidatedCluster};
+use crate::cluster::validate::ValidatedCluster;
 
 /// NAME.
 pub(super) fn service(cluster: &ValidatedCluster) -> Service {
-    of(cluster, cluster.name.service(), port("http", HTTP_PORT))
+    of(cluster, cluster.name.service(), ("http", HTTP_PORT))
 }
 
 /// NAME-management: Jobs ask there, to take snapshots of a store that is inside the server.
 pub(super) fn management(cluster: &ValidatedCluster) -> Option<Service> {
-    let is_asked = matches!(cluster.store, Store::Embedded { .. }) && cluster.spec.snapshots.is_some();
-    is_asked.then(|| of(cluster, cluster.name.management(), port("management", MANAGEMENT_PORT)))
+    cluster.lends().then(|| of(cluster, cluster.name.management(), ("management", MANAGEMENT_PORT)))
 }
 
-fn of(cluster: &ValidatedCluster, name: String, port: ServicePort) -> Service {
+fn of(cluster: &ValidatedCluster, name: String, (port_name, number): (&str, i32)) -> Service {
+    let port = ServicePort { app_protocol: Some("http".to_owned()), ..port(port_name, number) };
     Service {
         metadata: metadata::child(cluster, Part::Server, name),
         spec: Some(ServiceSpec {
@@ -30,15 +30,14 @@ fn of(cluster: &ValidatedCluster, name: String, port: ServicePort) -> Service {
     }
 }
 
-/// The port of this name of the servers' pods.
-fn port(name: &str, number: i32) -> ServicePort {
+/// The port of this name of the pods.
+pub(super) fn port(name: &str, number: i32) -> ServicePort {
     ServicePort {
         name: Some(name.to_owned()),
         port: number,
         target_port: Some(IntOrString::String(name.to_owned())),
         protocol: Some("TCP".to_owned()),
-        app_protocol: Some("http".to_owned()),
-        node_port: None,
+        ..ServicePort::default()
     }
 }
 

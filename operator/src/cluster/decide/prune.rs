@@ -34,7 +34,7 @@ pub fn surplus(
         surplus.extend(reference(ChildKind::NetworkPolicy, live.network_policy.as_ref()));
         surplus.extend(reference(ChildKind::NetworkPolicy, live.qdrant_network_policy.as_ref()));
     }
-    if cluster.spec.snapshots.is_none() {
+    if !cluster.lends() {
         surplus.extend(reference(ChildKind::Service, live.management.as_ref()));
     }
     surplus.extend(configs(cluster, in_use, observed));

@@ -33,7 +33,7 @@ pub(super) fn finding(cluster: &RagCluster, planned: Option<&Planned>, observed:
 /// speaks for itself.
 fn reached(cluster: &RagCluster, observed: &Observed) -> Finding {
     let found = |state, reason, message: String| Finding::new(ConditionType::VectorStoreReady, state, reason, message);
-    if cluster.spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some()) {
+    if cluster.spec.embedded().is_some() {
         return embedded(observed);
     }
     if is_down(cluster, observed) {

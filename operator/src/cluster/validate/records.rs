@@ -15,8 +15,7 @@ pub(super) fn postgres(spec: &RagClusterSpec, problems: &mut Problems) -> Option
             "name exactly one of vectorStore and postgres, or leave records out",
         );
     }
-    let is_embedded = spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some());
-    if is_embedded && records.postgres.is_some() {
+    if spec.embedded().is_some() && records.postgres.is_some() {
         problems.invalid(
             "spec.records.postgres",
             "the embedded vector store keeps its records in a file beside the vectors, for its one server",

@@ -106,9 +106,8 @@ fn external(external: &ExternalQdrant, cluster: &RagCluster, problems: &mut Prob
 
 /// The CRD says so too; this holds where an object was stored before the rule existed.
 pub(super) fn check_embedded(spec: &RagClusterSpec, problems: &mut Problems) {
-    let is_embedded = spec.vector_store.as_ref().is_some_and(|store| store.embedded.is_some());
     let fits = spec.profile == Profile::Development && spec.replicas == 1 && !spec.autoscaling.enabled;
-    if is_embedded && !fits {
+    if spec.embedded().is_some() && !fits {
         problems.invalid(
             "spec.vectorStore.embedded",
             "the embedded vector store lives inside one server",

@@ -131,7 +131,7 @@ fn ready<'a>(spec: &RagRestoreSpec, seen: &'a Seen) -> Result<&'a ClusterSeen, O
     if cluster.is_embedded && spec.mode == RestoreMode::InPlace {
         let why = format!(
             "the store of RagCluster {name} is inside its server, and no Job can write to it: run rag-server snapshot restore \
-             where the data is, while the server is stopped; mode Drill needs no store and can be asked for"
+             where the data is, while the server is stopped; mode Drill tries a snapshot in an empty store"
         );
         return Err(Obstacle::for_good(ConditionReason::Unsupported, why));
     }

@@ -1,11 +1,11 @@
 //! The names under which the managed vector store is reached: by the servers, and by its own peers.
 
-use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
 use super::stateful_set::{HTTP_PORT, PEER_PORT};
 use crate::cluster::build::config::QDRANT_GRPC_PORT;
 use crate::cluster::build::metadata::{self, Part};
+use crate::cluster::build::service::port;
 use crate::cluster::validate::ValidatedCluster;
 
 /// NAME-qdrant, an address for every pod that is ready: servers ask it, and who joins finds the others there.
@@ -31,15 +31,5 @@ fn named(cluster: &ValidatedCluster, name: String, spec: ServiceSpec) -> Service
         metadata: metadata::child(cluster, Part::VectorStore, name),
         spec: Some(ServiceSpec { selector, ..spec }),
         ..Service::default()
-    }
-}
-
-fn port(name: &str, number: i32) -> ServicePort {
-    ServicePort {
-        name: Some(name.to_owned()),
-        port: number,
-        target_port: Some(IntOrString::String(name.to_owned())),
-        protocol: Some("TCP".to_owned()),
-        ..ServicePort::default()
     }
 }
